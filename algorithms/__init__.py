@@ -1,0 +1,48 @@
+"""The mathematics of the recipe: pure functions and records of tensors, nothing of Lightning or files."""
+
+from algorithms.advantages import effective_groups, group_relative_advantages
+from algorithms.chance import position_generator, position_seed
+from algorithms.claims import Claim, ClaimGrammar, find_claims
+from algorithms.errors import ConfigError, DataError
+from algorithms.grpo import GRPOConfig, GRPOOutput, grpo_loss
+from algorithms.logprobs import token_entropies, token_logps
+from algorithms.pass_rates import pass_at_k
+from algorithms.records import (
+    Completion,
+    ExperienceBatch,
+    FinishReason,
+    ImageReference,
+    Prompt,
+    Rollout,
+    RolloutGroup,
+    stack_rollouts,
+)
+from algorithms.selective_buffer import BufferConfig, SelectiveSampleBuffer
+
+__all__ = [
+    "BufferConfig",
+    "Claim",
+    "ClaimGrammar",
+    "Completion",
+    "ConfigError",
+    "DataError",
+    "ExperienceBatch",
+    "FinishReason",
+    "GRPOConfig",
+    "GRPOOutput",
+    "ImageReference",
+    "Prompt",
+    "Rollout",
+    "RolloutGroup",
+    "SelectiveSampleBuffer",
+    "effective_groups",
+    "find_claims",
+    "group_relative_advantages",
+    "grpo_loss",
+    "pass_at_k",
+    "position_generator",
+    "position_seed",
+    "stack_rollouts",
+    "token_entropies",
+    "token_logps",
+]

@@ -1,0 +1,26 @@
+"""Chance as a function of position: every draw names its purpose and where in the run it happens.
+
+A generator seeded by ``(seed, purpose, counters...)`` needs no saved state. A resumed run repeats the
+draws of the run that was killed, and switching a monitor on or off cannot shift anybody else's draws.
+"""
+
+import hashlib
+
+import torch
+
+
+def position_seed(seed: int, purpose: str, *counters: int) -> int:
+    """Return a 63-bit seed that depends on every argument, the same on every platform and process."""
+    text = "/".join([str(seed), purpose, *map(str, counters)])
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def position_generator(seed: int, purpose: str, *counters: int) -> torch.Generator:
+    """Return a CPU generator for one draw.
+
+    Args:
+        seed: the run's seed.
+        purpose: who draws, such as ``"prompt order"``; different purposes never share numbers.
+        counters: where in the run: rollout index, rank, and so on.
+    """
+    return torch.Generator().manual_seed(position_seed(seed, purpose, *counters))
