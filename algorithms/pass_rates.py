@@ -1,6 +1,6 @@
 """Unbiased pass@k from n samples (Codex, arXiv:2107.03374, eq. 1).
 
-    pass@k = 1 - C(n - c, k) / C(n, k)      with c of n samples correct
+pass@k = 1 - C(n - c, k) / C(n, k)      with c of n samples correct
 """
 
 import torch
