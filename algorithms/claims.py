@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from algorithms.errors import ConfigError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ClaimGrammar:
     """How to find claims in a text."""
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from algorithms.errors import ConfigError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class GRPOConfig:
     """Settings of the surrogate."""
 

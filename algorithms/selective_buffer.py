@@ -20,7 +20,7 @@ from algorithms.errors import ConfigError
 from algorithms.records import ExperienceBatch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class BufferConfig:
     """Settings of the buffer; ``capacity`` 0 switches replay off."""
 

@@ -1,1 +1,1 @@
-"""cli"""
+"""The command line: parsing, callbacks by name, models built on first use, and errors in one line."""

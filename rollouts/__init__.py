@@ -1,1 +1,16 @@
-"""rollouts"""
+"""Prompts to completions: what an engine promises, the embedded engine, and one rollout phase."""
+
+from rollouts.collector import RolloutPhase, collect
+from rollouts.engine import RolloutEngine, SamplingConfig
+from rollouts.ranks import gather_ranks, own_state
+from rollouts.transformers_engine import TransformersEngine
+
+__all__ = [
+    "RolloutEngine",
+    "RolloutPhase",
+    "SamplingConfig",
+    "TransformersEngine",
+    "collect",
+    "gather_ranks",
+    "own_state",
+]

@@ -1,0 +1,48 @@
+"""Writes the trained model in Hugging Face format, whole or not at all."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Protocol, cast
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from algorithms import ConfigError
+
+
+class SavesPretrained(Protocol):
+    """A module that can write itself in Hugging Face format."""
+
+    def save_pretrained(self, folder: str) -> None:
+        """Write weights, config and processor."""
+        ...
+
+
+class ExportPolicy(Callback):
+    """Saves the model when training has ended, for ``from_pretrained`` and vLLM."""
+
+    def __init__(self, folder: str) -> None:
+        """Set the destination.
+
+        Args:
+            folder: written when training has ended; an older one is replaced.
+        """
+        self.folder = Path(folder)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a module that cannot be exported before training it."""
+        if not hasattr(pl_module, "save_pretrained"):
+            raise ConfigError(f"callbacks.export cannot save {type(pl_module).__name__}: it has no save_pretrained.")
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write beside the destination, then move into place."""
+        if not trainer.is_global_zero or trainer.interrupted:
+            return
+        draft = self.folder.with_name(f"{self.folder.name}.draft-{os.getpid()}")
+        draft.mkdir(parents=True)
+        cast(SavesPretrained, pl_module).save_pretrained(str(draft))
+        if self.folder.exists():
+            replaced = self.folder.with_name(f"{self.folder.name}.replaced-{os.getpid()}")
+            self.folder.rename(replaced)
+            shutil.rmtree(replaced)
+        draft.rename(self.folder)

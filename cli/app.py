@@ -1,0 +1,144 @@
+"""``train.py``'s parser and runner: LightningCLI with overlays that merge, and errors that teach."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+# Nothing here may reach out: models come from folders unless the user asks for a hub name.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import torch
+from jsonargparse import set_parsing_settings
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from omegaconf.errors import OmegaConfBaseException
+
+import callbacks
+import datamodules
+import lightning_modules
+import models
+import rewards
+import rollouts
+from algorithms import ConfigError, DataError
+from cli.built import build_missing, register
+from cli.callback_slots import named_callbacks, slot_names
+
+# Importing a package makes its classes known by their short names in configs.
+PACKAGES = (callbacks, datamodules, lightning_modules, models, rewards, rollouts)
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+
+
+class OneLineParser(LightningArgumentParser):
+    """Prints what is wrong without the wall of usage."""
+
+    def error(self, message: str, ex: Exception | None = None) -> Any:
+        """Exit with the message, or raise when the parser was told to."""
+        if not self.exit_on_error:
+            return super().error(message, ex)
+        sys.stderr.write(f"error: {message}\n(all keys: python train.py fit --help)\n")
+        raise SystemExit(2)
+
+
+class TrainCLI(LightningCLI):
+    """LightningCLI with callbacks by name and models that are built on first use."""
+
+    arguments: Sequence[str] = ()
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Return the trainer methods that are commands."""
+        known = LightningCLI.subcommands()
+        return {name: known[name] for name in SUBCOMMANDS}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add one argument per callback name."""
+        for name in slot_names(type(self).arguments):
+            parser.add_argument(
+                f"--callbacks.{name}", type=Callback | None, default=None, help=f"Callback {name}; null is off."
+            )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse; a broken interpolation is an error of one line."""
+        try:
+            super().parse_arguments(parser, args)
+        except OmegaConfBaseException as error:
+            parser.error(f"interpolation {getattr(error, 'full_key', '')}: {str(error).splitlines()[0]}")
+
+    def _parse_ckpt_path(self) -> None:
+        """Do nothing: Lightning would let hyper-parameters in a checkpoint override the config in silence."""
+
+    def before_instantiate_classes(self) -> None:
+        """Build the models that the config refers to, then seed again."""
+        if self.subcommand and build_missing(run):
+            self._set_seed()
+
+    def instantiate_classes(self) -> None:
+        """Instantiate; a wrong setting found by a constructor is an error of one line."""
+        try:
+            super().instantiate_classes()
+        except Exception as error:
+            _raise_first_cause(error)
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
+        named = named_callbacks(self._get(self.config_init, "callbacks").as_dict())
+        return super()._instantiate_trainer(config, named + callbacks)
+
+
+def run(arguments: Sequence[str]) -> TrainCLI:
+    """Run one command and return what was run. Wrong settings raise ``ConfigError`` or ``DataError``."""
+    register()
+    # The interpolation ${model.x} must hold under ``fit`` too, and must see overlays and flags.
+    set_parsing_settings(omegaconf_absolute_to_relative_paths=True, docstring_parse_attribute_docstrings=True)
+    quiet()
+    # A class of its own, because LightningCLI parses inside its constructor and nested runs have other slots.
+    cli_class = type("TrainCLI", (TrainCLI,), {"arguments": list(arguments)})
+    try:
+        return cli_class(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            args=list(arguments),
+            parser_class=OneLineParser,
+            parser_kwargs={"parser_mode": "omegaconf+"},
+            save_config_kwargs={"overwrite": True},
+            auto_configure_optimizers=False,
+        )
+    except Exception as error:
+        _raise_first_cause(error)
+        raise
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; wrong settings end it with one line and exit code 2."""
+    try:
+        run(sys.argv[1:] if arguments is None else arguments)
+    except (ConfigError, DataError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(2) from None
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def quiet() -> None:
+    """Silence messages that a user can do nothing about."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended")
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*Checkpoint directory.*exists and is not empty.*")
+    warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
+
+
+def _raise_first_cause(error: BaseException) -> None:
+    """Raise the user's error out of what wraps it, or the error itself."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConfigError | DataError):
+            raise cause from None
+        cause = cause.__cause__ or cause.__context__
+    raise error

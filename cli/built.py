@@ -1,0 +1,73 @@
+"""Models that this project builds itself, on first use: ``path: ${built_by:configs/tiny/adapter.yaml,0}``.
+
+The interpolation only computes a folder name: the config's file name, and a digest of its text, the seed,
+the sources that define the world and the model, and the same of every config it is built from in turn.
+The folder is made by running ``fit`` with that config, once, before anything is instantiated.
+"""
+
+import fcntl
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from algorithms import ConfigError
+
+BUILT_ROOT = Path("runs/built")
+_REFERENCE = re.compile(r"\$\{built_by:([^,}\s]+)")
+_SOURCES = ("models/*.py", "datamodules/shapes*.py", "lightning_modules/alignment_module.py",
+            "lightning_modules/vision_tower_module.py")  # fmt: skip
+_PROJECT = Path(__file__).resolve().parent.parent
+
+_wanted: dict[Path, tuple[str, int]] = {}
+
+
+def register() -> None:
+    """Make ``${built_by:CONFIG,SEED}`` known to config files."""
+    OmegaConf.register_resolver("built_by", _resolve, replace=True)
+
+
+def built_folder(config: str, seed: int) -> Path:
+    """Return the folder in which the result of a config and a seed is kept."""
+    return BUILT_ROOT / f"{Path(config).stem}-{_digest(config, seed)}"
+
+
+def build_missing(fit: Callable[[Sequence[str]], object]) -> bool:
+    """Build the folders that the last parsed config refers to and that are not there yet.
+
+    Args:
+        fit: runs the command line with these arguments.
+
+    Returns:
+        Whether anything was built.
+    """
+    wanted = dict(_wanted)
+    _wanted.clear()
+    missing = {folder: source for folder, source in wanted.items() if not folder.is_dir()}
+    for folder, (config, seed) in missing.items():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Other ranks and other runs wait here, and then find the folder.
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.is_dir():
+                fit(["fit", "--config", config, "--seed_everything", str(seed), f"--callbacks.export.folder={folder}"])
+    return bool(missing)
+
+
+def _resolve(config: str, seed: int = 0) -> str:
+    folder = built_folder(config, int(seed))
+    _wanted[folder] = (config, int(seed))
+    return str(folder)
+
+
+def _digest(config: str, seed: int) -> str:
+    path = Path(config)
+    if not path.is_file():
+        raise ConfigError(f"${{built_by:{config}}} names a config that is not there: {path.absolute()}.")
+    text = path.read_text()
+    parts = [text, str(seed)]
+    parts += [_digest(upstream, seed) for upstream in _REFERENCE.findall(text)]
+    parts += [source.read_text() for pattern in _SOURCES for source in sorted(_PROJECT.glob(pattern))]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]

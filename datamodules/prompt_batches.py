@@ -1,0 +1,68 @@
+"""How the prompts of a split are dealt out to the ranks: in a fixed order, every prompt once, none twice.
+
+With R ranks, rank r sees prompts r, r + R, r + 2R, ... Ranks get the same number of batches wherever that is possible
+without an empty batch, so that none waits for the others at the end.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from algorithms.records import Prompt
+
+
+class PromptBatch:
+    """The prompts of one batch, on their way through Lightning.
+
+    No ``Sequence`` and no dataclass on purpose: Lightning rebuilds those when it moves or casts a batch, and raises at
+    frozen records. The data module gives the steps a plain list.
+    """
+
+    def __init__(self, prompts: Sequence[Prompt]) -> None:
+        """Hold the prompts, in order."""
+        self.prompts = list(prompts)
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def __iter__(self) -> Iterator[Prompt]:
+        return iter(self.prompts)
+
+
+class PromptBatches(Dataset[PromptBatch]):
+    """One rank's batches, in order."""
+
+    def __init__(self, prompts: Sequence[Prompt], batch_size: int, rank: int = 0, num_ranks: int = 1) -> None:
+        """Deal out the prompts.
+
+        Args:
+            prompts: The prompts of the split, the same on every rank.
+            batch_size: Largest number of prompts in a batch, on one rank.
+            rank: Which share to take.
+            num_ranks: Number of shares.
+        """
+        share = prompts[rank::num_ranks]
+        batches = [share[start : start + batch_size] for start in range(0, len(share), batch_size)]
+        # Rank 0 may have one prompt more than others, and one more batch for it: others then halve their last.
+        num_batches = -(-len(prompts[::num_ranks]) // batch_size)
+        if batches and len(batches) < num_batches and batch_size > 1:
+            last = batches.pop()
+            batches += [last[: len(last) // 2], last[len(last) // 2 :]]
+        self.batches = [PromptBatch(batch) for batch in batches]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> PromptBatch:
+        return self.batches[index]
+
+    def loader(self) -> DataLoader[PromptBatch]:
+        """Return a loader without workers: a prompt holds no pixels, so there is nothing to prefetch."""
+        # One share of one. Lightning would deal the batches out a second time if it found any other sampler.
+        in_order = DistributedSampler(self, num_replicas=1, rank=0, shuffle=False)
+        return DataLoader(self, batch_size=None, sampler=in_order, num_workers=0, collate_fn=_as_it_is)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

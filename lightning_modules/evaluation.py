@@ -1,0 +1,108 @@
+"""Held-out evaluation: one greedy and several sampled completions per prompt, scored and judged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+
+from algorithms import Claim, ClaimGrammar, Completion, ConfigError, Prompt, effective_groups, find_claims
+from lightning_modules.metrics import HallucinationRate, PassAtK
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """What held-out evaluation measures."""
+
+    num_samples: int = 8
+    """Completions per prompt at the training temperature; accuracy and pass@k are means over them."""
+
+    pass_at: tuple[int, ...] = (4, 8)
+    """The k of each pass@k that is reported."""
+
+    seed: int = 1234
+    """Seed of the samples: the same at every validation, so that curves differ by policy only."""
+
+    def __post_init__(self) -> None:
+        if self.num_samples < 2:
+            raise ConfigError(
+                f"model.evaluation.num_samples must be at least 2, got {self.num_samples}: "
+                "one sample cannot tell whether a prompt has mixed outcomes."
+            )
+        if any(not 1 <= k <= self.num_samples for k in self.pass_at):
+            raise ConfigError(
+                f"model.evaluation.pass_at must lie between 1 and num_samples = {self.num_samples}, "
+                f"got {list(self.pass_at)}."
+            )
+
+
+class Evaluation(nn.Module):
+    """The metrics of one split."""
+
+    def __init__(self, config: EvaluationConfig, grammar: ClaimGrammar | None) -> None:
+        """Create the metrics; without grammar no claims are judged."""
+        super().__init__()
+        self.config, self.grammar = config, grammar
+        names = ("greedy_accuracy", "sampled_accuracy", "format_rate", "effective_fraction", "completion_tokens")
+        self.means = nn.ModuleDict({name: MeanMetric() for name in names})
+        self.pass_at = nn.ModuleDict({f"pass_at_{k}": PassAtK(k, config.num_samples) for k in config.pass_at})
+        self.hallucination = HallucinationRate()
+
+    def update(
+        self,
+        prompts: Sequence[Prompt],
+        samples: Sequence[Sequence[Completion]],
+        *,
+        accuracy: Tensor,
+        greedy_accuracy: Tensor,
+        well_formed: Tensor | None,
+        totals: Tensor,
+    ) -> None:
+        """Add a batch of prompts.
+
+        Args:
+            prompts: P prompts.
+            samples: G sampled completions for each.
+            accuracy: (P, G) 1 where right, 0 where wrong.
+            greedy_accuracy: (P,) the same for the greedy completions.
+            well_formed: (P, G) format scores; None when the reward has no such part.
+            totals: (P, G) total rewards, which decide whether a group is effective.
+        """
+        self.means["greedy_accuracy"].update(greedy_accuracy)
+        self.means["sampled_accuracy"].update(accuracy)
+        if well_formed is not None:
+            self.means["format_rate"].update(well_formed)
+        self.means["effective_fraction"].update(effective_groups(totals).float())
+        self.means["completion_tokens"].update(
+            torch.tensor([float(len(c.token_ids)) for group in samples for c in group])
+        )
+        for metric in self.pass_at.values():
+            metric.update(accuracy > 0.5)
+        if self.grammar is not None:
+            self.hallucination.update(judge(prompts, samples, self.grammar))
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return every metric that has seen data, by name."""
+        named = {**self.means, **self.pass_at}
+        values = {name: metric.compute() for name, metric in named.items() if metric.update_called}
+        if self.hallucination.update_called:
+            values |= self.hallucination.compute()
+        return values
+
+    def reset(self) -> None:
+        """Forget everything."""
+        for metric in (*self.means.values(), *self.pass_at.values(), self.hallucination):
+            metric.reset()
+
+
+def judge(
+    prompts: Sequence[Prompt], groups: Sequence[Sequence[Completion]], grammar: ClaimGrammar
+) -> list[list[Claim]]:
+    """Return the claims of every completion whose prompt has known facts."""
+    return [
+        find_claims(completion.text, prompt.facts, grammar)
+        for prompt, group in zip(prompts, groups, strict=True)
+        if prompt.facts is not None
+        for completion in group
+    ]

@@ -1,0 +1,108 @@
+"""What all policy-training modules share: the policy, which parts learn, and their optimizer."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from torch.optim import Optimizer
+
+from algorithms import ConfigError, Prompt
+from models import Policy, PolicySource
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """AdamW with linear warm-up, then constant or cosine."""
+
+    learning_rate: float = 1e-6
+    """Peak learning rate."""
+
+    warmup_steps: int = 0
+    """Optimizer steps of linear rise from 0."""
+
+    cosine: bool = False
+    """Fall to 0 along a cosine by trainer.max_steps; False stays constant."""
+
+    weight_decay: float = 0.0
+    """Decoupled weight decay of AdamW."""
+
+    beta2: float = 0.999
+    """Decay of AdamW's second moment."""
+
+    def __post_init__(self) -> None:
+        if self.learning_rate <= 0.0:
+            raise ConfigError(f"model.optimizer.learning_rate must be above 0, got {self.learning_rate}.")
+        if self.warmup_steps < 0:
+            raise ConfigError(f"model.optimizer.warmup_steps must be at least 0, got {self.warmup_steps}.")
+
+
+def build_optimizer(module: L.LightningModule, config: OptimizerConfig) -> dict[str, Any]:
+    """Return AdamW over the trainable parameters and its schedule, as Lightning wants them."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(
+        parameters, lr=config.learning_rate, betas=(0.9, config.beta2), weight_decay=config.weight_decay
+    )
+    total = int(module.trainer.estimated_stepping_batches) if config.cosine else 0
+
+    def scale(step: int) -> float:
+        warm = min(1.0, (step + 1) / (config.warmup_steps + 1))
+        if not config.cosine:
+            return warm
+        done = max(0, step - config.warmup_steps) / max(1, total - config.warmup_steps)
+        return warm * 0.5 * (1.0 + torch.cos(torch.tensor(min(1.0, done) * torch.pi)).item())
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, scale)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class PolicyModule(L.LightningModule):
+    """Owns a policy. Subclasses add the step."""
+
+    def __init__(self, policy: PolicySource, trainable: list[str], optimizer: OptimizerConfig) -> None:
+        """Remember the settings; weights load in ``configure_model``.
+
+        Args:
+            policy: where the policy comes from.
+            trainable: parts that learn, any of ``vision_tower``, ``adapter``, ``language_model``.
+            optimizer: learning rate and schedule.
+        """
+        super().__init__()
+        self.policy_source = policy
+        self.trainable = trainable
+        self.optimizer_config = optimizer
+        self.policy: Policy | None = None
+
+    @property
+    def loaded_policy(self) -> Policy:
+        """The policy, which must be there by now."""
+        self.configure_model()
+        assert self.policy is not None
+        return self.policy
+
+    def configure_model(self) -> None:
+        """Build the policy once and freeze what does not learn."""
+        if self.policy is None:
+            policy = self.policy_source.build()
+            policy.set_trainable(self.trainable)
+            self.policy = policy
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW on the trainable parts."""
+        return build_optimizer(self, self.optimizer_config)
+
+    def prompt_length(self, prompt: Prompt) -> int:
+        """Return a prompt's length in tokens, image tokens expanded; data modules filter by it."""
+        return self.loaded_policy.encoder.length(prompt)
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Log the norm of the gradient before clipping."""
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        self.log("train/grad_norm", torch.nn.utils.get_total_norm(gradients))
+        self.log("train/learning_rate", optimizer.param_groups[0]["lr"])
+
+    def save_pretrained(self, folder: str) -> None:
+        """Write the policy in Hugging Face format."""
+        policy = self.loaded_policy
+        policy.model.save_pretrained(folder)
+        policy.processor.save_pretrained(folder)

@@ -1,0 +1,65 @@
+"""The tiny tower's own training: name what stands in each cell. Real towers come trained."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor, nn
+
+from algorithms import Prompt
+from lightning_modules.policy_module import OptimizerConfig, build_optimizer
+from models import TinyVisionTower
+
+
+class VisionTowerModule(L.LightningModule):
+    """Trains a vision tower with one linear classifier on every patch, thrown away afterwards.
+
+    Rows need one image and a column ``cells``: for each patch, in reading order, the word for what it shows.
+    """
+
+    def __init__(self, tower: TinyVisionTower, words: list[str], optimizer: OptimizerConfig) -> None:
+        """Remember the settings.
+
+        Args:
+            tower: what to build.
+            words: everything that a cell may hold.
+            optimizer: learning rate and schedule.
+        """
+        super().__init__()
+        self.tower, self.image_processor = tower.build()
+        self.word_index = {word: i for i, word in enumerate(words)}
+        self.classifier = nn.Linear(self.tower.config.hidden_size, len(words))
+        self.optimizer_config = optimizer
+        # LLaVA reads the last hidden state, which comes before this norm.
+        self.tower.post_layernorm.requires_grad_(False)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW on tower and classifier."""
+        return build_optimizer(self, self.optimizer_config)
+
+    def training_step(self, batch: Sequence[Prompt], batch_idx: int) -> Tensor:
+        """Return the classification loss."""
+        logits, labels = self._classify(batch)
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: Sequence[Prompt], batch_idx: int) -> None:
+        """Log the share of cells named rightly on held-out pictures."""
+        logits, labels = self._classify(batch)
+        accuracy = (logits.argmax(-1) == labels).float().mean()
+        self.log("val/cell_accuracy", accuracy, prog_bar=True, batch_size=len(batch))
+
+    def _classify(self, batch: Sequence[Prompt]) -> tuple[Tensor, Tensor]:
+        """Return logits (B, patches, words) and labels (B, patches)."""
+        images = [prompt.images[0].load() for prompt in batch]
+        pixels = self.image_processor(images, return_tensors="pt")["pixel_values"].to(self.device)
+        features = self.tower(pixels, output_hidden_states=True).hidden_states[-1]
+        labels = [[self.word_index[word] for word in prompt.columns["cells"]] for prompt in batch]
+        return self.classifier(features), torch.tensor(labels, device=self.device)
+
+    def save_pretrained(self, folder: str) -> None:
+        """Write tower and image processor in Hugging Face format."""
+        self.tower.save_pretrained(folder)
+        self.image_processor.save_pretrained(folder)

@@ -1,0 +1,63 @@
+"""The three parts of a vision-language model, by the names used in configs, and which of them learn."""
+
+from collections.abc import Sequence
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from algorithms import ConfigError
+
+PARTS = ("vision_tower", "adapter", "language_model")
+
+
+def part_modules(model: PreTrainedModel) -> dict[str, list[nn.Module]]:
+    """Return the modules of each part that the model has.
+
+    LLaVA-architecture models have all three; a bare language model is all ``language_model``.
+    """
+    inner = getattr(model, "model", model)
+    if not hasattr(inner, "multi_modal_projector"):
+        return {"language_model": [model]}
+    return {
+        "vision_tower": [inner.vision_tower],
+        "adapter": [inner.multi_modal_projector],
+        "language_model": [inner.language_model, model.get_output_embeddings()],
+    }
+
+
+def set_trainable_parts(model: PreTrainedModel, parts: Sequence[str]) -> None:
+    """Freeze everything but the named parts.
+
+    Raises:
+        ConfigError: for no part, or one that this model does not have.
+    """
+    available = part_modules(model)
+    wrong = [part for part in parts if part not in available]
+    if wrong or not parts:
+        raise ConfigError(
+            f"model.trainable must name at least one of {list(available)}, got {list(parts)}: "
+            "these are the parts this model has."
+        )
+    model.requires_grad_(False)
+    for part in parts:
+        for module in available[part]:
+            module.requires_grad_(True)
+    _freeze_unused(model)
+
+
+def frozen_parts(model: PreTrainedModel) -> list[str]:
+    """Return the parts without a single trainable parameter."""
+    return [
+        name
+        for name, modules in part_modules(model).items()
+        if not any(p.requires_grad for module in modules for p in module.parameters())
+    ]
+
+
+def _freeze_unused(model: PreTrainedModel) -> None:
+    """Freeze what the forward never reads: optimizers keep no state for it and then cannot be restored."""
+    tower = getattr(getattr(model, "model", model), "vision_tower", None)
+    unused = getattr(tower, "post_layernorm", None)
+    if unused is not None:
+        # LLaVA reads the tower's hidden states, which come before this norm.
+        unused.requires_grad_(False)

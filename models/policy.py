@@ -1,0 +1,153 @@
+"""The policy: a Hugging Face vision-language model seen as three parts, and its next-token logits.
+
+    answer = language_model(adapter(vision_tower(image)), text)          R1V2, arXiv:2504.16656, eq. 1
+
+Both engine and learner take their logits from here, shaped in the same way: divided by the temperature,
+with the tokens that no completion may hold at minus infinity. That is what makes the importance ratio of
+a fresh sample 1.
+
+Shapes: U unique prompts, B rows, L prompt tokens, T completion tokens, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from algorithms import Prompt
+from models.parts import frozen_parts, part_modules, set_trainable_parts
+from models.prompt_encoder import PromptEncoder, left_pad
+
+
+class Policy(nn.Module):
+    """A vision-language model (or a bare language model) with its processor."""
+
+    def __init__(self, model: PreTrainedModel, processor: Any) -> None:
+        """Wrap a model and its processor (a tokenizer for a model without vision)."""
+        super().__init__()
+        self.model = model
+        self.encoder = PromptEncoder(processor)
+        self.banned_token_ids = banned_tokens(model, self.encoder.tokenizer)
+
+    @property
+    def processor(self) -> Any:
+        """The Hugging Face processor or tokenizer."""
+        return self.encoder.processor
+
+    @property
+    def end_token_id(self) -> int:
+        """The token with which the policy ends its turn."""
+        return self.encoder.tokenizer.eos_token_id
+
+    @property
+    def pad_token_id(self) -> int:
+        """The token that fills rows; never attended to."""
+        pad = self.encoder.tokenizer.pad_token_id
+        return self.end_token_id if pad is None else pad
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.device
+
+    def set_trainable(self, parts: Sequence[str]) -> None:
+        """Let just these parts learn: any of ``vision_tower``, ``adapter``, ``language_model``."""
+        set_trainable_parts(self.model, parts)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Policy":
+        """Switch mode as usual, but leave frozen parts in eval mode, so that their dropout stays off."""
+        super().train(mode)
+        for name in frozen_parts(self.model):
+            for module in part_modules(self.model)[name]:
+                module.eval()
+        return self
+
+    def prompt_inputs(self, prompts: Sequence[Prompt], rows: Tensor | None = None) -> dict[str, Any]:
+        """Return model inputs for prompts, left-padded, each image through tower and adapter once.
+
+        Args:
+            prompts: U different prompts.
+            rows: for each of B rows the prompt it continues; default one row per prompt.
+        """
+        encoded = [self.encoder.encode(prompt) for prompt in prompts]
+        rows = torch.arange(len(prompts)) if rows is None else rows
+        ids, is_prompt = left_pad([encoded[i].token_ids for i in rows.tolist()], self.pad_token_id)
+        inputs: dict[str, Any] = {
+            "input_ids": ids.to(self.device),
+            "attention_mask": is_prompt.long().to(self.device),
+        }
+        features = self.image_features([e.vision for e in encoded])
+        per_row = [feature for i in rows.tolist() for feature in features[i]]
+        if per_row:
+            inputs["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=tuple(per_row))}
+        return inputs
+
+    def image_features(self, visions: Sequence[dict[str, Tensor]]) -> list[list[Tensor]]:
+        """Return for each prompt the adapted features of its images, each (image tokens, hidden)."""
+        with_image = [vision for vision in visions if vision]
+        if not with_image:
+            return [[] for _ in visions]
+        stacked = {key: torch.cat([v[key] for v in with_image]).to(self.device) for key in with_image[0]}
+        stacked["pixel_values"] = stacked["pixel_values"].to(self.model.dtype)
+        features = iter(self.model.get_image_features(**stacked).pooler_output)
+        return [[next(features) for _ in range(_num_images(vision))] for vision in visions]
+
+    def completion_logits(
+        self,
+        prompts: Sequence[Prompt],
+        rows: Int[Tensor, " B"],
+        completion_ids: Int[Tensor, "B T"],
+        is_completion: Bool[Tensor, "B T"],
+        *,
+        temperature: float = 1.0,
+    ) -> Float[Tensor, "B T V"]:
+        """Return the logits that predict each completion token.
+
+        Args:
+            prompts: U different prompts.
+            rows: index into ``prompts`` of each row.
+            completion_ids: right-padded completions.
+            is_completion: False at padding.
+            temperature: as at sampling.
+        """
+        inputs = self.prompt_inputs(prompts, rows)
+        completion_ids = torch.where(is_completion, completion_ids, self.pad_token_id).to(self.device)
+        inputs["input_ids"] = torch.cat([inputs["input_ids"], completion_ids], dim=1)  # (B, L + T)
+        attended = is_completion.long().to(self.device)
+        inputs["attention_mask"] = torch.cat([inputs["attention_mask"], attended], dim=1)
+        num_positions = completion_ids.shape[1] + 1
+        logits = self.model(**inputs, logits_to_keep=num_positions, use_cache=False).logits[:, :-1]
+        return self.shape_logits(logits, temperature)
+
+    def shape_logits(self, logits: Tensor, temperature: float) -> Tensor:
+        """Return logits as they are sampled from: 32-bit, over the temperature, banned tokens impossible."""
+        shaped = logits.float() / temperature
+        return shaped.index_fill(-1, self.banned_token_ids.to(shaped.device), float("-inf"))
+
+
+def banned_tokens(model: PreTrainedModel, tokenizer: Any) -> Int[Tensor, " N"]:
+    """Return the tokens no completion may hold: image and structural special tokens, all but end of turn.
+
+    A sampled image token would have no image behind it, and the next forward would fail.
+    """
+    banned = set(tokenizer.all_special_ids)
+    for key in ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id"):
+        if (token := getattr(model.config, key, None)) is not None:
+            banned.add(token)
+    banned.discard(tokenizer.eos_token_id)
+    # Rows of the embedding that no token uses, as vocabularies are padded for speed.
+    num_rows = model.get_output_embeddings().weight.shape[0]
+    banned.update(range(len(tokenizer), num_rows))
+    return torch.tensor(sorted(banned))
+
+
+def _num_images(vision: dict[str, Tensor]) -> int:
+    if not vision:
+        return 0
+    grid = vision.get("image_grid_thw")
+    return int((vision["pixel_values"] if grid is None else grid).shape[0])

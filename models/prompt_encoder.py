@@ -1,0 +1,119 @@
+"""Prompts to tensors: chat template, tokenizer and image processor of a policy, each image processed once."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from algorithms import DataError, Prompt
+
+IMAGE_MARK = "<image>"
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPrompt:
+    """One prompt as the policy reads it."""
+
+    token_ids: Int[Tensor, " L"]
+    """Chat-formatted tokens up to and including the generation prompt, image tokens expanded."""
+
+    vision: dict[str, Tensor]
+    """What the image processor made: ``pixel_values`` and, for some models, sizes or grids. Empty without image."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory held by the tensors."""
+        return sum(t.numel() * t.element_size() for t in (self.token_ids, *self.vision.values()))
+
+
+class PromptEncoder:
+    """Turns prompts into tensors and remembers the last ones, so that a rollout and its updates share the work."""
+
+    def __init__(self, processor: Any, *, cache_megabytes: int = 256) -> None:
+        """Wrap a Hugging Face processor, or a tokenizer for a policy without vision.
+
+        Args:
+            processor: an ``AutoProcessor`` or tokenizer with a chat template.
+            cache_megabytes: memory for encoded prompts; the least recently used leave first.
+        """
+        self.processor = processor
+        self.tokenizer = getattr(processor, "tokenizer", processor)
+        self.has_vision = getattr(processor, "image_processor", None) is not None
+        self._cache: OrderedDict[int, tuple[Prompt, EncodedPrompt]] = OrderedDict()
+        self._room = cache_megabytes * 2**20
+
+    def encode(self, prompt: Prompt) -> EncodedPrompt:
+        """Return a prompt's tensors.
+
+        Raises:
+            DataError: for images given to a policy without vision tower.
+        """
+        # By identity, which the stored prompt keeps from being reused: uids repeat across data sets.
+        if hit := self._cache.get(id(prompt)):
+            self._cache.move_to_end(id(prompt))
+            return hit[1]
+        encoded = self._encode(prompt)
+        self._cache[id(prompt)] = (prompt, encoded)
+        self._room -= encoded.num_bytes
+        while self._room < 0 and len(self._cache) > 1:
+            _, (_, dropped) = self._cache.popitem(last=False)
+            self._room += dropped.num_bytes
+        return encoded
+
+    def length(self, prompt: Prompt) -> int:
+        """Return a prompt's length in tokens, image tokens expanded."""
+        return len(self.encode(prompt).token_ids)
+
+    def chat_text(self, prompt: Prompt) -> str:
+        """Return the prompt in the chat template, one image mark per image, ready to be continued."""
+        if prompt.images and not self.has_vision:
+            raise DataError(
+                f"prompt {prompt.key} has {len(prompt.images)} image(s), but the policy has no vision tower: "
+                "use a policy with one, or rows without 'image'."
+            )
+        content = _interleave(prompt) if self.has_vision else prompt.question
+        return self.processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+        )
+
+    def _encode(self, prompt: Prompt) -> EncodedPrompt:
+        text = self.chat_text(prompt)
+        if not prompt.images:
+            return EncodedPrompt(self.tokenizer(text, return_tensors="pt")["input_ids"][0], {})
+        images = [image.load() for image in prompt.images]
+        inputs = self.processor(text=[text], images=images, return_tensors="pt")
+        token_ids = inputs.pop("input_ids")[0]
+        vision = {k: v for k, v in inputs.items() if isinstance(v, Tensor) and k not in _TEXT_KEYS}
+        return EncodedPrompt(token_ids, vision)
+
+
+_TEXT_KEYS = {"attention_mask", "token_type_ids", "mm_token_type_ids"}
+
+
+def _interleave(prompt: Prompt) -> list[dict[str, str]]:
+    """Return chat content with images where the question marks them; without marks, images come first."""
+    pieces = prompt.question.split(IMAGE_MARK)
+    if len(pieces) == 1:
+        pieces = [""] * len(prompt.images) + pieces
+    content: list[dict[str, str]] = []
+    for number, piece in enumerate(pieces):
+        if number:
+            content.append({"type": "image"})
+        if piece.strip():
+            content.append({"type": "text", "text": piece.strip("\n")})
+    return content
+
+
+def left_pad(rows: Sequence[Tensor], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Return rows of token ids aligned at their end, and where they are not padding."""
+    longest = max(len(row) for row in rows)
+    ids = torch.full((len(rows), longest), pad_id, dtype=torch.long)
+    for i, row in enumerate(rows):
+        ids[i, longest - len(row) :] = row
+    # From lengths, not from ids: the padding token may be a real token elsewhere.
+    lengths = torch.tensor([len(row) for row in rows])
+    return ids, torch.arange(longest)[None, :] >= (longest - lengths)[:, None]

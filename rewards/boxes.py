@@ -1,0 +1,23 @@
+r"""Finds ``\boxed{...}`` in a text with matched braces, in one pass over it."""
+
+import re
+
+# An escaped character such as \{ is one token, so that it never counts as a brace.
+_TOKEN = re.compile(r"(?P<box>\\boxed\s*\{)|\\.|(?P<open>\{)|(?P<close>\})", re.DOTALL)
+
+
+def find_boxes(text: str) -> list[str | None]:
+    r"""Return the content of every outermost ``\boxed{...}`` in order; None for one that is never closed."""
+    boxes: list[str | None] = []
+    start, depth = 0, 0
+    for token in _TOKEN.finditer(text):
+        if depth == 0:
+            if token["box"]:
+                start, depth = token.end(), 1
+        elif token["box"] or token["open"]:
+            depth += 1
+        elif token["close"]:
+            depth -= 1
+            if depth == 0:
+                boxes.append(text[start : token.start()])
+    return [*boxes, None] if depth else boxes

@@ -1,0 +1,41 @@
+"""Small records built by hand for the tests of the algorithms."""
+
+from collections.abc import Sequence
+
+import torch
+
+from algorithms.records import Completion, ExperienceBatch, Rollout, stack_rollouts
+
+
+def rollout(uid: int, *, num_tokens: int = 2, advantage: float = 1.0, version: int = 0) -> Rollout:
+    """Return a rollout whose tokens and log-probs can be told from those of any other uid."""
+    tokens = torch.arange(1, num_tokens + 1)
+    return Rollout(
+        prompt_uid=uid,
+        completion=Completion(
+            token_ids=100 * uid + tokens, behavior_logps=-(uid + tokens / 16), text="", finish_reason="stop"
+        ),
+        policy_version=version,
+        reward_parts={},
+        reward=0.0,
+        advantage=advantage,
+    )
+
+
+def batch(advantages: Sequence[float], *, first_uid: int = 0, version: int = 0) -> ExperienceBatch:
+    """Return fresh rows with the given advantages, uids that count up, and lengths of 1, 2, 3, 1, 2, 3, ..."""
+    return stack_rollouts(
+        [
+            rollout(first_uid + i, num_tokens=i % 3 + 1, advantage=advantage, version=version)
+            for i, advantage in enumerate(advantages)
+        ]
+    )
+
+
+def assert_equal_batches(actual: ExperienceBatch, expected: ExperienceBatch) -> None:
+    """Fail unless two batches hold exactly the same tensors."""
+    left, right = actual.state_dict(), expected.state_dict()
+    assert left.keys() == right.keys()
+    for name in left:
+        assert left[name].dtype == right[name].dtype, name
+        assert torch.equal(left[name], right[name]), name

@@ -1,0 +1,9 @@
+"""Train, validate, test or predict: ``python train.py fit --config configs/tiny/grpo.yaml``.
+
+Further ``--config`` files are laid over the first, key by key; flags come last. ``--help`` lists the keys.
+"""
+
+from cli.app import main
+
+if __name__ == "__main__":
+    main()
