@@ -178,6 +178,10 @@ class ExperienceDataModule(PromptDataModule):
         )
         return [batch.rows(part) for part in order.tensor_split(self.micro_batches)]
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Leave tickets where they are: they hold references only."""
+        return batch if isinstance(batch, Ticket) else super().transfer_batch_to_device(batch, device, dataloader_idx)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the buffers of all ranks; a collective call."""
         return {"buffers": gather_ranks(self.buffer.state_dict())}

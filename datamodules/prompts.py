@@ -110,7 +110,7 @@ class PromptDataModule(LightningDataModule):
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Give the steps a plain list of prompts; whatever else a loader yields is moved as usual."""
         if isinstance(batch, PromptBatch):
-            return batch.prompts
+            return list(batch)
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def _set_up(self, split: str) -> None:

@@ -18,7 +18,7 @@ from rich.progress import track
 
 from algorithms import ConfigError, position_seed
 from datamodules.prompt_folder import PromptFolder
-from datamodules.shapes_language import LEVELS, picture_in_words, sample_question, sample_tour, solve
+from datamodules.shapes_language import LEVELS, READ, picture_in_words, read_out, sample_question, sample_tour, solve
 from datamodules.shapes_scene import Scene, draw_scene, sample_scene
 
 LevelName = Literal["easy", "medium", "hard"]
@@ -120,6 +120,7 @@ class ShapesDemonstrations(_DrawnFolder):
         guess_share: float = 0.0,
         guess_from: float = 0.0,
         tour_share: float = 0.5,
+        read_share: float = 0.2,
         level: LevelName = "medium",
         num_val: int = 256,
         seed: int = 0,
@@ -134,18 +135,19 @@ class ShapesDemonstrations(_DrawnFolder):
             guess_from: share of the training rows, from the first on, in which nothing is guessed: a model that
                 may guess before it can look never learns to look.
             tour_share: share of rows that describe the picture by several colours and shapes, in [0, 1].
+            read_share: share of rows that read out the nine cells, in [0, 1]; the rest are questions.
             level: difficulty of the questions.
             num_val: demonstrations to measure the loss on.
             seed: seed of the world.
             root: where such folders are kept.
         """
-        shares = {"guess_share": guess_share, "guess_from": guess_from, "tour_share": tour_share}
+        shares = {"guess_share": guess_share, "guess_from": guess_from, "tour_share": tour_share, "read_share": read_share}
         for key, share in shares.items():
             if not 0.0 <= share <= 1.0:
                 raise ConfigError(f"data.source.{key} must lie in [0, 1], got {share}: it is a probability.")
         self.num_rows = {"train": num_train, "val": num_val, "test": num_val}
         self.pictures, self.guess_share, self.guess_from = pictures, guess_share, guess_from
-        self.tour_share = tour_share
+        self.tour_share, self.read_share = tour_share, read_share
         self.level: LevelName = level
         self.seed = seed
         settings = {"level": level, "seed": seed, **self.num_rows, "pictures": pictures, **shares}
@@ -158,8 +160,11 @@ class ShapesDemonstrations(_DrawnFolder):
         for index in range(self.num_rows[split]):
             scene = sample_scene(self.seed, split, purpose, index, num_objects=level.num_objects)
             chance = random.Random(position_seed(self.seed, f"{purpose}/{split}", index))
-            if chance.random() < self.tour_share:
+            kind = chance.random()
+            if kind < self.tour_share:
                 question, completion = sample_tour(scene, chance)
+            elif kind < self.tour_share + self.read_share:
+                question, completion = READ, read_out(scene)
             else:
                 asked = sample_question(scene, level, chance)
                 may_guess = index >= self.guess_from * self.num_rows[split]

@@ -17,10 +17,11 @@ from algorithms import ClaimGrammar
 from datamodules.shapes_scene import COLORS, EMPTY, NUM_CELLS, SHAPES, THINGS, Scene, matches
 
 TOUR_STOPS = 4
+READ = "read the picture ."
 MAX_ANSWER = 2 * NUM_CELLS
 WORDS = (
     *THINGS, *COLORS, *SHAPES, EMPTY, *map(str, range(MAX_ANSWER + 1)),
-    *"user assistant system picture : how many plus more than ? describe . look guess none = + - Answer:".split(),
+    *"user assistant system picture : how many plus more than ? describe read the . look guess none = + - Answer:".split(),
     r"\boxed{", "}",
 )  # fmt: skip
 CLAIM_GRAMMAR = ClaimGrammar(mention=r"\b(?:{})-(?:{})\b".format("|".join(COLORS), "|".join(SHAPES)), clause_end="=")
@@ -115,6 +116,14 @@ def sample_tour(scene: Scene, chance: random.Random) -> tuple[str, str]:
     stops = chance.sample([*COLORS, *SHAPES], TOUR_STOPS)
     clauses = [_clause("look", stop, scene.matching(stop)) for stop in stops]
     return f"describe {' '.join(stops)} .", f"{' '.join(clauses)} {boxed(scene.count(stops[-1]))}"
+
+
+def read_out(scene: Scene) -> str:
+    """Return the nine cells in reading order and, boxed, how many cells there are.
+
+    The word to say next depends on one place only, which is what lets an adapter align under a frozen model.
+    """
+    return f"{' '.join(scene.cells)} {boxed(NUM_CELLS)}"
 
 
 def boxed(answer: int) -> str:
