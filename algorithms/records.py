@@ -5,7 +5,7 @@ Shapes: B samples (rows of a batch), T completion tokens, P prompts, G completio
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,6 +14,7 @@ from torch import Tensor
 FinishReason = Literal["stop", "length"]
 
 
+@runtime_checkable
 class ImageReference(Protocol):
     """Where an image lies. Prompts carry references, so that buffers and checkpoints never copy pixels."""
 

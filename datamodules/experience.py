@@ -9,7 +9,6 @@ samples are missing is known only after the rollout.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -28,18 +27,18 @@ from datamodules.prompts import PromptDataModule
 from rollouts import gather_ranks, own_state
 
 
-@dataclass(frozen=True, slots=True)
 class Ticket:
-    """What the trainer is to do in one training step."""
+    """What the trainer is to do in one training step. No dataclass: Lightning refuses frozen ones in batches."""
 
-    rollout: int
-    """Number of the rollout phase, from 0."""
+    def __init__(self, rollout: int, micro: int, prompts: tuple[Prompt, ...]) -> None:
+        """Name the step.
 
-    micro: int
-    """Number of the micro-batch within it; 0 begins with sampling."""
-
-    prompts: tuple[Prompt, ...]
-    """The prompts of the rollout on this rank."""
+        Args:
+            rollout: number of the rollout phase, from 0.
+            micro: number of the micro-batch within it; 0 begins with sampling.
+            prompts: the prompts of the rollout on this rank.
+        """
+        self.rollout, self.micro, self.prompts = rollout, micro, prompts
 
 
 class PromptStream:
@@ -177,10 +176,6 @@ class ExperienceDataModule(PromptDataModule):
             len(batch), generator=position_generator(self.seed, "micro-batch order", rollout, rank)
         )
         return [batch.rows(part) for part in order.tensor_split(self.micro_batches)]
-
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Leave tickets where they are: they hold references only."""
-        return batch if isinstance(batch, Ticket) else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the buffers of all ranks; a collective call."""

@@ -3,6 +3,7 @@
 A source is what a config names under ``model.policy``; it is cheap to create and loads on ``build()``.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
     AutoTokenizer,
+    PreTrainedTokenizerFast,
 )
 
 from algorithms import ConfigError
@@ -74,7 +76,7 @@ class AssembledPolicy(PolicySource):
                 getattr(tower, "vision_model", tower),
                 AutoImageProcessor.from_pretrained(self.vision_tower),
                 language_model,
-                AutoTokenizer.from_pretrained(self.language_model),
+                load_tokenizer(self.language_model),
             )
         )
 
@@ -130,6 +132,19 @@ class TinyVisionTower:
             hidden_size=self.hidden_size,
             num_layers=self.num_layers,
         )
+
+
+def load_tokenizer(path: str) -> Any:
+    """Return the tokenizer as it was saved.
+
+    For a Qwen2 folder ``AutoTokenizer`` takes Qwen2's own class even when another was saved, and with it
+    another way of splitting words.
+    """
+    settings = Path(path).expanduser() / "tokenizer_config.json"
+    saved_class = json.loads(settings.read_text()).get("tokenizer_class") if settings.is_file() else None
+    if saved_class in ("TokenizersBackend", "PreTrainedTokenizerFast"):
+        return PreTrainedTokenizerFast.from_pretrained(path)
+    return AutoTokenizer.from_pretrained(path)
 
 
 def _check_folder(key: str, path: str) -> None:
