@@ -1,0 +1,56 @@
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import pytest
+import torch
+from PIL import Image
+
+from algorithms import Prompt
+from datamodules.shapes_language import WORDS
+from models import Policy
+from models.assembly import assemble
+from models.tiny import fresh_language_model, fresh_vision_tower, word_tokenizer
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _two_threads() -> None:
+    torch.set_num_threads(2)
+
+
+class Picture:
+    """An image reference that needs no file."""
+
+    def __init__(self, color: tuple[int, int, int]) -> None:
+        self.color = color
+
+    def load(self) -> Image.Image:
+        return Image.new("RGB", (48, 48), self.color)
+
+
+@pytest.fixture
+def prompts() -> list[Prompt]:
+    """Three prompts of different lengths, the first two with the same text."""
+    colors = [(255, 0, 0), (0, 0, 255), (0, 255, 0)]
+    questions = ["how many red ?", "how many red ?", "how many more red than blue ?"]
+    return [
+        Prompt(uid=i, key=str(i), question=question, images=(Picture(color),), answer=str(i))
+        for i, (question, color) in enumerate(zip(questions, colors, strict=True))
+    ]
+
+
+@pytest.fixture
+def policy() -> Policy:
+    """A small LLaVA with sharp random weights: with default ones every image would give the same answer."""
+    torch.manual_seed(0)
+    tokenizer = word_tokenizer(WORDS)
+    tower, image_processor = fresh_vision_tower(image_size=48, patch_size=16, hidden_size=32, num_layers=1)
+    language_model = fresh_language_model(
+        len(tokenizer), hidden_size=64, num_layers=2, eos=tokenizer.eos_token_id, pad=tokenizer.pad_token_id
+    )
+    model, processor = assemble(tower, image_processor, language_model, tokenizer)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(6.0)
+    return Policy(model, processor)

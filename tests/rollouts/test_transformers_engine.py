@@ -1,0 +1,100 @@
+import torch
+
+from algorithms import Prompt, Rollout, stack_rollouts, token_logps
+from models import Policy
+from rollouts import SamplingConfig, TransformersEngine
+from tests.assertions import assert_same
+
+SAMPLING = SamplingConfig(temperature=0.8, max_new_tokens=12)
+
+
+def sample(policy: Policy, prompts: list[Prompt], *, group_size: int = 4, seed: int = 7, sampling=SAMPLING):
+    engine = TransformersEngine()
+    engine.sync(policy, version=0)
+    return engine.generate(prompts, group_size=group_size, sampling=sampling, seed=seed)
+
+
+def test_the_learner_gives_the_same_log_probs_as_the_engine(policy: Policy, prompts: list[Prompt]) -> None:
+    groups = sample(policy, prompts)
+    rollouts = [
+        Rollout(prompt_uid=p.uid, completion=c, policy_version=0, reward_parts={}, reward=0.0, advantage=1.0)
+        for p, group in zip(prompts, groups, strict=True)
+        for c in group
+    ]
+    batch = stack_rollouts(rollouts)
+    rows = torch.arange(len(prompts)).repeat_interleave(4)
+    with torch.no_grad():
+        logits = policy.completion_logits(
+            prompts, rows, batch.completion_ids, batch.is_completion, temperature=SAMPLING.temperature
+        )
+    ids = torch.where(batch.is_completion, batch.completion_ids, policy.end_token_id)
+    learner = torch.where(batch.is_completion, token_logps(logits, ids), 0.0)
+    torch.testing.assert_close(learner, batch.behavior_logps, rtol=0.0, atol=1e-4)
+
+
+def test_no_image_or_structural_token_is_ever_sampled(policy: Policy, prompts: list[Prompt]) -> None:
+    groups = sample(policy, prompts, group_size=64, sampling=SamplingConfig(temperature=5.0, max_new_tokens=32))
+    sampled = {int(t) for group in groups for c in group for t in c.token_ids}
+    assert policy.model.config.image_token_id in policy.banned_token_ids.tolist()
+    assert sampled.isdisjoint(policy.banned_token_ids.tolist())
+
+
+def test_the_same_seed_gives_the_same_completions_and_another_seed_others(policy: Policy, prompts) -> None:
+    first, again, other = (sample(policy, prompts, seed=s) for s in (1, 1, 2))
+    texts = [[[c.text for c in group] for group in groups] for groups in (first, again, other)]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_a_completion_does_not_depend_on_the_prompts_after_it(policy: Policy, prompts: list[Prompt]) -> None:
+    alone, together = sample(policy, prompts[:1]), sample(policy, prompts)
+    assert [c.text for c in alone[0]] == [c.text for c in together[0]]
+
+
+def test_a_row_stops_at_its_own_end_token(policy: Policy, prompts: list[Prompt]) -> None:
+    sampling = SamplingConfig(temperature=3.0, max_new_tokens=200)
+    completions = [c for group in sample(policy, prompts, group_size=8, sampling=sampling) for c in group]
+    for completion in completions:
+        ends = (completion.token_ids == policy.end_token_id).nonzero().flatten().tolist()
+        assert len(completion.token_ids) == len(completion.behavior_logps)
+        if completion.finish_reason == "stop":
+            assert ends == [len(completion.token_ids) - 1]
+        else:
+            assert not ends
+            assert len(completion.token_ids) == 200
+    assert {c.finish_reason for c in completions} >= {"stop"}
+
+
+def test_greedy_takes_the_likeliest_token_as_generate_does(policy: Policy, prompts: list[Prompt]) -> None:
+    groups = sample(policy, prompts, group_size=1, sampling=SamplingConfig(temperature=0.0, max_new_tokens=8))
+    for prompt, group in zip(prompts, groups, strict=True):
+        encoded = policy.encoder.encode(prompt)
+        out = policy.model.generate(
+            input_ids=encoded.token_ids[None],
+            attention_mask=torch.ones_like(encoded.token_ids[None]),
+            **encoded.vision,
+            do_sample=False,
+            max_new_tokens=8,
+            suppress_tokens=policy.banned_token_ids.tolist(),
+        )
+        new = out[0, len(encoded.token_ids) :]
+        assert new.tolist()[: len(group[0].token_ids)] == group[0].token_ids.tolist()
+
+
+def test_different_pictures_give_different_distributions(policy: Policy, prompts: list[Prompt]) -> None:
+    with torch.no_grad():
+        logits = policy.model(**policy.prompt_inputs(prompts[:2]), logits_to_keep=1).logits[:, -1]
+    assert (logits[0] - logits[1]).abs().max() > 1e-2
+
+
+def test_training_mode_is_restored_after_sampling(policy: Policy, prompts: list[Prompt]) -> None:
+    policy.train()
+    sample(policy, prompts)
+    assert policy.training
+
+
+def test_chunks_give_every_prompt_its_group_in_order(policy: Policy, prompts: list[Prompt]) -> None:
+    engine = TransformersEngine(max_rows=4)
+    engine.sync(policy, version=0)
+    groups = engine.generate(prompts, group_size=4, sampling=SAMPLING, seed=7)
+    assert [len(group) for group in groups] == [4, 4, 4]
+    assert_same(groups[0][0].behavior_logps, sample(policy, prompts)[0][0].behavior_logps)
