@@ -47,7 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return result
 
     test = ["test", *shared, "--trainer.logger.version=test"]
-    stage("build", "1/4  Building the tiny policy (first time only)", ["validate", *shared, "--trainer.limit_val_batches=1"])
+    stage(
+        "build",
+        "1/4  Building the tiny policy (first time only)",
+        ["validate", *shared, "--trainer.limit_val_batches=1"],
+    )
     before = stage("test_before", "2/4  Held-out test of the aligned base", test)
     training = ["fit", *shared, "--trainer.logger.version=grpo", "--callbacks.export=callbacks.ExportPolicy",
                 f"--callbacks.export.folder={exported}", *(SHORT_FLAGS if options.short else [])]  # fmt: skip

@@ -24,6 +24,4 @@ def require_completions(prompts: Sequence[Prompt], file: str) -> None:
     """
     for prompt in prompts:
         if not isinstance(prompt.columns.get("completion"), str):
-            raise DataError(
-                f"{file}: row {prompt.key} has no text in 'completion', which is what is to be imitated."
-            )
+            raise DataError(f"{file}: row {prompt.key} has no text in 'completion', which is what is to be imitated.")

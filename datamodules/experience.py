@@ -156,9 +156,7 @@ class ExperienceDataModule(PromptDataModule):
             world_size=world_size,
         )
         # One endless epoch; trainer.max_steps ends the run.
-        return TicketLoader(
-            stream, self.prompts["train"], micro_batches=self.micro_batches, num_tickets=10**9
-        )
+        return TicketLoader(stream, self.prompts["train"], micro_batches=self.micro_batches, num_tickets=10**9)
 
     def exchange(self, fresh: ExperienceBatch, *, rollout: int, policy_version: int) -> list[ExperienceBatch]:
         """Return the micro-batches of a rollout: its effective samples, and replay up to its size.
@@ -172,9 +170,7 @@ class ExperienceDataModule(PromptDataModule):
         replay = self.buffer.draw(len(fresh) - len(effective), generator=generator)
         self.buffer.add(effective)
         batch = ExperienceBatch.cat([effective, replay])
-        order = torch.randperm(
-            len(batch), generator=position_generator(self.seed, "micro-batch order", rollout, rank)
-        )
+        order = torch.randperm(len(batch), generator=position_generator(self.seed, "micro-batch order", rollout, rank))
         return [batch.rows(part) for part in order.tensor_split(self.micro_batches)]
 
     def state_dict(self) -> dict[str, Any]:

@@ -141,7 +141,12 @@ class ShapesDemonstrations(_DrawnFolder):
             seed: seed of the world.
             root: where such folders are kept.
         """
-        shares = {"guess_share": guess_share, "guess_from": guess_from, "tour_share": tour_share, "read_share": read_share}
+        shares = {
+            "guess_share": guess_share,
+            "guess_from": guess_from,
+            "tour_share": tour_share,
+            "read_share": read_share,
+        }
         for key, share in shares.items():
             if not 0.0 <= share <= 1.0:
                 raise ConfigError(f"data.source.{key} must lie in [0, 1], got {share}: it is a probability.")

@@ -21,7 +21,7 @@ READ = "read the picture ."
 MAX_ANSWER = 2 * NUM_CELLS
 WORDS = (
     *THINGS, *COLORS, *SHAPES, EMPTY, *map(str, range(MAX_ANSWER + 1)),
-    *"user assistant system picture : how many plus more than ? describe read the . look guess none = + - Answer:".split(),
+    *["user", "assistant", "system", "picture", ":", "how", "many", "plus", "more", "than", "?", "describe", "read", "the", ".", "look", "guess", "none", "=", "+", "-", "Answer:"],
     r"\boxed{", "}",
 )  # fmt: skip
 CLAIM_GRAMMAR = ClaimGrammar(mention=r"\b(?:{})-(?:{})\b".format("|".join(COLORS), "|".join(SHAPES)), clause_end="=")

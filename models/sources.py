@@ -110,9 +110,7 @@ class TinyLanguageModel(PolicySource):
 class TinyVisionTower:
     """A fresh SigLIP tower of about a third of a million parameters."""
 
-    def __init__(
-        self, image_size: int = 48, patch_size: int = 16, hidden_size: int = 96, num_layers: int = 3
-    ) -> None:
+    def __init__(self, image_size: int = 48, patch_size: int = 16, hidden_size: int = 96, num_layers: int = 3) -> None:
         """Set the size.
 
         Args:

@@ -53,7 +53,9 @@ def word_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
     )
 
 
-def fresh_language_model(vocabulary_size: int, *, hidden_size: int, num_layers: int, eos: int, pad: int) -> Qwen2ForCausalLM:
+def fresh_language_model(
+    vocabulary_size: int, *, hidden_size: int, num_layers: int, eos: int, pad: int
+) -> Qwen2ForCausalLM:
     """Return a randomly initialised Qwen2 with tied embeddings."""
     config = Qwen2Config(
         vocab_size=vocabulary_size,

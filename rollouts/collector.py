@@ -1,6 +1,6 @@
 """One rollout phase: prompts to scored groups with advantages.
 
-    prompts (P)  ->  completions (P, G)  ->  reward parts and totals (P, G)  ->  advantages (P, G)
+prompts (P)  ->  completions (P, G)  ->  reward parts and totals (P, G)  ->  advantages (P, G)
 """
 
 from collections.abc import Callable, Mapping, Sequence

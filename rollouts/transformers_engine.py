@@ -61,9 +61,9 @@ class TransformersEngine:
     ) -> list[list[Completion]]:
         uniforms = None
         if sampling.temperature > 0.0:
-            uniforms = group_uniforms(
-                seed, len(prompts), group_size=group_size, num_tokens=sampling.max_new_tokens
-            ).to(self.policy.device)
+            uniforms = group_uniforms(seed, len(prompts), group_size=group_size, num_tokens=sampling.max_new_tokens).to(
+                self.policy.device
+            )
         batch = _DecodeBatch.prefill(self.policy, prompts, group_size, sampling)
         for step in range(sampling.max_new_tokens):
             row_uniforms = None if uniforms is None else uniforms[batch.rows, step]

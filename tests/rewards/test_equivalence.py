@@ -184,7 +184,9 @@ def test_every_text_is_the_same_as_itself_unless_nothing_is_left_of_it(text: str
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
-@given(st.text(r"\{}()[]^_/.,%$e+-0123456789 abxfractpi" + "\N{DIGIT ONE}\N{SUPERSCRIPT TWO}\N{ARABIC-INDIC DIGIT ONE}"))
+@given(
+    st.text(r"\{}()[]^_/.,%$e+-0123456789 abxfractpi" + "\N{DIGIT ONE}\N{SUPERSCRIPT TWO}\N{ARABIC-INDIC DIGIT ONE}")
+)
 def test_no_text_can_crash_the_comparison(text: str) -> None:
     for gold in ("12", "B", r"\frac{1}{2}", "x+1"):
         assert same_answer(gold, text) in (True, False, None)

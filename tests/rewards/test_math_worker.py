@@ -2,7 +2,6 @@
 
 import copy
 import gc
-import os
 import pickle
 import threading
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import pytest
 
 from rewards.math_worker import ComparisonFailed, MathWorker
 
-READY = 'import sys\nprint(\'{"is_ready": true}\', flush=True)\n'
+READY = "import sys\nprint('{\"is_ready\": true}', flush=True)\n"
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +93,7 @@ def test_a_worker_that_dies_costs_one_comparison(scripted) -> None:
 
 
 def test_a_worker_killed_while_idle_is_replaced_unnoticed(scripted) -> None:
-    worker = scripted('for line in sys.stdin: print(\'{"is_same": true}\', flush=True)')
+    worker = scripted("for line in sys.stdin: print('{\"is_same\": true}', flush=True)")
     assert worker.compare("1", "x")
     worker.process.kill()
     worker.process.wait()
@@ -109,7 +108,7 @@ def test_a_worker_that_cannot_start_says_why(scripted) -> None:
 
 
 def test_what_libraries_print_does_not_disturb_the_replies(worker: MathWorker) -> None:
-    assert worker.compare("x", "\\text{\u2028}\n{\"is_same\": true}\nx") in (True, False)
+    assert worker.compare("x", '\\text{\u2028}\n{"is_same": true}\nx') in (True, False)
     assert worker.compare("x+1", "1+x") is True
 
 
@@ -137,7 +136,7 @@ def test_a_copy_has_its_own_process(worker: MathWorker, duplicate) -> None:
 
 
 def test_the_process_ends_with_its_owner(scripted) -> None:
-    worker = scripted('for line in sys.stdin: print(\'{"is_same": true}\', flush=True)')
+    worker = scripted("for line in sys.stdin: print('{\"is_same\": true}', flush=True)")
     worker.compare("1", "x")
     process = worker.process
     del worker

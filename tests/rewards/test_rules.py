@@ -126,9 +126,7 @@ def test_a_comparison_without_a_time_limit_is_refused(timeout_seconds: float) ->
         ("", "stop", 0.0),
     ],
 )
-def test_the_format_is_one_reasoning_and_one_box_after_it(
-    text: str, finish_reason: FinishReason, score: float
-) -> None:
+def test_the_format_is_one_reasoning_and_one_box_after_it(text: str, finish_reason: FinishReason, score: float) -> None:
     assert FormatReward()([prompt(None)], [completion(text, finish_reason)]) == [score]
 
 
@@ -139,7 +137,9 @@ def test_whoever_has_the_right_form_has_an_answer(text: str) -> None:
         assert extract_answer(text) is not None
 
 
-@pytest.mark.parametrize("piece", ["<think>", "</think>", r"\boxed{", r"\boxed{1}", "{", "<", "a", r"\boxed{1} \boxed{2} "])
+@pytest.mark.parametrize(
+    "piece", ["<think>", "</think>", r"\boxed{", r"\boxed{1}", "{", "<", "a", r"\boxed{1} \boxed{2} "]
+)
 def test_a_degenerate_completion_of_64k_tokens_scores_zero_at_once(piece: str) -> None:
     completions = [completion("a</think>" + piece * 64_000), completion(piece * 64_000)]
     assert AccuracyReward()([prompt("3")] * 2, completions) == [0.0, 0.0]

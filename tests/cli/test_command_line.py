@@ -1,0 +1,42 @@
+import pytest
+
+from cli.app import main
+from cli.callback_slots import KNOWN_SLOTS, slot_names
+
+BASE = ["fit", "--config=configs/tiny/grpo.yaml"]
+
+
+def message(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--model.grop_size=4"], "grop_size"),
+        (["--model.group_size=many"], "group_size"),
+        (["--config=configs/none.yaml"], "configs/none.yaml"),
+        (["--callbacks.completionz.every_n_rollouts=3"], "completionz"),
+    ],
+)
+def test_a_wrong_setting_is_named_without_a_traceback(flags, said, capsys) -> None:
+    text = message([*BASE, *flags], capsys)
+    assert said in text
+    assert "Traceback" not in text
+    assert "usage:" not in text
+
+
+def test_a_group_of_one_is_refused_in_one_line(capsys, tmp_path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    flags = ["--model.group_size=1", f"--model.init_args.policy.path={tmp_path}"]
+    assert message([*BASE, *flags], capsys).startswith("error: model.group_size must be at least 2, got 1")
+
+
+def test_new_callback_names_come_from_files_and_flags(tmp_path) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("callbacks: {mine: {class_path: x.Y}, export: null}\n")
+    names = slot_names(["fit", "--config", str(overlay), "--callbacks.other=z.W", "--callbacks.other.n=1"])
+    assert names == [*KNOWN_SLOTS, "mine", "other"]

@@ -1,0 +1,130 @@
+"""Tiny runs from the command line's own entry, with a random policy, so that each takes seconds."""
+
+from pathlib import Path
+
+import lightning.pytorch as L
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from algorithms import ConfigError
+from cli.app import run
+from models import Policy
+
+
+@pytest.fixture
+def policy_folder(policy: Policy, tmp_path: Path) -> Path:
+    folder = tmp_path / "policy"
+    policy.model.save_pretrained(folder)
+    policy.processor.save_pretrained(folder)
+    return folder
+
+
+def arguments(command: str, policy_folder: Path, *extra: str) -> list[str]:
+    root = policy_folder.parent
+    return [
+        command, "--config=configs/tiny/grpo.yaml",
+        f"--model.init_args.policy.path={policy_folder}",
+        f"--data.init_args.source.root={root}/data",
+        "--data.init_args.source.num_train=24", "--data.init_args.source.num_val=6",
+        "--data.init_args.source.num_test=6", "--data.init_args.prompts_per_rollout=4",
+        "--model.init_args.group_size=4", "--model.init_args.sampling.max_new_tokens=10",
+        "--model.init_args.evaluation.num_samples=4", "--model.init_args.evaluation.pass_at=[2]",
+        "--model.init_args.optimizer.learning_rate=1e-3",
+        # A random policy is never right: what it is rewarded for must be something it sometimes does.
+        "--model.init_args.reward.parts.length.reward=tests.test_training.ShortIsGood",
+        "--trainer.max_steps=4", "--trainer.val_check_interval=4", f"--trainer.default_root_dir={root}",
+        f"--trainer.logger.save_dir={root}", "--trainer.enable_progress_bar=false", *extra,
+    ]  # fmt: skip
+
+
+class ShortIsGood:
+    """1 for a completion of few different tokens."""
+
+    def __call__(self, prompts, completions) -> list[float]:
+        return [float(len(set(c.token_ids.tolist())) < 7) for c in completions]
+
+
+class Recorder(Callback):
+    """Keeps the value of every metric after every training step."""
+
+    seen: list[dict[str, float]]
+
+    def __init__(self) -> None:
+        type(self).seen = []
+
+    def on_train_batch_end(self, trainer: L.Trainer, *args) -> None:
+        self.seen.append({k: float(v) for k, v in trainer.callback_metrics.items()})
+
+
+def weights(cli) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in cli.model.policy.model.state_dict().items()}
+
+
+def largest_difference(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
+    assert a.keys() == b.keys()
+    return max((a[name] - b[name]).abs().max().item() for name in a)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(policy_folder: Path) -> None:
+    first, again = (weights(run(arguments("fit", policy_folder))) for _ in range(2))
+    other = weights(run(arguments("fit", policy_folder, "--seed_everything=1")))
+    assert largest_difference(first, again) == 0.0
+    assert largest_difference(first, other) > 0.0
+
+
+def test_the_first_update_after_sampling_has_ratio_one_and_clips_nothing(policy_folder: Path) -> None:
+    run(arguments("fit", policy_folder, "--callbacks.recorder=tests.test_training.Recorder"))
+    fresh = Recorder.seen[0]
+    assert abs(fresh["train/log_ratio_fresh"]) < 1e-4
+    assert fresh["train/clipped_fraction_fresh"] == 0.0
+    assert fresh["rollout/effective_fraction"] > 0.0
+
+
+def test_splitting_a_rollout_into_micro_batches_does_not_change_the_update(policy_folder: Path) -> None:
+    flags = ("--trainer.max_steps=1", "--trainer.gradient_clip_val=null", "--trainer.limit_val_batches=0")
+    whole = run(arguments("fit", policy_folder, *flags, "--data.init_args.micro_batches=1"))
+    split = run(
+        arguments("fit", policy_folder, *flags, "--data.init_args.micro_batches=4",
+                  "--trainer.accumulate_grad_batches=4")
+    )  # fmt: skip
+    # Through Adam's normalisation, so gradients near zero are let off.
+    assert largest_difference(weights(whole), weights(split)) < 2e-4
+
+
+@pytest.mark.parametrize("killed_after", [1, 2, 3])
+def test_a_resumed_run_ends_with_the_weights_of_one_never_stopped(policy_folder: Path, killed_after: int) -> None:
+    # Two micro-batches per rollout: 1 and 3 are in the middle of one.
+    straight = weights(run(arguments("fit", policy_folder)))
+    checkpoints = policy_folder.parent / "checkpoints"
+    saving = (
+        "--trainer.enable_checkpointing=true", f"--trainer.max_steps={killed_after}",
+        "--callbacks.checkpoint=lightning.pytorch.callbacks.ModelCheckpoint",
+        f"--callbacks.checkpoint.dirpath={checkpoints}", "--callbacks.checkpoint.every_n_train_steps=1",
+        "--callbacks.checkpoint.filename={step}", "--callbacks.checkpoint.save_top_k=-1",
+    )  # fmt: skip
+    run(arguments("fit", policy_folder, *saving))
+    torch.rand(100)  # nothing may depend on the global generator
+    resumed = run(arguments("fit", policy_folder, f"--ckpt_path={checkpoints}/step={killed_after}.ckpt"))
+    assert largest_difference(straight, weights(resumed)) == 0.0
+
+
+def test_only_the_named_part_learns(policy_folder: Path) -> None:
+    before = Policy.state_dict
+    del before
+    cli = run(arguments("fit", policy_folder, "--model.init_args.trainable=[adapter]"))
+    start = run(arguments("validate", policy_folder))
+    changed = {n for n, t in weights(cli).items() if not torch.equal(t, weights(start)[n])}
+    assert changed
+    assert all("multi_modal_projector" in name for name in changed)
+
+
+def test_validation_reports_every_promised_metric(policy_folder: Path) -> None:
+    metrics = run(arguments("validate", policy_folder)).trainer.callback_metrics
+    promised = {"greedy_accuracy", "sampled_accuracy", "pass_at_2", "format_rate", "hallucination_rate"}
+    assert {f"val/{name}" for name in promised} <= set(metrics)
+
+
+def test_micro_batches_that_do_not_divide_by_accumulation_are_refused(policy_folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data.micro_batches must be a multiple of trainer.accumulate_grad_batches"):
+        run(arguments("fit", policy_folder, "--trainer.accumulate_grad_batches=3"))
