@@ -1,5 +1,6 @@
 """Tiny runs from the command line's own entry, with a random policy, so that each takes seconds."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning.pytorch as L
@@ -7,7 +8,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from algorithms import ConfigError
+from algorithms import Completion, ConfigError, Prompt
 from cli.app import run
 from models import Policy
 
@@ -32,26 +33,24 @@ def arguments(command: str, policy_folder: Path, *extra: str) -> list[str]:
         "--model.init_args.evaluation.num_samples=4", "--model.init_args.evaluation.pass_at=[2]",
         "--model.init_args.optimizer.learning_rate=1e-3",
         # A random policy is never right: what it is rewarded for must be something it sometimes does.
-        "--model.init_args.reward.parts.length.reward=tests.test_training.ShortIsGood",
+        "--model.init_args.reward.parts.even.reward=tests.test_training.EvenIsGood",
         "--trainer.max_steps=4", "--trainer.val_check_interval=4", f"--trainer.default_root_dir={root}",
         f"--trainer.logger.save_dir={root}", "--trainer.enable_progress_bar=false", *extra,
     ]  # fmt: skip
 
 
-class ShortIsGood:
-    """1 for a completion of few different tokens."""
+class EvenIsGood:
+    """1 for every other completion, so to speak: any policy gets mixed groups."""
 
-    def __call__(self, prompts, completions) -> list[float]:
-        return [float(len(set(c.token_ids.tolist())) < 7) for c in completions]
+    def __call__(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Sequence[float | None]:
+        return [float(int(c.token_ids.sum()) % 2 == 0) for c in completions]
 
 
 class Recorder(Callback):
     """Keeps the value of every metric after every training step."""
 
-    seen: list[dict[str, float]]
-
     def __init__(self) -> None:
-        type(self).seen = []
+        self.seen: list[dict[str, float]] = []
 
     def on_train_batch_end(self, trainer: L.Trainer, *args) -> None:
         self.seen.append({k: float(v) for k, v in trainer.callback_metrics.items()})
@@ -74,8 +73,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(policy_fol
 
 
 def test_the_first_update_after_sampling_has_ratio_one_and_clips_nothing(policy_folder: Path) -> None:
-    run(arguments("fit", policy_folder, "--callbacks.recorder=tests.test_training.Recorder"))
-    fresh = Recorder.seen[0]
+    cli = run(arguments("fit", policy_folder, "--callbacks.recorder=tests.test_training.Recorder"))
+    recorder = next(c for c in cli.trainer.callbacks if type(c).__name__ == "Recorder")
+    fresh = recorder.seen[0]
     assert abs(fresh["train/log_ratio_fresh"]) < 1e-4
     assert fresh["train/clipped_fraction_fresh"] == 0.0
     assert fresh["rollout/effective_fraction"] > 0.0
@@ -110,8 +110,6 @@ def test_a_resumed_run_ends_with_the_weights_of_one_never_stopped(policy_folder:
 
 
 def test_only_the_named_part_learns(policy_folder: Path) -> None:
-    before = Policy.state_dict
-    del before
     cli = run(arguments("fit", policy_folder, "--model.init_args.trainable=[adapter]"))
     start = run(arguments("validate", policy_folder))
     changed = {n for n, t in weights(cli).items() if not torch.equal(t, weights(start)[n])}
