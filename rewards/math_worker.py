@@ -45,11 +45,17 @@ class MathWorker:
         self.timeout_seconds = timeout_seconds
         self.program = program
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str] | None = None
+        self.num_starts = 0
         self._stop: Callable[[], Any] = lambda: None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return MathWorker, (self.timeout_seconds, self.program)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a child process is there."""
+        return self.process is not None and self.process.poll() is None
 
     def compare(self, gold: str, answer: str) -> bool:
         """Return whether the answer equals the gold one, which both should be mathematics.
@@ -69,11 +75,11 @@ class MathWorker:
         """End the worker; the next comparison starts a new one."""
         with self._lock:
             self._stop()
-            self._process = None
+            self.process = None
 
     def _running_process(self) -> "subprocess.Popen[str]":
-        if self._process is not None and self._process.poll() is None:
-            return self._process
+        if self.process is not None and self.process.poll() is None:
+            return self.process
         # -P: the folder of this file must not become importable as top-level modules. A new session: Ctrl-C
         # is for the run to handle. A fixed hash seed: SymPy walks over sets.
         process = subprocess.Popen(
@@ -85,7 +91,8 @@ class MathWorker:
             start_new_session=True,
             env={**os.environ, "PYTHONHASHSEED": "0"},
         )
-        self._process = process
+        self.process = process
+        self.num_starts += 1
         self._stop = weakref.finalize(self, _kill, process)  # also runs when the interpreter exits
         reply = self._receive(process, _START_SECONDS)
         if "error" in reply:
@@ -111,7 +118,7 @@ class MathWorker:
 
     def _give_up(self, reason: str) -> NoReturn:
         self._stop()
-        self._process = None
+        self.process = None
         raise ComparisonFailed(reason)
 
 

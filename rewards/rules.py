@@ -63,7 +63,7 @@ class AccuracyReward:
                 "without a limit one answer such as 9^9^9^9 stalls the run for ever."
             )
         self.needs_reasoning = needs_reasoning
-        self._worker = MathWorker(timeout_seconds)
+        self.worker = MathWorker(timeout_seconds)
 
     def __call__(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Sequence[float | None]:
         """Return one score per completion."""
@@ -89,7 +89,7 @@ class AccuracyReward:
         if not isinstance(decision, Undecided):
             return float(decision)
         try:
-            return float(self._worker.compare(decision.gold, decision.answer))
+            return float(self.worker.compare(decision.gold, decision.answer))
         except ComparisonFailed as error:
             logger.info("Cannot compare the answer %r with %r: %s", answer, gold, error)
             return math.nan

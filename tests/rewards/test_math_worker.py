@@ -142,8 +142,3 @@ def test_the_process_ends_with_its_owner(scripted) -> None:
     del worker
     gc.collect()
     assert process.poll() is not None
-
-
-def test_a_worker_whose_parent_was_killed_ends_by_itself(tmp_path: Path) -> None:
-    del tmp_path
-    del os
