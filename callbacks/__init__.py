@@ -1,5 +1,9 @@
 """What watches and steers a run; each can be swapped, set or switched off by name."""
 
+from callbacks.completions_page import CompletionsPage
 from callbacks.export import ExportPolicy
+from callbacks.predictions import PredictionWriter
+from callbacks.progress import RolloutProgressBar
+from callbacks.tensorboard_layout import TensorBoardLayout
 
-__all__ = ["ExportPolicy"]
+__all__ = ["CompletionsPage", "ExportPolicy", "PredictionWriter", "RolloutProgressBar", "TensorBoardLayout"]

@@ -5,6 +5,7 @@ or a flag can switch one off (``callbacks.completions: null``), change one setti
 a callback under a new name.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ def slot_names(arguments: Sequence[str]) -> list[str]:
 def config_files(arguments: Sequence[str]) -> list[Path]:
     """Return the files given by ``--config``."""
     paths = [a.partition("=")[2] for a in arguments if a.startswith(("--config=", "-c="))]
-    paths += [b for a, b in zip(arguments, arguments[1:], strict=False) if a in ("--config", "-c")]
+    paths += [b for a, b in itertools.pairwise(arguments) if a in ("--config", "-c")]
     return [Path(path) for path in paths if Path(path).is_file()]
 
 

@@ -1,0 +1,93 @@
+"""A picture of one rollout group: the image, the question, and every completion with its scores."""
+
+import textwrap
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+from algorithms import Claim, ClaimGrammar, Rollout, RolloutGroup, find_claims
+
+WIDTH, MARGIN, IMAGE_SIDE, LINE = 1000, 16, 192, 20
+TEXT_COLUMNS = 96
+BLACK, GRAY, RED, GREEN, RULE = (25, 25, 25), (110, 110, 110), (200, 30, 30), (20, 130, 60), (225, 225, 225)
+
+
+def completion_card(group: RolloutGroup, grammar: ClaimGrammar | None) -> Image.Image:
+    """Return the card; claims that the facts support are green, the others red."""
+    blocks = [_wrap(rollout.completion.text) for rollout in group.rollouts]
+    height = 2 * MARGIN + IMAGE_SIDE + sum((len(lines) + 2) * LINE for lines in blocks)
+    card = Image.new("RGB", (WIDTH, height), "white")
+    canvas, font = ImageDraw.Draw(card), ImageFont.load_default(size=15)
+    _draw_prompt(card, canvas, font, group)
+    y = MARGIN + IMAGE_SIDE + LINE // 2
+    for rollout, lines in zip(group.rollouts, blocks, strict=True):
+        canvas.line((MARGIN, y - 4, WIDTH - MARGIN, y - 4), fill=RULE)
+        canvas.text((MARGIN, y), score_line(rollout), fill=GRAY, font=font)
+        colors = _character_colors(rollout.completion.text, group.prompt.facts, grammar)
+        for number, (start, line) in enumerate(lines):
+            _draw_line(canvas, font, (MARGIN, y + (number + 1) * LINE), line, colors[start : start + len(line)])
+        y += (len(lines) + 2) * LINE
+    return card
+
+
+def score_line(rollout: Rollout) -> str:
+    """Return the scores of a rollout in one line."""
+    parts = "  ".join(f"{name} {'-' if v is None else f'{v:g}'}" for name, v in rollout.reward_parts.items())
+    return f"advantage {rollout.advantage:+.2f}   reward {rollout.reward:.2f}   ({parts})"
+
+
+def _draw_prompt(
+    card: Image.Image, canvas: ImageDraw.ImageDraw, font: ImageFont.ImageFont, group: RolloutGroup
+) -> None:
+    prompt = group.prompt
+    x = MARGIN
+    for reference in prompt.images[:2]:
+        picture = reference.load()
+        scale = IMAGE_SIDE / max(picture.size)
+        size = (max(1, int(picture.width * scale)), max(1, int(picture.height * scale)))
+        card.paste(picture.resize(size, Image.Resampling.NEAREST), (x, MARGIN))
+        x += IMAGE_SIDE + MARGIN
+    lines = [*textwrap.wrap(prompt.question, 60)[:6], f"answer: {prompt.answer}", f"prompt {prompt.key}"]
+    for number, line in enumerate(lines):
+        canvas.text((x, MARGIN + number * LINE), line, fill=BLACK, font=font)
+
+
+def _wrap(text: str) -> list[tuple[int, str]]:
+    """Return lines with the position of their first character; words are kept whole where they fit."""
+    lines: list[tuple[int, str]] = []
+    start = 0
+    while start < len(text):
+        end = min(len(text), start + TEXT_COLUMNS)
+        if end < len(text) and (space := text.rfind(" ", start, end)) > start:
+            end = space + 1
+        lines.append((start, text[start:end].replace("\n", " ")))
+        start = end
+    return lines or [(0, "")]
+
+
+def _character_colors(
+    text: str, facts: Sequence[str] | None, grammar: ClaimGrammar | None
+) -> list[tuple[int, int, int]]:
+    colors = [BLACK] * len(text)
+    claims: list[Claim] = find_claims(text, facts, grammar) if facts is not None and grammar is not None else []
+    for claim in claims:
+        colors[claim.start : claim.end] = [GREEN if claim.is_supported else RED] * (claim.end - claim.start)
+    return colors
+
+
+def _draw_line(
+    canvas: ImageDraw.ImageDraw,
+    font: ImageFont.ImageFont,
+    place: tuple[int, int],
+    line: str,
+    colors: Sequence[tuple[int, int, int]],
+) -> None:
+    """Draw runs of one colour one after another."""
+    x, y = place
+    start = 0
+    for end in range(1, len(line) + 1):
+        if end == len(line) or colors[end] != colors[start]:
+            run = line[start:end]
+            canvas.text((x, y), run, fill=colors[start], font=font)
+            x += canvas.textlength(run, font=font)
+            start = end
