@@ -1,0 +1,97 @@
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from algorithms import Completion, Prompt, Rollout, RolloutGroup
+from callbacks import CompletionsPage, PredictionWriter, TensorBoardLayout
+from callbacks.completion_card import GREEN, RED, completion_card
+from datamodules.shapes_language import CLAIM_GRAMMAR
+from rewards import RewardTable
+from rollouts import RolloutPhase
+
+
+def completion(text: str) -> Completion:
+    return Completion(
+        token_ids=torch.tensor([1, 2]), behavior_logps=torch.zeros(2), text=text, finish_reason="stop"
+    )
+
+
+def group(*texts: str) -> RolloutGroup:
+    prompt = Prompt(uid=0, key="a", question="how many red ?", answer="1", facts=("red-circle",))
+    rollouts = [
+        Rollout(
+            prompt_uid=0, completion=completion(text), policy_version=0, reward_parts={"accuracy": float(i), "x": None},
+            reward=float(i), advantage=float(i) - 0.5,
+        )
+        for i, text in enumerate(texts)
+    ]  # fmt: skip
+    return RolloutGroup(prompt=prompt, rollouts=rollouts)
+
+
+def has_color(picture, color: tuple[int, int, int]) -> bool:
+    return bool((np.asarray(picture) == color).all(axis=-1).any())
+
+
+@pytest.mark.parametrize(("thing", "color", "other"), [("red-circle", GREEN, RED), ("blue-star", RED, GREEN)])
+def test_a_claim_is_green_when_the_facts_support_it_and_red_when_not(thing, color, other) -> None:
+    card = completion_card(group(f"look red : {thing} = 1"), CLAIM_GRAMMAR)
+    assert has_color(card, color)
+    assert not has_color(card, other)
+
+
+def test_a_card_grows_with_its_completions_and_takes_long_and_empty_ones() -> None:
+    short, long = completion_card(group(""), CLAIM_GRAMMAR), completion_card(group("", "word " * 500), None)
+    assert long.height > short.height + 400
+
+
+def trainer(folder: Path):
+    return SimpleNamespace(
+        is_global_zero=True, loggers=[TensorBoardLogger(str(folder), name="run", version="0")], global_step=3
+    )
+
+
+def events(folder: Path) -> EventAccumulator:
+    accumulator = EventAccumulator(str(folder / "run" / "0"), size_guidance={"images": 0, "tensors": 0})
+    accumulator.Reload()
+    return accumulator
+
+
+def test_the_page_holds_cards_texts_and_histograms(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    page = CompletionsPage(every_n_rollouts=2, num_prompts=1)
+    for _ in range(2):
+        page.on_rollout_end(run, SimpleNamespace(claims=CLAIM_GRAMMAR), RolloutPhase([group("a", "<b>")], {}))
+    run.loggers[0].experiment.flush()
+    tags = events(tmp_path).Tags()
+    assert tags["images"] == ["completions/prompt_0"]
+    assert len(events(tmp_path).Images("completions/prompt_0")) == 1
+    assert set(tags["histograms"]) == {"rollout/reward_histogram", "rollout/advantage_histogram"}
+    text = events(tmp_path).Tensors("completions/text/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert "&lt;b&gt;" in text
+
+
+def test_the_layout_is_written_for_the_custom_scalars_page(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    TensorBoardLayout().on_train_start(run, None)
+    run.loggers[0].experiment.flush()
+    assert "custom_scalars__config__" in events(tmp_path).Tags()["tensors"]
+
+
+def test_predictions_hold_prompt_completions_parts_and_claims(tmp_path: Path) -> None:
+    writer = PredictionWriter(str(tmp_path / "out" / "p.jsonl"))
+    run = SimpleNamespace(world_size=1, log_dir=None)
+    module = SimpleNamespace(claims=CLAIM_GRAMMAR)
+    prompt = group("x").prompt
+    outputs = ([[completion("red-circle blue-star")]], RewardTable(parts={"a": [1.0]}, totals=[2.0], num_failures={}))
+    writer.on_predict_start(run, module)
+    writer.on_predict_batch_end(run, module, outputs, [prompt], 0)
+    (row,) = [json.loads(line) for line in (tmp_path / "out" / "p.jsonl").read_text().splitlines()]
+    assert (row["key"], row["answer"]) == ("a", "1")
+    assert row["completions"][0]["reward_parts"] == {"a": 1.0}
+    assert [claim["is_supported"] for claim in row["completions"][0]["claims"]] == [True, False]
