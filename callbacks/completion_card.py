@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -36,9 +37,7 @@ def score_line(rollout: Rollout) -> str:
     return f"advantage {rollout.advantage:+.2f}   reward {rollout.reward:.2f}   ({parts})"
 
 
-def _draw_prompt(
-    card: Image.Image, canvas: ImageDraw.ImageDraw, font: ImageFont.ImageFont, group: RolloutGroup
-) -> None:
+def _draw_prompt(card: Image.Image, canvas: ImageDraw.ImageDraw, font: Any, group: RolloutGroup) -> None:
     prompt = group.prompt
     x = MARGIN
     for reference in prompt.images[:2]:
@@ -77,7 +76,7 @@ def _character_colors(
 
 def _draw_line(
     canvas: ImageDraw.ImageDraw,
-    font: ImageFont.ImageFont,
+    font: Any,
     place: tuple[int, int],
     line: str,
     colors: Sequence[tuple[int, int, int]],

@@ -24,7 +24,7 @@ _FLAG = re.compile(r"--callbacks\.([A-Za-z_]\w*)")
 
 def slot_names(arguments: Sequence[str]) -> list[str]:
     """Return the known names, then the new ones that the config files and flags of a command line use."""
-    names = list(KNOWN_SLOTS)
+    names: list[str] = list(KNOWN_SLOTS)
     for path in config_files(arguments):
         for name in _configured(path):
             if name not in names:

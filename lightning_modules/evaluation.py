@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,8 +46,8 @@ class Evaluation(nn.Module):
         super().__init__()
         self.config, self.grammar = config, grammar
         names = ("greedy_accuracy", "sampled_accuracy", "format_rate", "effective_fraction", "completion_tokens")
-        self.means = nn.ModuleDict({name: MeanMetric() for name in names})
-        self.pass_at = nn.ModuleDict({f"pass_at_{k}": PassAtK(k, config.num_samples) for k in config.pass_at})
+        self.means: Any = nn.ModuleDict({name: MeanMetric() for name in names})
+        self.pass_at: Any = nn.ModuleDict({f"pass_at_{k}": PassAtK(k, config.num_samples) for k in config.pass_at})
         self.hallucination = HallucinationRate()
 
     def update(

@@ -4,18 +4,19 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torchmetrics import MeanMetric, Metric
-from torchmetrics.aggregation import BaseAggregator
+from torchmetrics import Metric
 
 from algorithms import Claim, pass_at_k
-
-__all__ = ["HallucinationRate", "MeanMetric", "PassAtK"]
 
 
 class HallucinationRate(Metric):
     """Share of claims, and of completions, that the facts do not support (CHAIR_i and CHAIR_s)."""
 
     full_state_update = False
+    num_claims: Tensor
+    num_unsupported: Tensor
+    num_completions: Tensor
+    num_with_unsupported: Tensor
 
     def __init__(self) -> None:
         """Start from zero claims."""
@@ -41,13 +42,17 @@ class HallucinationRate(Metric):
         }
 
 
-class PassAtK(BaseAggregator):
+class PassAtK(Metric):
     """Mean over prompts of the unbiased pass@k."""
+
+    total: Tensor
+    num_prompts: Tensor
 
     def __init__(self, k: int, num_samples: int) -> None:
         """Set k and the samples per prompt."""
-        super().__init__("sum", torch.tensor(0.0), nan_strategy="error", state_name="total")
+        super().__init__()
         self.k, self.num_samples = k, num_samples
+        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("num_prompts", torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, is_correct: Tensor) -> None:

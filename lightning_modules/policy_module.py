@@ -87,7 +87,7 @@ class PolicyModule(L.LightningModule):
             policy.set_trainable(self.trainable)
             self.policy = policy
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """AdamW on the trainable parts."""
         return build_optimizer(self, self.optimizer_config)
 

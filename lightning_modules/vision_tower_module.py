@@ -34,7 +34,7 @@ class VisionTowerModule(L.LightningModule):
         # LLaVA reads the last hidden state, which comes before this norm.
         self.tower.post_layernorm.requires_grad_(False)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """AdamW on tower and classifier."""
         return build_optimizer(self, self.optimizer_config)
 

@@ -38,7 +38,9 @@ def assemble(
             "Add it with tokenizer.add_special_tokens and resize the embeddings."
         )
     vision, text = tower.config, language_model.config
-    config = LlavaConfig(
+    # transformers annotates less than its constructors accept.
+    make_config: Any = LlavaConfig
+    config = make_config(
         vision_config=vision.to_dict(),
         text_config=text.to_dict(),
         image_token_index=image_token_id,
@@ -49,11 +51,13 @@ def assemble(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    model = LlavaForConditionalGeneration(config).to(language_model.dtype)
+    model: Any = LlavaForConditionalGeneration(config)
+    model.to(dtype=language_model.dtype)
     model.model.vision_tower.load_state_dict(tower.state_dict())
     model.model.language_model.load_state_dict(language_model.get_decoder().state_dict())
+    head: Any = language_model.get_output_embeddings()
     with torch.no_grad():
-        model.lm_head.weight.copy_(language_model.get_output_embeddings().weight)
+        model.lm_head.weight.copy_(head.weight)
     model.tie_weights()
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     processor = LlavaProcessor(

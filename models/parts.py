@@ -1,6 +1,7 @@
 """The three parts of a vision-language model, by the names used in configs, and which of them learn."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -15,13 +16,15 @@ def part_modules(model: PreTrainedModel) -> dict[str, list[nn.Module]]:
 
     LLaVA-architecture models have all three; a bare language model is all ``language_model``.
     """
-    inner = getattr(model, "model", model)
+    # transformers annotates submodules as tensors or modules.
+    inner: Any = getattr(model, "model", model)
+    head: Any = model.get_output_embeddings()
     if not hasattr(inner, "multi_modal_projector"):
         return {"language_model": [model]}
     return {
         "vision_tower": [inner.vision_tower],
         "adapter": [inner.multi_modal_projector],
-        "language_model": [inner.language_model, model.get_output_embeddings()],
+        "language_model": [inner.language_model, head],
     }
 
 

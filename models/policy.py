@@ -26,6 +26,8 @@ from models.prompt_encoder import PromptEncoder, left_pad
 class Policy(nn.Module):
     """A vision-language model (or a bare language model) with its processor."""
 
+    model: Any  # a PreTrainedModel; transformers' annotations refuse what its models accept
+
     def __init__(self, model: PreTrainedModel, processor: Any) -> None:
         """Wrap a model and its processor (a tokenizer for a model without vision)."""
         super().__init__()
@@ -84,7 +86,7 @@ class Policy(nn.Module):
         features = self.image_features([e.vision for e in encoded])
         per_row = [feature for i in rows.tolist() for feature in features[i]]
         if per_row:
-            inputs["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=tuple(per_row))}
+            inputs["mm_encoder_outputs"] = {"image": _image_outputs(per_row)}
         return inputs
 
     def image_features(self, visions: Sequence[dict[str, Tensor]]) -> list[list[Tensor]]:
@@ -141,9 +143,15 @@ def banned_tokens(model: PreTrainedModel, tokenizer: Any) -> Int[Tensor, " N"]:
             banned.add(token)
     banned.discard(tokenizer.eos_token_id)
     # Rows of the embedding that no token uses, as vocabularies are padded for speed.
-    num_rows = model.get_output_embeddings().weight.shape[0]
+    head: Any = model.get_output_embeddings()
+    num_rows = head.weight.shape[0]
     banned.update(range(len(tokenizer), num_rows))
     return torch.tensor(sorted(banned))
+
+
+def _image_outputs(features: Sequence[Tensor]) -> BaseModelOutputWithPooling:
+    outputs: Any = BaseModelOutputWithPooling
+    return outputs(pooler_output=tuple(features))
 
 
 def _num_images(vision: dict[str, Tensor]) -> int:

@@ -96,7 +96,7 @@ class TinyLanguageModel(PolicySource):
 
     def build(self) -> Policy:
         """Return the model with weights from torch's global generator."""
-        tokenizer = word_tokenizer(self.words)
+        tokenizer: Any = word_tokenizer(self.words)
         model = fresh_language_model(
             len(tokenizer),
             hidden_size=self.hidden_size,

@@ -5,6 +5,7 @@ nothing about the code path is pretended. The sizes were chosen by measurement, 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -77,7 +78,8 @@ def fresh_vision_tower(
     *, image_size: int, patch_size: int, hidden_size: int, num_layers: int
 ) -> tuple[SiglipVisionModel, SiglipImageProcessorPil]:
     """Return a randomly initialised SigLIP tower, one output per patch, and its image processor."""
-    config = SiglipVisionConfig(
+    make_config: Any = SiglipVisionConfig  # annotated with less than it accepts
+    config = make_config(
         image_size=image_size,
         patch_size=patch_size,
         hidden_size=hidden_size,
@@ -87,7 +89,7 @@ def fresh_vision_tower(
         vision_use_head=False,
     )
     size = {"height": image_size, "width": image_size}
-    processor = SiglipImageProcessorPil(size=size, image_mean=[0.5] * 3, image_std=[0.5] * 3)
+    processor: Any = SiglipImageProcessorPil(size=size, image_mean=[0.5] * 3, image_std=[0.5] * 3)
     # LlavaProcessor asks for a crop size to count image tokens without opening the image.
     processor.crop_size = size
     return SiglipVisionModel(config), processor

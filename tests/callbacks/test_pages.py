@@ -17,9 +17,7 @@ from rollouts import RolloutPhase
 
 
 def completion(text: str) -> Completion:
-    return Completion(
-        token_ids=torch.tensor([1, 2]), behavior_logps=torch.zeros(2), text=text, finish_reason="stop"
-    )
+    return Completion(token_ids=torch.tensor([1, 2]), behavior_logps=torch.zeros(2), text=text, finish_reason="stop")
 
 
 def group(*texts: str) -> RolloutGroup:
