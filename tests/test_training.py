@@ -35,7 +35,7 @@ def arguments(command: str, policy_folder: Path, *extra: str) -> list[str]:
         # A random policy is never right: what it is rewarded for must be something it sometimes does.
         "--model.init_args.reward.parts.even.reward=tests.test_training.EvenIsGood",
         "--trainer.max_steps=4", "--trainer.val_check_interval=4", f"--trainer.default_root_dir={root}",
-        f"--trainer.logger.save_dir={root}", "--trainer.enable_progress_bar=false", *extra,
+        f"--trainer.logger.save_dir={root}", "--trainer.enable_progress_bar=false", "--callbacks.progress=null", *extra,
     ]  # fmt: skip
 
 
