@@ -5,6 +5,7 @@ Writes ``runs/quickstart/summary.json``: ``before`` and ``after`` with the measu
 
 import argparse
 import json
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     shared = ["--config", CONFIG, "--seed_everything", str(options.seed), "--trainer.logger.save_dir=runs"]
     shared += ["--trainer.logger.name=quickstart"]
+    # Curves of an earlier quickstart would run into this one's.
+    shutil.rmtree(FOLDER, ignore_errors=True)
     exported = FOLDER / "policy"
     seconds: dict[str, float] = {}
 
