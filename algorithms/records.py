@@ -44,6 +44,9 @@ class Prompt:
     facts: tuple[str, ...] | None = None
     """What the images show, one entry per thing, repeats counted; None when not annotated."""
 
+    prefill: str = ""
+    """Start of the completion, already written: the policy continues it."""
+
     columns: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """All further columns of the row, for user rewards and reports."""
 
@@ -89,6 +92,37 @@ class RolloutGroup:
 
     prompt: Prompt
     rollouts: Sequence[Rollout]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreferencePair:
+    """Two completions of one prompt, the first of which is preferred. Texts, so that any policy can read them."""
+
+    uid: int
+    """Position in its data set."""
+
+    prompt: Prompt
+    chosen: str
+    """The better completion, without the end-of-turn token."""
+
+    rejected: str
+    rejected_ended: bool = True
+    """False when the rejected completion was cut at the token limit, so no end-of-turn token follows it."""
+
+    kind: str = "given"
+    """How the pair was made: ``correctness``, ``format``, ``reward_model``, ``dropout_ntp``; ``given`` by a file."""
+
+    chosen_score: float | None = None
+    """Score of the preference reward model; None where nobody scored."""
+
+    rejected_score: float | None = None
+
+    @property
+    def margin(self) -> float | None:
+        """Chosen minus rejected score; None where nobody scored."""
+        if self.chosen_score is None or self.rejected_score is None:
+            return None
+        return self.chosen_score - self.rejected_score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,16 +69,17 @@ class PromptEncoder:
         return len(self.encode(prompt).token_ids)
 
     def chat_text(self, prompt: Prompt) -> str:
-        """Return the prompt in the chat template, one image mark per image, ready to be continued."""
+        """Return the prompt in the chat template, one image mark per image, and its prefill, ready to be continued."""
         if prompt.images and not self.has_vision:
             raise DataError(
                 f"prompt {prompt.key} has {len(prompt.images)} image(s), but the policy has no vision tower: "
                 "use a policy with one, or rows without 'image'."
             )
         content = _interleave(prompt) if self.has_vision else prompt.question
-        return self.processor.apply_chat_template(
+        turn = self.processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
+        return turn + prompt.prefill
 
     def _encode(self, prompt: Prompt) -> EncodedPrompt:
         text = self.chat_text(prompt)
