@@ -5,7 +5,8 @@ from algorithms.chance import position_generator, position_seed
 from algorithms.claims import Claim, ClaimGrammar, find_claims
 from algorithms.errors import ConfigError, DataError
 from algorithms.grpo import GRPOConfig, GRPOOutput, grpo_loss
-from algorithms.logprobs import token_entropies, token_logps
+from algorithms.logprobs import TokenScores, shape_logits, token_scores
+from algorithms.mixed_preference import MPOConfig, MPOOutput, RewardShift, implicit_rewards, mpo_loss
 from algorithms.pass_rates import pass_at_k
 from algorithms.records import (
     Completion,
@@ -32,19 +33,25 @@ __all__ = [
     "GRPOConfig",
     "GRPOOutput",
     "ImageReference",
+    "MPOConfig",
+    "MPOOutput",
     "PreferencePair",
     "Prompt",
+    "RewardShift",
     "Rollout",
     "RolloutGroup",
     "SelectiveSampleBuffer",
+    "TokenScores",
     "effective_groups",
     "find_claims",
     "group_relative_advantages",
     "grpo_loss",
+    "implicit_rewards",
+    "mpo_loss",
     "pass_at_k",
     "position_generator",
     "position_seed",
+    "shape_logits",
     "stack_rollouts",
-    "token_entropies",
-    "token_logps",
+    "token_scores",
 ]

@@ -1,23 +1,124 @@
-"""Log-probabilities and entropies of tokens, always in 32-bit floats.
+"""Log-probabilities and entropies of tokens, always in 32-bit floats, without holding a whole vocabulary of logits.
 
-Shapes: B rows, T tokens, V vocabulary.
+With V = 152,000 words the logits of 4,096 tokens are 2.3 GiB, and their gradient and softmax as much again. So the
+language-model head is applied to some tokens at a time, and once more in backward; gradients are exact.
+
+Shapes: N tokens, H hidden size, V vocabulary.
 """
 
+from typing import Any, NamedTuple
+
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+# Logits held at a time: 128 MiB of 32-bit floats.
+_CHUNK_ELEMENTS = 2**25
 
-def token_logps(logits: Float[Tensor, "B T V"], token_ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T"]:
-    """Return log p(token) in nats at every position.
 
-    ``logits`` must already be shaped as they were for sampling: divided by the temperature, banned
-    tokens at minus infinity. Otherwise the importance ratio of a fresh sample is not 1.
+class TokenScores(NamedTuple):
+    """What the learner knows of each token."""
+
+    logps: Float[Tensor, " N"]
+    """Log-probability in nats; carries the gradient."""
+
+    entropies: Float[Tensor, " N"]
+    """Entropy in nats of the distribution the token was drawn from; for logs, carries no gradient."""
+
+
+def shape_logits(logits: Tensor, banned_ids: Int[Tensor, " K"], temperature: float) -> Tensor:
+    """Return logits as they are sampled from: 32-bit, over the temperature, banned tokens impossible.
+
+    Engine and learner must agree on this, else the importance ratio of a fresh sample is not 1.
     """
-    return logits.float().log_softmax(dim=-1).gather(-1, token_ids[..., None]).squeeze(-1)
+    return (logits.float() / temperature).index_fill(-1, banned_ids.to(logits.device), float("-inf"))
 
 
-def token_entropies(logits: Float[Tensor, "B T V"]) -> Float[Tensor, "B T"]:
-    """Return the entropy in nats of each next-token distribution; tokens at minus infinity count zero."""
-    logps = logits.float().log_softmax(dim=-1)
-    # exp(-inf) * -inf is NaN: a banned token has probability 0 and must add nothing.
-    return -(logps.exp() * logps.clamp_min(-1e4)).sum(dim=-1)
+def token_scores(
+    hidden: Float[Tensor, "N H"],
+    head_weight: Float[Tensor, "V H"],
+    head_bias: Float[Tensor, " V"] | None,
+    token_ids: Int[Tensor, " N"],
+    *,
+    banned_ids: Int[Tensor, " K"],
+    temperature: float = 1.0,
+    chunk_tokens: int | None = None,
+) -> TokenScores:
+    """Return log p(token) and the entropy at every position.
+
+    Args:
+        hidden: last hidden states, at the positions that predict the tokens.
+        head_weight: weight of the language-model head.
+        head_bias: its bias, if it has one.
+        token_ids: the tokens; none of them banned, or its log-probability is minus infinity.
+        banned_ids: tokens that no completion may hold.
+        temperature: divides the logits, as at sampling.
+        chunk_tokens: tokens at a time; default as many as 128 MiB of logits hold.
+    """
+    chunk = chunk_tokens or max(1, _CHUNK_ELEMENTS // head_weight.shape[0])
+    apply: Any = _ChunkedHead.apply
+    return TokenScores(*apply(hidden, head_weight, head_bias, token_ids, banned_ids, temperature, chunk))
+
+
+class _ChunkedHead(torch.autograd.Function):
+    """hidden -> head -> log-softmax -> the token's entry, chunk by chunk in both directions."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        token_ids: Tensor,
+        banned_ids: Tensor,
+        temperature: float,
+        chunk: int,
+    ) -> tuple[Tensor, Tensor]:
+        kind = hidden.device.type
+        # Backward runs outside autocast and must see the same logits.
+        ctx.dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+        ctx.temperature, ctx.chunk = temperature, chunk
+        logps, entropies, log_norms = (hidden.new_empty(len(hidden), dtype=torch.float) for _ in range(3))
+        for part in _parts(len(hidden), chunk):
+            logits = _logits(ctx, hidden[part], weight, bias, banned_ids)
+            log_norms[part] = logits.logsumexp(-1)
+            all_logps = logits.sub_(log_norms[part, None])
+            logps[part] = all_logps.gather(-1, token_ids[part, None]).squeeze(-1)
+            # A banned token has probability 0 and must add nothing: 0 * -inf is NaN.
+            entropies[part] = -(all_logps.exp() * all_logps.clamp_min_(-1e30)).sum(-1)
+        ctx.save_for_backward(hidden, weight, bias, token_ids, banned_ids, log_norms)
+        ctx.mark_non_differentiable(entropies)
+        return logps, entropies
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        grad_logps: Tensor = grads[0]
+        hidden, weight, bias, token_ids, banned_ids, log_norms = ctx.saved_tensors
+        wants_hidden, wants_weight, wants_bias = ctx.needs_input_grad[:3]
+        grad_hidden = torch.empty_like(hidden) if wants_hidden else None
+        grad_weight = torch.zeros_like(weight) if wants_weight else None
+        grad_bias = torch.zeros_like(bias) if wants_bias else None
+        for part in _parts(len(hidden), ctx.chunk):
+            probs = (_logits(ctx, hidden[part], weight, bias, banned_ids) - log_norms[part, None]).exp_()
+            # d log p(token) / d logits = one-hot(token) - probs
+            scale = (grad_logps[part] / ctx.temperature)[:, None]
+            grad_logits = probs.mul_(-scale).scatter_add_(-1, token_ids[part, None], scale).to(ctx.dtype)
+            if grad_hidden is not None:
+                grad_hidden[part] = (grad_logits @ weight.to(ctx.dtype)).to(hidden.dtype)
+            if grad_weight is not None:
+                grad_weight += (grad_logits.T @ hidden[part].to(ctx.dtype)).to(weight.dtype)
+            if grad_bias is not None:
+                grad_bias += grad_logits.sum(0).to(bias.dtype)
+        return grad_hidden, grad_weight, grad_bias, None, None, None, None
+
+
+def _parts(num_tokens: int, chunk: int) -> list[slice]:
+    return [slice(start, start + chunk) for start in range(0, num_tokens, chunk)]
+
+
+def _logits(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, banned_ids: Tensor) -> Tensor:
+    with torch.autocast(hidden.device.type, enabled=False):
+        logits = torch.nn.functional.linear(
+            hidden.to(ctx.dtype), weight.to(ctx.dtype), None if bias is None else bias.to(ctx.dtype)
+        )
+    return shape_logits(logits, banned_ids, ctx.temperature)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from algorithms import Completion, Prompt, Rollout, stack_rollouts, token_logps
+from algorithms import Completion, Prompt, Rollout, stack_rollouts
 from lightning_modules.policy_module import OptimizerConfig, PolicyModule
 from models import PolicySource
 
@@ -42,11 +42,8 @@ class AlignmentModule(PolicyModule):
         """Return the mean negative log-likelihood per token, in nats."""
         policy = self.loaded_policy
         rows = stack_rollouts([self._as_rollout(prompt) for prompt in batch])
-        logits = policy.completion_logits(batch, torch.arange(len(batch)), rows.completion_ids, rows.is_completion)
-        is_completion = rows.is_completion.to(self.device)
-        # Padding may name a banned token, whose log-probability is -inf.
-        ids = torch.where(is_completion, rows.completion_ids.to(self.device), policy.end_token_id)
-        return -torch.where(is_completion, token_logps(logits, ids), 0.0).sum() / is_completion.sum()
+        scores = policy.completion_scores(batch, torch.arange(len(batch)), rows.completion_ids, rows.is_completion)
+        return -scores.logps.sum() / rows.is_completion.sum()
 
     def _as_rollout(self, prompt: Prompt) -> Rollout:
         policy = self.loaded_policy

@@ -24,12 +24,11 @@ from algorithms import (
     ExperienceBatch,
     GRPOConfig,
     Prompt,
+    TokenScores,
     group_relative_advantages,
     grpo_loss,
     position_seed,
     stack_rollouts,
-    token_entropies,
-    token_logps,
 )
 from lightning_modules.evaluation import Evaluation, EvaluationConfig
 from lightning_modules.policy_module import OptimizerConfig, PolicyModule
@@ -167,19 +166,16 @@ class GRPOModule(PolicyModule):
         if len(samples) == 0:
             # Nothing to learn here, but every rank must take part in backward.
             return sum((p.sum() * 0.0 for p in self.parameters() if p.requires_grad), torch.tensor(0.0))
-        logits = self.completion_logits(samples)  # (B, T, V)
-        is_completion = samples.is_completion.to(self.device)
-        ids = torch.where(is_completion, samples.completion_ids.to(self.device), self.loaded_policy.end_token_id)
-        policy_logps = token_logps(logits, ids)  # (B, T)
+        scores = self.completion_scores(samples)  # (B, T)
         out = grpo_loss(
-            policy_logps,
+            scores.logps,
             samples.behavior_logps.to(self.device),
             samples.advantages.to(self.device),
-            is_completion,
+            samples.is_completion.to(self.device),
             num_samples=self.samples_per_micro_batch,
             config=self.grpo,
         )
-        self._log_step(samples, out, token_entropies(logits.detach()))
+        self._log_step(samples, out, scores.entropies)
         return out.loss
 
     @property
@@ -190,11 +186,11 @@ class GRPOModule(PolicyModule):
         """
         return max(1, self.experience.prompts_per_rollout * self.group_size // self.experience.micro_batches)
 
-    def completion_logits(self, samples: ExperienceBatch) -> Tensor:
-        """Return logits (B, T, V) for stored samples, each image through tower and adapter once."""
+    def completion_scores(self, samples: ExperienceBatch) -> TokenScores:
+        """Return log-probs and entropies (B, T) of stored samples, each prompt read once for its group."""
         uids, rows = samples.prompt_uids.unique(return_inverse=True)
         prompts = [self.experience.prompt("train", uid) for uid in uids.tolist()]
-        return self.loaded_policy.completion_logits(
+        return self.loaded_policy.completion_scores(
             prompts, rows, samples.completion_ids, samples.is_completion, temperature=self.sampling.temperature
         )
 

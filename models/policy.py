@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from algorithms import Prompt
+from algorithms import Prompt, TokenScores, shape_logits, token_scores
 from models.parts import frozen_parts, part_modules, set_trainable_parts
 from models.prompt_encoder import PromptEncoder, left_pad
 
@@ -99,7 +99,7 @@ class Policy(nn.Module):
         features = iter(self.model.get_image_features(**stacked).pooler_output)
         return [[next(features) for _ in range(_num_images(vision))] for vision in visions]
 
-    def completion_logits(
+    def completion_scores(
         self,
         prompts: Sequence[Prompt],
         rows: Int[Tensor, " B"],
@@ -107,8 +107,8 @@ class Policy(nn.Module):
         is_completion: Bool[Tensor, "B T"],
         *,
         temperature: float = 1.0,
-    ) -> Float[Tensor, "B T V"]:
-        """Return the logits that predict each completion token.
+    ) -> TokenScores:
+        """Return log-probability and entropy (B, T) of each completion token, 0 at padding.
 
         Args:
             prompts: U different prompts.
@@ -117,19 +117,58 @@ class Policy(nn.Module):
             is_completion: False at padding.
             temperature: as at sampling.
         """
-        inputs = self.prompt_inputs(prompts, rows)
-        completion_ids = torch.where(is_completion, completion_ids, self.pad_token_id).to(self.device)
-        inputs["input_ids"] = torch.cat([inputs["input_ids"], completion_ids], dim=1)  # (B, L + T)
-        attended = is_completion.long().to(self.device)
-        inputs["attention_mask"] = torch.cat([inputs["attention_mask"], attended], dim=1)
-        num_positions = completion_ids.shape[1] + 1
-        logits = self.model(**inputs, logits_to_keep=num_positions, use_cache=False).logits[:, :-1]
-        return self.shape_logits(logits, temperature)
+        rows, is_completion = rows.to(self.device), is_completion.to(self.device)
+        completion_ids = torch.where(is_completion, completion_ids.to(self.device), self.pad_token_id)
+        hidden = self.completion_hidden(prompts, rows, completion_ids, is_completion)
+        head = self.model.get_output_embeddings()
+        scores = token_scores(
+            hidden[is_completion],
+            head.weight,
+            getattr(head, "bias", None),
+            completion_ids[is_completion],
+            banned_ids=self.banned_token_ids,
+            temperature=temperature,
+        )
+        padded = torch.zeros(is_completion.shape, device=self.device)
+        return TokenScores(*(padded.masked_scatter(is_completion, score) for score in scores))
+
+    def completion_hidden(
+        self, prompts: Sequence[Prompt], rows: Tensor, completion_ids: Tensor, is_completion: Tensor
+    ) -> Float[Tensor, "B T H"]:
+        """Return the last hidden states that predict each completion token; arguments as in completion_scores.
+
+        Each prompt is read once and its keys and values are shared by the rows that continue it, with their gradient.
+        Under gradient checkpointing, which cannot keep a cache, each row reads its own copy of the prompt.
+        """
+        base = self.model.base_model
+        attended = is_completion.long()
+        if self.model.is_gradient_checkpointing and self.training:
+            inputs = self.prompt_inputs(prompts, rows)
+            inputs["input_ids"] = torch.cat([inputs["input_ids"], completion_ids], dim=1)  # (B, L + T)
+            inputs["attention_mask"] = torch.cat([inputs["attention_mask"], attended], dim=1)
+            hidden = base(**inputs, use_cache=False).last_hidden_state
+            return hidden[:, -completion_ids.shape[1] - 1 : -1]
+        inputs = self.prompt_inputs(prompts)
+        read = base(**inputs, use_cache=True)
+        first = read.last_hidden_state[rows, -1:]  # (B, 1, H): predicts the first completion token
+        if completion_ids.shape[1] == 1:
+            return first
+        cache = read.past_key_values
+        cache.batch_select_indices(rows)
+        if getattr(base, "rope_deltas", None) is not None:
+            # Qwen-VL remembers per prompt how far text positions are behind its image tokens.
+            base.rope_deltas = base.rope_deltas[rows]
+        rest = base(
+            input_ids=completion_ids[:, :-1],
+            attention_mask=torch.cat([inputs["attention_mask"][rows], attended[:, :-1]], dim=1),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        return torch.cat([first, rest.last_hidden_state], dim=1)
 
     def shape_logits(self, logits: Tensor, temperature: float) -> Tensor:
-        """Return logits as they are sampled from: 32-bit, over the temperature, banned tokens impossible."""
-        shaped = logits.float() / temperature
-        return shaped.index_fill(-1, self.banned_token_ids.to(shaped.device), float("-inf"))
+        """Return logits as they are sampled from; see ``algorithms.shape_logits``."""
+        return shape_logits(logits, self.banned_token_ids, temperature)
 
 
 def banned_tokens(model: PreTrainedModel, tokenizer: Any) -> Int[Tensor, " N"]:

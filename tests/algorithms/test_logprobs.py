@@ -1,4 +1,4 @@
-"""Log-probabilities and entropies of tokens."""
+"""Log-probabilities and entropies of tokens, against the categorical distribution and plain autograd."""
 
 import math
 
@@ -6,76 +6,115 @@ import pytest
 import torch
 from torch.distributions import Categorical
 
-from algorithms.logprobs import token_entropies, token_logps
+from algorithms.logprobs import TokenScores, shape_logits, token_scores
 from tests.assertions import assert_same
 
-B, T, V = 3, 4, 11
+N, H, V = 13, 8, 11
+BANNED = torch.tensor([2, 7])
+
+
+def normal(*shape: int, seed: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.fixture
-def logits() -> torch.Tensor:
-    return 3.0 * torch.randn(B, T, V, generator=torch.Generator().manual_seed(0))
+def hidden() -> torch.Tensor:
+    return 2.0 * normal(N, H, seed=0)
+
+
+@pytest.fixture
+def weight() -> torch.Tensor:
+    return normal(V, H, seed=1)
+
+
+@pytest.fixture
+def bias() -> torch.Tensor:
+    return normal(V, seed=2)
 
 
 @pytest.fixture
 def token_ids() -> torch.Tensor:
-    return torch.randint(V, (B, T), generator=torch.Generator().manual_seed(1))
+    allowed = torch.tensor([i for i in range(V) if i not in BANNED.tolist()])
+    return allowed[torch.randint(len(allowed), (N,), generator=torch.Generator().manual_seed(3))]
 
 
-def test_log_probs_are_those_of_the_categorical_distribution(logits: torch.Tensor, token_ids: torch.Tensor) -> None:
-    assert_same(token_logps(logits, token_ids), Categorical(logits=logits).log_prob(token_ids))
+def distribution(hidden, weight, bias=None, temperature: float = 1.0) -> Categorical:
+    """What the tokens are drawn from, with banned words left out of the vocabulary."""
+    logits = torch.nn.functional.linear(hidden, weight, bias) / temperature
+    return Categorical(logits=logits.index_fill(-1, BANNED, -1e9))
 
 
-def test_entropies_are_those_of_the_categorical_distribution(logits: torch.Tensor) -> None:
-    assert_same(token_entropies(logits), Categorical(logits=logits).entropy())
+@pytest.mark.parametrize("chunk_tokens", [1, 4, N, None])
+def test_scores_are_those_of_the_categorical_distribution(hidden, weight, bias, token_ids, chunk_tokens) -> None:
+    scores = token_scores(
+        hidden, weight, bias, token_ids, banned_ids=BANNED, temperature=0.7, chunk_tokens=chunk_tokens
+    )
+    expected = distribution(hidden, weight, bias, 0.7)
+    assert_same(scores.logps, expected.log_prob(token_ids))
+    assert_same(scores.entropies, expected.entropy())
 
 
-def test_equal_logits_give_the_logarithm_of_the_vocabulary_size() -> None:
-    uniform = torch.zeros(1, 1, V)
-    assert_same(token_entropies(uniform), torch.full((1, 1), math.log(V)))
-    assert_same(token_logps(uniform, torch.zeros(1, 1, dtype=torch.long)), torch.full((1, 1), -math.log(V)))
+@pytest.mark.parametrize("chunk_tokens", [1, 4, N, None])
+def test_gradients_are_those_of_the_whole_vocabulary_at_once(hidden, weight, bias, token_ids, chunk_tokens) -> None:
+    inputs = [tensor.requires_grad_() for tensor in (hidden, weight, bias)]
+    upstream = normal(N, seed=4)
+    scores = token_scores(*inputs, token_ids, banned_ids=BANNED, temperature=0.7, chunk_tokens=chunk_tokens)
+    expected = distribution(*inputs, 0.7).log_prob(token_ids)
+    actual_grads = torch.autograd.grad((upstream * scores.logps).sum(), inputs)
+    for actual, wanted in zip(actual_grads, torch.autograd.grad((upstream * expected).sum(), inputs), strict=True):
+        assert_same(actual, wanted)
 
 
-def test_adding_a_constant_to_all_logits_changes_nothing(logits: torch.Tensor, token_ids: torch.Tensor) -> None:
-    assert_same(token_logps(logits + 50.0, token_ids), token_logps(logits, token_ids))
-    assert_same(token_entropies(logits + 50.0), token_entropies(logits))
+def test_a_frozen_head_gets_no_gradient_and_lets_it_through(hidden, weight, token_ids) -> None:
+    hidden.requires_grad_()
+    token_scores(hidden, weight, None, token_ids, banned_ids=BANNED).logps.sum().backward()
+    assert weight.grad is None
+    assert hidden.grad is not None
+    assert hidden.grad.abs().sum() > 0
 
 
-def test_banned_tokens_are_as_good_as_absent(logits: torch.Tensor, token_ids: torch.Tensor) -> None:
-    banned = torch.cat([logits, torch.full((B, T, 2), -math.inf)], dim=-1)
-    assert_same(token_entropies(banned), token_entropies(logits))
-    assert_same(token_logps(banned, token_ids), token_logps(logits, token_ids))
+def test_entropies_carry_no_gradient(hidden, weight, token_ids) -> None:
+    scores = token_scores(hidden.requires_grad_(), weight, None, token_ids, banned_ids=BANNED)
+    assert scores.logps.requires_grad
+    assert not scores.entropies.requires_grad
 
 
-def test_the_gradient_of_the_entropy_is_finite_and_right_with_banned_tokens(logits: torch.Tensor) -> None:
-    logits.requires_grad_()
-    expected = torch.autograd.grad(Categorical(logits=logits).entropy().sum(), logits)[0]
-    banned = torch.cat([logits, torch.full((B, T, 2), -math.inf)], dim=-1)
-    assert_same(torch.autograd.grad(token_entropies(banned).sum(), logits)[0], expected)
+def test_equal_logits_give_the_logarithm_of_the_number_of_allowed_words() -> None:
+    scores = token_scores(torch.zeros(1, H), torch.ones(V, H), None, torch.tensor([0]), banned_ids=BANNED)
+    assert_same(scores.entropies, torch.tensor([math.log(V - 2)]))
+    assert_same(scores.logps, torch.tensor([-math.log(V - 2)]))
 
 
-def test_banned_tokens_get_no_gradient_themselves(logits: torch.Tensor, token_ids: torch.Tensor) -> None:
-    logits[..., -2:] = -math.inf
-    logits.requires_grad_()
-    total = token_entropies(logits).sum() + token_logps(logits, token_ids.clamp_max(V - 3)).sum()
-    gradient = torch.autograd.grad(total, logits)[0]
-    assert gradient.isfinite().all()
-    assert not gradient[..., -2:].any()
+def test_a_banned_token_has_log_prob_minus_infinity(hidden, weight) -> None:
+    scores = token_scores(hidden[:1], weight, None, BANNED[:1], banned_ids=BANNED)
+    assert scores.logps.item() == -math.inf
 
 
-def test_one_allowed_token_is_certain() -> None:
-    logits = torch.full((1, 1, V), -math.inf)
-    logits[..., 3] = 0.0
-    assert token_logps(logits, torch.tensor([[3]])).item() == 0.0
-    assert token_entropies(logits).item() == 0.0
+def test_half_precision_is_normalised_in_32_bits(hidden, weight, token_ids) -> None:
+    scores = token_scores(hidden.bfloat16(), weight.bfloat16(), None, token_ids, banned_ids=BANNED)
+    logits = (hidden.bfloat16() @ weight.bfloat16().T).float().index_fill(-1, BANNED, -math.inf)
+    assert scores.logps.dtype == scores.entropies.dtype == torch.float32
+    assert_same(scores.logps, logits.log_softmax(-1).gather(-1, token_ids[:, None]).squeeze(-1))
 
 
-def test_a_banned_token_has_log_prob_minus_infinity() -> None:
-    assert token_logps(torch.tensor([[[0.0, -math.inf]]]), torch.tensor([[1]])).item() == -math.inf
+def test_under_autocast_both_directions_see_the_same_logits(hidden, weight, token_ids) -> None:
+    hidden.requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        autocast = token_scores(hidden, weight, None, token_ids, banned_ids=BANNED)
+    half = token_scores(hidden.bfloat16(), weight.bfloat16(), None, token_ids, banned_ids=BANNED)
+    assert_same(autocast.logps, half.logps)
+    gradient, expected = (torch.autograd.grad(scores.logps.sum(), hidden)[0] for scores in (autocast, half))
+    assert_same(gradient, expected)
 
 
-def test_half_precision_logits_are_computed_in_32_bits(logits: torch.Tensor, token_ids: torch.Tensor) -> None:
-    half = logits.bfloat16()
-    assert token_logps(half, token_ids).dtype == token_entropies(half).dtype == torch.float32
-    assert_same(token_logps(half, token_ids), token_logps(half.float(), token_ids))
-    assert_same(token_entropies(half), token_entropies(half.float()))
+def test_no_tokens_are_no_problem(weight) -> None:
+    scores = token_scores(torch.zeros(0, H), weight, None, torch.zeros(0, dtype=torch.long), banned_ids=BANNED)
+    assert isinstance(scores, TokenScores)
+    assert scores.logps.shape == scores.entropies.shape == (0,)
+
+
+def test_shaped_logits_are_over_the_temperature_and_banned_words_impossible() -> None:
+    shaped = shape_logits(torch.ones(1, V).bfloat16(), BANNED, 0.5)
+    assert shaped.dtype == torch.float32
+    assert shaped[0, BANNED].tolist() == [-math.inf, -math.inf]
+    assert shaped[0, 0].item() == 2.0

@@ -5,9 +5,10 @@ from algorithms import ConfigError, Prompt
 from models import Policy
 
 
-def logits_of(policy: Policy, prompts: list[Prompt]) -> torch.Tensor:
+def logps_of(policy: Policy, prompts: list[Prompt]) -> torch.Tensor:
     ids = torch.tensor([[10, 11, 12]] * len(prompts))
-    return policy.completion_logits(prompts, torch.arange(len(prompts)), ids, torch.ones_like(ids, dtype=torch.bool))
+    is_completion = torch.ones_like(ids, dtype=torch.bool)
+    return policy.completion_scores(prompts, torch.arange(len(prompts)), ids, is_completion).logps
 
 
 def test_there_are_as_many_image_tokens_as_image_features(policy: Policy, prompts: list[Prompt]) -> None:
@@ -19,7 +20,7 @@ def test_there_are_as_many_image_tokens_as_image_features(policy: Policy, prompt
 
 def test_gradients_reach_the_adapter_through_the_frozen_language_model(policy: Policy, prompts) -> None:
     policy.set_trainable(["adapter"])
-    logits_of(policy, prompts)[..., 20].sum().backward()
+    logps_of(policy, prompts).sum().backward()
     inner = policy.model.model
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in inner.multi_modal_projector.parameters())
     frozen = [*inner.vision_tower.parameters(), *inner.language_model.parameters(), *policy.model.lm_head.parameters()]
@@ -37,7 +38,7 @@ def test_frozen_parts_stay_in_eval_mode_while_the_others_train(policy: Policy) -
 
 def test_every_trainable_parameter_gets_a_gradient(policy: Policy, prompts: list[Prompt]) -> None:
     policy.set_trainable(["vision_tower", "adapter", "language_model"])
-    logits_of(policy, prompts)[..., 20].sum().backward()
+    logps_of(policy, prompts).sum().backward()
     assert [n for n, p in policy.named_parameters() if p.requires_grad and p.grad is None] == []
 
 
@@ -46,19 +47,46 @@ def test_an_unknown_part_is_refused_with_the_names_of_the_parts(policy: Policy) 
         policy.set_trainable(["projector"])
 
 
-def test_left_padding_does_not_change_the_logits(policy: Policy, prompts: list[Prompt]) -> None:
+def test_left_padding_does_not_change_the_log_probs(policy: Policy, prompts: list[Prompt]) -> None:
     with torch.no_grad():
-        alone = logits_of(policy, prompts[:1])[0]
-        padded = logits_of(policy, [prompts[0], prompts[2]])[0]
-    kept = torch.isfinite(alone)
-    torch.testing.assert_close(padded[kept], alone[kept], rtol=0.0, atol=1e-3)
+        alone = logps_of(policy, prompts[:1])[0]
+        padded = logps_of(policy, [prompts[0], prompts[2]])[0]
+    torch.testing.assert_close(padded, alone, rtol=0.0, atol=1e-4)
 
 
-def test_a_picture_shared_by_rows_gives_each_the_logits_it_has_alone(policy: Policy, prompts) -> None:
-    ids = torch.tensor([[10, 11, 12], [13, 14, 15]])
-    mask = torch.ones_like(ids, dtype=torch.bool)
-    with torch.no_grad():
-        shared = policy.completion_logits(prompts[:1], torch.tensor([0, 0]), ids, mask)
-        alone = policy.completion_logits(prompts[:1], torch.tensor([0]), ids[1:], mask[1:])
-    kept = torch.isfinite(alone[0])
-    torch.testing.assert_close(shared[1][kept], alone[0][kept], rtol=0.0, atol=1e-3)
+ROWS = torch.tensor([2, 0, 0, 1, 0])
+IDS = torch.randint(10, 40, (5, 6), generator=torch.Generator().manual_seed(0))
+IS_COMPLETION = torch.arange(6)[None, :] < torch.tensor([6, 3, 1, 5, 2])[:, None]
+
+
+def gradients(policy: Policy, prompts: list[Prompt]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    policy.set_trainable(["adapter", "language_model"])
+    policy.train()
+    policy.zero_grad()
+    logps = policy.completion_scores(prompts, ROWS, IDS, IS_COMPLETION, temperature=0.8).logps
+    (logps * torch.linspace(-1, 1, 5)[:, None]).sum().backward()
+    return logps.detach(), {n: p.grad.clone() for n, p in policy.named_parameters() if p.grad is not None}
+
+
+def test_sharing_a_prompt_between_rows_changes_neither_log_probs_nor_gradients(policy: Policy, prompts) -> None:
+    shared, shared_gradients = gradients(policy, prompts)
+    # Checkpointing cannot keep the cache of a prompt, so every row reads its own copy.
+    policy.model.gradient_checkpointing_enable()
+    apart, apart_gradients = gradients(policy, prompts)
+    torch.testing.assert_close(shared, apart, rtol=0.0, atol=1e-5)
+    assert shared_gradients.keys() == apart_gradients.keys()
+    for name, gradient in shared_gradients.items():
+        torch.testing.assert_close(gradient, apart_gradients[name], rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_padding_scores_zero(policy: Policy, prompts: list[Prompt]) -> None:
+    scores = policy.completion_scores(prompts, ROWS, IDS, IS_COMPLETION)
+    assert scores.logps[~IS_COMPLETION].eq(0).all()
+    assert scores.entropies[~IS_COMPLETION].eq(0).all()
+    assert scores.logps[IS_COMPLETION].lt(0).all()
+
+
+def test_completions_of_one_token_are_scored(policy: Policy, prompts: list[Prompt]) -> None:
+    one = policy.completion_scores(prompts, ROWS, IDS[:, :1], torch.ones(5, 1, dtype=torch.bool)).logps
+    more = policy.completion_scores(prompts, ROWS, IDS, IS_COMPLETION).logps
+    torch.testing.assert_close(one[:, 0], more[:, 0], rtol=0.0, atol=1e-5)

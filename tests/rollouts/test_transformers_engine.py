@@ -1,6 +1,6 @@
 import torch
 
-from algorithms import Prompt, Rollout, stack_rollouts, token_logps
+from algorithms import Prompt, Rollout, stack_rollouts
 from models import Policy
 from rollouts import SamplingConfig, TransformersEngine
 from tests.assertions import assert_same
@@ -24,12 +24,10 @@ def test_the_learner_gives_the_same_log_probs_as_the_engine(policy: Policy, prom
     batch = stack_rollouts(rollouts)
     rows = torch.arange(len(prompts)).repeat_interleave(4)
     with torch.no_grad():
-        logits = policy.completion_logits(
+        learner = policy.completion_scores(
             prompts, rows, batch.completion_ids, batch.is_completion, temperature=SAMPLING.temperature
         )
-    ids = torch.where(batch.is_completion, batch.completion_ids, policy.end_token_id)
-    learner = torch.where(batch.is_completion, token_logps(logits, ids), 0.0)
-    torch.testing.assert_close(learner, batch.behavior_logps, rtol=0.0, atol=1e-4)
+    torch.testing.assert_close(learner.logps, batch.behavior_logps, rtol=0.0, atol=1e-4)
 
 
 def test_no_image_or_structural_token_is_ever_sampled(policy: Policy, prompts: list[Prompt]) -> None:
