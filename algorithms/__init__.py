@@ -8,6 +8,7 @@ from algorithms.grpo import GRPOConfig, GRPOOutput, grpo_loss
 from algorithms.logprobs import TokenScores, shape_logits, token_scores
 from algorithms.mixed_preference import MPOConfig, MPOOutput, RewardShift, implicit_rewards, mpo_loss
 from algorithms.pass_rates import pass_at_k
+from algorithms.preference_pairs import PairSelection, group_pairs, select_pairs
 from algorithms.records import (
     Completion,
     ExperienceBatch,
@@ -35,6 +36,7 @@ __all__ = [
     "ImageReference",
     "MPOConfig",
     "MPOOutput",
+    "PairSelection",
     "PreferencePair",
     "Prompt",
     "RewardShift",
@@ -44,6 +46,7 @@ __all__ = [
     "TokenScores",
     "effective_groups",
     "find_claims",
+    "group_pairs",
     "group_relative_advantages",
     "grpo_loss",
     "implicit_rewards",
@@ -51,6 +54,7 @@ __all__ = [
     "pass_at_k",
     "position_generator",
     "position_seed",
+    "select_pairs",
     "shape_logits",
     "stack_rollouts",
     "token_scores",

@@ -6,7 +6,7 @@ language-model head is applied to some tokens at a time, and once more in backwa
 Shapes: N tokens, H hidden size, V vocabulary.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -56,7 +56,7 @@ def token_scores(
         chunk_tokens: tokens at a time; default as many as 128 MiB of logits hold.
     """
     chunk = chunk_tokens or max(1, _CHUNK_ELEMENTS // head_weight.shape[0])
-    apply: Any = _ChunkedHead.apply
+    apply = cast(Any, _ChunkedHead).apply
     return TokenScores(*apply(hidden, head_weight, head_bias, token_ids, banned_ids, temperature, chunk))
 
 

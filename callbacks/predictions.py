@@ -7,7 +7,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from algorithms import ClaimGrammar, Completion, Prompt, find_claims
+from algorithms import ClaimGrammar, Prompt, Rollout, find_claims
+from rollouts import RolloutPhase
 
 
 class PredictionWriter(Callback):
@@ -38,17 +39,13 @@ class PredictionWriter(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Append the prompts of a batch."""
-        groups, scores = outputs
+        phase: RolloutPhase = outputs
         grammar = getattr(pl_module, "claims", None)
-        number = 0
         with self._file(trainer).open("a") as lines:
-            for prompt, group in zip(batch, groups, strict=True):
-                completions = []
-                for completion in group:
-                    parts = {name: values[number] for name, values in scores.parts.items()}
-                    completions.append(_row(prompt, completion, parts, scores.totals[number], grammar))
-                    number += 1
+            for group in phase.groups:
+                prompt = group.prompt
                 row = {"key": prompt.key, "question": prompt.question, "answer": prompt.answer}
+                completions = [_row(prompt, rollout, grammar) for rollout in group.rollouts]
                 lines.write(json.dumps({**row, "completions": completions}) + "\n")
 
     def _file(self, trainer: Trainer) -> Path:
@@ -56,13 +53,8 @@ class PredictionWriter(Callback):
         return file if trainer.world_size == 1 else file.with_suffix(f".rank{trainer.global_rank}{file.suffix}")
 
 
-def _row(
-    prompt: Prompt,
-    completion: Completion,
-    parts: dict[str, float | None],
-    reward: float,
-    grammar: ClaimGrammar | None,
-) -> dict[str, Any]:
+def _row(prompt: Prompt, rollout: Rollout, grammar: ClaimGrammar | None) -> dict[str, Any]:
+    completion = rollout.completion
     claims = None
     if grammar is not None and prompt.facts is not None:
         found = find_claims(completion.text, prompt.facts, grammar)
@@ -71,7 +63,7 @@ def _row(
         "text": completion.text,
         "finish_reason": completion.finish_reason,
         "num_tokens": len(completion.token_ids),
-        "reward_parts": parts,
-        "reward": reward,
+        "reward_parts": dict(rollout.reward_parts),
+        "reward": rollout.reward,
         "claims": claims,
     }

@@ -4,6 +4,7 @@ from lightning_modules.alignment_module import AlignmentModule
 from lightning_modules.evaluation import EvaluationConfig
 from lightning_modules.grpo_module import GRPOModule
 from lightning_modules.policy_module import OptimizerConfig
+from lightning_modules.rollout_module import RolloutModule
 from lightning_modules.vision_tower_module import VisionTowerModule
 
-__all__ = ["AlignmentModule", "EvaluationConfig", "GRPOModule", "OptimizerConfig", "VisionTowerModule"]
+__all__ = ["AlignmentModule", "EvaluationConfig", "GRPOModule", "OptimizerConfig", "RolloutModule", "VisionTowerModule"]

@@ -7,10 +7,9 @@ and text-only data it makes a language model.
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-from algorithms import Completion, Prompt, Rollout, stack_rollouts
+from algorithms import Prompt
 from lightning_modules.policy_module import OptimizerConfig, PolicyModule
 from models import PolicySource
 
@@ -40,18 +39,6 @@ class AlignmentModule(PolicyModule):
 
     def demonstration_nll(self, batch: Sequence[Prompt]) -> Tensor:
         """Return the mean negative log-likelihood per token, in nats."""
-        policy = self.loaded_policy
-        rows = stack_rollouts([self._as_rollout(prompt) for prompt in batch])
-        scores = policy.completion_scores(batch, torch.arange(len(batch)), rows.completion_ids, rows.is_completion)
-        return -scores.logps.sum() / rows.is_completion.sum()
-
-    def _as_rollout(self, prompt: Prompt) -> Rollout:
-        policy = self.loaded_policy
-        text = prompt.columns["completion"]
-        ids = policy.encoder.tokenizer(text, add_special_tokens=False)["input_ids"] + [policy.end_token_id]
-        completion = Completion(
-            token_ids=torch.tensor(ids), behavior_logps=torch.zeros(len(ids)), text=text, finish_reason="stop"
-        )
-        return Rollout(
-            prompt_uid=prompt.uid, completion=completion, policy_version=0, reward_parts={}, reward=0.0, advantage=0.0
-        )
+        texts = [prompt.columns["completion"] for prompt in batch]
+        scores, is_completion = self.loaded_policy.text_scores(batch, texts)
+        return -scores.logps.sum() / is_completion.sum()

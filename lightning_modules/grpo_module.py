@@ -19,7 +19,6 @@ from torch import Tensor
 
 from algorithms import (
     ClaimGrammar,
-    Completion,
     ConfigError,
     ExperienceBatch,
     GRPOConfig,
@@ -30,12 +29,13 @@ from algorithms import (
     position_seed,
     stack_rollouts,
 )
-from lightning_modules.evaluation import Evaluation, EvaluationConfig
-from lightning_modules.policy_module import OptimizerConfig, PolicyModule
+from lightning_modules.evaluation import EvaluationConfig
+from lightning_modules.policy_module import OptimizerConfig
 from lightning_modules.rollout_log import batch_metrics, rollout_metrics
+from lightning_modules.rollout_module import RolloutModule
 from models import PolicySource
-from rewards import RewardTable, WeightedReward
-from rollouts import RolloutEngine, RolloutPhase, SamplingConfig, collect, gather_ranks, own_state
+from rewards import WeightedReward
+from rollouts import RolloutEngine, SamplingConfig, gather_ranks, own_state
 from rollouts.collector import check_group_size
 
 
@@ -60,7 +60,7 @@ class ExperienceSource(Protocol):
     def prompt(self, split: str, uid: int) -> Prompt: ...
 
 
-class GRPOModule(PolicyModule):
+class GRPOModule(RolloutModule):
     """Samples, scores and learns."""
 
     def __init__(
@@ -94,18 +94,9 @@ class GRPOModule(PolicyModule):
             scale_by_std: divide advantages by the standard deviation of their group.
             seed: seed of all sampling.
         """
-        super().__init__(policy, trainable, optimizer)
+        super().__init__(policy, engine, reward, trainable, optimizer, sampling, evaluation, claims, group_size, seed)
         check_group_size(group_size)
-        if "accuracy" not in reward.parts:
-            raise ConfigError(
-                f"model.reward.parts must have a part named 'accuracy', got {sorted(reward.parts)}: "
-                "it is what validation reports as accuracy. Give it weight 0 to leave it out of the training reward."
-            )
-        self.engine, self.reward = engine, reward
-        self.sampling, self.grpo, self.claims = sampling, grpo, claims
-        self.group_size, self.scale_by_std, self.seed = group_size, scale_by_std, seed
-        self.evaluation_config = evaluation
-        self.evaluation = Evaluation(evaluation, claims)
+        self.grpo, self.scale_by_std = grpo, scale_by_std
         self.micro_batches: list[ExperienceBatch] = []
 
     @property
@@ -133,7 +124,11 @@ class GRPOModule(PolicyModule):
         for optimizer in self.trainer.optimizers:
             optimizer.zero_grad(set_to_none=True)
         started = time.perf_counter()
-        phase = self.roll_out(batch.prompts, batch.rollout)
+        phase = self.roll_out(
+            batch.prompts,
+            seed=position_seed(self.seed, "rollout", batch.rollout, self.global_rank),
+            advantage=lambda rewards: group_relative_advantages(rewards, scale_by_std=self.scale_by_std),
+        )
         fresh = stack_rollouts(phase.rollouts)
         self.micro_batches = self.experience.exchange(
             fresh, rollout=batch.rollout, policy_version=self.trainer.global_step
@@ -144,21 +139,6 @@ class GRPOModule(PolicyModule):
         for callback in self.trainer.callbacks:  # pyright: ignore[reportAttributeAccessIssue]
             if hook := getattr(callback, "on_rollout_end", None):
                 hook(self.trainer, self, phase)
-
-    def roll_out(self, prompts: Sequence[Prompt], rollout: int) -> RolloutPhase:
-        """Sample groups for the prompts, score them and compute advantages."""
-        self.engine.sync(self.loaded_policy, version=self.trainer.global_step)
-        with self.trainer.precision_plugin.forward_context():
-            return collect(
-                self.engine,
-                prompts,
-                self.reward,
-                lambda rewards: group_relative_advantages(rewards, scale_by_std=self.scale_by_std),
-                group_size=self.group_size,
-                sampling=self.sampling,
-                seed=position_seed(self.seed, "rollout", rollout, self.global_rank),
-                policy_version=self.trainer.global_step,
-            )
 
     def training_step(self, batch: Ticket, batch_idx: int) -> Tensor:
         """Return the surrogate loss of one micro-batch."""
@@ -206,61 +186,6 @@ class GRPOModule(PolicyModule):
                 values[f"train/log_ratio_{name}"] = out.log_ratio[rows.to(self.device)].mean()
         self.log_dict(values, batch_size=len(samples))
 
-    # --- evaluation -----------------------------------------------------------------------------------------
-
-    def validation_step(self, batch: Sequence[Prompt], batch_idx: int) -> None:
-        """Sample, score and judge a batch of held-out prompts."""
-        self._evaluate(batch, batch_idx)
-
-    def test_step(self, batch: Sequence[Prompt], batch_idx: int) -> None:
-        """As validation, on the test split."""
-        self._evaluate(batch, batch_idx)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the validation metrics."""
-        self._log_evaluation("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test metrics."""
-        self._log_evaluation("test")
-
-    def predict_step(self, batch: Sequence[Prompt], batch_idx: int) -> tuple[list[list[Completion]], RewardTable]:
-        """Return sampled completions and their scores."""
-        samples = self._sample(batch, batch_idx, self.evaluation_config.num_samples, self.sampling)
-        return samples, self._score(batch, samples)
-
-    def _evaluate(self, prompts: Sequence[Prompt], batch_idx: int) -> None:
-        num_samples = self.evaluation_config.num_samples
-        greedy_sampling = SamplingConfig(temperature=0.0, max_new_tokens=self.sampling.max_new_tokens)
-        samples = self._sample(prompts, batch_idx, num_samples, self.sampling)
-        greedy = self._sample(prompts, batch_idx, 1, greedy_sampling)
-        scores, greedy_scores = self._score(prompts, samples), self._score(prompts, greedy)
-        shape = (len(prompts), num_samples)
-        self.evaluation.update(
-            prompts,
-            samples,
-            accuracy=_filled(scores.parts["accuracy"]).view(shape),
-            greedy_accuracy=_filled(greedy_scores.parts["accuracy"]),
-            well_formed=_filled(scores.parts["format"]).view(shape) if "format" in scores.parts else None,
-            totals=torch.tensor(scores.totals).view(shape),
-        )
-
-    def _sample(
-        self, prompts: Sequence[Prompt], batch_idx: int, group_size: int, sampling: SamplingConfig
-    ) -> list[list[Completion]]:
-        self.engine.sync(self.loaded_policy, version=self.trainer.global_step)
-        seed = position_seed(self.evaluation_config.seed, "evaluation", batch_idx, self.global_rank)
-        return self.engine.generate(prompts, group_size=group_size, sampling=sampling, seed=seed)
-
-    def _score(self, prompts: Sequence[Prompt], groups: Sequence[Sequence[Completion]]) -> RewardTable:
-        repeated = [prompt for prompt, group in zip(prompts, groups, strict=True) for _ in group]
-        return self.reward(repeated, [completion for group in groups for completion in group])
-
-    def _log_evaluation(self, split: str) -> None:
-        values = {f"{split}/{name}": value for name, value in self.evaluation.compute().items()}
-        self.log_dict(values)
-        self.evaluation.reset()
-
     # --- checkpoints ----------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -271,8 +196,3 @@ class GRPOModule(PolicyModule):
         """Restore this rank's rollouts in flight."""
         states = own_state(checkpoint["micro_batches"], self.global_rank, self.trainer.world_size)
         self.micro_batches = [ExperienceBatch(**state) for state in states]
-
-
-def _filled(scores: Sequence[float | None]) -> Tensor:
-    """Scores as a tensor; a score that did not apply or failed counts as 0."""
-    return torch.tensor([0.0 if score is None else score for score in scores])

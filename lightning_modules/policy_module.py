@@ -84,7 +84,8 @@ class PolicyModule(L.LightningModule):
         """Build the policy once and freeze what does not learn."""
         if self.policy is None:
             policy = self.policy_source.build()
-            policy.set_trainable(self.trainable)
+            if self.trainable:
+                policy.set_trainable(self.trainable)
             self.policy = policy
 
     def configure_optimizers(self) -> Any:

@@ -20,7 +20,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from algorithms import Prompt, TokenScores, shape_logits, token_scores
 from models.parts import frozen_parts, part_modules, set_trainable_parts
-from models.prompt_encoder import PromptEncoder, left_pad
+from models.prompt_encoder import PromptEncoder, left_pad, right_pad
 
 
 class Policy(nn.Module):
@@ -131,6 +131,23 @@ class Policy(nn.Module):
         )
         padded = torch.zeros(is_completion.shape, device=self.device)
         return TokenScores(*(padded.masked_scatter(is_completion, score) for score in scores))
+
+    def text_scores(
+        self, prompts: Sequence[Prompt], texts: Sequence[str], ended: Sequence[bool] | None = None
+    ) -> tuple[TokenScores, Bool[Tensor, "B T"]]:
+        """Return scores (B, T) of completions given as texts, and where their tokens are.
+
+        Args:
+            prompts: B prompts; one that repeats as the same object is read once.
+            texts: B completions without end-of-turn token.
+            ended: for each, whether the end-of-turn token follows; default all.
+        """
+        unique = {id(prompt): prompt for prompt in prompts}
+        index = {key: i for i, key in enumerate(unique)}
+        rows = torch.tensor([index[id(prompt)] for prompt in prompts])
+        tokens = self.encoder.completion_ids(texts, [True] * len(texts) if ended is None else ended)
+        ids, is_completion = right_pad(tokens)
+        return self.completion_scores(list(unique.values()), rows, ids, is_completion), is_completion.to(self.device)
 
     def completion_hidden(
         self, prompts: Sequence[Prompt], rows: Tensor, completion_ids: Tensor, is_completion: Tensor

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from algorithms import DataError, Prompt
 
 IMAGE_MARK = "<image>"
+OPEN_REASONING = "<think>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,23 @@ class PromptEncoder:
         )
         return turn + prompt.prefill
 
+    def completion_ids(self, texts: Sequence[str], ended: Sequence[bool]) -> list[Tensor]:
+        """Return the tokens of completions given as texts.
+
+        Args:
+            texts: completions; a ``<think>`` that the generation prompt already opened is left out.
+            ended: for each, whether the end-of-turn token follows.
+        """
+        if self._opens_reasoning:
+            texts = [text.removeprefix(OPEN_REASONING).lstrip("\n") for text in texts]
+        end = [self.tokenizer.eos_token_id]
+        rows = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        return [torch.tensor(row + end * has_end) for row, has_end in zip(rows, ended, strict=True)]
+
+    @cached_property
+    def _opens_reasoning(self) -> bool:
+        return self.chat_text(Prompt(uid=0, key="", question="")).rstrip().endswith(OPEN_REASONING)
+
     def _encode(self, prompt: Prompt) -> EncodedPrompt:
         text = self.chat_text(prompt)
         if not prompt.images:
@@ -118,3 +137,10 @@ def left_pad(rows: Sequence[Tensor], pad_id: int) -> tuple[Tensor, Tensor]:
     # From lengths, not from ids: the padding token may be a real token elsewhere.
     lengths = torch.tensor([len(row) for row in rows])
     return ids, torch.arange(longest)[None, :] >= (longest - lengths)[:, None]
+
+
+def right_pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return rows of token ids aligned at their start, and where they are not padding."""
+    lengths = torch.tensor([len(row) for row in rows])
+    ids = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+    return ids, torch.arange(ids.shape[1])[None, :] < lengths[:, None]

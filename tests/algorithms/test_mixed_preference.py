@@ -90,8 +90,8 @@ def test_the_shift_is_the_mean_of_every_reward_so_far_however_they_came_in() -> 
     by_parts = RewardShift.zero()
     for part in values.split([1, 2, 7, 14]):
         by_parts = shifted(by_parts, part)
-    assert at_once.value.item() == pytest.approx(values.mean().item(), rel=1e-6)
-    assert by_parts.value.item() == pytest.approx(at_once.value.item(), rel=1e-6)
+    assert at_once.value.item() == pytest.approx(values.mean().item(), rel=1e-5)
+    assert by_parts.value.item() == pytest.approx(values.mean().item(), rel=1e-5)
 
 
 def test_the_shift_carries_no_gradient() -> None:

@@ -12,7 +12,6 @@ from algorithms import Completion, Prompt, Rollout, RolloutGroup
 from callbacks import CompletionsPage, PredictionWriter, TensorBoardLayout
 from callbacks.completion_card import GREEN, RED, completion_card
 from datamodules.shapes_language import CLAIM_GRAMMAR
-from rewards import RewardTable
 from rollouts import RolloutPhase
 
 
@@ -85,11 +84,11 @@ def test_predictions_hold_prompt_completions_parts_and_claims(tmp_path: Path) ->
     writer = PredictionWriter(str(tmp_path / "out" / "p.jsonl"))
     run = SimpleNamespace(world_size=1, log_dir=None)
     module = SimpleNamespace(claims=CLAIM_GRAMMAR)
-    prompt = group("x").prompt
-    outputs = ([[completion("red-circle blue-star")]], RewardTable(parts={"a": [1.0]}, totals=[2.0], num_failures={}))
+    sampled = group("red-circle blue-star")
+    phase = RolloutPhase([sampled], {})
     writer.on_predict_start(run, module)
-    writer.on_predict_batch_end(run, module, outputs, [prompt], 0)
+    writer.on_predict_batch_end(run, module, phase, [sampled.prompt], 0)
     (row,) = [json.loads(line) for line in (tmp_path / "out" / "p.jsonl").read_text().splitlines()]
     assert (row["key"], row["answer"]) == ("a", "1")
-    assert row["completions"][0]["reward_parts"] == {"a": 1.0}
+    assert row["completions"][0]["reward_parts"] == {"accuracy": 0.0, "x": None}
     assert [claim["is_supported"] for claim in row["completions"][0]["claims"]] == [True, False]

@@ -1,0 +1,119 @@
+"""Preference pairs out of scored groups, and which of them are worth learning from.
+
+    group (G rollouts)  ->  candidates of every kind  ->  above the threshold  ->  distinct, at most k per prompt
+
+``correctness``: the chosen completion is right, the rejected one is not (MPO, arXiv:2411.10442, section 3.2).
+``format``: of two right completions one has the asked-for form, the other has not.
+``reward_model``: the preference reward model scores the chosen one higher.
+
+The threshold tau of R1V2 (arXiv:2504.16656, section 4) is read as a margin: score(chosen) - score(rejected) >= tau.
+Differs from the paper, which never says what is compared with tau: ``by: chosen_score`` is the other reading.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import Literal
+
+import torch
+
+from algorithms.chance import position_generator
+from algorithms.errors import ConfigError
+from algorithms.records import PreferencePair, Rollout, RolloutGroup
+
+KINDS = ("correctness", "format", "reward_model", "dropout_ntp")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairSelection:
+    """Which pairs are learned from."""
+
+    threshold: float | None = None
+    """tau, in units of the reward model's score; only pairs of kind ``reward_model`` have to reach it. null: all do."""
+
+    by: Literal["margin", "chosen_score"] = "margin"
+    """What has to reach tau."""
+
+    kinds: tuple[str, ...] = ()
+    """Kinds that are kept; empty keeps every kind."""
+
+    max_per_prompt: int = 15
+    """Most pairs of one prompt, drawn at random; 15 as in MPO."""
+
+    def __post_init__(self) -> None:
+        if self.max_per_prompt < 1:
+            raise ConfigError(f"selection.max_per_prompt must be at least 1, got {self.max_per_prompt}.")
+        known = (*KINDS, "given")
+        if wrong := [kind for kind in self.kinds if kind not in known]:
+            raise ConfigError(f"selection.kinds may hold {', '.join(known)}, got {', '.join(wrong)}.")
+
+    def keeps(self, pair: PreferencePair) -> bool:
+        """Tell whether a pair is of a wanted kind and reaches the threshold."""
+        if self.kinds and pair.kind not in self.kinds:
+            return False
+        if self.threshold is None or pair.kind != "reward_model":
+            return True
+        value = pair.margin if self.by == "margin" else pair.chosen_score
+        return value is not None and value >= self.threshold
+
+
+def group_pairs(group: RolloutGroup, *, score_part: str = "preference") -> list[PreferencePair]:
+    """Return every candidate pair of one group, all with uid 0.
+
+    Args:
+        group: rollouts whose reward parts may have ``accuracy``, ``format`` and ``score_part``.
+        score_part: name of the reward part that is the preference reward model.
+    """
+    found: list[PreferencePair] = []
+    for chosen, rejected in permutations(group.rollouts, 2):
+        # A completion that was cut has no end to learn.
+        if chosen.completion.finish_reason != "stop" or chosen.completion.text == rejected.completion.text:
+            continue
+        found += [_pair(group, chosen, rejected, kind, score_part) for kind in _kinds(chosen, rejected, score_part)]
+    return found
+
+
+def select_pairs(pairs: Sequence[PreferencePair], selection: PairSelection, *, seed: int) -> list[PreferencePair]:
+    """Return the pairs to learn from, in their order, numbered from 0 on.
+
+    Duplicates, the same two texts for the same prompt, are removed. Of a prompt with too many pairs some are drawn
+    at random, by a draw of its own.
+    """
+    by_prompt: dict[int, dict[tuple[str, str], int]] = {}
+    for position, pair in enumerate(pairs):
+        if selection.keeps(pair):
+            by_prompt.setdefault(pair.prompt.uid, {}).setdefault((pair.chosen, pair.rejected), position)
+    kept: list[int] = []
+    for uid, distinct in by_prompt.items():
+        positions = list(distinct.values())
+        order = torch.randperm(len(positions), generator=position_generator(seed, "pairs of a prompt", uid))
+        kept += [positions[i] for i in order[: selection.max_per_prompt].tolist()]
+    return [replace(pairs[position], uid=uid) for uid, position in enumerate(sorted(kept))]
+
+
+def _kinds(chosen: Rollout, rejected: Rollout, score_part: str) -> list[str]:
+    """Return in which senses the first rollout is better than the second."""
+    kinds: list[str] = []
+    is_right, other_is_right = (rollout.reward_parts.get("accuracy") == 1.0 for rollout in (chosen, rejected))
+    if is_right and rejected.reward_parts.get("accuracy") == 0.0:
+        kinds.append("correctness")
+    formats = [rollout.reward_parts.get("format") for rollout in (chosen, rejected)]
+    if is_right and other_is_right and formats == [1.0, 0.0]:
+        kinds.append("format")
+    scores = [rollout.reward_parts.get(score_part) for rollout in (chosen, rejected)]
+    if scores[0] is not None and scores[1] is not None and scores[0] > scores[1]:
+        kinds.append("reward_model")
+    return kinds
+
+
+def _pair(group: RolloutGroup, chosen: Rollout, rejected: Rollout, kind: str, score_part: str) -> PreferencePair:
+    return PreferencePair(
+        uid=0,
+        prompt=group.prompt,
+        chosen=chosen.completion.text,
+        rejected=rejected.completion.text,
+        rejected_ended=rejected.completion.finish_reason == "stop",
+        kind=kind,
+        chosen_score=chosen.reward_parts.get(score_part),
+        rejected_score=rejected.reward_parts.get(score_part),
+    )

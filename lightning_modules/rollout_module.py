@@ -1,0 +1,136 @@
+"""A policy that samples: rollouts with scores, and held-out evaluation. What GRPO and MPO have in common.
+
+By itself it trains nothing; ``validate``, ``test`` and ``predict`` work with it.
+
+Shapes: P prompts, G completions per prompt.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from algorithms import ClaimGrammar, Completion, ConfigError, Prompt, position_seed
+from lightning_modules.evaluation import Evaluation, EvaluationConfig
+from lightning_modules.policy_module import OptimizerConfig, PolicyModule
+from models import PolicySource
+from rewards import RewardTable, WeightedReward
+from rollouts import RolloutEngine, RolloutPhase, SamplingConfig, collect
+from rollouts.collector import AdvantageFunction
+
+
+class RolloutModule(PolicyModule):
+    """Samples, scores and evaluates. Subclasses learn."""
+
+    def __init__(
+        self,
+        policy: PolicySource,
+        engine: RolloutEngine,
+        reward: WeightedReward,
+        trainable: list[str] = [],  # noqa: B006  (never changed)
+        optimizer: OptimizerConfig = OptimizerConfig(),  # noqa: B008  (frozen)
+        sampling: SamplingConfig = SamplingConfig(),  # noqa: B008
+        evaluation: EvaluationConfig = EvaluationConfig(),  # noqa: B008
+        claims: ClaimGrammar | None = None,
+        group_size: int = 8,
+        seed: int = 0,
+    ) -> None:
+        """Remember the settings.
+
+        Args:
+            policy: where the policy comes from.
+            engine: what samples completions.
+            reward: what scores them; its part ``accuracy`` is what evaluation reports.
+            trainable: parts that learn, any of ``vision_tower``, ``adapter``, ``language_model``.
+            optimizer: learning rate and schedule.
+            sampling: temperature and longest completion.
+            evaluation: what validation and test measure.
+            claims: how to find claims about the image in a text; null judges none.
+            group_size: completions per prompt of a rollout and of ``predict``.
+            seed: seed of all sampling.
+        """
+        super().__init__(policy, trainable, optimizer)
+        if "accuracy" not in reward.parts:
+            raise ConfigError(
+                f"model.reward.parts must have a part named 'accuracy', got {sorted(reward.parts)}: "
+                "it is what validation reports as accuracy. Give it weight 0 to leave it out of the training reward."
+            )
+        self.engine, self.reward = engine, reward
+        self.sampling, self.claims = sampling, claims
+        self.group_size, self.seed = group_size, seed
+        self.evaluation_config = evaluation
+        self.evaluation = Evaluation(evaluation, claims)
+
+    def roll_out(self, prompts: Sequence[Prompt], *, seed: int, advantage: AdvantageFunction) -> RolloutPhase:
+        """Sample groups for the prompts, score them and compute advantages."""
+        self.engine.sync(self.loaded_policy, version=self.trainer.global_step)
+        with self.trainer.precision_plugin.forward_context():
+            return collect(
+                self.engine,
+                prompts,
+                self.reward,
+                advantage,
+                group_size=self.group_size,
+                sampling=self.sampling,
+                seed=seed,
+                policy_version=self.trainer.global_step,
+            )
+
+    def validation_step(self, batch: Sequence[Prompt], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Sample, score and judge a batch of held-out prompts."""
+        self._evaluate(batch, batch_idx)
+
+    def test_step(self, batch: Sequence[Prompt], batch_idx: int) -> None:
+        """As validation, on the test split."""
+        self._evaluate(batch, batch_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation metrics."""
+        self._log_evaluation("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics."""
+        self._log_evaluation("test")
+
+    def predict_step(self, batch: Sequence[Prompt], batch_idx: int) -> RolloutPhase:
+        """Return scored groups, without advantages."""
+        seed = position_seed(self.seed, "predict", batch_idx, self.global_rank)
+        return self.roll_out(batch, seed=seed, advantage=torch.zeros_like)
+
+    def _evaluate(self, prompts: Sequence[Prompt], batch_idx: int) -> None:
+        num_samples = self.evaluation_config.num_samples
+        greedy_sampling = SamplingConfig(temperature=0.0, max_new_tokens=self.sampling.max_new_tokens)
+        samples = self._sample(prompts, batch_idx, num_samples, self.sampling)
+        greedy = self._sample(prompts, batch_idx, 1, greedy_sampling)
+        scores, greedy_scores = self._score(prompts, samples), self._score(prompts, greedy)
+        shape = (len(prompts), num_samples)
+        self.evaluation.update(
+            prompts,
+            samples,
+            accuracy=_filled(scores.parts["accuracy"]).view(shape),
+            greedy_accuracy=_filled(greedy_scores.parts["accuracy"]),
+            well_formed=_filled(scores.parts["format"]).view(shape) if "format" in scores.parts else None,
+            totals=torch.tensor(scores.totals).view(shape),
+        )
+
+    def _sample(
+        self, prompts: Sequence[Prompt], batch_idx: int, group_size: int, sampling: SamplingConfig
+    ) -> list[list[Completion]]:
+        self.engine.sync(self.loaded_policy, version=self.trainer.global_step)
+        seed = position_seed(self.evaluation_config.seed, "evaluation", batch_idx, self.global_rank)
+        return self.engine.generate(prompts, group_size=group_size, sampling=sampling, seed=seed)
+
+    def _score(self, prompts: Sequence[Prompt], groups: Sequence[Sequence[Completion]]) -> RewardTable:
+        repeated = [prompt for prompt, group in zip(prompts, groups, strict=True) for _ in group]
+        return self.reward(repeated, [completion for group in groups for completion in group])
+
+    def _log_evaluation(self, split: str) -> None:
+        values: dict[str, Any] = {f"{split}/{name}": value for name, value in self.evaluation.compute().items()}
+        self.log_dict(values)
+        self.evaluation.reset()
+
+
+def _filled(scores: Sequence[float | None]) -> Tensor:
+    """Scores as a tensor; a score that did not apply or failed counts as 0."""
+    return torch.tensor([0.0 if score is None else score for score in scores])
