@@ -2,8 +2,16 @@
 
 from callbacks.completions_page import CompletionsPage
 from callbacks.export import ExportPolicy
+from callbacks.pair_writer import PairWriter
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import RolloutProgressBar
 from callbacks.tensorboard_layout import TensorBoardLayout
 
-__all__ = ["CompletionsPage", "ExportPolicy", "PredictionWriter", "RolloutProgressBar", "TensorBoardLayout"]
+__all__ = [
+    "CompletionsPage",
+    "ExportPolicy",
+    "PairWriter",
+    "PredictionWriter",
+    "RolloutProgressBar",
+    "TensorBoardLayout",
+]

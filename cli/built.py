@@ -2,7 +2,8 @@
 
 The interpolation only computes a folder name: the config's file name, and a digest of its text, the seed,
 the sources that define the world and the model, and the same of every config it is built from in turn.
-The folder is made by running ``fit`` with that config, once, before anything is instantiated.
+The folder is made by running that config, once, before anything is instantiated: ``predict`` for a config
+with a callback ``pairs``, which writes preference pairs, else ``fit``, whose callback ``export`` writes a model.
 """
 
 import fcntl
@@ -11,13 +12,16 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import yaml
 from omegaconf import OmegaConf
 
 from algorithms import ConfigError
 
 BUILT_ROOT = Path("runs/built")
 _REFERENCE = re.compile(r"\$\{built_by:([^,}\s]+)")
-_SOURCES = ("models/tiny.py", "models/assembly.py", "datamodules/shapes*.py")
+_SOURCES = ("models/tiny.py", "models/assembly.py", "datamodules/shapes.py", "datamodules/shapes_*.py")
+# Read by those configs only that name the class.
+_SOURCES_OF = {"ShapesPairs": "datamodules/shapes_pairs.py"}
 _PROJECT = Path(__file__).resolve().parent.parent
 
 _wanted: dict[Path, tuple[str, int]] = {}
@@ -33,11 +37,11 @@ def built_folder(config: str, seed: int) -> Path:
     return BUILT_ROOT / f"{Path(config).stem}-{_digest(config, seed)}"
 
 
-def build_missing(fit: Callable[[Sequence[str]], object]) -> bool:
+def build_missing(command: Callable[[Sequence[str]], object]) -> bool:
     """Build the folders that the last parsed config refers to and that are not there yet.
 
     Args:
-        fit: runs the command line with these arguments.
+        command: runs the command line with these arguments.
 
     Returns:
         Whether anything was built.
@@ -51,7 +55,9 @@ def build_missing(fit: Callable[[Sequence[str]], object]) -> bool:
         with folder.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not folder.is_dir():
-                fit(["fit", "--config", config, "--seed_everything", str(seed), f"--callbacks.export.folder={folder}"])
+                what, callback = _maker(config)
+                flags = ["--seed_everything", str(seed), f"--callbacks.{callback}.folder={folder}"]
+                command([what, "--config", config, *flags])
     return bool(missing)
 
 
@@ -61,6 +67,12 @@ def _resolve(config: str, seed: int = 0) -> str:
     return str(folder)
 
 
+def _maker(config: str) -> tuple[str, str]:
+    """Return the command that makes a config's result, and the callback that writes it."""
+    callbacks = yaml.safe_load(Path(config).read_text()).get("callbacks") or {}
+    return ("predict", "pairs") if "pairs" in callbacks else ("fit", "export")
+
+
 def _digest(config: str, seed: int) -> str:
     path = Path(config)
     if not path.is_file():
@@ -68,5 +80,7 @@ def _digest(config: str, seed: int) -> str:
     text = path.read_text()
     parts = [text, str(seed)]
     parts += [_digest(upstream, seed) for upstream in _REFERENCE.findall(text)]
-    parts += [source.read_text() for pattern in _SOURCES for source in sorted(_PROJECT.glob(pattern))]
+    sources = {source for pattern in _SOURCES for source in _PROJECT.glob(pattern)}
+    sources -= {_PROJECT / source for name, source in _SOURCES_OF.items() if name not in text}
+    parts += [source.read_text() for source in sorted(sources)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]

@@ -2,15 +2,26 @@
 
 from datamodules.demonstrations import DemonstrationDataModule
 from datamodules.experience import ExperienceDataModule
+from datamodules.online_preferences import OnlinePreferenceDataModule
+from datamodules.pair_sources import MMPRFolder, PairSource, PreferenceFolder
+from datamodules.preferences import PairDataModule, PreferenceDataModule
 from datamodules.prompt_folder import PromptFolder
 from datamodules.prompts import PromptDataModule
 from datamodules.shapes import ShapesDemonstrations, ShapesFolder
+from datamodules.shapes_pairs import ShapesPairs
 
 __all__ = [
     "DemonstrationDataModule",
     "ExperienceDataModule",
+    "MMPRFolder",
+    "OnlinePreferenceDataModule",
+    "PairDataModule",
+    "PairSource",
+    "PreferenceDataModule",
+    "PreferenceFolder",
     "PromptDataModule",
     "PromptFolder",
     "ShapesDemonstrations",
     "ShapesFolder",
+    "ShapesPairs",
 ]

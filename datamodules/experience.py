@@ -8,11 +8,9 @@ function of (seed, rollout, rank). Replay is drawn in ``exchange`` and not with 
 samples are missing is known only after the rollout.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from algorithms import (
     BufferConfig,
@@ -24,6 +22,7 @@ from algorithms import (
 )
 from datamodules.prompt_folder import PromptFolder
 from datamodules.prompts import PromptDataModule
+from datamodules.streams import CountedLoader, ShuffledRows
 from rollouts import gather_ranks, own_state
 
 
@@ -39,70 +38,6 @@ class Ticket:
             prompts: the prompts of the rollout on this rank.
         """
         self.rollout, self.micro, self.prompts = rollout, micro, prompts
-
-
-class PromptStream:
-    """Endless shuffled passes over a data set; the prompts of a rollout are a pure function of its number."""
-
-    def __init__(self, num_rows: int, *, per_rollout: int, seed: int, rank: int, world_size: int) -> None:
-        """Describe the stream.
-
-        Args:
-            num_rows: size of the data set.
-            per_rollout: prompts of one rollout on one rank.
-            seed: seed of the order.
-            rank: this process.
-            world_size: number of processes; their prompts do not overlap within a pass.
-        """
-        self.num_rows, self.per_rollout, self.seed = num_rows, per_rollout, seed
-        self.rank, self.world_size = rank, world_size
-        self._orders: dict[int, Tensor] = {}
-
-    def rows(self, rollout: int) -> list[int]:
-        """Return the rows of a rollout."""
-        first = (rollout * self.world_size + self.rank) * self.per_rollout
-        return [self._row(position) for position in range(first, first + self.per_rollout)]
-
-    def _row(self, position: int) -> int:
-        epoch, place = divmod(position, self.num_rows)
-        if epoch not in self._orders:
-            generator = position_generator(self.seed, "prompt order", epoch)
-            # A rollout touches two passes at most.
-            self._orders = {k: v for k, v in self._orders.items() if k == epoch - 1}
-            self._orders[epoch] = torch.randperm(self.num_rows, generator=generator)
-        return int(self._orders[epoch][place])
-
-
-class TicketLoader:
-    """Sized, without workers, and its whole state is a counter.
-
-    Sized because Lightning runs one batch ahead of a loader without length, and every rollout would be made
-    with weights one update old.
-    """
-
-    def __init__(self, stream: PromptStream, prompts: Any, *, micro_batches: int, num_tickets: int) -> None:
-        """Describe the tickets; ``prompts[row]`` must return a prompt."""
-        self.stream, self.prompts, self.micro_batches = stream, prompts, micro_batches
-        self.num_tickets = num_tickets
-        self.next_ticket = 0
-
-    def __len__(self) -> int:
-        return self.num_tickets
-
-    def __iter__(self) -> Iterator[Ticket]:
-        while True:
-            rollout, micro = divmod(self.next_ticket, self.micro_batches)
-            # Before the yield: a checkpoint written during the step must already point past it.
-            self.next_ticket += 1
-            yield Ticket(rollout, micro, tuple(self.prompts[row] for row in self.stream.rows(rollout)))
-
-    def state_dict(self) -> dict[str, int]:
-        """Return the counter."""
-        return {"next_ticket": self.next_ticket}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue at the counter."""
-        self.next_ticket = state["next_ticket"]
 
 
 class ExperienceDataModule(PromptDataModule):
@@ -140,23 +75,19 @@ class ExperienceDataModule(PromptDataModule):
         self.seed = seed
         self.buffer = SelectiveSampleBuffer(buffer)
 
-    @property
-    def rank(self) -> tuple[int, int]:
-        """This process and how many there are."""
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-
-    def train_dataloader(self) -> TicketLoader:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def train_dataloader(self) -> CountedLoader:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the ticket stream."""
+        prompts = self.prompts["train"]
         rank, world_size = self.rank
-        stream = PromptStream(
-            len(self.prompts["train"]),
-            per_rollout=self.prompts_per_rollout,
-            seed=self.seed,
-            rank=rank,
-            world_size=world_size,
+        order = ShuffledRows(
+            len(prompts), per_batch=self.prompts_per_rollout, seed=self.seed, rank=rank, world_size=world_size
         )
-        # One endless epoch; trainer.max_steps ends the run.
-        return TicketLoader(stream, self.prompts["train"], micro_batches=self.micro_batches, num_tickets=10**9)
+
+        def ticket(number: int) -> Ticket:
+            rollout, micro = divmod(number, self.micro_batches)
+            return Ticket(rollout, micro, tuple(prompts[row] for row in order.rows(rollout)))
+
+        return CountedLoader(ticket)
 
     def exchange(self, fresh: ExperienceBatch, *, rollout: int, policy_version: int) -> list[ExperienceBatch]:
         """Return the micro-batches of a rollout: its effective samples, and replay up to its size.

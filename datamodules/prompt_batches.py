@@ -1,4 +1,4 @@
-"""How the prompts of a split are dealt out to the ranks: in a fixed order, every prompt once, none twice.
+"""How the prompts, or pairs, of a split are dealt out to the ranks: in a fixed order, every prompt once, none twice.
 
 With R ranks, rank r sees prompts r, r + R, r + 2R, ... Ranks get the same number of batches wherever that is possible
 without an empty batch, so that none waits for the others at the end.
@@ -9,7 +9,9 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from algorithms.records import Prompt
+from algorithms.records import PreferencePair, Prompt
+
+Row = Prompt | PreferencePair
 
 
 class PromptBatch:
@@ -19,21 +21,21 @@ class PromptBatch:
     frozen records. The data module gives the steps a plain list.
     """
 
-    def __init__(self, prompts: Sequence[Prompt]) -> None:
+    def __init__(self, prompts: Sequence[Row]) -> None:
         """Hold the prompts, in order."""
         self.prompts = list(prompts)
 
     def __len__(self) -> int:
         return len(self.prompts)
 
-    def __iter__(self) -> Iterator[Prompt]:
+    def __iter__(self) -> Iterator[Row]:
         return iter(self.prompts)
 
 
 class PromptBatches(Dataset[PromptBatch]):
     """One rank's batches, in order."""
 
-    def __init__(self, prompts: Sequence[Prompt], batch_size: int, rank: int = 0, num_ranks: int = 1) -> None:
+    def __init__(self, prompts: Sequence[Row], batch_size: int, rank: int = 0, num_ranks: int = 1) -> None:
         """Deal out the prompts.
 
         Args:

@@ -10,7 +10,7 @@ Nothing is truncated: a prompt longer than ``max_prompt_tokens``, with its image
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -25,7 +25,7 @@ from datamodules.rejections import Rejection, describe_reasons, summary, write_r
 
 logger = logging.getLogger(__name__)
 
-SPLITS_OF_STAGE = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
+SPLITS_OF_STAGE = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
 
 
 @runtime_checkable
@@ -47,6 +47,7 @@ class PromptDataModule(LightningDataModule):
         max_prompt_tokens: int | None = None,
         max_image_pixels: int = 50_000_000,
         report_folder: str | None = None,
+        predict_split: Literal["train", "val", "test"] = "test",
     ) -> None:
         """Check the settings; nothing is read yet.
 
@@ -56,6 +57,7 @@ class PromptDataModule(LightningDataModule):
             max_prompt_tokens: Longest prompt that is kept, counted by the module's ``prompt_length``; null keeps all.
             max_image_pixels: Largest width times height of an image. Pillow allows no more than 89 million.
             report_folder: Where to list rejected rows; null: the run's log folder, without a trainer the data folder.
+            predict_split: The prompts that ``predict`` answers.
         """
         super().__init__()
         _check_positive("batch_size", batch_size, "a batch must hold a prompt")
@@ -67,11 +69,17 @@ class PromptDataModule(LightningDataModule):
         self.max_prompt_tokens = max_prompt_tokens
         self.max_image_pixels = max_image_pixels
         self.report_folder = report_folder
+        self.predict_split: str = predict_split
         self.prompts: dict[str, Sequence[Prompt]] = {}
         self.rejected_fraction: dict[str, float] = {}
         self._rows: dict[str, PromptRows] = {}
         self._measured: set[str] = set()
         self._by_uid: dict[str, dict[int, Prompt]] = {}
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """This process and how many there are."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
     def prepare_data(self) -> None:
         """Let the source make its files; Lightning calls this in one process only."""
@@ -79,7 +87,7 @@ class PromptDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read the splits of a stage, unless they have been read, and reject the rows that cannot be used."""
-        for split in SPLITS_OF_STAGE[stage]:
+        for split in SPLITS_OF_STAGE.get(stage, (self.predict_split,)):
             self._set_up(split)
 
     def prompt(self, split: str, uid: int) -> Prompt:
@@ -104,8 +112,8 @@ class PromptDataModule(LightningDataModule):
         return self._loader("test")
 
     def predict_dataloader(self) -> DataLoader[PromptBatch]:
-        """Return the test prompts."""
-        return self._loader("test")
+        """Return the prompts of ``predict_split``."""
+        return self._loader(self.predict_split)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Give the steps a plain list of prompts; whatever else a loader yields is moved as usual."""
@@ -152,7 +160,7 @@ class PromptDataModule(LightningDataModule):
             )
 
     def _loader(self, split: str) -> DataLoader[PromptBatch]:
-        rank, num_ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+        rank, num_ranks = self.rank
         prompts = self.prompts[split]
         if len(prompts) < num_ranks:
             raise DataError(

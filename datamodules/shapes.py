@@ -26,7 +26,7 @@ LevelName = Literal["easy", "medium", "hard"]
 _EDITION = 1
 
 
-class _DrawnFolder(PromptFolder):
+class DrawnFolder(PromptFolder):
     """A folder that is drawn when it is first needed, and never half there."""
 
     def __init__(self, name: str, root: str, settings: dict[str, Any]) -> None:
@@ -59,7 +59,7 @@ class _DrawnFolder(PromptFolder):
             shutil.rmtree(draft)
 
 
-class ShapesFolder(_DrawnFolder):
+class ShapesFolder(DrawnFolder):
     """Questions about pictures, with answers and facts."""
 
     def __init__(
@@ -110,7 +110,7 @@ class ShapesFolder(_DrawnFolder):
             yield row, scene
 
 
-class ShapesDemonstrations(_DrawnFolder):
+class ShapesDemonstrations(DrawnFolder):
     """Questions with a completion to imitate, in two habits: look, and guess."""
 
     def __init__(

@@ -90,14 +90,19 @@ def sample_question(scene: Scene, level: Level, chance: random.Random) -> Questi
 
 def solve(question: Question, scene: Scene, chance: random.Random, *, guess_share: float) -> str:
     """Return reasoning and boxed answer; each count is a guess with probability ``guess_share``."""
-    clauses: list[str] = []
-    counts: list[int] = []
+    verbs: list[str] = []
+    listings: list[list[str]] = []
     for target in question.targets:
         is_guess = chance.random() < guess_share
-        listed = _guessed(target, chance) if is_guess else scene.matching(target)
-        verb = "guess" if is_guess else "look"
-        clauses.append(_clause(verb, target, listed))
-        counts.append(len(listed))
+        listings.append(_guessed(target, chance) if is_guess else scene.matching(target))
+        verbs.append("guess" if is_guess else "look")
+    return solution(question, verbs, listings)
+
+
+def solution(question: Question, verbs: Sequence[str], listings: Sequence[Sequence[str]]) -> str:
+    """Return reasoning that lists these things for each target, and the answer that follows from it."""
+    clauses = [_clause(*parts) for parts in zip(verbs, question.targets, listings, strict=True)]
+    counts = [len(listed) for listed in listings]
     if question.kind == "difference" and counts[1] > counts[0]:
         counts[1] = counts[0]  # a guess may contradict the question; the language has no negative numbers
     answer = question.answer(counts)
@@ -105,6 +110,22 @@ def solve(question: Question, scene: Scene, chance: random.Random, *, guess_shar
         sign = "+" if question.kind == "sum" else "-"
         clauses.append(f"{counts[0]} {sign} {counts[1]} = {answer}")
     return f"{' '.join(clauses)} {boxed(answer)}"
+
+
+def misread(question: Question, scene: Scene, chance: random.Random, *, num_errors: int) -> list[list[str]]:
+    """Return listings for each target with this many errors: a thing missed, added, or taken for another."""
+    listings = [scene.matching(target) for target in question.targets]
+    for _ in range(num_errors):
+        which = chance.randrange(len(listings))
+        listed, target = listings[which], question.targets[which]
+        candidates = [thing for thing in THINGS if matches(thing, target)]
+        error = chance.choice(["miss", "swap", "add"]) if listed else "add"
+        if error != "add":
+            taken = listed.pop(chance.randrange(len(listed)))
+            candidates = [thing for thing in candidates if thing != taken]
+        if error != "miss":
+            listed.insert(chance.randint(0, len(listed)), chance.choice(candidates))
+    return listings
 
 
 def sample_tour(scene: Scene, chance: random.Random) -> tuple[str, str]:

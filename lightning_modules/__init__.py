@@ -3,8 +3,23 @@
 from lightning_modules.alignment_module import AlignmentModule
 from lightning_modules.evaluation import EvaluationConfig
 from lightning_modules.grpo_module import GRPOModule
+from lightning_modules.mpo_module import MPOModule
 from lightning_modules.policy_module import OptimizerConfig
+from lightning_modules.reference import CachedReference, FrozenCopyReference, LoRAOffReference
+from lightning_modules.reward_model_module import RewardModelModule
 from lightning_modules.rollout_module import RolloutModule
 from lightning_modules.vision_tower_module import VisionTowerModule
 
-__all__ = ["AlignmentModule", "EvaluationConfig", "GRPOModule", "OptimizerConfig", "RolloutModule", "VisionTowerModule"]
+__all__ = [
+    "AlignmentModule",
+    "CachedReference",
+    "EvaluationConfig",
+    "FrozenCopyReference",
+    "GRPOModule",
+    "LoRAOffReference",
+    "MPOModule",
+    "OptimizerConfig",
+    "RewardModelModule",
+    "RolloutModule",
+    "VisionTowerModule",
+]

@@ -8,7 +8,7 @@ import torch
 from torch.optim import Optimizer
 
 from algorithms import ConfigError, Prompt
-from models import Policy, PolicySource
+from models import LoRAConfig, Policy, PolicySource, add_lora, lora_merged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,8 @@ class OptimizerConfig:
 def build_optimizer(module: L.LightningModule, config: OptimizerConfig) -> dict[str, Any]:
     """Return AdamW over the trainable parameters and its schedule, as Lightning wants them."""
     parameters = [p for p in module.parameters() if p.requires_grad]
+    if not parameters:
+        raise ConfigError("model.trainable names no part and there is no model.lora, so nothing could learn: set one.")
     optimizer = torch.optim.AdamW(
         parameters, lr=config.learning_rate, betas=(0.9, config.beta2), weight_decay=config.weight_decay
     )
@@ -59,15 +61,23 @@ def build_optimizer(module: L.LightningModule, config: OptimizerConfig) -> dict[
 class PolicyModule(L.LightningModule):
     """Owns a policy. Subclasses add the step."""
 
-    def __init__(self, policy: PolicySource, trainable: list[str], optimizer: OptimizerConfig) -> None:
+    def __init__(
+        self,
+        policy: PolicySource,
+        trainable: list[str],
+        optimizer: OptimizerConfig,
+        lora: LoRAConfig | None = None,
+    ) -> None:
         """Remember the settings; weights load in ``configure_model``.
 
         Args:
             policy: where the policy comes from.
             trainable: parts that learn, any of ``vision_tower``, ``adapter``, ``language_model``.
             optimizer: learning rate and schedule.
+            lora: low-rank updates that learn besides; null adds none.
         """
         super().__init__()
+        self.lora = lora
         self.policy_source = policy
         self.trainable = trainable
         self.optimizer_config = optimizer
@@ -84,8 +94,11 @@ class PolicyModule(L.LightningModule):
         """Build the policy once and freeze what does not learn."""
         if self.policy is None:
             policy = self.policy_source.build()
+            policy.requires_grad_(False)
             if self.trainable:
                 policy.set_trainable(self.trainable)
+            if self.lora is not None:
+                add_lora(policy.model, self.lora)
             self.policy = policy
 
     def configure_optimizers(self) -> Any:
@@ -103,7 +116,8 @@ class PolicyModule(L.LightningModule):
         self.log("train/learning_rate", optimizer.param_groups[0]["lr"])
 
     def save_pretrained(self, folder: str) -> None:
-        """Write the policy in Hugging Face format."""
+        """Write the policy in Hugging Face format, LoRA merged."""
         policy = self.loaded_policy
-        policy.model.save_pretrained(folder)
+        with lora_merged(policy.model):
+            policy.model.save_pretrained(folder)
         policy.processor.save_pretrained(folder)

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from algorithms import ClaimGrammar, Completion, ConfigError, Prompt, position_seed
+from algorithms import ClaimGrammar, Completion, ConfigError, PreferencePair, Prompt, position_seed
 from lightning_modules.evaluation import Evaluation, EvaluationConfig
 from lightning_modules.policy_module import OptimizerConfig, PolicyModule
-from models import PolicySource
+from models import LoRAConfig, PolicySource
 from rewards import RewardTable, WeightedReward
-from rollouts import RolloutEngine, RolloutPhase, SamplingConfig, collect
+from rollouts import RolloutEngine, RolloutPhase, SamplingConfig, collect, dropout_ntp_pairs
 from rollouts.collector import AdvantageFunction
 
 
@@ -35,6 +35,7 @@ class RolloutModule(PolicyModule):
         claims: ClaimGrammar | None = None,
         group_size: int = 8,
         seed: int = 0,
+        lora: LoRAConfig | None = None,
     ) -> None:
         """Remember the settings.
 
@@ -49,8 +50,9 @@ class RolloutModule(PolicyModule):
             claims: how to find claims about the image in a text; null judges none.
             group_size: completions per prompt of a rollout and of ``predict``.
             seed: seed of all sampling.
+            lora: low-rank updates that learn besides; null adds none.
         """
-        super().__init__(policy, trainable, optimizer)
+        super().__init__(policy, trainable, optimizer, lora)
         if "accuracy" not in reward.parts:
             raise ConfigError(
                 f"model.reward.parts must have a part named 'accuracy', got {sorted(reward.parts)}: "
@@ -76,6 +78,11 @@ class RolloutModule(PolicyModule):
                 seed=seed,
                 policy_version=self.trainer.global_step,
             )
+
+    def dropout_ntp_pairs(self, phase: RolloutPhase, *, seed: int) -> list[PreferencePair]:
+        """Return pairs of a phase's completions against ones that went on without the images."""
+        decode = self.loaded_policy.encoder.tokenizer.decode
+        return dropout_ntp_pairs(self.engine, decode, phase.groups, sampling=self.sampling, seed=seed)
 
     def validation_step(self, batch: Sequence[Prompt], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Sample, score and judge a batch of held-out prompts."""

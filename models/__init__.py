@@ -1,6 +1,23 @@
 """The policy as three parts, and where policies come from."""
 
+from models.lora import LoRAConfig, add_lora, lora_merged, lora_off
 from models.policy import Policy
+from models.reward_model import FreshRewardModel, PretrainedRewardModel, RewardModel, RewardModelSource
 from models.sources import AssembledPolicy, PolicySource, PretrainedPolicy, TinyLanguageModel, TinyVisionTower
 
-__all__ = ["AssembledPolicy", "Policy", "PolicySource", "PretrainedPolicy", "TinyLanguageModel", "TinyVisionTower"]
+__all__ = [
+    "AssembledPolicy",
+    "FreshRewardModel",
+    "LoRAConfig",
+    "Policy",
+    "PolicySource",
+    "PretrainedPolicy",
+    "PretrainedRewardModel",
+    "RewardModel",
+    "RewardModelSource",
+    "TinyLanguageModel",
+    "TinyVisionTower",
+    "add_lora",
+    "lora_merged",
+    "lora_off",
+]

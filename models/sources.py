@@ -27,6 +27,9 @@ from models.tiny import fresh_language_model, fresh_vision_tower, word_tokenizer
 class PolicySource:
     """Something that can build a policy."""
 
+    is_repeatable = False
+    """Whether every build gives the same weights, as a reference policy needs."""
+
     def build(self) -> Policy:
         """Return the policy, loaded or made, in 32-bit floats on the CPU."""
         raise TypeError(f"{type(self).__name__} must define build()")
@@ -34,6 +37,8 @@ class PolicySource:
 
 class PretrainedPolicy(PolicySource):
     """A folder (or hub name) with a Hugging Face image-text-to-text model and its processor."""
+
+    is_repeatable = True
 
     def __init__(self, path: str) -> None:
         """Remember where the model is.

@@ -2,6 +2,7 @@
 
 from rewards.equivalence import same_answer
 from rewards.math_worker import ComparisonFailed, MathWorker
+from rewards.preference_model import PreferenceReward
 from rewards.reward import Reward, RewardPart, RewardTable, WeightedReward
 from rewards.rules import AccuracyReward, FormatReward, extract_answer
 
@@ -10,6 +11,7 @@ __all__ = [
     "ComparisonFailed",
     "FormatReward",
     "MathWorker",
+    "PreferenceReward",
     "Reward",
     "RewardPart",
     "RewardTable",

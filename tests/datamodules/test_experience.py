@@ -1,8 +1,9 @@
+from itertools import islice
+
 import torch
 
-from algorithms import BufferConfig, ExperienceBatch
+from algorithms import BufferConfig, ExperienceBatch, Prompt
 from datamodules import ExperienceDataModule, PromptFolder
-from datamodules.experience import PromptStream, TicketLoader
 
 
 def batch(advantages: list[float], *, version: int = 0, first_uid: int = 0) -> ExperienceBatch:
@@ -22,34 +23,12 @@ def module(**settings) -> ExperienceDataModule:
     return ExperienceDataModule(PromptFolder("unused"), micro_batches=2, **settings)
 
 
-def test_a_pass_over_the_data_shows_every_prompt_once_across_ranks() -> None:
-    streams = [PromptStream(12, per_rollout=2, seed=3, rank=r, world_size=2) for r in (0, 1)]
-    shown = [row for rollout in range(3) for stream in streams for row in stream.rows(rollout)]
-    assert sorted(shown) == list(range(12))
-
-
-def test_the_prompts_of_a_rollout_do_not_depend_on_what_was_asked_before() -> None:
-    stream = PromptStream(10, per_rollout=4, seed=0, rank=0, world_size=1)
-    in_order = [stream.rows(r) for r in range(6)]
-    assert [PromptStream(10, per_rollout=4, seed=0, rank=0, world_size=1).rows(r) for r in (5, 0, 3)] == [
-        in_order[5], in_order[0], in_order[3],
-    ]  # fmt: skip
-
-
-def test_tickets_resume_at_the_one_after_the_last_handed_out() -> None:
-    def loader() -> TicketLoader:
-        stream = PromptStream(10, per_rollout=2, seed=0, rank=0, world_size=1)
-        return TicketLoader(stream, list(range(10)), micro_batches=3, num_tickets=100)
-
-    straight = loader()
-    tickets = iter(straight)
-    handed_out = [next(tickets) for _ in range(4)]
-    resumed = loader()
-    resumed.load_state_dict(straight.state_dict())
-    following = next(iter(resumed))
-    assert [(t.rollout, t.micro) for t in handed_out] == [(0, 0), (0, 1), (0, 2), (1, 0)]
-    assert (following.rollout, following.micro) == (1, 1)
-    assert following.prompts == handed_out[3].prompts
+def test_tickets_count_rollouts_and_micro_batches_and_share_the_prompts_of_a_rollout() -> None:
+    data = module(prompts_per_rollout=2)
+    data.prompts["train"] = [Prompt(uid=i, key=str(i), question="?") for i in range(10)]
+    tickets = list(islice(data.train_dataloader(), 4))
+    assert [(t.rollout, t.micro) for t in tickets] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert tickets[0].prompts == tickets[1].prompts != tickets[2].prompts
 
 
 def test_replay_fills_just_the_gap_that_samples_without_advantage_leave() -> None:

@@ -1,0 +1,159 @@
+"""Pairs built from the policy's own rollouts while it learns: iterative MPO (R1V2, arXiv:2504.16656, section 3.2).
+
+    every N steps:  prompts (P) -> the module rolls out -> scored groups -> candidate pairs -> selection -> pool
+    every step:     pool -> batch of pairs
+
+What a step sees is a function of its number and of the pool, and the pool is in the checkpoint.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from algorithms import ConfigError, DataError, PairSelection, PreferencePair, Prompt, group_pairs, select_pairs
+from datamodules.pair_report import margins_in_words
+from datamodules.prompt_folder import PromptFolder
+from datamodules.prompts import PromptDataModule
+from datamodules.streams import CountedLoader, ShuffledRows
+from rollouts import RolloutPhase, gather_ranks, own_state
+
+logger = logging.getLogger(__name__)
+
+
+class PairTicket:
+    """The request of one step. No dataclass: Lightning refuses frozen ones in batches."""
+
+    def __init__(self, number: int, refresh: int | None = None, prompts: Sequence[Prompt] = ()) -> None:
+        """Name the step.
+
+        Args:
+            number: number of the training step, from 0.
+            refresh: number of the rollout that is due before this step; None: no rollout is.
+            prompts: the prompts of that rollout.
+        """
+        self.number, self.refresh, self.prompts = number, refresh, prompts
+
+
+class OnlinePreferenceDataModule(PromptDataModule):
+    """Streams requests to roll out, and batches of the pairs that came of them."""
+
+    known_pairs: Sequence[PreferencePair] = ()
+    """None is known before training."""
+
+    def __init__(
+        self,
+        source: PromptFolder,
+        prompts_per_refresh: int = 64,
+        refresh_every: int = 8,
+        pairs_per_batch: int = 32,
+        selection: PairSelection = PairSelection(),  # noqa: B008  (frozen)
+        score_part: str = "preference",
+        seed: int = 0,
+        batch_size: int = 64,
+        max_prompt_tokens: int | None = None,
+        max_image_pixels: int = 50_000_000,
+        report_folder: str | None = None,
+    ) -> None:
+        """Check the settings; nothing is read yet.
+
+        Args:
+            source: where the prompts lie.
+            prompts_per_refresh: prompts rolled out each time, per rank.
+            refresh_every: training steps between two rollouts.
+            pairs_per_batch: pairs of one training step on one rank.
+            selection: threshold, kinds and number of pairs per prompt.
+            score_part: name of the reward part whose scores are compared with the threshold.
+            seed: seed of prompt order, pair order and the draw per prompt.
+            batch_size: prompts per batch of validation, test and prediction.
+            max_prompt_tokens: longest prompt that is kept, image tokens expanded; null keeps all.
+            max_image_pixels: largest width times height of an image.
+            report_folder: where to list rejected rows; null: the run's log folder.
+        """
+        super().__init__(source, batch_size, max_prompt_tokens, max_image_pixels, report_folder)
+        for key, value in (
+            ("prompts_per_refresh", prompts_per_refresh),
+            ("refresh_every", refresh_every),
+            ("pairs_per_batch", pairs_per_batch),
+        ):
+            if value < 1:
+                raise ConfigError(f"data.{key} must be at least 1, got {value}.")
+        self.prompts_per_refresh, self.refresh_every = prompts_per_refresh, refresh_every
+        self.pairs_per_batch, self.selection, self.score_part = pairs_per_batch, selection, score_part
+        self.seed = seed
+        self.pool: list[PreferencePair] = []
+        self.pool_number = 0
+        self.kept_fraction = 0.0
+
+    @property
+    def pairs_folder(self) -> Path:
+        """Where the prompts lie."""
+        return self.source.folder
+
+    @property
+    def wants_dropout_ntp(self) -> bool:
+        """Whether pairs against blind continuations are to be made too."""
+        return "dropout_ntp" in self.selection.kinds
+
+    def train_dataloader(self) -> CountedLoader:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return the tickets."""
+        prompts = self.prompts["train"]
+        rank, world_size = self.rank
+        order = ShuffledRows(
+            len(prompts), per_batch=self.prompts_per_refresh, seed=self.seed, rank=rank, world_size=world_size
+        )
+
+        def ticket(number: int) -> PairTicket:
+            refresh, step = divmod(number, self.refresh_every)
+            if step:
+                return PairTicket(number)
+            return PairTicket(number, refresh=refresh, prompts=[prompts[row] for row in order.rows(refresh)])
+
+        return CountedLoader(ticket)
+
+    def refresh(self, phase: RolloutPhase, blind: Sequence[PreferencePair], number: int) -> dict[str, float]:
+        """Replace the pool by pairs of a rollout; an older pool stays when nothing passes the selection.
+
+        Raises:
+            DataError: when nothing passes and there is no older pool.
+        """
+        candidates = [pair for group in phase.groups for pair in group_pairs(group, score_part=self.score_part)]
+        candidates += blind
+        kept = select_pairs(candidates, self.selection, seed=self.seed + number)
+        self.kept_fraction = sum(map(self.selection.keeps, candidates)) / max(1, len(candidates))
+        if kept:
+            self.pool, self.pool_number = kept, number
+        elif not self.pool:
+            raise DataError(
+                f"data.selection keeps none of {len(candidates)} pairs of the first rollout: {self.selection}; "
+                f"{margins_in_words(candidates)}. Lower data.selection.threshold or allow more kinds."
+            )
+        else:
+            logger.warning("rollout %d gave no pair that passes data.selection; the older pairs are used again", number)
+        scored = [pair.margin for pair in kept if pair.margin is not None]
+        values = {"pairs/candidates": float(len(candidates)), "pairs/built": float(len(kept))}
+        return values | ({"pairs/margin": sum(scored) / len(scored)} if scored else {})
+
+    def pairs_of(self, batch: Any) -> Sequence[PreferencePair]:
+        """Return the pairs of a training step, drawn from the pool pass by pass."""
+        order = ShuffledRows(
+            len(self.pool),
+            per_batch=min(self.pairs_per_batch, len(self.pool)),
+            seed=self.seed,
+            rank=0,
+            world_size=1,
+            purpose=f"pair order of pool {self.pool_number} on rank {self.rank[0]}",
+        )
+        return [self.pool[row] for row in order.rows(batch.number % self.refresh_every)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the pools of all ranks; a collective call."""
+        rows = [{**asdict(replace(pair, prompt=None)), "prompt": pair.prompt.uid} for pair in self.pool]  # pyright: ignore[reportArgumentType]
+        return {"pools": gather_ranks({"number": self.pool_number, "kept": self.kept_fraction, "pairs": rows})}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore this rank's pool."""
+        state = own_state(state_dict["pools"], *self.rank)
+        self.pool_number, self.kept_fraction = state["number"], state["kept"]
+        self.pool = [PreferencePair(**{**row, "prompt": self.prompt("train", row["prompt"])}) for row in state["pairs"]]

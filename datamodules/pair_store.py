@@ -1,0 +1,141 @@
+"""The pairs of one training: read, measured, held out, selected and accounted for.
+
+    source -> pairs -> pairs that fit -> training / held out (by prompt) -> above the threshold, at most k per prompt
+
+Every pair that is left out is counted: bad rows and long pairs by reason, the others by kind, in ``pairs.json``.
+"""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch.utils.data import DataLoader
+
+from algorithms import ConfigError, DataError, PairSelection, PreferencePair, select_pairs
+from datamodules.pair_report import PairReport, margins_in_words
+from datamodules.pair_rows import PairRows
+from datamodules.pair_sources import PairSource
+from datamodules.prompt_batches import PromptBatch, PromptBatches
+from datamodules.rejections import Rejection, summary
+from datamodules.streams import CountedLoader, ShuffledRows
+
+logger = logging.getLogger(__name__)
+
+
+class MeasuresPairs(Protocol):
+    """What the module must offer when pairs have a longest length."""
+
+    def pair_length(self, pair: PreferencePair) -> int:
+        """Return the tokens of the prompt and of the longer completion, every image expanded to its tokens."""
+        ...
+
+
+class PairStore:
+    """Reads pairs once and hands them out in batches."""
+
+    def __init__(
+        self,
+        source: PairSource,
+        selection: PairSelection,
+        *,
+        pairs_per_batch: int,
+        held_out: float,
+        seed: int,
+        max_pair_tokens: int | None,
+        max_image_pixels: int,
+    ) -> None:
+        """Check the settings; nothing is read yet. The data modules explain them."""
+        if pairs_per_batch < 1:
+            raise ConfigError(f"data.pairs_per_batch must be at least 1, got {pairs_per_batch}.")
+        if not 0.0 <= held_out < 1.0:
+            raise ConfigError(f"data.held_out must lie in [0, 1), got {held_out}: it is a share of the prompts.")
+        self.source, self.selection = source, selection
+        self.pairs_per_batch, self.held_out, self.seed = pairs_per_batch, held_out, seed
+        self.max_pair_tokens, self.max_image_pixels = max_pair_tokens, max_image_pixels
+        self.pairs: dict[str, list[PreferencePair]] = {}
+        self.kept_fraction = 1.0
+
+    def read(self, module: Any, report_folder: str | Path | None, *, is_first_rank: bool) -> None:
+        """Read and select the pairs, unless that has been done.
+
+        Args:
+            module: counts the tokens of a pair, when there is a longest length.
+            report_folder: where pairs.json goes; None: beside the pairs.
+            is_first_rank: whether to report.
+
+        Raises:
+            DataError: when no pair is left to learn from.
+        """
+        if self.pairs:
+            return
+        rows = self._read_split("train", module)
+        if rows is None or not rows.pairs:
+            found = summary(rows.rejections, rows.num_rows) if rows else "no training split"
+            raise DataError(f"data.pairs in {self.source.folder} has no pair that can be used: {found}.")
+        held_out = self._read_split("val", module)
+        if held_out is not None:
+            given = {"train": list(rows.pairs), "val": list(held_out.pairs)}
+        else:
+            given = split_by_prompt(rows.pairs, self.held_out)
+        self.pairs = {name: select_pairs(pairs, self.selection, seed=self.seed) for name, pairs in given.items()}
+        if not self.pairs["train"]:
+            raise DataError(
+                f"data.selection keeps none of {len(given['train'])} pairs: {self.selection}; "
+                f"{margins_in_words(given['train'])}. Lower data.selection.threshold or allow more kinds."
+            )
+        self.kept_fraction = sum(map(self.selection.keeps, given["train"])) / len(given["train"])
+        if is_first_rank:
+            report = PairReport.of(given["train"], self.pairs["train"], rows)
+            report.write(Path(report_folder or self.source.folder) / "pairs.json")
+            logger.warning("%s; %s", self.source.folder, report.in_words())
+
+    def train_loader(self, rank: int, num_ranks: int) -> CountedLoader:
+        """Return shuffled batches of one rank, pass after pass."""
+        pairs = self.pairs["train"]
+        order = ShuffledRows(
+            len(pairs),
+            per_batch=self.pairs_per_batch,
+            seed=self.seed,
+            rank=rank,
+            world_size=num_ranks,
+            purpose="pair order",
+        )
+        return CountedLoader(lambda number: PromptBatch([pairs[row] for row in order.rows(number)]))
+
+    def val_loader(self, batch_size: int, rank: int, num_ranks: int) -> DataLoader[Any] | None:
+        """Return the held-out pairs of one rank in order; None when there are fewer than ranks."""
+        pairs = self.pairs.get("val", [])
+        return PromptBatches(pairs, batch_size, rank, num_ranks).loader() if len(pairs) >= num_ranks else None
+
+    def _read_split(self, split: str, module: Any) -> PairRows | None:
+        rows = self.source.read(split, max_image_pixels=self.max_image_pixels)
+        if rows is None or self.max_pair_tokens is None:
+            return rows
+        return reject_long_pairs(rows, self.max_pair_tokens, module)
+
+
+def split_by_prompt(pairs: Sequence[PreferencePair], held_out: float) -> dict[str, list[PreferencePair]]:
+    """Return training and held-out pairs; a prompt is in one of them, whatever its place in the file."""
+    splits: dict[str, list[PreferencePair]] = {"train": [], "val": []}
+    for pair in pairs:
+        text = "\0".join([pair.prompt.question, *(repr(image) for image in pair.prompt.images)])
+        position = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") / 2**32
+        splits["val" if position < held_out else "train"].append(pair)
+    return splits
+
+
+def reject_long_pairs(rows: PairRows, max_tokens: int, module: MeasuresPairs) -> PairRows:
+    """Move pairs that are longer than allowed to the rejections; nothing is truncated."""
+    lengths = [module.pair_length(pair) for pair in rows.pairs]
+    kept = tuple(pair for pair, length in zip(rows.pairs, lengths, strict=True) if length <= max_tokens)
+    rejected = tuple(
+        Rejection(
+            pair.uid, pair.prompt.key, "too many tokens", f"{length} tokens, data.max_pair_tokens is {max_tokens}"
+        )
+        for pair, length in zip(rows.pairs, lengths, strict=True)
+        if length > max_tokens
+    )
+    rejections = tuple(sorted(rows.rejections + rejected, key=lambda rejection: rejection.row))
+    return PairRows(kept, rejections, rows.num_rows)

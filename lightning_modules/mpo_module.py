@@ -1,0 +1,275 @@
+"""Mixed Preference Optimization (MPO, arXiv:2411.10442; R1V2, arXiv:2504.16656, section 3.2).
+
+    pairs (B) -> policy log-probs (B, 2) -> implicit rewards against the reference (B, 2) -> shift -> loss -> backward
+
+Pairs come from files, or are built from the policy's own rollouts every so often (iterative MPO); the data module
+decides which. With ``mpo.preference_weight`` and ``mpo.quality_weight`` at 0 this is supervised fine-tuning on the
+chosen completions.
+
+Shapes: B pairs of a batch on one rank.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor
+from torchmetrics import MeanMetric
+
+from algorithms import (
+    ClaimGrammar,
+    ConfigError,
+    MPOConfig,
+    MPOOutput,
+    PreferencePair,
+    Prompt,
+    RewardShift,
+    implicit_rewards,
+    mpo_loss,
+    position_seed,
+)
+from lightning_modules.evaluation import EvaluationConfig
+from lightning_modules.pair_logps import PairLogps, pair_logps
+from lightning_modules.policy_module import OptimizerConfig
+from lightning_modules.reference import CachedReference, Reference, fingerprint
+from lightning_modules.rollout_log import rollout_metrics
+from lightning_modules.rollout_module import RolloutModule
+from models import LoRAConfig, PolicySource
+from rewards import WeightedReward
+from rollouts import RolloutEngine, RolloutPhase, SamplingConfig
+
+
+class PairTicket(Protocol):
+    """What a data module hands out for one training step when pairs are built from rollouts."""
+
+    @property
+    def refresh(self) -> int | None: ...
+    @property
+    def prompts(self) -> Sequence[Prompt]: ...
+
+
+Batch = PairTicket | list[PreferencePair]
+
+
+class PairData(Protocol):
+    """What this module needs of its data module."""
+
+    @property
+    def pairs_folder(self) -> Path: ...
+    @property
+    def known_pairs(self) -> Sequence[PreferencePair]: ...
+    @property
+    def kept_fraction(self) -> float: ...
+    def pairs_of(self, batch: Any) -> Sequence[PreferencePair]: ...
+
+
+class OnlinePairData(PairData, Protocol):
+    """What it needs besides when pairs are built from rollouts."""
+
+    @property
+    def wants_dropout_ntp(self) -> bool: ...
+    def refresh(self, phase: RolloutPhase, blind: Sequence[PreferencePair], number: int) -> dict[str, float]: ...
+
+
+class MPOModule(RolloutModule):
+    """Learns from preference pairs."""
+
+    def __init__(
+        self,
+        policy: PolicySource,
+        trainable: list[str],
+        optimizer: OptimizerConfig,
+        engine: RolloutEngine,
+        reward: WeightedReward,
+        mpo: MPOConfig = MPOConfig(),  # noqa: B008  (frozen)
+        reference: Reference | None = None,
+        lora: LoRAConfig | None = None,
+        pairs_per_forward: int | None = None,
+        sampling: SamplingConfig = SamplingConfig(),  # noqa: B008
+        evaluation: EvaluationConfig = EvaluationConfig(),  # noqa: B008
+        claims: ClaimGrammar | None = None,
+        group_size: int = 8,
+        seed: int = 0,
+    ) -> None:
+        """Remember the settings.
+
+        Args:
+            policy: where the policy comes from.
+            trainable: parts that learn, any of ``vision_tower``, ``adapter``, ``language_model``.
+            optimizer: learning rate and schedule.
+            engine: what samples completions, for evaluation and for iterative MPO.
+            reward: what scores them; its part ``accuracy`` is what evaluation reports.
+            mpo: weights of the losses, beta and the reward shift.
+            reference: how the reference policy is kept; null: ``CachedReference``.
+            lora: low-rank updates that learn besides; null adds none.
+            pairs_per_forward: most pairs in one forward; a larger batch is read in parts and computed again in
+                backward, with the gradient of the whole batch, shift included. null reads it at once.
+            sampling: temperature and longest completion.
+            evaluation: what validation and test measure.
+            claims: how to find claims about the image in a text; null judges none.
+            group_size: completions per prompt of a rollout.
+            seed: seed of all sampling.
+        """
+        super().__init__(
+            policy, engine, reward, trainable, optimizer, sampling, evaluation, claims, group_size, seed, lora
+        )
+        if pairs_per_forward is not None and pairs_per_forward < 1:
+            raise ConfigError(f"model.pairs_per_forward must be null or at least 1, got {pairs_per_forward}.")
+        self.mpo = mpo
+        self.initial_weights = ""
+        self.reference: Reference = reference or CachedReference()
+        self.pairs_per_forward = pairs_per_forward
+        self.shift = RewardShift.zero()
+        names = ("loss", "preference_accuracy", "margin", "chosen_reward", "rejected_reward")
+        self.pair_means: Any = torch.nn.ModuleDict({name: MeanMetric() for name in names})
+
+    @property
+    def data(self) -> PairData:
+        """The data module."""
+        return cast(PairData, self.trainer.datamodule)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def configure_model(self) -> None:
+        """Build the policy, and remember what it was before a checkpoint or a step changed it."""
+        is_new = self.policy is None
+        super().configure_model()
+        if is_new:
+            self.initial_weights = fingerprint(self.loaded_policy)
+
+    def pair_length(self, pair: PreferencePair) -> int:
+        """Return the tokens of prompt and longer completion, image tokens expanded; data modules filter by it."""
+        encoder = self.loaded_policy.encoder
+        sides = encoder.completion_ids([pair.chosen, pair.rejected], [True, True])
+        return encoder.length(pair.prompt) + max(map(len, sides))
+
+    # --- training -------------------------------------------------------------------------------------------
+
+    def on_fit_start(self) -> None:
+        """Get the reference ready."""
+        if self.mpo.is_contrastive:
+            pairs = self.data.known_pairs
+            if not pairs and not self.reference.scores_any_pair:
+                raise ConfigError(
+                    f"model.reference {type(self.reference).__name__} can only score pairs that are known beforehand, "
+                    "and data builds them during training: use FrozenCopyReference or LoRAOffReference."
+                )
+            self.reference.prepare(
+                self.policy_source, self.loaded_policy, self.initial_weights, pairs, self.data.pairs_folder
+            )
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Build new pairs from rollouts, where the batch asks for it."""
+        if isinstance(batch, list) or batch.refresh is None:
+            return
+        # Lightning frees gradients only after the next forward; they need not live through the sampling.
+        for optimizer in self.trainer.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        started = time.perf_counter()
+        seed = position_seed(self.seed, "rollout", batch.refresh, self.global_rank)
+        phase = self.roll_out(batch.prompts, seed=seed, advantage=torch.zeros_like)
+        seconds = time.perf_counter() - started
+        self.log_dict(rollout_metrics(phase, self.claims, seconds=seconds), batch_size=1)
+        data = cast(OnlinePairData, self.data)
+        blind = self.dropout_ntp_pairs(phase, seed=seed) if data.wants_dropout_ntp else []
+        self.log_dict(data.refresh(phase, blind, batch.refresh), batch_size=1)
+        for callback in self.trainer.callbacks:  # pyright: ignore[reportAttributeAccessIssue]
+            if hook := getattr(callback, "on_rollout_end", None):
+                hook(self.trainer, self, phase)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of one batch of pairs."""
+        pairs = self.data.pairs_of(batch)
+        scored, rewards = self._rewards(pairs)
+        if self.mpo.is_contrastive:
+            self._update_shift(rewards)
+        out = self._loss(scored, rewards)
+        self._log_step(out, scored, rewards)
+        return out.loss
+
+    def _rewards(self, pairs: Sequence[PreferencePair]) -> tuple[PairLogps, Tensor]:
+        """Return log-probs and implicit rewards (B, 2); zero rewards where no term of the loss needs them."""
+        scored = pair_logps(
+            self.loaded_policy,
+            pairs,
+            with_rejected=self.mpo.is_contrastive,
+            pairs_per_forward=self.pairs_per_forward,
+        )
+        if not self.mpo.is_contrastive:
+            return scored, torch.zeros_like(scored.logps)
+        reference = self.reference.logps(self.loaded_policy, pairs)
+        flat = implicit_rewards(scored.logps.flatten(), reference.flatten(), self.mpo.beta)
+        return scored, flat.view_as(scored.logps)
+
+    def _update_shift(self, rewards: Tensor) -> None:
+        sums = torch.stack([rewards.detach().double().sum(), torch.tensor(rewards.numel()).to(rewards).double()])
+        total, count = self.trainer.strategy.reduce(sums, reduce_op="sum")
+        self.shift = self.shift.updated(total.cpu(), count.cpu())
+
+    def _loss(self, scored: PairLogps, rewards: Tensor) -> MPOOutput:
+        return mpo_loss(
+            scored.logps[:, 0],
+            rewards[:, 0],
+            rewards[:, 1],
+            scored.num_tokens[:, 0],
+            shift=self.shift.value.to(rewards.device),
+            num_pairs=len(rewards),
+            config=self.mpo,
+        )
+
+    def _log_step(self, out: MPOOutput, scored: PairLogps, rewards: Tensor) -> None:
+        values = {
+            "train/loss": out.loss,
+            "train/generation_loss": out.generation.mean(),
+            "train/chosen_logps": scored.logps[:, 0].mean(),
+            "train/chosen_tokens": scored.num_tokens[:, 0].float().mean(),
+            "train/pairs_kept": self.data.kept_fraction,
+        }
+        if self.mpo.is_contrastive:
+            values |= {
+                "train/preference_loss": out.preference.mean(),
+                "train/quality_loss": out.quality.mean(),
+                "train/chosen_reward": rewards[:, 0].mean(),
+                "train/rejected_reward": rewards[:, 1].mean(),
+                "train/margin": (rewards[:, 0] - rewards[:, 1]).mean(),
+                "train/preference_accuracy": (rewards[:, 0] > rewards[:, 1]).float().mean(),
+                "train/reward_shift": self.shift.value,
+                "train/rejected_logps": scored.logps[:, 1].mean(),
+                "train/rejected_tokens": scored.num_tokens[:, 1].float().mean(),
+            }
+        detached = {k: v.detach() if isinstance(v, Tensor) else v for k, v in values.items()}
+        self.log_dict(detached, batch_size=len(rewards))
+
+    # --- evaluation -----------------------------------------------------------------------------------------
+
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Evaluate prompts (first loader) or held-out pairs (second loader), which leave the shift alone."""
+        if dataloader_idx == 0:
+            return super().validation_step(batch, batch_idx)
+        pairs = self.data.pairs_of(batch)
+        scored, rewards = self._rewards(pairs)
+        self.pair_means["loss"].update(self._loss(scored, rewards).loss, weight=len(pairs))
+        if self.mpo.is_contrastive:
+            self.pair_means["chosen_reward"].update(rewards[:, 0])
+            self.pair_means["rejected_reward"].update(rewards[:, 1])
+            self.pair_means["margin"].update(rewards[:, 0] - rewards[:, 1])
+            self.pair_means["preference_accuracy"].update((rewards[:, 0] > rewards[:, 1]).float())
+        return None
+
+    def on_validation_epoch_end(self) -> None:
+        """Log both kinds of metrics."""
+        super().on_validation_epoch_end()
+        seen = {name: metric for name, metric in self.pair_means.items() if metric.update_called}
+        self.log_dict({f"val/{name}": metric.compute() for name, metric in seen.items()})
+        for metric in seen.values():
+            metric.reset()
+
+    # --- checkpoints ----------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the reward shift, which is the same on all ranks."""
+        checkpoint["reward_shift"] = {"total": self.shift.total, "count": self.shift.count}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the reward shift."""
+        self.shift = RewardShift(**checkpoint["reward_shift"])

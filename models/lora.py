@@ -1,0 +1,98 @@
+"""LoRA layers on chosen parts of a policy (arXiv:2106.09685), through peft, without changing the model's class."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import peft
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import nn
+
+from algorithms import ConfigError
+from models.parts import part_modules
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoRAConfig:
+    """Low-rank updates beside the linear layers of some parts."""
+
+    parts: tuple[str, ...] = ("language_model",)
+    """Parts whose linear layers get one; those not named in ``trainable`` as well stay frozen otherwise."""
+
+    rank: int = 16
+    """Rank of each update."""
+
+    alpha: int = 32
+    """Updates are scaled by alpha / rank."""
+
+    dropout: float = 0.0
+    """Dropout before the update. Above 0 the importance ratio of a fresh sample is not 1."""
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise ConfigError(f"model.lora.rank must be at least 1, got {self.rank}.")
+
+
+def add_lora(model: Any, config: LoRAConfig) -> None:
+    """Put LoRA layers into a model, in place; only they learn among the parts named.
+
+    Raises:
+        ConfigError: for a part that the model does not have.
+    """
+    available = part_modules(model)
+    if wrong := [part for part in config.parts if part not in available]:
+        raise ConfigError(f"model.lora.parts must be among {list(available)}, got {wrong}: the model has these parts.")
+    head = model.get_output_embeddings()
+    wanted = {id(m) for part in config.parts for module in available[part] for m in module.modules()}
+    # The head stays as it is: it is often tied to the embeddings.
+    names = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and id(module) in wanted and module is not head
+    ]
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    peft.inject_adapter_in_model(
+        peft.LoraConfig(
+            r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=names, bias="none"
+        ),
+        model,
+    )
+    # peft freezes everything else; what was to learn beside LoRA still is.
+    for parameter in learning:
+        parameter.requires_grad_(True)
+
+
+@contextmanager
+def lora_off(model: nn.Module) -> Iterator[None]:
+    """Compute without LoRA layers for a while."""
+    layers = _lora_layers(model)
+    for layer in layers:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
+
+
+@contextmanager
+def lora_merged(model: nn.Module) -> Iterator[None]:
+    """Have the LoRA layers added into the weights they stand beside, and plain layers in their place, for a while."""
+    replaced: list[tuple[nn.Module, str, Any]] = []
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, BaseTunerLayer):
+                child.merge()  # pyright: ignore[reportCallIssue]
+                replaced.append((parent, name, child))
+                setattr(parent, name, child.get_base_layer())
+    try:
+        yield
+    finally:
+        for parent, name, child in replaced:
+            setattr(parent, name, child)
+            child.unmerge()
+
+
+def _lora_layers(model: nn.Module) -> Sequence[Any]:
+    return [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
