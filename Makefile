@@ -5,7 +5,7 @@ STAMP := .venv/installed
 SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: setup quickstart test check
+.PHONY: setup quickstart test check bench-mpo bench-memory
 
 setup: $(STAMP)
 
@@ -27,3 +27,9 @@ check: $(STAMP)  ## what pre-commit runs
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+bench-mpo: $(STAMP)  ## pairs per second of MPO against TRL; writes runs/bench/mpo.json
+	$(BIN)/python -m benchmarks.mpo $(BENCH_FLAGS)
+
+bench-memory: $(STAMP)  ## peak memory of log-probabilities at V = 152k; writes runs/bench/logprob_memory.json
+	$(BIN)/python -m benchmarks.logprob_memory

@@ -1,6 +1,13 @@
 """The mathematics of the recipe: pure functions and records of tensors, nothing of Lightning or files."""
 
 from algorithms.advantages import effective_groups, group_relative_advantages
+from algorithms.bradley_terry import (
+    ReliabilityCurve,
+    bradley_terry_loss,
+    expected_calibration_error,
+    pair_accuracy,
+    reliability_curve,
+)
 from algorithms.chance import position_generator, position_seed
 from algorithms.claims import Claim, ClaimGrammar, find_claims
 from algorithms.errors import ConfigError, DataError
@@ -39,21 +46,26 @@ __all__ = [
     "PairSelection",
     "PreferencePair",
     "Prompt",
+    "ReliabilityCurve",
     "RewardShift",
     "Rollout",
     "RolloutGroup",
     "SelectiveSampleBuffer",
     "TokenScores",
+    "bradley_terry_loss",
     "effective_groups",
+    "expected_calibration_error",
     "find_claims",
     "group_pairs",
     "group_relative_advantages",
     "grpo_loss",
     "implicit_rewards",
     "mpo_loss",
+    "pair_accuracy",
     "pass_at_k",
     "position_generator",
     "position_seed",
+    "reliability_curve",
     "select_pairs",
     "shape_logits",
     "stack_rollouts",

@@ -91,10 +91,15 @@ class PairWriter(Callback):
         if not trainer.is_global_zero:
             return
         data: Any = trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
-        draft = self.folder.with_name(f"{self.folder.name}.new-{os.getpid()}")
+        replaced = self.folder.with_name(f"{self.folder.name}.replaced-{os.getpid()}")
         # Roots in meta.json may be relative to the folder, so it is written under its own name.
         if self.folder.exists():
-            self.folder.rename(draft)
-        write_mmpr(self.folder, pairs, image_root=data.source.folder, name=self.name)
+            self.folder.rename(replaced)
+        try:
+            write_mmpr(self.folder, pairs, image_root=data.source.folder, name=self.name)
+        except BaseException:
+            if replaced.exists():
+                replaced.rename(self.folder)
+            raise
         PairReport.of(pairs, pairs).write(self.folder / "pairs.json")
-        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)

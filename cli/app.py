@@ -12,6 +12,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
 from jsonargparse import set_parsing_settings
+from jsonargparse._deprecated import JsonargparseDeprecationWarning
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -26,6 +27,7 @@ import rollouts
 from algorithms import ConfigError, DataError
 from cli.built import build_missing, register
 from cli.callback_slots import named_callbacks, slot_names
+from cli.parser_errors import in_one_line
 
 # Importing a package makes its classes known by their short names in configs.
 PACKAGES = (callbacks, datamodules, lightning_modules, models, rewards, rollouts)
@@ -39,7 +41,7 @@ class OneLineParser(LightningArgumentParser):
         """Exit with the message, or raise when the parser was told to."""
         if not self.exit_on_error:
             return super().error(message, ex)
-        sys.stderr.write(f"error: {message}\n(all keys: python train.py fit --help)\n")
+        sys.stderr.write(f"error: {in_one_line(message)}\n(all keys: python train.py fit --help)\n")
         raise SystemExit(2)
 
 
@@ -132,6 +134,9 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory.*exists and is not empty.*")
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
+    # Frozen parts are meant to be.
+    warnings.filterwarnings("ignore", r".*module\(s\) in eval mode at the start of training.*")
+    warnings.filterwarnings("ignore", category=JsonargparseDeprecationWarning)
 
 
 def _raise_first_cause(error: BaseException) -> None:

@@ -8,7 +8,7 @@ What a step sees is a function of its number and of the pool, and the pool is in
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +149,8 @@ class OnlinePreferenceDataModule(PromptDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the pools of all ranks; a collective call."""
-        rows = [{**asdict(replace(pair, prompt=None)), "prompt": pair.prompt.uid} for pair in self.pool]  # pyright: ignore[reportArgumentType]
+        names = [f.name for f in fields(PreferencePair)]
+        rows = [{name: getattr(pair, name) for name in names} | {"prompt": pair.prompt.uid} for pair in self.pool]
         return {"pools": gather_ranks({"number": self.pool_number, "kept": self.kept_fraction, "pairs": rows})}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -94,7 +94,7 @@ def solve(question: Question, scene: Scene, chance: random.Random, *, guess_shar
     listings: list[list[str]] = []
     for target in question.targets:
         is_guess = chance.random() < guess_share
-        listings.append(_guessed(target, chance) if is_guess else scene.matching(target))
+        listings.append(guessed(target, chance) if is_guess else scene.matching(target))
         verbs.append("guess" if is_guess else "look")
     return solution(question, verbs, listings)
 
@@ -161,6 +161,7 @@ def _clause(verb: str, target: str, listed: Sequence[str]) -> str:
     return f"{verb} {target} : {' '.join(listed) or 'none'} = {len(listed)}"
 
 
-def _guessed(target: str, chance: random.Random) -> list[str]:
+def guessed(target: str, chance: random.Random) -> list[str]:
+    """Return things that a target could mean, drawn without looking."""
     candidates = [thing for thing in THINGS if matches(thing, target)]
     return [chance.choice(candidates) for _ in range(chance.randint(0, 4))]

@@ -17,7 +17,7 @@ from algorithms import ConfigError, position_seed
 from datamodules.pair_rows import PairRows
 from datamodules.pair_sources import PairSource, PreferenceFolder
 from datamodules.shapes import DrawnFolder, LevelName
-from datamodules.shapes_language import LEVELS, Question, misread, sample_question, solution, solve
+from datamodules.shapes_language import LEVELS, Question, guessed, misread, sample_question, solution, solve
 from datamodules.shapes_scene import Scene, sample_scene
 
 
@@ -104,13 +104,13 @@ def num_errors(question: Question, scene: Scene, listings: Sequence[Sequence[str
 
 
 def _error_pair(question: Question, scene: Scene, chance: random.Random) -> tuple[str, str]:
-    """Return two readings of a picture, the one with fewer errors first."""
-    fewer = chance.choice([0, 0, 1])
+    """Return a reading of a picture with at most one error, and one that has nothing to do with it."""
+    better = misread(question, scene, chance, num_errors=chance.choice([0, 0, 1]))
+    verbs = ["look"] * len(question.targets)
     while True:
-        better, worse = (misread(question, scene, chance, num_errors=n) for n in (fewer, fewer + chance.choice([1, 2])))
-        # An error may undo another one.
+        worse = [guessed(target, chance) for target in question.targets]
+        # What is made up may be right by luck.
         if num_errors(question, scene, better) < num_errors(question, scene, worse):
-            verbs = ["look"] * len(question.targets)
             return solution(question, verbs, better), solution(question, verbs, worse)
 
 

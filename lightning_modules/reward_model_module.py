@@ -24,15 +24,17 @@ from torch.optim import Optimizer
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from algorithms import ConfigError, PreferencePair, Prompt
-from algorithms.bradley_terry import (
+from algorithms import (
+    ConfigError,
+    PreferencePair,
+    Prompt,
     bradley_terry_loss,
     expected_calibration_error,
     pair_accuracy,
     reliability_curve,
 )
 from lightning_modules.policy_module import OptimizerConfig, build_optimizer
-from models.reward_model import RewardModel, RewardModelSource
+from models import RewardModel, RewardModelSource
 
 _KIND_BYTES = 64
 

@@ -62,7 +62,7 @@ class RewardModel(nn.Module):
         """
         inputs, lengths = self._inputs(prompts, [self.token_ids(p, t) for p, t in zip(prompts, texts, strict=True)])
         hidden = self.policy.model.base_model(**inputs, use_cache=False).last_hidden_state  # (B, L, H)
-        last = hidden[torch.arange(len(lengths)), lengths - 1]  # (B, H)
+        last = hidden[torch.arange(len(lengths), device=lengths.device), lengths - 1]  # (B, H)
         # The margin between two good answers is lost in the rounding of 16-bit floats.
         with torch.autocast(last.device.type, enabled=False):
             return linear(last.float(), self.head.weight.float(), self.head.bias.float())[:, 0]

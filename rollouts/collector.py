@@ -4,7 +4,6 @@ prompts (P)  ->  completions (P, G)  ->  reward parts and totals (P, G)  ->  adv
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -38,12 +37,12 @@ ScoreFunction = Callable[[Sequence[Prompt], Sequence[Completion]], Scores]
 AdvantageFunction = Callable[[Float[Tensor, "P G"]], Float[Tensor, "P G"]]
 
 
-@dataclass(frozen=True, slots=True)
 class RolloutPhase:
-    """What one phase produced."""
+    """What one phase produced. No dataclass: Lightning refuses frozen ones in what ``predict`` returns."""
 
-    groups: list[RolloutGroup]
-    num_failures: Mapping[str, int]
+    def __init__(self, groups: list[RolloutGroup], num_failures: Mapping[str, int]) -> None:
+        """Hold the groups, and how many scores each reward part lost to a failure."""
+        self.groups, self.num_failures = groups, num_failures
 
     @property
     def rewards(self) -> Float[Tensor, "P G"]:

@@ -19,6 +19,8 @@ ONLINE = (
     "--data.init_args.selection.threshold=0.5", "--data.init_args.source=datamodules.ShapesFolder",
     "--data.init_args.score_part=even", "--model.init_args.reward.parts.even.reward=tests.test_training.EvenIsGood",
     "--model.init_args.reference=lightning_modules.FrozenCopyReference",
+    # A random policy seldom ends its turn, and what has no end is never chosen.
+    "--model.init_args.sampling.max_new_tokens=48", "--model.init_args.group_size=8",
 )  # fmt: skip
 OFFLINE = (
     "--data.init_args.pairs=datamodules.ShapesPairs", "--data.init_args.pairs.init_args.num_train=40",
@@ -32,10 +34,10 @@ def arguments(policy_folder: Path, *extra: str, data: tuple[str, ...] = OFFLINE)
     if data is OFFLINE:
         roots.append(f"--data.init_args.pairs.init_args.root={root}/data")
     return [
-        "fit", "--config=configs/tiny/mpo.yaml", f"--model.init_args.policy.path={policy_folder}", *data, *roots,
+        "fit", "--config=configs/tiny/mpo.yaml", f"--model.init_args.policy.path={policy_folder}",
+        "--model.init_args.sampling.max_new_tokens=10", "--model.init_args.group_size=4", *data, *roots,
         "--data.init_args.source.num_train=24", "--data.init_args.source.num_val=6",
         "--data.init_args.source.num_test=6", "--data.init_args.pairs_per_batch=8",
-        "--model.init_args.sampling.max_new_tokens=10", "--model.init_args.group_size=4",
         "--model.init_args.evaluation.num_samples=4", "--model.init_args.evaluation.pass_at=[2]",
         "--model.init_args.optimizer.learning_rate=1e-3", "--model.init_args.optimizer.warmup_steps=0",
         "--trainer.max_steps=4", "--trainer.val_check_interval=4", f"--trainer.default_root_dir={root}",

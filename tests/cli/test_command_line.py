@@ -29,6 +29,22 @@ def test_a_wrong_setting_is_named_without_a_traceback(flags, said, capsys) -> No
     assert "usage:" not in text
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--model.reference=models.PretrainedPolicy"], "model.reference: "),
+        (["--data.pairs=datamodules.ShapesPair"], "data.pairs: "),
+        (["--model.mpo.reward_shift=ema"], "model.mpo.reward_shift: "),
+        (["--data.selection.threshold=high"], "data.selection.threshold: "),
+    ],
+)
+def test_a_wrong_nested_value_is_one_line_that_begins_with_its_key(flags, said, capsys) -> None:
+    text = message(["fit", "--config=configs/tiny/mpo.yaml", *flags], capsys)
+    assert text.startswith(f"error: {said}")
+    assert len(text.strip().splitlines()) == 2
+    assert len(text) < 500
+
+
 def test_a_group_of_one_is_refused_in_one_line(capsys, tmp_path) -> None:
     (tmp_path / "config.json").write_text("{}")
     flags = ["--model.group_size=1", f"--model.init_args.policy.path={tmp_path}"]

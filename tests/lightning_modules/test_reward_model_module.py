@@ -127,10 +127,10 @@ def test_scores_of_both_sides_come_from_one_forward(policy: Policy, preferred, m
         return scores(prompts, texts)
 
     monkeypatch.setattr(made.loaded_reward_model, "scores", counted)
-    chosen, rejected = made.pair_scores(preferred[:2])
+    chosen, rejected = made.pair_scores(preferred[1:3])
     assert calls == [4]
-    assert_same(chosen[1], scores([preferred[1].prompt], [preferred[1].chosen])[0])
-    assert_same(rejected[1], scores([preferred[1].prompt], [preferred[1].rejected])[0])
+    assert_same(chosen[1], scores([preferred[2].prompt], [preferred[2].chosen])[0])
+    assert_same(rejected[1], scores([preferred[2].prompt], [preferred[2].rejected])[0])
 
 
 def test_ties_are_counted_and_left_out_of_the_loss(policy: Policy, prompts: list[Prompt], monkeypatch) -> None:
@@ -162,8 +162,7 @@ def test_a_batch_of_ties_gives_every_parameter_a_gradient_of_zeros(policy: Polic
 
 def test_pairs_with_a_longer_conversation_are_left_out_and_counted(policy: Policy, prompts, monkeypatch) -> None:
     short, long = pair(prompts[0], "2", "1"), pair(prompts[0], "1", "1 1 1 1")
-    # The longer side decides.
-    longest = len(module(policy).loaded_reward_model.token_ids(prompts[0], "1 1 1"))
+    longest = len(module(policy).loaded_reward_model.token_ids(prompts[0], "2"))
     made = module(policy, Written, max_tokens=longest)
     _, logged = loss_of(made, [short, long, pair(prompts[0], "1", "1")], monkeypatch)
     assert logged["train/too_long_fraction"] == 0.5

@@ -44,7 +44,7 @@ def numbered(uid: int) -> Prompt:
 
 def test_scores_come_back_in_the_order_of_the_completions() -> None:
     scorer = LettersScorer()
-    reward: Reward = PreferenceReward(scorer, batch_size=2, device="cpu")
+    reward: Reward = PreferenceReward(scorer, batch_size=3, device="cpu")
     texts = ["ccc", "a", "eeeee", "bb", "dddd"]
     scores = reward([numbered(uid) for uid in range(5)], [completion(text) for text in texts])
     assert list(scores) == [3.0, 11.0, 25.0, 32.0, 44.0]
