@@ -5,7 +5,7 @@ STAMP := .venv/installed
 SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: setup quickstart test check bench-mpo bench-memory
+.PHONY: setup quickstart test check bench-mpo bench-memory mpo-table tau-sweep
 
 setup: $(STAMP)
 
@@ -33,3 +33,9 @@ bench-mpo: $(STAMP)  ## pairs per second of MPO against TRL; writes runs/bench/m
 
 bench-memory: $(STAMP)  ## peak memory of log-probabilities at V = 152k; writes runs/bench/logprob_memory.json
 	$(BIN)/python -m benchmarks.logprob_memory
+
+mpo-table: $(STAMP)  ## base, SFT and MPO on three seeds; writes runs/experiments/mpo_table.json
+	$(BIN)/python -m experiments.mpo_table
+
+tau-sweep: $(STAMP)  ## MPO with several thresholds; writes docs/figures/tau_sweep.png
+	$(BIN)/python -m experiments.tau_sweep

@@ -97,17 +97,17 @@ class RewardModelModule(L.LightningModule):
         """Return the loss of a batch of pairs."""
         ordered = [pair for pair in batch if not is_tied(pair)]
         kept = [pair for pair in ordered if self._fits(pair)]
-        self._log_training("tied_fraction", 1.0 - len(ordered) / len(batch), len(batch))
+        self.log("train/tied_fraction", 1.0 - len(ordered) / len(batch), batch_size=len(batch))
         if self.max_tokens is not None:
-            self._log_training("too_long_fraction", 1.0 - len(kept) / max(len(ordered), 1), len(batch))
+            self.log("train/too_long_fraction", 1.0 - len(kept) / max(len(ordered), 1), batch_size=len(batch))
         if not kept:
             # Other ranks wait for this one's gradient, so it gives one of zeros.
             return torch.stack([0.0 * p.sum() for p in self.parameters() if p.requires_grad]).sum()
         chosen, rejected = self.pair_scores(kept)
         loss = bradley_terry_loss(chosen, rejected)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(kept))
-        self._log_training("accuracy", pair_accuracy(chosen, rejected), len(kept))
-        self._log_training("margin", (chosen - rejected).mean(), len(kept))
+        self.log("train/accuracy", pair_accuracy(chosen, rejected), batch_size=len(kept))
+        self.log("train/margin", (chosen - rejected).mean(), batch_size=len(kept))
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -157,9 +157,6 @@ class RewardModelModule(L.LightningModule):
             return True
         token_ids = self.loaded_reward_model.token_ids
         return all(len(token_ids(pair.prompt, text)) <= self.max_tokens for text in (pair.chosen, pair.rejected))
-
-    def _log_training(self, name: str, value: float | Tensor, num_pairs: int) -> None:
-        self.log(f"train/{name}", value, batch_size=num_pairs)
 
     def _tensorboard(self) -> Any:
         """Return TensorBoard's writer, where this process is the one to draw."""

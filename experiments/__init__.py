@@ -1,0 +1,1 @@
+"""The runs behind the tables and figures of docs/experiments.md, one command each."""

@@ -1,0 +1,69 @@
+"""One trial: train with a config and some flags, export, and test what came out on held-out prompts."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cli.app import run
+from cli.quickstart import MEASURES, measures
+
+ROOT = Path("runs/experiments")
+QUIET = ("--trainer.enable_progress_bar=false", "--callbacks.progress=null", "--callbacks.layout=null")
+
+
+def tested_base(config: str, seed: int, *, name: str) -> dict[str, float]:
+    """Return the measures of the policy that a config starts from."""
+    flags = _shared([config], seed, name)
+    return measures(_metrics(run(["test", *flags])))
+
+
+def trained_and_tested(configs: Sequence[str], seed: int, *, name: str, flags: Sequence[str] = ()) -> dict[str, float]:
+    """Train with the configs laid over each other, then return the measures of the exported policy."""
+    shared = [*_shared(configs, seed, name), *flags]
+    exported = ROOT / name / "policy"
+    export = ["--callbacks.export=callbacks.ExportPolicy", f"--callbacks.export.folder={exported}"]
+    run(["fit", *shared, *export])
+    trained = ["--model.init_args.policy=models.PretrainedPolicy", f"--model.init_args.policy.path={exported}"]
+    return measures(_metrics(run(["test", *shared, *trained])))
+
+
+def curves(name: str, tags: Sequence[str]) -> dict[str, list[tuple[int, float]]]:
+    """Return (step, value) of some scalars that a trial logged."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(ROOT / name), size_guidance={"scalars": 0})
+    events.Reload()
+    logged = events.Tags()["scalars"]
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags if tag in logged}
+
+
+def write(name: str, result: Any) -> Path:
+    """Write a result as JSON and return where."""
+    ROOT.mkdir(parents=True, exist_ok=True)
+    path = ROOT / f"{name}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    return path
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """Return rows of measures as a Markdown table, shares in percent."""
+    names = [key for key in rows[0] if key not in MEASURES]
+    lines = [f"| {' | '.join([*names, *MEASURES.values()])} |", f"|{'---|' * (len(names) + len(MEASURES))}"]
+    for row in rows:
+        cells = [str(row[name]) for name in names] + [f"{100 * row[key]:.1f} %" for key in MEASURES]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _shared(configs: Sequence[str], seed: int, name: str) -> list[str]:
+    # Curves of an earlier trial would run into this one's.
+    shutil.rmtree(ROOT / name, ignore_errors=True)
+    logger = [f"--trainer.logger.save_dir={ROOT.parent}", f"--trainer.logger.name={ROOT.name}"]
+    files = [flag for config in configs for flag in ("--config", config)]
+    return [*files, "--seed_everything", str(seed), *logger, f"--trainer.logger.version={name}", *QUIET]
+
+
+def _metrics(cli: Any) -> dict[str, Any]:
+    return cli.trainer.callback_metrics
