@@ -14,18 +14,21 @@ PARTS = ("vision_tower", "adapter", "language_model")
 def part_modules(model: PreTrainedModel) -> dict[str, list[nn.Module]]:
     """Return the modules of each part that the model has.
 
-    LLaVA-architecture models have all three; a bare language model is all ``language_model``.
+    LLaVA-architecture models and Qwen-VL have all three; a bare language model is all ``language_model``.
     """
     # transformers annotates submodules as tensors or modules.
     inner: Any = getattr(model, "model", model)
     head: Any = model.get_output_embeddings()
-    if not hasattr(inner, "multi_modal_projector"):
+    if hasattr(inner, "multi_modal_projector"):
+        tower, adapter = [inner.vision_tower], [inner.multi_modal_projector]
+    elif hasattr(inner, "visual"):
+        # Qwen-VL keeps its adapter, the merger, inside of the tower.
+        merges = {name: "merger" in name for name, _ in inner.visual.named_children()}
+        tower = [module for name, module in inner.visual.named_children() if not merges[name]]
+        adapter = [module for name, module in inner.visual.named_children() if merges[name]]
+    else:
         return {"language_model": [model]}
-    return {
-        "vision_tower": [inner.vision_tower],
-        "adapter": [inner.multi_modal_projector],
-        "language_model": [inner.language_model, head],
-    }
+    return {"vision_tower": tower, "adapter": adapter, "language_model": [inner.language_model, head]}
 
 
 def set_trainable_parts(model: PreTrainedModel, parts: Sequence[str]) -> None:

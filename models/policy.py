@@ -20,7 +20,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from algorithms import Prompt, TokenScores, shape_logits, token_scores
 from models.parts import frozen_parts, part_modules, set_trainable_parts
-from models.prompt_encoder import PromptEncoder, left_pad, right_pad
+from models.prompt_encoder import EncodedPrompt, PromptEncoder, left_pad, right_pad
 
 
 class Policy(nn.Module):
@@ -83,10 +83,27 @@ class Policy(nn.Module):
             "input_ids": ids.to(self.device),
             "attention_mask": is_prompt.long().to(self.device),
         }
+        return inputs | self.image_inputs(encoded, rows, inputs["input_ids"])
+
+    def image_inputs(self, encoded: Sequence[EncodedPrompt], rows: Tensor, ids: Tensor) -> dict[str, Any]:
+        """Return what the model is told of the images of B rows; nothing when there are none.
+
+        Args:
+            encoded: U prompts; the images of each go through tower and adapter once.
+            rows: for each of B rows its prompt.
+            ids: (B, L) tokens, images expanded.
+        """
         features = self.image_features([e.vision for e in encoded])
-        per_row = [feature for i in rows.tolist() for feature in features[i]]
-        if per_row:
-            inputs["mm_encoder_outputs"] = {"image": _image_outputs(per_row)}
+        per_row = tuple(feature for i in rows.tolist() for feature in features[i])
+        if not per_row:
+            return {}
+        outputs: Any = BaseModelOutputWithPooling
+        inputs: dict[str, Any] = {"mm_encoder_outputs": {"image": outputs(pooler_output=per_row)}}
+        grids = [encoded[i].vision["image_grid_thw"] for i in rows.tolist() if "image_grid_thw" in encoded[i].vision]
+        if grids:
+            # Without these Qwen-VL reads an image as a line of text.
+            inputs["image_grid_thw"] = torch.cat(grids).to(self.device)
+            inputs["mm_token_type_ids"] = (ids == self.model.config.image_token_id).long()
         return inputs
 
     def image_features(self, visions: Sequence[dict[str, Tensor]]) -> list[list[Tensor]]:
@@ -98,6 +115,22 @@ class Policy(nn.Module):
         stacked["pixel_values"] = stacked["pixel_values"].to(self.model.dtype)
         features = iter(self.model.get_image_features(**stacked).pooler_output)
         return [[next(features) for _ in range(_num_images(vision))] for vision in visions]
+
+    def next_positions(self, inputs: dict[str, Any]) -> Int[Tensor, "U 1"] | None:
+        """Return the position of the first token after each prompt just read; None where the model counts itself.
+
+        Qwen-VL's text positions are behind its number of tokens, because image tokens share positions on a grid.
+        """
+        base = self.model.base_model
+        if not hasattr(base, "rope_deltas"):
+            return None
+        if "image_grid_thw" not in inputs:
+            return torch.full_like(inputs["input_ids"][:, :1], inputs["input_ids"].shape[1])
+        return inputs["attention_mask"].sum(1, keepdim=True) + base.rope_deltas
+
+    def position_inputs(self, positions: Int[Tensor, "B T"] | None) -> dict[str, Tensor]:
+        """Return positions of text as Qwen-VL takes them, equal in time, height and width; nothing for None."""
+        return {} if positions is None else {"position_ids": positions.expand(3, -1, -1)}
 
     def completion_scores(
         self,
@@ -146,7 +179,7 @@ class Policy(nn.Module):
         index = {key: i for i, key in enumerate(unique)}
         rows = torch.tensor([index[id(prompt)] for prompt in prompts])
         tokens = self.encoder.completion_ids(texts, [True] * len(texts) if ended is None else ended)
-        ids, is_completion = right_pad(tokens)
+        ids, is_completion = right_pad(tokens, self.pad_token_id)
         return self.completion_scores(list(unique.values()), rows, ids, is_completion), is_completion.to(self.device)
 
     def completion_hidden(
@@ -163,6 +196,9 @@ class Policy(nn.Module):
             inputs = self.prompt_inputs(prompts, rows)
             inputs["input_ids"] = torch.cat([inputs["input_ids"], completion_ids], dim=1)  # (B, L + T)
             inputs["attention_mask"] = torch.cat([inputs["attention_mask"], attended], dim=1)
+            if "mm_token_type_ids" in inputs:
+                kinds = inputs["mm_token_type_ids"]
+                inputs["mm_token_type_ids"] = torch.cat([kinds, torch.zeros_like(completion_ids)], dim=1)
             hidden = base(**inputs, use_cache=False).last_hidden_state
             return hidden[:, -completion_ids.shape[1] - 1 : -1]
         inputs = self.prompt_inputs(prompts)
@@ -172,14 +208,14 @@ class Policy(nn.Module):
             return first
         cache = read.past_key_values
         cache.batch_select_indices(rows)
-        if getattr(base, "rope_deltas", None) is not None:
-            # Qwen-VL remembers per prompt how far text positions are behind its image tokens.
-            base.rope_deltas = base.rope_deltas[rows]
+        positions = self.next_positions(inputs)
+        steps = torch.arange(completion_ids.shape[1] - 1, device=self.device)
         rest = base(
             input_ids=completion_ids[:, :-1],
             attention_mask=torch.cat([inputs["attention_mask"][rows], attended[:, :-1]], dim=1),
             past_key_values=cache,
             use_cache=True,
+            **self.position_inputs(None if positions is None else positions[rows] + steps),
         )
         return torch.cat([first, rest.last_hidden_state], dim=1)
 
@@ -203,11 +239,6 @@ def banned_tokens(model: PreTrainedModel, tokenizer: Any) -> Int[Tensor, " N"]:
     num_rows = head.weight.shape[0]
     banned.update(range(len(tokenizer), num_rows))
     return torch.tensor(sorted(banned))
-
-
-def _image_outputs(features: Sequence[Tensor]) -> BaseModelOutputWithPooling:
-    outputs: Any = BaseModelOutputWithPooling
-    return outputs(pooler_output=tuple(features))
 
 
 def _num_images(vision: dict[str, Tensor]) -> int:

@@ -77,7 +77,7 @@ class PromptEncoder:
                 f"prompt {prompt.key} has {len(prompt.images)} image(s), but the policy has no vision tower: "
                 "use a policy with one, or rows without 'image'."
             )
-        content = _interleave(prompt) if self.has_vision else prompt.question
+        content = interleave(prompt) if self.has_vision else prompt.question
         turn = self.processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
@@ -114,7 +114,7 @@ class PromptEncoder:
 _TEXT_KEYS = {"attention_mask", "token_type_ids", "mm_token_type_ids"}
 
 
-def _interleave(prompt: Prompt) -> list[dict[str, str]]:
+def interleave(prompt: Prompt) -> list[dict[str, str]]:
     """Return chat content with images where the question marks them; without marks, images come first."""
     pieces = prompt.question.split(IMAGE_MARK)
     if len(pieces) == 1:
@@ -139,8 +139,9 @@ def left_pad(rows: Sequence[Tensor], pad_id: int) -> tuple[Tensor, Tensor]:
     return ids, torch.arange(longest)[None, :] >= (longest - lengths)[:, None]
 
 
-def right_pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def right_pad(rows: Sequence[Tensor], pad_id: int) -> tuple[Tensor, Tensor]:
     """Return rows of token ids aligned at their start, and where they are not padding."""
     lengths = torch.tensor([len(row) for row in rows])
-    ids = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+    ids = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=pad_id)
+    # From lengths, not from ids: the padding token may be a real token elsewhere.
     return ids, torch.arange(ids.shape[1])[None, :] < lengths[:, None]

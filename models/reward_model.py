@@ -16,19 +16,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import linear
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils.hub import cached_file
 
 from algorithms import ConfigError, Prompt
 from models.parts import set_trainable_parts
 from models.policy import Policy
-from models.prompt_encoder import EncodedPrompt, _interleave
+from models.prompt_encoder import interleave, right_pad
 from models.sources import PolicySource
 
 HEAD_FILE = "value_head.safetensors"
@@ -91,7 +90,7 @@ class RewardModel(nn.Module):
         answer = prompt.prefill + text
         has_vision = self.policy.encoder.has_vision
         conversation = [
-            {"role": "user", "content": _interleave(prompt) if has_vision else prompt.question},
+            {"role": "user", "content": interleave(prompt) if has_vision else prompt.question},
             {"role": "assistant", "content": [{"type": "text", "text": answer}] if has_vision else answer},
         ]
         return self.policy.processor.apply_chat_template(conversation, add_generation_prompt=False, tokenize=False)
@@ -134,32 +133,10 @@ class RewardModel(nn.Module):
         inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": is_token.long()}
         # By identity: uids repeat across data sets.
         different = {id(prompt): prompt for prompt in prompts}
-        encoded = {key: policy.encoder.encode(prompt) for key, prompt in different.items()}
-        features = dict(zip(encoded, policy.image_features([e.vision for e in encoded.values()]), strict=True))
-        per_row = tuple(feature for prompt in prompts for feature in features[id(prompt)])
-        if per_row:
-            make_outputs: Any = BaseModelOutputWithPooling
-            inputs["mm_encoder_outputs"] = {"image": make_outputs(pooler_output=per_row)}
-            inputs |= self._grid_inputs([encoded[id(prompt)] for prompt in prompts], ids)
-        return inputs, is_token.sum(1)
-
-    def _grid_inputs(self, rows: Sequence[EncodedPrompt], ids: Tensor) -> dict[str, Tensor]:
-        """Return what Qwen-VL needs to place image tokens on a grid; without it, it reads images as a line of text."""
-        grids = [row.vision["image_grid_thw"] for row in rows if "image_grid_thw" in row.vision]
-        if not grids:
-            return {}
-        is_image = ids == self.policy.model.config.image_token_id
-        return {"image_grid_thw": torch.cat(grids).to(ids.device), "mm_token_type_ids": is_image.long()}
-
-
-def right_pad(rows: Sequence[Tensor], pad_id: int) -> tuple[Int[Tensor, "B L"], Bool[Tensor, "B L"]]:
-    """Return rows of token ids aligned at their start, and where they are not padding."""
-    lengths = torch.tensor([len(row) for row in rows])
-    # From lengths, not from ids: the padding token may be a real token elsewhere.
-    is_token = torch.arange(int(lengths.max()))[None, :] < lengths[:, None]
-    ids = torch.full(is_token.shape, pad_id, dtype=torch.long)
-    ids[is_token] = torch.cat(list(rows))
-    return ids, is_token
+        place = {key: number for number, key in enumerate(different)}
+        rows = torch.tensor([place[id(prompt)] for prompt in prompts])
+        encoded = [policy.encoder.encode(prompt) for prompt in different.values()]
+        return inputs | policy.image_inputs(encoded, rows, ids), is_token.sum(1)
 
 
 def _common_length(one: Tensor, other: Tensor) -> int:

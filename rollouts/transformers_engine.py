@@ -113,6 +113,9 @@ class _DecodeBatch:
 
     rows: Tensor
     is_running: Tensor
+    positions: Tensor | None
+    """(A, 1) position of the next token, where the model does not count it itself."""
+
     last_tokens: Tensor
     token_ids: Tensor
     """(R, T)"""
@@ -129,6 +132,7 @@ class _DecodeBatch:
         out = policy.model(**inputs, use_cache=True, logits_to_keep=1)
         out.past_key_values.batch_repeat_interleave(group_size)
         num_rows = len(prompts) * group_size
+        positions = policy.next_positions(inputs)
         temperature = sampling.temperature or 1.0
         logits = policy.shape_logits(out.logits[:, -1], temperature)
         shape = (num_rows, sampling.max_new_tokens)
@@ -140,6 +144,7 @@ class _DecodeBatch:
             logits=logits.repeat_interleave(group_size, dim=0),
             rows=torch.arange(num_rows, device=policy.device),
             is_running=torch.ones(num_rows, dtype=torch.bool, device=policy.device),
+            positions=None if positions is None else positions.repeat_interleave(group_size, dim=0),
             last_tokens=torch.empty(0),
             token_ids=torch.zeros(shape, dtype=torch.long, device=policy.device),
             logps=torch.zeros(shape, device=policy.device),
@@ -161,6 +166,8 @@ class _DecodeBatch:
             return
         keep = self.is_running.nonzero().squeeze(1)
         self.cache.batch_select_indices(keep)
+        if self.positions is not None:
+            self.positions = self.positions[keep]
         self.attention_mask = self.attention_mask[keep]
         self.rows, self.last_tokens = self.rows[keep], self.last_tokens[keep]
         self.is_running = self.is_running[keep]
@@ -174,5 +181,8 @@ class _DecodeBatch:
             attention_mask=self.attention_mask,
             past_key_values=self.cache,
             use_cache=True,
+            **self.policy.position_inputs(self.positions),
         )
+        if self.positions is not None:
+            self.positions = self.positions + 1
         self.logits = self.policy.shape_logits(out.logits[:, -1], self.temperature)

@@ -54,3 +54,11 @@ def policy() -> Policy:
             if parameter.ndim > 1:
                 parameter.mul_(6.0)
     return Policy(model, processor)
+
+
+@pytest.fixture
+def qwen_vl_policy() -> Policy:
+    """A small Qwen2.5-VL, which places image tokens on a grid."""
+    from tests.models.qwen_vl import qwen_vl_policy
+
+    return qwen_vl_policy()

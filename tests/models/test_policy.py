@@ -68,7 +68,9 @@ def gradients(policy: Policy, prompts: list[Prompt]) -> tuple[torch.Tensor, dict
     return logps.detach(), {n: p.grad.clone() for n, p in policy.named_parameters() if p.grad is not None}
 
 
-def test_sharing_a_prompt_between_rows_changes_neither_log_probs_nor_gradients(policy: Policy, prompts) -> None:
+@pytest.mark.parametrize("family", ["policy", "qwen_vl_policy"])
+def test_sharing_a_prompt_between_rows_changes_neither_log_probs_nor_gradients(family: str, prompts, request) -> None:
+    policy: Policy = request.getfixturevalue(family)
     shared, shared_gradients = gradients(policy, prompts)
     # Checkpointing cannot keep the cache of a prompt, so every row reads its own copy.
     policy.model.gradient_checkpointing_enable()
@@ -90,3 +92,14 @@ def test_completions_of_one_token_are_scored(policy: Policy, prompts: list[Promp
     one = policy.completion_scores(prompts, ROWS, IDS[:, :1], torch.ones(5, 1, dtype=torch.bool)).logps
     more = policy.completion_scores(prompts, ROWS, IDS, IS_COMPLETION).logps
     torch.testing.assert_close(one[:, 0], more[:, 0], rtol=0.0, atol=1e-5)
+
+
+def test_qwen_vl_has_the_three_parts_and_its_merger_is_the_adapter(qwen_vl_policy: Policy) -> None:
+    qwen_vl_policy.set_trainable(["adapter"])
+    learning = {name for name, p in qwen_vl_policy.model.named_parameters() if p.requires_grad}
+    assert learning
+    assert all(".merger." in name for name in learning)
+    qwen_vl_policy.set_trainable(["vision_tower"])
+    assert all(
+        "visual" in n and "merger" not in n for n, p in qwen_vl_policy.model.named_parameters() if p.requires_grad
+    )

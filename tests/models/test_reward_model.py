@@ -1,20 +1,18 @@
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2VLImageProcessorPil
 
 from algorithms import ConfigError, DataError, Prompt
 from datamodules.shapes_language import WORDS
 from models import Policy, PolicySource, TinyLanguageModel
-from models.reward_model import HEAD_FILE, FreshRewardModel, PretrainedRewardModel, RewardModel, right_pad
-from models.tiny import word_tokenizer
+from models.prompt_encoder import right_pad
+from models.reward_model import HEAD_FILE, FreshRewardModel, PretrainedRewardModel, RewardModel
 from tests.assertions import assert_same
 
 TEXTS = ["red </think> blue", "red", "so there are two red , hence </think> two"]
-IMAGE_END, VIDEO = "<vision_end>", "<video>"
 
 
 class Built(PolicySource):
@@ -222,51 +220,9 @@ def test_rows_are_padded_on_the_right() -> None:
     assert is_token.tolist() == [[True, True, False], [True, True, True]]
 
 
-class GridProcessor:
-    """What Qwen-VL's processor does, without its video part, which needs packages that this project does not."""
-
-    def __init__(self) -> None:
-        self.tokenizer = word_tokenizer([*WORDS, IMAGE_END, VIDEO])
-        make_processor = cast(Any, Qwen2VLImageProcessorPil)
-        self.image_processor = make_processor(patch_size=8, merge_size=2, min_pixels=48 * 48, max_pixels=48 * 48)
-
-    def apply_chat_template(self, *args: Any, **kwargs: Any) -> Any:
-        return self.tokenizer.apply_chat_template(*args, **kwargs)
-
-    def __call__(self, text: list[str], images: list[Any], return_tensors: str) -> dict[str, torch.Tensor]:
-        vision = self.image_processor(images, return_tensors=return_tensors)
-        num_tokens = int(vision["image_grid_thw"][0].prod()) // 4
-        expanded = text[0].replace("<image>", "<image>" * num_tokens)
-        return {**self.tokenizer(expanded, return_tensors=return_tensors), **vision}
-
-
 @pytest.fixture
-def qwen_vl() -> RewardModel:
-    torch.manual_seed(0)
-    processor = GridProcessor()
-    tokenizer = processor.tokenizer
-    make_config = cast(Any, Qwen2_5_VLConfig)
-    config = make_config(
-        text_config=make_config.sub_configs["text_config"](
-            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-            num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=256,
-            bos_token_id=None, eos_token_id=None,
-            rope_parameters={"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0},
-        ),
-        vision_config=make_config.sub_configs["vision_config"](
-            depth=2, hidden_size=32, intermediate_size=64, num_heads=2, out_hidden_size=32, patch_size=8,
-            spatial_merge_size=2, fullatt_block_indexes=[1], window_size=32, temporal_patch_size=2,
-        ),
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
-        video_token_id=tokenizer.convert_tokens_to_ids(VIDEO),
-        vision_start_token_id=tokenizer.convert_tokens_to_ids("<|im_start|>"),
-        vision_end_token_id=tokenizer.convert_tokens_to_ids(IMAGE_END),
-    )  # fmt: skip
-    model = Qwen2_5_VLForConditionalGeneration(config)
-    for parameter in model.parameters():
-        if parameter.ndim > 1:
-            parameter.data.mul_(6.0)
-    return FreshRewardModel(Built(Policy(model, processor))).build().eval()
+def qwen_vl(qwen_vl_policy: Policy) -> RewardModel:
+    return FreshRewardModel(Built(qwen_vl_policy)).build().eval()
 
 
 def test_qwen_vl_places_image_tokens_on_a_grid(qwen_vl: RewardModel, prompts: list[Prompt]) -> None:

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from algorithms import Prompt, Rollout, stack_rollouts
@@ -14,7 +15,9 @@ def sample(policy: Policy, prompts: list[Prompt], *, group_size: int = 4, seed: 
     return engine.generate(prompts, group_size=group_size, sampling=sampling, seed=seed)
 
 
-def test_the_learner_gives_the_same_log_probs_as_the_engine(policy: Policy, prompts: list[Prompt]) -> None:
+@pytest.mark.parametrize("family", ["policy", "qwen_vl_policy"])
+def test_the_learner_gives_the_same_log_probs_as_the_engine(family: str, prompts: list[Prompt], request) -> None:
+    policy: Policy = request.getfixturevalue(family)
     groups = sample(policy, prompts)
     rollouts = [
         Rollout(prompt_uid=p.uid, completion=c, policy_version=0, reward_parts={}, reward=0.0, advantage=1.0)
