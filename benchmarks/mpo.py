@@ -104,11 +104,12 @@ def measure_ours(policy: str, source: Sequence[str], pairs_per_batch: int, steps
     # The reference log-probs are computed before the first step, as in a real run, and so are not in a step.
     flags = [
         "fit", "--config=configs/tiny/mpo.yaml", f"--model.init_args.policy.path={policy}", *source,
-        f"--data.init_args.pairs_per_batch={pairs_per_batch}", "--data.init_args.selection.kinds=[]",
-        "--data.init_args.selection.threshold=null", "--data.init_args.held_out=0.0",
+        f"--data.init_args.pairs_per_batch={pairs_per_batch}", 
+        '--data.init_args.selection={"kinds": [], "threshold": null}', "--data.init_args.held_out=0.0",
         "--model.init_args.mpo.reward_shift=none", f"--model.init_args.optimizer.learning_rate={LEARNING_RATE}",
         "--model.init_args.optimizer.cosine=false", f"--trainer.max_steps={steps}", "--trainer.limit_val_batches=0",
-        "--trainer.logger=false", "--trainer.enable_progress_bar=false", "--callbacks.progress=null",
+        "--trainer.logger=false", "--trainer.log_every_n_steps=1000000",
+        "--trainer.enable_progress_bar=false", "--callbacks.progress=null",
         "--callbacks.layout=null", "--callbacks.times=benchmarks.mpo.StepTimes",
     ]  # fmt: skip
     cli = run(flags)

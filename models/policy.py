@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from algorithms import Prompt, TokenScores, shape_logits, token_scores
+from models.completion_hidden import completion_hidden
 from models.parts import frozen_parts, part_modules, set_trainable_parts
 from models.prompt_encoder import EncodedPrompt, PromptEncoder, left_pad, right_pad
 
@@ -152,10 +153,10 @@ class Policy(nn.Module):
         """
         rows, is_completion = rows.to(self.device), is_completion.to(self.device)
         completion_ids = torch.where(is_completion, completion_ids.to(self.device), self.pad_token_id)
-        hidden = self.completion_hidden(prompts, rows, completion_ids, is_completion)
+        hidden = completion_hidden(self, prompts, rows, completion_ids, is_completion)  # (N, H)
         head = self.model.get_output_embeddings()
         scores = token_scores(
-            hidden[is_completion],
+            hidden,
             head.weight,
             getattr(head, "bias", None),
             completion_ids[is_completion],
@@ -181,43 +182,6 @@ class Policy(nn.Module):
         tokens = self.encoder.completion_ids(texts, [True] * len(texts) if ended is None else ended)
         ids, is_completion = right_pad(tokens, self.pad_token_id)
         return self.completion_scores(list(unique.values()), rows, ids, is_completion), is_completion.to(self.device)
-
-    def completion_hidden(
-        self, prompts: Sequence[Prompt], rows: Tensor, completion_ids: Tensor, is_completion: Tensor
-    ) -> Float[Tensor, "B T H"]:
-        """Return the last hidden states that predict each completion token; arguments as in completion_scores.
-
-        Each prompt is read once and its keys and values are shared by the rows that continue it, with their gradient.
-        Under gradient checkpointing, which cannot keep a cache, each row reads its own copy of the prompt.
-        """
-        base = self.model.base_model
-        attended = is_completion.long()
-        if self.model.is_gradient_checkpointing and self.training:
-            inputs = self.prompt_inputs(prompts, rows)
-            inputs["input_ids"] = torch.cat([inputs["input_ids"], completion_ids], dim=1)  # (B, L + T)
-            inputs["attention_mask"] = torch.cat([inputs["attention_mask"], attended], dim=1)
-            if "mm_token_type_ids" in inputs:
-                kinds = inputs["mm_token_type_ids"]
-                inputs["mm_token_type_ids"] = torch.cat([kinds, torch.zeros_like(completion_ids)], dim=1)
-            hidden = base(**inputs, use_cache=False).last_hidden_state
-            return hidden[:, -completion_ids.shape[1] - 1 : -1]
-        inputs = self.prompt_inputs(prompts)
-        read = base(**inputs, use_cache=True)
-        first = read.last_hidden_state[rows, -1:]  # (B, 1, H): predicts the first completion token
-        if completion_ids.shape[1] == 1:
-            return first
-        cache = read.past_key_values
-        cache.batch_select_indices(rows)
-        positions = self.next_positions(inputs)
-        steps = torch.arange(completion_ids.shape[1] - 1, device=self.device)
-        rest = base(
-            input_ids=completion_ids[:, :-1],
-            attention_mask=torch.cat([inputs["attention_mask"][rows], attended[:, :-1]], dim=1),
-            past_key_values=cache,
-            use_cache=True,
-            **self.position_inputs(None if positions is None else positions[rows] + steps),
-        )
-        return torch.cat([first, rest.last_hidden_state], dim=1)
 
     def shape_logits(self, logits: Tensor, temperature: float) -> Tensor:
         """Return logits as they are sampled from; see ``algorithms.shape_logits``."""

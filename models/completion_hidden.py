@@ -1,0 +1,94 @@
+"""The hidden states that predict the tokens of completions, with as little computed twice as possible.
+
+    prompts (U) -> read once -> keys and values -> shared by their completions (B), with their gradient
+    completions -> sorted by length into groups -> each group padded to its own longest
+
+Shapes: U unique prompts, B rows, T completion tokens, N completion tokens of all rows, H hidden size.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from algorithms import Prompt
+
+# A group should be worth a forward of its own. The number of groups may depend on B only: ranks that shard a model
+# must run equally many forwards.
+_ROWS_OF_GROUP = 16
+_MAX_GROUPS = 4
+
+
+def completion_hidden(
+    policy: Any,
+    prompts: Sequence[Prompt],
+    rows: Int[Tensor, " B"],
+    completion_ids: Int[Tensor, "B T"],
+    is_completion: Bool[Tensor, "B T"],
+) -> Float[Tensor, "N H"]:
+    """Return the last hidden states that predict each completion token, row by row; arguments as in Policy."""
+    if policy.model.is_gradient_checkpointing and policy.training:
+        return _read_apart(policy, prompts, rows, completion_ids, is_completion)
+    inputs = policy.prompt_inputs(prompts)
+    read = policy.model.base_model(**inputs, use_cache=True)
+    positions = policy.next_positions(inputs)
+    hidden: list[Tensor] = []
+    places: list[Tensor] = []
+    for group in length_groups(is_completion.sum(1)):
+        longest = int(is_completion[group].sum(1).max())
+        ids, is_token = completion_ids[group, :longest], is_completion[group, :longest]
+        first = read.last_hidden_state[rows[group], -1:]  # (b, 1, H): predicts the first completion token
+        attended = torch.cat([inputs["attention_mask"][rows[group]], is_token[:, :-1].long()], dim=1)
+        starts = None if positions is None else positions[rows[group]]
+        rest = _continue(policy, _rows_of(read.past_key_values, rows[group]), ids[:, :-1], attended, starts)
+        hidden.append(torch.cat([first, rest], dim=1)[is_token])
+        row, column = is_token.nonzero(as_tuple=True)
+        places.append(group[row] * completion_ids.shape[1] + column)
+    return torch.cat(hidden)[torch.cat(places).argsort()]
+
+
+def length_groups(lengths: Int[Tensor, " B"]) -> Sequence[Int[Tensor, " b"]]:
+    """Return rows of similar length together, in groups of equal size."""
+    num_groups = min(_MAX_GROUPS, max(1, len(lengths) // _ROWS_OF_GROUP))
+    return lengths.argsort(stable=True).tensor_split(num_groups)
+
+
+def _continue(policy: Any, cache: Any, ids: Tensor, attended: Tensor, starts: Tensor | None) -> Tensor:
+    """Return hidden states (b, T, H) of completions whose prompts are in the cache."""
+    if ids.shape[1] == 0:
+        head = policy.model.get_input_embeddings().weight
+        return head.new_zeros(len(ids), 0, head.shape[1])
+    steps = torch.arange(ids.shape[1], device=ids.device)
+    out = policy.model.base_model(
+        input_ids=ids,
+        attention_mask=attended,
+        past_key_values=cache,
+        use_cache=True,
+        **policy.position_inputs(None if starts is None else starts + steps),
+    )
+    return out.last_hidden_state
+
+
+def _rows_of(cache: Any, rows: Tensor) -> Any:
+    """Return a cache with these rows of another, which stays as it is; gradients pass."""
+    picked = copy.copy(cache)
+    picked.layers = [copy.copy(layer) for layer in cache.layers]
+    picked.batch_select_indices(rows)
+    return picked
+
+
+def _read_apart(
+    policy: Any, prompts: Sequence[Prompt], rows: Tensor, completion_ids: Tensor, is_completion: Tensor
+) -> Float[Tensor, "N H"]:
+    """The same with a copy of the prompt in every row: gradient checkpointing cannot keep a cache."""
+    inputs = policy.prompt_inputs(prompts, rows)
+    inputs["input_ids"] = torch.cat([inputs["input_ids"], completion_ids], dim=1)  # (B, L + T)
+    inputs["attention_mask"] = torch.cat([inputs["attention_mask"], is_completion.long()], dim=1)
+    if "mm_token_type_ids" in inputs:
+        kinds = inputs["mm_token_type_ids"]
+        inputs["mm_token_type_ids"] = torch.cat([kinds, torch.zeros_like(completion_ids)], dim=1)
+    hidden = policy.model.base_model(**inputs, use_cache=False).last_hidden_state
+    return hidden[:, -completion_ids.shape[1] - 1 : -1][is_completion]
