@@ -87,7 +87,7 @@ def select_pairs(pairs: Sequence[PreferencePair], selection: PairSelection, *, s
     for uid, distinct in by_prompt.items():
         positions = list(distinct.values())
         order = torch.randperm(len(positions), generator=position_generator(seed, "pairs of a prompt", uid))
-        kept += [positions[i] for i in order[: selection.max_per_prompt].tolist()]
+        kept += [positions[int(i)] for i in order[: selection.max_per_prompt]]
     return [replace(pairs[position], uid=uid) for uid, position in enumerate(sorted(kept))]
 
 

@@ -41,7 +41,7 @@ class StepTimes(Callback):
         """Start without times."""
         self.ends: list[float] = []
 
-    def on_train_batch_end(self, *args: Any) -> None:
+    def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
         """Note the time."""
         self.ends.append(time.perf_counter())
 
@@ -104,7 +104,7 @@ def measure_ours(policy: str, source: Sequence[str], pairs_per_batch: int, steps
     # The reference log-probs are computed before the first step, as in a real run, and so are not in a step.
     flags = [
         "fit", "--config=configs/tiny/mpo.yaml", f"--model.init_args.policy.path={policy}", *source,
-        f"--data.init_args.pairs_per_batch={pairs_per_batch}", 
+        f"--data.init_args.pairs_per_batch={pairs_per_batch}",
         '--data.init_args.selection={"kinds": [], "threshold": null}', "--data.init_args.held_out=0.0",
         "--model.init_args.mpo.reward_shift=none", f"--model.init_args.optimizer.learning_rate={LEARNING_RATE}",
         "--model.init_args.optimizer.cosine=false", f"--trainer.max_steps={steps}", "--trainer.limit_val_batches=0",
@@ -120,7 +120,8 @@ def measure_ours(policy: str, source: Sequence[str], pairs_per_batch: int, steps
 def measure_trl(policy: str, pairs: PairSource, pairs_per_batch: int, steps: int) -> float:
     """Return seconds per step of TRL's DPOTrainer with the MPO loss."""
     from transformers import AutoModelForImageTextToText, AutoProcessor, TrainerCallback
-    from trl import DPOConfig, DPOTrainer
+    from trl.trainer.dpo_config import DPOConfig
+    from trl.trainer.dpo_trainer import DPOTrainer
 
     ends: list[float] = []
 

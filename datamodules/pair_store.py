@@ -9,7 +9,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch.utils.data import DataLoader
 
@@ -24,11 +24,12 @@ from datamodules.streams import CountedLoader, ShuffledRows
 logger = logging.getLogger(__name__)
 
 
-class MeasuresPairs(Protocol):
-    """What the module must offer when pairs have a longest length."""
+@runtime_checkable
+class JudgesPairs(Protocol):
+    """What a module may offer, and must when pairs have a longest length."""
 
-    def pair_length(self, pair: PreferencePair) -> int:
-        """Return the tokens of the prompt and of the longer completion, every image expanded to its tokens."""
+    def pair_problem(self, pair: PreferencePair, max_tokens: int | None) -> tuple[str, str] | None:
+        """Say why a pair cannot be learned from, as a reason to count by and a detail; None when it can."""
         ...
 
 
@@ -61,7 +62,7 @@ class PairStore:
         """Read and select the pairs, unless that has been done.
 
         Args:
-            module: counts the tokens of a pair, when there is a longest length.
+            module: judges pairs, when it can; None: none is judged.
             report_folder: where pairs.json goes; None: beside the pairs.
             is_first_rank: whether to report.
 
@@ -111,9 +112,14 @@ class PairStore:
 
     def _read_split(self, split: str, module: Any) -> PairRows | None:
         rows = self.source.read(split, max_image_pixels=self.max_image_pixels)
-        if rows is None or self.max_pair_tokens is None:
-            return rows
-        return reject_long_pairs(rows, self.max_pair_tokens, module)
+        if rows is not None and isinstance(module, JudgesPairs):
+            return reject_unfit_pairs(rows, self.max_pair_tokens, module)
+        if self.max_pair_tokens is not None and module is not None:
+            raise ConfigError(
+                f"data.max_pair_tokens must be null with {type(module).__name__}, got {self.max_pair_tokens}: this "
+                "module has no method pair_problem that counts the tokens of a pair."
+            )
+        return rows
 
 
 def split_by_prompt(pairs: Sequence[PreferencePair], held_out: float) -> dict[str, list[PreferencePair]]:
@@ -126,16 +132,10 @@ def split_by_prompt(pairs: Sequence[PreferencePair], held_out: float) -> dict[st
     return splits
 
 
-def reject_long_pairs(rows: PairRows, max_tokens: int, module: MeasuresPairs) -> PairRows:
-    """Move pairs that are longer than allowed to the rejections; nothing is truncated."""
-    lengths = [module.pair_length(pair) for pair in rows.pairs]
-    kept = tuple(pair for pair, length in zip(rows.pairs, lengths, strict=True) if length <= max_tokens)
-    rejected = tuple(
-        Rejection(
-            pair.uid, pair.prompt.key, "too many tokens", f"{length} tokens, data.max_pair_tokens is {max_tokens}"
-        )
-        for pair, length in zip(rows.pairs, lengths, strict=True)
-        if length > max_tokens
-    )
+def reject_unfit_pairs(rows: PairRows, max_tokens: int | None, module: JudgesPairs) -> PairRows:
+    """Move pairs that the module cannot learn from to the rejections; nothing is truncated."""
+    problems = [(pair, module.pair_problem(pair, max_tokens)) for pair in rows.pairs]
+    kept = tuple(pair for pair, problem in problems if problem is None)
+    rejected = tuple(Rejection(pair.uid, pair.prompt.key, *problem) for pair, problem in problems if problem)
     rejections = tuple(sorted(rows.rejections + rejected, key=lambda rejection: rejection.row))
     return PairRows(kept, rejections, rows.num_rows)

@@ -137,11 +137,22 @@ class MPOModule(RolloutModule):
         if is_new:
             self.initial_weights = fingerprint(self.loaded_policy)
 
-    def pair_length(self, pair: PreferencePair) -> int:
-        """Return the tokens of prompt and longer completion, image tokens expanded; data modules filter by it."""
-        encoder = self.loaded_policy.encoder
-        sides = encoder.completion_ids([pair.chosen, pair.rejected], [True, True])
-        return encoder.length(pair.prompt) + max(map(len, sides))
+    def pair_problem(self, pair: PreferencePair, max_tokens: int | None) -> tuple[str, str] | None:
+        """Say why a pair cannot be learned from, as a reason to count by and a detail; data modules ask.
+
+        Args:
+            pair: the pair.
+            max_tokens: longest prompt plus completion, image tokens expanded; None allows any length.
+        """
+        policy = self.loaded_policy
+        sides = policy.encoder.completion_ids([pair.chosen, pair.rejected], [True, True])
+        if banned := torch.cat(sides)[torch.isin(torch.cat(sides), policy.banned_token_ids)].tolist():
+            tokens = policy.encoder.tokenizer.convert_ids_to_tokens(banned[:3])
+            return "token that no completion may hold", f"{', '.join(tokens)}: the policy can never say it"
+        if max_tokens is None:
+            return None
+        length = policy.encoder.length(pair.prompt) + max(map(len, sides))
+        return None if length <= max_tokens else ("too many tokens", f"{length}, data.max_pair_tokens is {max_tokens}")
 
     # --- training -------------------------------------------------------------------------------------------
 
