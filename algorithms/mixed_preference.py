@@ -47,13 +47,15 @@ class MPOConfig:
 
     def __post_init__(self) -> None:
         if self.beta <= 0.0:
-            raise ConfigError(f"mpo.beta must be above 0, got {self.beta}: implicit rewards would all be 0.")
+            raise ConfigError(f"model.mpo.beta must be above 0, got {self.beta}: implicit rewards would all be 0.")
         weights = {name: getattr(self, name) for name in ("preference_weight", "quality_weight", "generation_weight")}
         for name, weight in weights.items():
             if weight < 0.0:
-                raise ConfigError(f"mpo.{name} must be at least 0, got {weight}: a loss would be maximised.")
+                raise ConfigError(f"model.mpo.{name} must be at least 0, got {weight}: a loss would be maximised.")
         if not any(weights.values()):
-            raise ConfigError(f"mpo.{', mpo.'.join(weights)} must not all be 0: there would be nothing to learn.")
+            raise ConfigError(
+                f"model.mpo.{', model.mpo.'.join(weights)} must not all be 0: there would be nothing to learn."
+            )
 
     @property
     def is_contrastive(self) -> bool:

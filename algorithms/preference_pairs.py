@@ -10,7 +10,7 @@ The threshold tau of R1V2 (arXiv:2504.16656, section 4) is read as a margin: sco
 Differs from the paper, which never says what is compared with tau: ``by: chosen_score`` is the other reading.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Literal
@@ -29,7 +29,8 @@ class PairSelection:
     """Which pairs are learned from."""
 
     threshold: float | None = None
-    """tau, in units of the reward model's score; only pairs of kind ``reward_model`` have to reach it. null: all do."""
+    """tau, in units of the reward model's score, for pairs of kind ``reward_model`` and for given ones with scores.
+    null: everything reaches it."""
 
     by: Literal["margin", "chosen_score"] = "margin"
     """What has to reach tau."""
@@ -43,18 +44,34 @@ class PairSelection:
     def __post_init__(self) -> None:
         if self.max_per_prompt < 1:
             raise ConfigError(f"selection.max_per_prompt must be at least 1, got {self.max_per_prompt}.")
-        known = (*KINDS, "given")
-        if wrong := [kind for kind in self.kinds if kind not in known]:
-            raise ConfigError(f"selection.kinds may hold {', '.join(known)}, got {', '.join(wrong)}.")
+
+    def check_buildable(self, score_part: str, reward_parts: Collection[str]) -> None:
+        """Refuse kinds that cannot be built from rollouts with these reward parts.
+
+        Raises:
+            ConfigError: names the kind, and the reward part that is missing.
+        """
+        if wrong := [kind for kind in self.kinds if kind not in KINDS]:
+            raise ConfigError(
+                f"selection.kinds may hold {', '.join(KINDS)} where pairs are built from rollouts, got "
+                f"{', '.join(wrong)}."
+            )
+        if score_part not in reward_parts and (not self.kinds or "reward_model" in self.kinds):
+            raise ConfigError(
+                f"selection.kinds wants pairs of the reward model, but model.reward.parts has no {score_part!r} "
+                f"(score_part), only {', '.join(reward_parts)}: add it, or leave reward_model out of the kinds."
+            )
 
     def keeps(self, pair: PreferencePair) -> bool:
         """Tell whether a pair is of a wanted kind and reaches the threshold."""
         if self.kinds and pair.kind not in self.kinds:
             return False
-        if self.threshold is None or pair.kind != "reward_model":
+        if self.threshold is None or pair.kind not in ("reward_model", "given"):
             return True
         value = pair.margin if self.by == "margin" else pair.chosen_score
-        return value is not None and value >= self.threshold
+        if value is None:
+            return pair.kind == "given"
+        return value >= self.threshold
 
 
 def group_pairs(group: RolloutGroup, *, score_part: str = "preference") -> list[PreferencePair]:

@@ -4,26 +4,24 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from algorithms import ConfigError, DataError, PairSelection, PreferencePair, Prompt, group_pairs, select_pairs
+from algorithms import (
+    ConfigError,
+    DataError,
+    PairSelection,
+    PreferencePair,
+    Prompt,
+    group_pairs,
+    position_seed,
+    select_pairs,
+)
 from datamodules.pair_report import PairReport, margins_in_words
 from datamodules.pair_writer import write_mmpr
+from lightning_modules import RolloutModule
 from rollouts import RolloutPhase, gather_ranks
-
-Kind = Literal["correctness", "format", "reward_model", "dropout_ntp"]
-
-
-class BuildsPairs(Protocol):
-    """What the module must offer for pairs against blind continuations."""
-
-    seed: int
-
-    def dropout_ntp_pairs(self, phase: RolloutPhase, *, seed: int) -> list[PreferencePair]:
-        """Return pairs of completions against ones that went on without the images."""
-        ...
 
 
 class PairWriter(Callback):
@@ -47,19 +45,21 @@ class PairWriter(Callback):
         """
         self.folder, self.selection = Path(folder), selection
         self.score_part, self.name = score_part, name
+        self._candidates: list[PreferencePair] = []
         self._pairs: list[PreferencePair] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a module that cannot build what is wanted."""
-        if "dropout_ntp" in self.selection.kinds and not hasattr(pl_module, "dropout_ntp_pairs"):
+        if not isinstance(pl_module, RolloutModule):
             raise ConfigError(
-                f"callbacks.pairs.selection.kinds has dropout_ntp, which {type(pl_module).__name__} cannot make: "
-                "use lightning_modules.RolloutModule."
+                f"callbacks.pairs needs a module that samples, got {type(pl_module).__name__}: use "
+                "lightning_modules.RolloutModule."
             )
+        self.selection.check_buildable(self.score_part, pl_module.reward.parts)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start with no pair."""
-        self._pairs = []
+        self._candidates, self._pairs = [], []
 
     def on_predict_batch_end(
         self,
@@ -72,21 +72,26 @@ class PairWriter(Callback):
     ) -> None:
         """Build the pairs of a batch; every kind gets its own share of a prompt."""
         phase: RolloutPhase = outputs
-        module = cast(BuildsPairs, pl_module)
+        module = cast(RolloutModule, pl_module)
         candidates = [pair for group in phase.groups for pair in group_pairs(group, score_part=self.score_part)]
         if "dropout_ntp" in self.selection.kinds:
-            candidates += module.dropout_ntp_pairs(phase, seed=module.seed + batch_idx)
+            seed = position_seed(module.seed, "pairs", batch_idx, trainer.global_rank)
+            candidates += module.dropout_ntp_pairs(phase, seed=seed)
+        self._candidates += candidates
         for kind in sorted({pair.kind for pair in candidates}):
             of_kind = [pair for pair in candidates if pair.kind == kind]
             self._pairs += select_pairs(of_kind, self.selection, seed=module.seed)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the pairs of all ranks and their account."""
-        pairs = [pair for of_rank in gather_ranks(self._pairs) for pair in of_rank]
+        pairs, candidates = (
+            [pair for of_rank in gather_ranks(of_kind) for pair in of_rank]
+            for of_kind in (self._pairs, self._candidates)
+        )
         if not pairs:
             raise DataError(
-                f"callbacks.pairs: no pair could be built with {self.selection}; {margins_in_words(pairs)}. Sample "
-                "more per prompt (model.group_size), lower the threshold or allow more kinds."
+                f"callbacks.pairs: no pair could be built with {self.selection}; {margins_in_words(candidates)}. "
+                "Sample more per prompt (model.group_size), lower the threshold or allow more kinds."
             )
         if not trainer.is_global_zero:
             return
@@ -101,5 +106,5 @@ class PairWriter(Callback):
             if replaced.exists():
                 replaced.rename(self.folder)
             raise
-        PairReport.of(pairs, pairs).write(self.folder / "pairs.json")
+        PairReport.of(candidates, pairs).write(self.folder / "pairs.json")
         shutil.rmtree(replaced, ignore_errors=True)

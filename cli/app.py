@@ -70,6 +70,11 @@ class TrainCLI(LightningCLI):
         except OmegaConfBaseException as error:
             parser.error(f"interpolation {getattr(error, 'full_key', '')}: {str(error).splitlines()[0]}")
 
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        kwargs = super()._prepare_subcommand_kwargs(subcommand)
+        # A callback writes them; kept in memory they would grow with the data.
+        return {**kwargs, "return_predictions": False} if subcommand == "predict" else kwargs
+
     def _parse_ckpt_path(self) -> None:
         """Do nothing: Lightning would let hyper-parameters in a checkpoint override the config in silence."""
 

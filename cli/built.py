@@ -19,9 +19,15 @@ from algorithms import ConfigError
 
 BUILT_ROOT = Path("runs/built")
 _REFERENCE = re.compile(r"\$\{built_by:([^,}\s]+)")
-_SOURCES = ("models/tiny.py", "models/assembly.py", "datamodules/shapes.py", "datamodules/shapes_*.py")
-# Read by those configs only that name the class.
-_SOURCES_OF = {"ShapesPairs": "datamodules/shapes_pairs.py"}
+_SOURCES = (
+    "models/tiny.py", "models/assembly.py",
+    "datamodules/shapes.py", "datamodules/shapes_language.py", "datamodules/shapes_scene.py",
+)  # fmt: skip
+# Matter to those configs only that name the class.
+_SOURCES_OF = {
+    "ShapesPairs": ("datamodules/shapes_pairs.py",),
+    "PairWriter": ("algorithms/preference_pairs.py", "rollouts/dropout_ntp.py", "rewards/rules.py"),
+}
 _PROJECT = Path(__file__).resolve().parent.parent
 
 _wanted: dict[Path, tuple[str, int]] = {}
@@ -80,7 +86,6 @@ def _digest(config: str, seed: int) -> str:
     text = path.read_text()
     parts = [text, str(seed)]
     parts += [_digest(upstream, seed) for upstream in _REFERENCE.findall(text)]
-    sources = {source for pattern in _SOURCES for source in _PROJECT.glob(pattern)}
-    sources -= {_PROJECT / source for name, source in _SOURCES_OF.items() if name not in text}
-    parts += [source.read_text() for source in sorted(sources)]
+    sources = {*_SOURCES, *(source for name, own in _SOURCES_OF.items() if name in text for source in own)}
+    parts += [(_PROJECT / source).read_text() for source in sorted(sources)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]

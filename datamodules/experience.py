@@ -109,5 +109,7 @@ class ExperienceDataModule(PromptDataModule):
         return {"buffers": gather_ranks(self.buffer.state_dict())}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore this rank's buffer."""
+        """Restore this rank's buffer, for training; other commands have no use for it."""
+        if self.prompts and "train" not in self.prompts:
+            return
         self.buffer.load_state_dict(own_state(state_dict["buffers"], *self.rank))

@@ -14,6 +14,7 @@ from typing import Any
 
 from algorithms import ConfigError, DataError, PairSelection, PreferencePair, Prompt, group_pairs, select_pairs
 from datamodules.pair_report import margins_in_words
+from datamodules.pair_store import JudgesPairs
 from datamodules.prompt_folder import PromptFolder
 from datamodules.prompts import PromptDataModule
 from datamodules.streams import CountedLoader, ShuffledRows
@@ -120,32 +121,44 @@ class OnlinePreferenceDataModule(PromptDataModule):
         """
         candidates = [pair for group in phase.groups for pair in group_pairs(group, score_part=self.score_part)]
         candidates += blind
-        kept = select_pairs(candidates, self.selection, seed=self.seed + number)
+        selected = select_pairs(candidates, self.selection, seed=self.seed + number)
+        kept = [pair for pair in selected if self._problem(pair) is None]
         self.kept_fraction = sum(map(self.selection.keeps, candidates)) / max(1, len(candidates))
         if kept:
             self.pool, self.pool_number = kept, number
-        elif not self.pool:
+        # Asked on every rank, so that all of them stop.
+        if not all(gather_ranks(len(self.pool))):
             raise DataError(
                 f"data.selection keeps none of {len(candidates)} pairs of the first rollout: {self.selection}; "
                 f"{margins_in_words(candidates)}. Lower data.selection.threshold or allow more kinds."
             )
-        else:
+        if not kept:
             logger.warning("rollout %d gave no pair that passes data.selection; the older pairs are used again", number)
         scored = [pair.margin for pair in kept if pair.margin is not None]
-        values = {"pairs/candidates": float(len(candidates)), "pairs/built": float(len(kept))}
+        values = {
+            "pairs/candidates": float(len(candidates)),
+            "pairs/built": float(len(kept)),
+            "pairs/unusable": float(len(selected) - len(kept)),
+        }
         return values | ({"pairs/margin": sum(scored) / len(scored)} if scored else {})
 
     def pairs_of(self, batch: Any) -> Sequence[PreferencePair]:
         """Return the pairs of a training step, drawn from the pool pass by pass."""
         order = ShuffledRows(
             len(self.pool),
-            per_batch=min(self.pairs_per_batch, len(self.pool)),
+            per_batch=self.pairs_per_batch,
             seed=self.seed,
             rank=0,
             world_size=1,
             purpose=f"pair order of pool {self.pool_number} on rank {self.rank[0]}",
         )
-        return [self.pool[row] for row in order.rows(batch.number % self.refresh_every)]
+        # Steps since the pool was built, which may be more than one refresh ago.
+        return [self.pool[row] for row in order.rows(batch.number - self.pool_number * self.refresh_every)]
+
+    def _problem(self, pair: PreferencePair) -> tuple[str, str] | None:
+        """Ask the module whether it can learn from a pair; tokenizing a text again may join parts of words."""
+        module = self.trainer.lightning_module if self.trainer is not None else None
+        return module.pair_problem(pair, None) if isinstance(module, JudgesPairs) else None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the pools of all ranks; a collective call."""
@@ -154,7 +167,9 @@ class OnlinePreferenceDataModule(PromptDataModule):
         return {"pools": gather_ranks({"number": self.pool_number, "kept": self.kept_fraction, "pairs": rows})}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore this rank's pool."""
+        """Restore this rank's pool, for training; other commands have no use for it."""
+        if self.prompts and "train" not in self.prompts:
+            return
         state = own_state(state_dict["pools"], *self.rank)
         self.pool_number, self.kept_fraction = state["number"], state["kept"]
         self.pool = [PreferencePair(**{**row, "prompt": self.prompt("train", row["prompt"])}) for row in state["pairs"]]

@@ -10,8 +10,7 @@ from pathlib import Path
 import torch
 
 from algorithms import PreferencePair
-from datamodules.pair_rows import PairRows
-from datamodules.rejections import count_reasons
+from datamodules.rejections import Rejection, count_reasons
 
 NUM_BINS = 12
 
@@ -32,14 +31,20 @@ class PairReport:
     margins_by_kind: dict[str, list[int]]
     """Usable pairs in each bin, by kind; pairs without scores are in none."""
 
+    held_out: dict[str, int]
+    """Pairs by kind that are kept for validation."""
+
     rejected: dict[str, int]
     """Rows that could not be used, by reason."""
 
     @staticmethod
     def of(
-        given: Sequence[PreferencePair], kept: Sequence[PreferencePair], rows: PairRows | None = None
+        given: Sequence[PreferencePair],
+        kept: Sequence[PreferencePair],
+        held_out: Sequence[PreferencePair] = (),
+        rejections: Sequence[Rejection] = (),
     ) -> "PairReport":
-        """Return the account of a selection, and of the rows it was read from."""
+        """Return the account of a selection, of what is held out, and of the rows that could not be used."""
         margins = [pair.margin for pair in given if pair.margin is not None]
         low, high = (min(margins), max(margins)) if margins else (0.0, 1.0)
         bins = torch.linspace(low, max(high, low + 1e-6), NUM_BINS + 1)
@@ -53,7 +58,8 @@ class PairReport:
             kept=_count(kept),
             margin_bins=[round(edge, 4) for edge in bins.tolist()],
             margins_by_kind=by_kind,
-            rejected=count_reasons(rows.rejections) if rows else {},
+            held_out=_count(held_out),
+            rejected=count_reasons(rejections),
         )
 
     def in_words(self) -> str:

@@ -83,12 +83,14 @@ class PairStore:
         self.pairs = {name: select_pairs(pairs, self.selection, seed=self.seed) for name, pairs in given.items()}
         if not self.pairs["train"]:
             raise DataError(
-                f"data.selection keeps none of {len(given['train'])} pairs: {self.selection}; "
+                f"data.selection keeps none of {len(given['train'])} pairs, which are of kind "
+                f"{', '.join(sorted({pair.kind for pair in given['train']}))}: {self.selection}; "
                 f"{margins_in_words(given['train'])}. Lower data.selection.threshold or allow more kinds."
             )
         self.kept_fraction = sum(map(self.selection.keeps, given["train"])) / len(given["train"])
         if is_first_rank:
-            report = PairReport.of(given["train"], self.pairs["train"], rows)
+            rejections = rows.rejections + (held_out.rejections if held_out else ())
+            report = PairReport.of(given["train"], self.pairs["train"], self.pairs["val"], rejections)
             report.write(Path(report_folder or self.source.folder) / "pairs.json")
             logger.warning("%s; %s", self.source.folder, report.in_words())
 

@@ -14,7 +14,6 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
-import torch
 from torch import Tensor
 
 from algorithms import (
@@ -145,7 +144,7 @@ class GRPOModule(RolloutModule):
         samples = self.micro_batches[batch.micro]
         if len(samples) == 0:
             # Nothing to learn here, but every rank must take part in backward.
-            return sum((p.sum() * 0.0 for p in self.parameters() if p.requires_grad), torch.tensor(0.0))
+            return self.zero_loss()
         scores = self.completion_scores(samples)  # (B, T)
         out = grpo_loss(
             scores.logps,

@@ -23,6 +23,7 @@ from algorithms import (
     ConfigError,
     MPOConfig,
     MPOOutput,
+    PairSelection,
     PreferencePair,
     Prompt,
     RewardShift,
@@ -33,7 +34,7 @@ from algorithms import (
 from lightning_modules.evaluation import EvaluationConfig
 from lightning_modules.pair_logps import PairLogps, pair_logps
 from lightning_modules.policy_module import OptimizerConfig
-from lightning_modules.reference import CachedReference, Reference, fingerprint
+from lightning_modules.reference import CachedReference, Reference, Start, fingerprint
 from lightning_modules.rollout_log import rollout_metrics
 from lightning_modules.rollout_module import RolloutModule
 from models import LoRAConfig, PolicySource
@@ -67,6 +68,9 @@ class PairData(Protocol):
 
 class OnlinePairData(PairData, Protocol):
     """What it needs besides when pairs are built from rollouts."""
+
+    selection: PairSelection
+    score_part: str
 
     @property
     def wants_dropout_ntp(self) -> bool: ...
@@ -134,7 +138,7 @@ class MPOModule(RolloutModule):
         """Build the policy, and remember what it was before a checkpoint or a step changed it."""
         is_new = self.policy is None
         super().configure_model()
-        if is_new:
+        if is_new and self.mpo.is_contrastive and self.reference.needs_fingerprint:
             self.initial_weights = fingerprint(self.loaded_policy)
 
     def pair_problem(self, pair: PreferencePair, max_tokens: int | None) -> tuple[str, str] | None:
@@ -157,7 +161,8 @@ class MPOModule(RolloutModule):
     # --- training -------------------------------------------------------------------------------------------
 
     def on_fit_start(self) -> None:
-        """Get the reference ready."""
+        """Refuse settings that do not fit together, and get the reference ready."""
+        self._check_online()
         if self.mpo.is_contrastive:
             pairs = self.data.known_pairs
             if not pairs and not self.reference.scores_any_pair:
@@ -165,8 +170,32 @@ class MPOModule(RolloutModule):
                     f"model.reference {type(self.reference).__name__} can only score pairs that are known beforehand, "
                     "and data builds them during training: use FrozenCopyReference or LoRAOffReference."
                 )
-            self.reference.prepare(
-                self.policy_source, self.loaded_policy, self.initial_weights, pairs, self.data.pairs_folder
+            precision = self.trainer.precision_plugin
+            start = Start(
+                source=self.policy_source,
+                policy=self.loaded_policy,
+                weights=f"{self.initial_weights} {precision.precision}",
+                pairs=pairs,
+                folder=self.data.pairs_folder,
+                pairs_per_forward=self.pairs_per_forward,
+                convert=precision.convert_module,
+            )
+            # As in a training step: the same weights give other numbers in another precision.
+            with precision.forward_context():
+                self.reference.prepare(start)
+
+    def _check_online(self) -> None:
+        """Refuse settings of a data module that builds pairs from rollouts."""
+        refresh_every: int | None = getattr(self.data, "refresh_every", None)
+        if refresh_every is None:
+            return
+        data = cast(OnlinePairData, self.data)
+        data.selection.check_buildable(data.score_part, self.reward.parts)
+        accumulate: int = self.trainer.accumulate_grad_batches  # pyright: ignore[reportAttributeAccessIssue]
+        if refresh_every % accumulate:
+            raise ConfigError(
+                f"data.refresh_every must be a multiple of trainer.accumulate_grad_batches, got {refresh_every} and "
+                f"{accumulate}: gradients do not live through a rollout."
             )
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -196,7 +225,8 @@ class MPOModule(RolloutModule):
             self._update_shift(rewards)
         out = self._loss(scored, rewards)
         self._log_step(out, scored, rewards)
-        return out.loss
+        # Pairs without image leave the adapter without gradient, for which other ranks would wait.
+        return out.loss if self.trainer.world_size == 1 else out.loss + self.zero_loss()
 
     def _rewards(self, pairs: Sequence[PreferencePair]) -> tuple[PairLogps, Tensor]:
         """Return log-probs and implicit rewards (B, 2); zero rewards where no term of the loss needs them."""

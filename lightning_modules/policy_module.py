@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 from algorithms import ConfigError, Prompt
@@ -99,11 +100,17 @@ class PolicyModule(L.LightningModule):
                 policy.set_trainable(self.trainable)
             if self.lora is not None:
                 add_lora(policy.model, self.lora)
+            # Weights come from a folder in eval mode, and would stay so until somebody switches.
+            policy.train(policy.training)
             self.policy = policy
 
     def configure_optimizers(self) -> Any:
         """AdamW on the trainable parts."""
         return build_optimizer(self, self.optimizer_config)
+
+    def zero_loss(self) -> Tensor:
+        """Return a loss of 0 that reaches every learning parameter: ranks wait for each other's gradients."""
+        return torch.stack([p.sum() * 0.0 for p in self.parameters() if p.requires_grad]).sum()
 
     def prompt_length(self, prompt: Prompt) -> int:
         """Return a prompt's length in tokens, image tokens expanded; data modules filter by it."""

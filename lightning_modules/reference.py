@@ -1,6 +1,6 @@
 """The reference policy pi_0 of preference losses: the policy as it was before training, in three ways.
 
-    CachedReference       log-probs of every pair computed once, kept on disk beside the pairs: no second model
+    CachedReference       log-probs of every pair computed once, kept beside the pairs: no second model while training
     FrozenCopyReference   a second model in memory: for pairs that change during training
     LoRAOffReference      the policy with its LoRA layers switched off: a second forward, no second model
 
@@ -10,21 +10,61 @@ All give the same numbers. Shapes: B pairs, N pairs of a data set.
 import hashlib
 import json
 import logging
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import torch
 from jaxtyping import Float
 from rich.progress import track
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from algorithms import ConfigError, PreferencePair
+from algorithms import ConfigError, ImageReference, PreferencePair
 from lightning_modules.pair_logps import pair_logps
 from models import Policy, PolicySource, lora_off
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """The policy at the start of training, and what it will be compared on."""
+
+    source: PolicySource
+    """Builds pi_0 anew; the policy itself may already have the weights of a checkpoint."""
+
+    policy: Policy
+    weights: str
+    """Fingerprint of pi_0 and of the precision it computes in."""
+
+    pairs: Sequence[PreferencePair]
+    """Every pair that will be asked for, as far as is known."""
+
+    folder: Path
+    """Where pairs lie on disk."""
+
+    pairs_per_forward: int | None
+    convert: Callable[[nn.Module], nn.Module]
+    """Brings a model into the precision of training."""
+
+    def build(self) -> Policy:
+        """Return pi_0 anew, as it would compute in training.
+
+        Raises:
+            ConfigError: when the source draws fresh weights at every build.
+        """
+        if not self.source.is_repeatable:
+            raise ConfigError(
+                f"model.policy {type(self.source).__name__} draws fresh weights whenever it is built, so there is no "
+                "reference to go back to: align and export it first, then use models.PretrainedPolicy."
+            )
+        reference = self.source.build()
+        reference.requires_grad_(False)
+        self.convert(reference)
+        return reference.to(self.policy.device).eval()
 
 
 class Reference:
@@ -33,18 +73,11 @@ class Reference:
     scores_any_pair = False
     """Whether it can score pairs that it was not prepared for."""
 
-    def prepare(
-        self, source: PolicySource, policy: Policy, weights: str, pairs: Sequence[PreferencePair], folder: Path
-    ) -> None:
-        """Get ready before the first step.
+    needs_fingerprint = False
+    """Whether it must know which weights pi_0 has."""
 
-        Args:
-            source: builds pi_0 anew.
-            policy: the policy to be trained; its weights may already be those of a checkpoint.
-            weights: fingerprint of pi_0.
-            pairs: every pair that will be asked for, as far as is known.
-            folder: where pairs lie on disk.
-        """
+    def prepare(self, start: Start) -> None:
+        """Get ready before the first step."""
         raise TypeError(f"{type(self).__name__} must define prepare()")
 
     def logps(self, policy: Policy, pairs: Sequence[PreferencePair]) -> Float[Tensor, "B 2"]:
@@ -55,42 +88,42 @@ class Reference:
 class CachedReference(Reference):
     """Looks log-probabilities up that were computed once with pi_0."""
 
+    needs_fingerprint = True
+
     def __init__(self, folder: str | None = None, batch_size: int = 64) -> None:
         """Set the place of the cache.
 
         Args:
             folder: where caches are kept; null: a folder ``reference_logps`` beside the pairs.
-            batch_size: pairs in one forward while the cache is made.
+            batch_size: pairs in one forward while the cache is made; at most model.pairs_per_forward.
         """
         self.folder, self.batch_size = folder, batch_size
         self._logps: dict[str, Tensor] = {}
 
-    def prepare(
-        self, source: PolicySource, policy: Policy, weights: str, pairs: Sequence[PreferencePair], folder: Path
-    ) -> None:
-        """Read the cache, or make it with a policy that is built for that and then dropped."""
-        place = Path(self.folder).expanduser() if self.folder else folder / "reference_logps"
-        file = place / f"{cache_key(weights, pairs)}.safetensors"
+    def prepare(self, start: Start) -> None:
+        """Read the cache, or make it with a second policy that is dropped afterwards."""
+        place = Path(self.folder).expanduser() if self.folder else start.folder / "reference_logps"
+        digests = [pair_digest(pair) for pair in start.pairs]
+        file = place / f"{_digest([start.weights, *digests])}.safetensors"
         if not file.is_file():
-            # Built anew and not taken from the policy: a resumed run has its trained weights already.
-            logps = self._compute(_build(source).to(policy.device), pairs)
+            logps = self._compute(start)
             file.parent.mkdir(parents=True, exist_ok=True)
-            draft = file.with_suffix(f".draft-{os.getpid()}")
+            draft = file.with_suffix(f".draft-{uuid4().hex}")
             save_file({"logps": logps}, draft)
             draft.replace(file)  # ranks that came here too write the same
         logps = load_file(file)["logps"]
-        self._logps = {pair_digest(pair): row for pair, row in zip(pairs, logps, strict=True)}
-        logger.info("reference log-probabilities of %d pairs: %s", len(pairs), file)
+        self._logps = dict(zip(digests, logps, strict=True))
+        logger.info("reference log-probabilities of %d pairs: %s", len(start.pairs), file)
 
     def logps(self, policy: Policy, pairs: Sequence[PreferencePair]) -> Float[Tensor, "B 2"]:
         """Look the pairs up."""
         return torch.stack([self._logps[pair_digest(pair)] for pair in pairs]).to(policy.device)
 
     @torch.no_grad()
-    def _compute(self, reference: Policy, pairs: Sequence[PreferencePair]) -> Float[Tensor, "N 2"]:
-        reference.eval()
-        starts = range(0, len(pairs), self.batch_size)
-        batches = [pairs[start : start + self.batch_size] for start in starts]
+    def _compute(self, start: Start) -> Float[Tensor, "N 2"]:
+        reference = start.build()
+        size = min(self.batch_size, start.pairs_per_forward or self.batch_size)
+        batches = [start.pairs[first : first + size] for first in range(0, len(start.pairs), size)]
         tracked = track(batches, "Reference log-probabilities", transient=True)
         return torch.cat([pair_logps(reference, batch).logps for batch in tracked]).cpu()
 
@@ -103,20 +136,17 @@ class FrozenCopyReference(Reference):
     def __init__(self) -> None:
         """Wait for the policy."""
         self._reference: Policy | None = None
+        self._pairs_per_forward: int | None = None
 
-    def prepare(
-        self, source: PolicySource, policy: Policy, weights: str, pairs: Sequence[PreferencePair], folder: Path
-    ) -> None:
-        """Build pi_0 anew: a resumed run has its trained weights already."""
-        reference = _build(source).to(policy.device)
-        reference.requires_grad_(False)
-        self._reference = reference.eval()
+    def prepare(self, start: Start) -> None:
+        """Build pi_0."""
+        self._reference, self._pairs_per_forward = start.build(), start.pairs_per_forward
 
     @torch.no_grad()
     def logps(self, policy: Policy, pairs: Sequence[PreferencePair]) -> Float[Tensor, "B 2"]:
         """Score the pairs with the copy."""
         assert self._reference is not None, "prepare() comes first"
-        return pair_logps(self._reference, pairs).logps
+        return pair_logps(self._reference, pairs, pairs_per_forward=self._pairs_per_forward).logps
 
 
 class LoRAOffReference(Reference):
@@ -124,11 +154,14 @@ class LoRAOffReference(Reference):
 
     scores_any_pair = True
 
-    def prepare(
-        self, source: PolicySource, policy: Policy, weights: str, pairs: Sequence[PreferencePair], folder: Path
-    ) -> None:
+    def __init__(self) -> None:
+        """Wait for the policy."""
+        self._pairs_per_forward: int | None = None
+
+    def prepare(self, start: Start) -> None:
         """Make sure that pi_0 is what is left without LoRA."""
-        learning = [name for name, parameter in policy.named_parameters() if parameter.requires_grad]
+        self._pairs_per_forward = start.pairs_per_forward
+        learning = [name for name, parameter in start.policy.named_parameters() if parameter.requires_grad]
         if others := [name for name in learning if ".lora_" not in name]:
             raise ConfigError(
                 f"model.reference LoRAOffReference needs a policy in which only LoRA layers learn, but {len(others)} "
@@ -140,41 +173,39 @@ class LoRAOffReference(Reference):
     def logps(self, policy: Policy, pairs: Sequence[PreferencePair]) -> Float[Tensor, "B 2"]:
         """Score the pairs without LoRA."""
         with lora_off(policy.model):
-            return pair_logps(policy, pairs).logps
-
-
-def _build(source: PolicySource) -> Policy:
-    if not source.is_repeatable:
-        raise ConfigError(
-            f"model.policy {type(source).__name__} draws fresh weights whenever it is built, so there is no reference "
-            "to go back to: align and export it first, then use models.PretrainedPolicy."
-        )
-    return source.build()
+            return pair_logps(policy, pairs, pairs_per_forward=self._pairs_per_forward).logps
 
 
 def pair_digest(pair: PreferencePair) -> str:
     """Return a name for what the log-probabilities of a pair depend on, besides the policy."""
     prompt = pair.prompt
-    images = [repr(image) for image in prompt.images]
-    parts = [prompt.question, prompt.prefill, pair.chosen, pair.rejected, pair.rejected_ended, images]
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+    images = [_image_name(image) for image in prompt.images]
+    return _digest([prompt.question, prompt.prefill, pair.chosen, pair.rejected, pair.rejected_ended, images])
 
 
 def fingerprint(policy: Policy) -> str:
-    """Return a name for a policy's weights, LoRA apart.
+    """Return a name for a policy's weights, LoRA apart, and for how it reads text and images.
 
-    Of each tensor up to 64 evenly spaced numbers and the sum are looked at, so that 38B parameters take seconds.
+    Of each tensor the sum and up to 64 evenly spaced numbers are looked at, because hashing 38B parameters is slow.
     """
-    digest = hashlib.blake2b(digest_size=12)
+    told: list[Any] = []
     for name, tensor in policy.model.state_dict().items():
         if ".lora_" not in name:
             flat = tensor.detach().flatten()
-            sample = flat[:: max(1, flat.numel() // 64)].double().tolist()
-            told = (name.replace(".base_layer.", "."), tuple(tensor.shape), sample, flat.double().sum().item())
-            digest.update(repr(told).encode())
-    return digest.hexdigest()
+            sample = flat[:: max(1, flat.numel() // 64)].tolist()
+            told.append([name.replace(".base_layer.", "."), list(tensor.shape), sample, flat.double().sum().item()])
+    encoder = policy.encoder
+    images = getattr(encoder.processor, "image_processor", None)
+    told += [encoder.tokenizer.chat_template, len(encoder.tokenizer), images.to_json_string() if images else None]
+    return _digest(told)
 
 
-def cache_key(weights: str, pairs: Sequence[PreferencePair]) -> str:
-    """Return a name for the fingerprint of a policy and a list of pairs."""
-    return hashlib.blake2b("".join([weights, *map(pair_digest, pairs)]).encode(), digest_size=12).hexdigest()
+def _image_name(image: ImageReference) -> list[Any]:
+    """Return the reference and, of a file, size and time: images drawn anew keep their names."""
+    path = getattr(image, "path", None)
+    stat = path.stat() if isinstance(path, Path) else None
+    return [repr(image), stat.st_size, stat.st_mtime_ns] if stat else [repr(image)]
+
+
+def _digest(told: Sequence[Any]) -> str:
+    return hashlib.blake2b(json.dumps(told).encode(), digest_size=16).hexdigest()

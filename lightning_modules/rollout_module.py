@@ -82,7 +82,10 @@ class RolloutModule(PolicyModule):
     def dropout_ntp_pairs(self, phase: RolloutPhase, *, seed: int) -> list[PreferencePair]:
         """Return pairs of a phase's completions against ones that went on without the images."""
         decode = self.loaded_policy.encoder.tokenizer.decode
-        return dropout_ntp_pairs(self.engine, decode, phase.groups, sampling=self.sampling, seed=seed)
+        # A draw of its own: with the rollout's seed the blind half would repeat its numbers.
+        seed = position_seed(seed, "blind continuations")
+        with self.trainer.precision_plugin.forward_context():
+            return dropout_ntp_pairs(self.engine, decode, phase.groups, sampling=self.sampling, seed=seed)
 
     def validation_step(self, batch: Sequence[Prompt], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Sample, score and judge a batch of held-out prompts."""
@@ -118,7 +121,7 @@ class RolloutModule(PolicyModule):
             accuracy=_filled(scores.parts["accuracy"]).view(shape),
             greedy_accuracy=_filled(greedy_scores.parts["accuracy"]),
             well_formed=_filled(scores.parts["format"]).view(shape) if "format" in scores.parts else None,
-            totals=torch.tensor(scores.totals).view(shape),
+            totals=torch.tensor(scores.totals, dtype=torch.float32).view(shape),
         )
 
     def _sample(
@@ -140,4 +143,4 @@ class RolloutModule(PolicyModule):
 
 def _filled(scores: Sequence[float | None]) -> Tensor:
     """Scores as a tensor; a score that did not apply or failed counts as 0."""
-    return torch.tensor([0.0 if score is None else score for score in scores])
+    return torch.tensor([0.0 if score is None else score for score in scores], dtype=torch.float32)

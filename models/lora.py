@@ -15,7 +15,7 @@ from models.parts import part_modules
 
 @dataclass(frozen=True, kw_only=True)
 class LoRAConfig:
-    """Low-rank updates beside the linear layers of some parts."""
+    """Low-rank updates beside the linear layers of some parts, without dropout: engine and learner must agree."""
 
     parts: tuple[str, ...] = ("language_model",)
     """Parts whose linear layers get one; those not named in ``trainable`` as well stay frozen otherwise."""
@@ -25,9 +25,6 @@ class LoRAConfig:
 
     alpha: int = 32
     """Updates are scaled by alpha / rank."""
-
-    dropout: float = 0.0
-    """Dropout before the update. Above 0 the importance ratio of a fresh sample is not 1."""
 
     def __post_init__(self) -> None:
         if self.rank < 1:
@@ -53,9 +50,7 @@ def add_lora(model: Any, config: LoRAConfig) -> None:
     ]
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     peft.inject_adapter_in_model(
-        peft.LoraConfig(
-            r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=names, bias="none"
-        ),
+        peft.LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules=names, bias="none"),
         model,
     )
     # peft freezes everything else; what was to learn beside LoRA still is.

@@ -163,7 +163,7 @@ class Policy(nn.Module):
             banned_ids=self.banned_token_ids,
             temperature=temperature,
         )
-        padded = torch.zeros(is_completion.shape, device=self.device)
+        padded = torch.zeros(is_completion.shape, dtype=torch.float32, device=self.device)
         return TokenScores(*(padded.masked_scatter(is_completion, score) for score in scores))
 
     def text_scores(

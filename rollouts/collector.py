@@ -80,7 +80,8 @@ def collect(
     completions = engine.generate(prompts, group_size=group_size, sampling=sampling, seed=seed)
     flat = [completion for group in completions for completion in group]
     scores = score([prompt for prompt in prompts for _ in range(group_size)], flat)
-    advantages = advantage(torch.tensor(scores.totals).view(len(prompts), group_size)).flatten().tolist()
+    totals = torch.tensor(scores.totals, dtype=torch.float32).view(len(prompts), group_size)
+    advantages = advantage(totals).flatten().tolist()
 
     rollouts = [
         Rollout(

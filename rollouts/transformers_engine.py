@@ -147,7 +147,7 @@ class _DecodeBatch:
             positions=None if positions is None else positions.repeat_interleave(group_size, dim=0),
             last_tokens=torch.empty(0),
             token_ids=torch.zeros(shape, dtype=torch.long, device=policy.device),
-            logps=torch.zeros(shape, device=policy.device),
+            logps=torch.zeros(shape, dtype=torch.float32, device=policy.device),
             lengths=torch.zeros(num_rows, dtype=torch.long, device=policy.device),
         )
 

@@ -1,4 +1,4 @@
-"""The loss of MPO against TRL 1.16's DPOTrainer with ``loss_type=["sigmoid", "bco_pair", "sft"]``, which has no shift."""
+"""The loss of MPO against TRL 1.16's DPOTrainer with ``loss_type=["sigmoid", "bco_pair", "sft"]``: no shift."""
 
 from pathlib import Path
 from typing import Any

@@ -111,11 +111,26 @@ def test_at_most_k_pairs_of_a_prompt_are_kept_and_the_draw_of_one_prompt_leaves_
     assert [p.chosen for p in select_pairs(many, PairSelection(max_per_prompt=3), seed=6)] != [p.chosen for p in kept]
 
 
+def test_given_pairs_reach_the_threshold_by_their_scores_if_they_have_any() -> None:
+    selection = PairSelection(threshold=2.0)
+    assert selection.keeps(scored_pair(3.0, kind="given"))
+    assert not selection.keeps(scored_pair(1.0, kind="given"))
+    assert selection.keeps(replace(scored_pair(1.0, kind="given"), chosen_score=None))
+
+
+def test_less_than_one_pair_per_prompt_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"selection.max_per_prompt must be at least 1, got 0"):
+        PairSelection(max_per_prompt=0)
+
+
 @pytest.mark.parametrize(
-    ("settings", "complaint"),
-    [({"max_per_prompt": 0}, "selection.max_per_prompt must be at least 1, got 0"),
-     ({"kinds": ("correct",)}, "selection.kinds may hold correctness, format, .*, got correct")],
-)  # fmt: skip
-def test_settings_without_sense_are_refused(settings, complaint: str) -> None:
+    ("kinds", "parts", "complaint"),
+    [
+        (("correct",), ("accuracy", "preference"), "may hold correctness, format, .* got correct"),
+        (("reward_model",), ("accuracy",), "model.reward.parts has no 'preference' .* only accuracy"),
+        ((), ("accuracy",), "model.reward.parts has no 'preference'"),
+    ],
+)
+def test_kinds_that_rollouts_cannot_give_are_refused(kinds, parts, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        PairSelection(**settings)
+        PairSelection(kinds=kinds).check_buildable("preference", parts)
