@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--policy", default=None, help="folder of a policy; default: a fresh tiny one")
     parser.add_argument("--meta", default=None, help="meta.json of pairs in the MMPR layout; default: drawn pairs")
     parser.add_argument("--pairs-per-batch", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=24, help="steps of a round; the first four are not counted")
+    parser.add_argument("--steps", type=int, default=40, help="steps of a round; the first four are not counted")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as root:

@@ -18,7 +18,7 @@ from algorithms import Prompt
 
 # A group should be worth a forward of its own. The number of groups may depend on B only: ranks that shard a model
 # must run equally many forwards.
-_ROWS_OF_GROUP = 16
+_ROWS_OF_GROUP = 32
 _MAX_GROUPS = 4
 
 
