@@ -114,7 +114,9 @@ class PairStore:
 
     def _read_split(self, split: str, module: Any) -> PairRows | None:
         rows = self.source.read(split, max_image_pixels=self.max_image_pixels)
-        if rows is not None and isinstance(module, JudgesPairs):
+        if rows is None:
+            return None
+        if isinstance(module, JudgesPairs):
             return reject_unfit_pairs(rows, self.max_pair_tokens, module)
         if self.max_pair_tokens is not None and module is not None:
             raise ConfigError(
