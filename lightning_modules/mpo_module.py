@@ -11,8 +11,7 @@ Shapes: B pairs of a batch on one rank.
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -23,15 +22,14 @@ from algorithms import (
     ConfigError,
     MPOConfig,
     MPOOutput,
-    PairSelection,
     PreferencePair,
-    Prompt,
     RewardShift,
     implicit_rewards,
     mpo_loss,
     position_seed,
 )
 from lightning_modules.evaluation import EvaluationConfig
+from lightning_modules.pair_data import Batch, OnlinePairData, PairData
 from lightning_modules.pair_logps import PairLogps, pair_logps
 from lightning_modules.policy_module import OptimizerConfig
 from lightning_modules.reference import CachedReference, Reference, Start, fingerprint
@@ -39,42 +37,7 @@ from lightning_modules.rollout_log import rollout_metrics
 from lightning_modules.rollout_module import RolloutModule
 from models import LoRAConfig, PolicySource
 from rewards import WeightedReward
-from rollouts import RolloutEngine, RolloutPhase, SamplingConfig
-
-
-class PairTicket(Protocol):
-    """What a data module hands out for one training step when pairs are built from rollouts."""
-
-    @property
-    def refresh(self) -> int | None: ...
-    @property
-    def prompts(self) -> Sequence[Prompt]: ...
-
-
-Batch = PairTicket | list[PreferencePair]
-
-
-class PairData(Protocol):
-    """What this module needs of its data module."""
-
-    @property
-    def pairs_folder(self) -> Path: ...
-    @property
-    def known_pairs(self) -> Sequence[PreferencePair]: ...
-    @property
-    def kept_fraction(self) -> float: ...
-    def pairs_of(self, batch: Any) -> Sequence[PreferencePair]: ...
-
-
-class OnlinePairData(PairData, Protocol):
-    """What it needs besides when pairs are built from rollouts."""
-
-    selection: PairSelection
-    score_part: str
-
-    @property
-    def wants_dropout_ntp(self) -> bool: ...
-    def refresh(self, phase: RolloutPhase, blind: Sequence[PreferencePair], number: int) -> dict[str, float]: ...
+from rollouts import RolloutEngine, SamplingConfig
 
 
 class MPOModule(RolloutModule):
