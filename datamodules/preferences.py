@@ -55,6 +55,8 @@ class PairDataModule(LightningDataModule):
             max_image_pixels=max_image_pixels,
         )
 
+    rank = PromptDataModule.rank
+
     def prepare_data(self) -> None:
         """Let the source make its files; Lightning calls this in one process only."""
         self.store.source.prepare()
@@ -65,11 +67,11 @@ class PairDataModule(LightningDataModule):
 
     def train_dataloader(self) -> CountedLoader:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return shuffled batches, pass after pass."""
-        return self.store.train_loader(*rank_of(self))
+        return self.store.train_loader(*self.rank)
 
     def val_dataloader(self) -> Any:
         """Return the held-out pairs."""
-        return self.store.val_loader(self.store.pairs_per_batch, *rank_of(self)) or []
+        return self.store.val_loader(self.store.pairs_per_batch, *self.rank) or []
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Give the steps a plain list of pairs."""
@@ -169,9 +171,4 @@ def read_pairs(data: Any, store: PairStore) -> None:
     # Trainer.log_dir talks to the other ranks, so every rank must ask.
     log_dir = trainer.log_dir if trainer is not None else None
     module = trainer.lightning_module if trainer is not None else None
-    store.read(module, data.report_folder or log_dir, is_first_rank=rank_of(data)[0] == 0)
-
-
-def rank_of(data: Any) -> tuple[int, int]:
-    """Return the process of a data module and how many there are."""
-    return (data.trainer.global_rank, data.trainer.world_size) if data.trainer is not None else (0, 1)
+    store.read(module, data.report_folder or log_dir, is_first_rank=data.rank[0] == 0)
