@@ -8,28 +8,32 @@ from algorithms.bradley_terry import (
     pair_accuracy,
     reliability_curve,
 )
+from algorithms.buffer_config import BufferConfig
 from algorithms.chance import position_generator, position_seed
 from algorithms.claims import Claim, ClaimGrammar, find_claims
 from algorithms.errors import ConfigError, DataError
-from algorithms.grpo import GRPOConfig, GRPOOutput, grpo_loss
+from algorithms.experience_batch import ExperienceBatch, stack_rollouts
+from algorithms.grpo import GRPOOutput, engine_weights, grpo_loss
+from algorithms.grpo_config import AdvantageConfig, GRPOConfig
 from algorithms.logprobs import TokenScores, shape_logits, token_scores
 from algorithms.mixed_preference import MPOConfig, MPOOutput, RewardShift, implicit_rewards, mpo_loss
+from algorithms.overlong import overlong_penalty
 from algorithms.pass_rates import pass_at_k
 from algorithms.preference_pairs import PairSelection, group_pairs, select_pairs
 from algorithms.records import (
     Completion,
-    ExperienceBatch,
     FinishReason,
     ImageReference,
     PreferencePair,
     Prompt,
     Rollout,
     RolloutGroup,
-    stack_rollouts,
 )
-from algorithms.selective_buffer import BufferConfig, SelectiveSampleBuffer
+from algorithms.selective_buffer import SelectiveSampleBuffer
+from algorithms.surrogates import StepSize
 
 __all__ = [
+    "AdvantageConfig",
     "BufferConfig",
     "Claim",
     "ClaimGrammar",
@@ -51,9 +55,11 @@ __all__ = [
     "Rollout",
     "RolloutGroup",
     "SelectiveSampleBuffer",
+    "StepSize",
     "TokenScores",
     "bradley_terry_loss",
     "effective_groups",
+    "engine_weights",
     "expected_calibration_error",
     "find_claims",
     "group_pairs",
@@ -61,6 +67,7 @@ __all__ = [
     "grpo_loss",
     "implicit_rewards",
     "mpo_loss",
+    "overlong_penalty",
     "pair_accuracy",
     "pass_at_k",
     "position_generator",

@@ -23,7 +23,7 @@ class TokenScores(NamedTuple):
     """Log-probability in nats; carries the gradient."""
 
     entropies: Float[Tensor, " N"]
-    """Entropy in nats of the distribution the token was drawn from; for logs, carries no gradient."""
+    """Entropy in nats of the distribution the token was drawn from; carries the gradient."""
 
 
 def shape_logits(logits: Tensor, banned_ids: Int[Tensor, " K"], temperature: float) -> Tensor:
@@ -86,23 +86,30 @@ class _ChunkedHead(torch.autograd.Function):
             logps[part] = all_logps.gather(-1, token_ids[part, None]).squeeze(-1)
             # A banned token has probability 0 and must add nothing: 0 * -inf is NaN.
             entropies[part] = -(all_logps.exp() * all_logps.clamp_min_(-1e30)).sum(-1)
-        ctx.save_for_backward(hidden, weight, bias, token_ids, banned_ids, log_norms)
-        ctx.mark_non_differentiable(entropies)
+        ctx.save_for_backward(hidden, weight, bias, token_ids, banned_ids, log_norms, entropies)
+        # Entropies are mostly for logs: without a gradient for them half of backward is saved.
+        ctx.set_materialize_grads(False)
         return logps, entropies
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        grad_logps: Tensor = grads[0]
-        hidden, weight, bias, token_ids, banned_ids, log_norms = ctx.saved_tensors
+        hidden, weight, bias, token_ids, banned_ids, log_norms, entropies = ctx.saved_tensors
+        grad_logps: Tensor = torch.zeros_like(entropies) if grads[0] is None else grads[0]
         wants_hidden, wants_weight, wants_bias = ctx.needs_input_grad[:3]
         grad_hidden = torch.empty_like(hidden) if wants_hidden else None
         grad_weight = torch.zeros_like(weight) if wants_weight else None
         grad_bias = torch.zeros_like(bias) if wants_bias else None
         for part in _parts(len(hidden), ctx.chunk):
-            probs = (_logits(ctx, hidden[part], weight, bias, banned_ids) - log_norms[part, None]).exp_()
+            all_logps = _logits(ctx, hidden[part], weight, bias, banned_ids) - log_norms[part, None]
             # d log p(token) / d logits = one-hot(token) - probs
             scale = (grad_logps[part] / ctx.temperature)[:, None]
-            grad_logits = probs.mul_(-scale).scatter_add_(-1, token_ids[part, None], scale).to(ctx.dtype)
+            factor = -scale
+            if grads[1] is not None:
+                # d entropy / d logits = -probs (log probs + entropy)
+                factor = (
+                    factor - _entropy_slope(all_logps, entropies[part]) * (grads[1][part] / ctx.temperature)[:, None]
+                )
+            grad_logits = all_logps.exp_().mul_(factor).scatter_add_(-1, token_ids[part, None], scale).to(ctx.dtype)
             if grad_hidden is not None:
                 grad_hidden[part] = (grad_logits @ weight.to(ctx.dtype)).to(hidden.dtype)
             if grad_weight is not None:
@@ -110,6 +117,11 @@ class _ChunkedHead(torch.autograd.Function):
             if grad_bias is not None:
                 grad_bias += grad_logits.sum(0).to(bias.dtype)
         return grad_hidden, grad_weight, grad_bias, None, None, None, None
+
+
+def _entropy_slope(all_logps: Tensor, entropies: Tensor) -> Tensor:
+    """Return log probs + entropy, finite where the probability is 0."""
+    return all_logps.clamp_min(-1e30) + entropies[:, None]
 
 
 def _parts(num_tokens: int, chunk: int) -> list[slice]:

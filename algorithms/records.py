@@ -4,11 +4,10 @@ Shapes: B samples (rows of a batch), T completion tokens, P prompts, G completio
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
-import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 FinishReason = Literal["stop", "length"]
@@ -78,12 +77,17 @@ class Rollout:
     """Optimizer steps behind the weights that sampled; 0 is the initial policy."""
 
     reward_parts: Mapping[str, float | None]
-    """Unweighted score of each part by name; None where the part did not apply."""
+    """Score of each part by name, before scaling and weight; None where the part did not apply."""
 
     reward: float
     """Weighted sum of the parts."""
 
     advantage: float
+    rule_reward: float = 0.0
+    """Weighted sum of the parts that are rules; they decide whether a group is effective."""
+
+    group_id: int = 0
+    """Tells the groups of a run apart: a prompt sampled twice makes two groups."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,72 +127,3 @@ class PreferencePair:
         if self.chosen_score is None or self.rejected_score is None:
             return None
         return self.chosen_score - self.rejected_score
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExperienceBatch:
-    """Rows the learner can use: completions right-padded to one length, with all that the loss needs."""
-
-    prompt_uids: Int[Tensor, " B"]
-    completion_ids: Int[Tensor, "B T"]
-    is_completion: Bool[Tensor, "B T"]
-    """True at sampled tokens, False at padding."""
-
-    behavior_logps: Float[Tensor, "B T"]
-    advantages: Float[Tensor, " B"]
-    policy_versions: Int[Tensor, " B"]
-    is_replay: Bool[Tensor, " B"]
-    """True for rows drawn from the buffer, False for rows of the current rollout."""
-
-    def __len__(self) -> int:
-        return int(self.prompt_uids.shape[0])
-
-    def rows(self, index: Tensor) -> "ExperienceBatch":
-        """Return the rows picked by an index or a boolean mask, cut to their longest completion."""
-        picked = {f.name: getattr(self, f.name)[index] for f in fields(self)}
-        longest = int(picked["is_completion"].sum(1).max()) if len(picked["prompt_uids"]) else 0
-        for name in ("completion_ids", "is_completion", "behavior_logps"):
-            picked[name] = picked[name][:, :longest]
-        return ExperienceBatch(**picked)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return the tensors by name; checkpoints hold them as they are."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
-    @staticmethod
-    def empty() -> "ExperienceBatch":
-        """Return a batch of no rows."""
-        return stack_rollouts([])
-
-    @staticmethod
-    def cat(batches: Sequence["ExperienceBatch"]) -> "ExperienceBatch":
-        """Join batches along B, padding completions to the longest."""
-        longest = max(batch.completion_ids.shape[1] for batch in batches)
-
-        def column(name: str) -> Tensor:
-            parts = [getattr(batch, name) for batch in batches]
-            if parts[0].ndim == 2:
-                parts = [torch.nn.functional.pad(p, (0, longest - p.shape[1])) for p in parts]
-            return torch.cat(parts)
-
-        return ExperienceBatch(**{f.name: column(f.name) for f in fields(ExperienceBatch)})
-
-
-def stack_rollouts(rollouts: Sequence[Rollout]) -> ExperienceBatch:
-    """Pad rollouts into one batch of fresh rows."""
-    lengths = torch.tensor([len(r.completion.token_ids) for r in rollouts], dtype=torch.long)
-    longest = int(lengths.max()) if len(rollouts) else 0
-    ids = torch.zeros(len(rollouts), longest, dtype=torch.long)
-    logps = torch.zeros(len(rollouts), longest)
-    for row, rollout in enumerate(rollouts):
-        ids[row, : lengths[row]] = rollout.completion.token_ids
-        logps[row, : lengths[row]] = rollout.completion.behavior_logps
-    return ExperienceBatch(
-        prompt_uids=torch.tensor([r.prompt_uid for r in rollouts], dtype=torch.long),
-        completion_ids=ids,
-        is_completion=torch.arange(longest)[None, :] < lengths[:, None],
-        behavior_logps=logps,
-        advantages=torch.tensor([r.advantage for r in rollouts], dtype=torch.float32),
-        policy_versions=torch.tensor([r.policy_version for r in rollouts], dtype=torch.long),
-        is_replay=torch.zeros(len(rollouts), dtype=torch.bool),
-    )

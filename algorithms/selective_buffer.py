@@ -9,86 +9,177 @@ log-probabilities a replayed sample is compared with. Here a sample keeps the be
 advantage it was stored with, may be drawn while it is at most ``max_age`` policy versions old (16 is the
 bound that VL-Rethinker's replay has by construction, arXiv:2504.08837), and stays in the buffer when
 drawn. Of one draw no sample appears twice.
+
+Several ranks: each holds a buffer of its own samples and fills its own batch from it. Together they are one
+buffer of ranks x capacity samples, drawn from in strata of one rank each.
+
+Memory per sample: 9 bytes per token of the longest completion seen (13 with engine log-probs), and about 70
+bytes besides. Images are referred to by the prompt's uid.
+
+Shapes: N slots, K samples, T tokens of the longest completion.
 """
 
-from dataclasses import dataclass
+from typing import Any
 
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-from algorithms.errors import ConfigError
-from algorithms.records import ExperienceBatch
+from algorithms.buffer_config import BufferConfig
+from algorithms.experience_batch import ExperienceBatch
+from algorithms.sum_tree import SumTree
 
-
-@dataclass(frozen=True, kw_only=True)
-class BufferConfig:
-    """Settings of the buffer; ``capacity`` 0 switches replay off."""
-
-    capacity: int = 1024
-    """Most samples held, per rank; the oldest leave first."""
-
-    max_age: int = 16
-    """Most optimizer steps between the sampling of a sample and its use."""
-
-    priority_exponent: float = 1.0
-    """Power of |advantage| in the draw; 0 draws uniformly."""
-
-    def __post_init__(self) -> None:
-        if self.capacity < 0:
-            raise ConfigError(f"data.buffer.capacity must be at least 0, got {self.capacity}; 0 switches replay off.")
-        if self.max_age < 1:
-            raise ConfigError(
-                f"data.buffer.max_age must be at least 1 optimizer step, got {self.max_age}: a sample is one step "
-                "old when it can first be replayed. Set data.buffer.capacity to 0 to switch replay off."
-            )
-        if self.priority_exponent < 0.0:
-            raise ConfigError(
-                f"data.buffer.priority_exponent must be at least 0, got {self.priority_exponent}: "
-                "a negative power would prefer the samples that teach least."
-            )
+_FREE = -1
+# No weight may vanish beside others: what is held can be drawn.
+_SMALLEST_PRIORITY = 1e-300
 
 
 class SelectiveSampleBuffer:
-    """Bounded store of samples that carry signal. Rows are kept in the order they were added."""
+    """Bounded store of samples that carry signal."""
 
     def __init__(self, config: BufferConfig) -> None:
-        """Start empty."""
+        """Start empty; memory is taken as samples come."""
         self.config = config
-        self.stored = ExperienceBatch.empty()
+        self._columns: dict[str, Tensor] = {}
+        self._arrivals = torch.full((config.capacity,), _FREE)  # counts up, so the smallest is the oldest
+        self._num_arrived = 0
+        self._priorities = SumTree(config.capacity)
 
     def __len__(self) -> int:
-        return len(self.stored)
+        return int(self._is_held.sum())
+
+    @property
+    def stored(self) -> ExperienceBatch:
+        """All samples, oldest first."""
+        held = self._held_slots()
+        return self._rows(held[self._arrivals[held].argsort()])
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the store, free slots included."""
+        tensors = (*self._columns.values(), self._arrivals, self._priorities.sums)
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     def add(self, batch: ExperienceBatch) -> int:
         """Store the rows with a non-zero advantage and return how many there were."""
-        keep = batch.advantages != 0.0
-        if self.config.capacity and keep.any():
-            joined = ExperienceBatch.cat([self.stored, batch.rows(keep)])
-            self.stored = joined.rows(torch.arange(len(joined))[-self.config.capacity :])
-        return int(keep.sum())
+        effective = batch.rows(batch.advantages != 0.0)
+        if self.config.capacity and len(effective):
+            arrivals = self._num_arrived + torch.arange(len(effective))
+            self._num_arrived += len(effective)
+            stays = self._make_room(effective.advantages, arrivals)
+            slots = (~self._is_held).nonzero().squeeze(1)[: int(stays.sum())]
+            self._put(slots, effective.rows(stays), arrivals[stays])
+        return len(effective)
 
     def forget_stale(self, policy_version: int) -> int:
-        """Drop the rows older than ``max_age`` at this version and return how many there were."""
-        fresh = policy_version - self.stored.policy_versions <= self.config.max_age
-        num_stale = int((~fresh).sum())
-        if num_stale:
-            self.stored = self.stored.rows(fresh)
-        return num_stale
+        """Drop the samples older than ``max_age`` at this version and return how many there were."""
+        held = self._held_slots()
+        ages = policy_version - self._column("policy_versions", held)
+        return self._remove(held[ages > self.config.max_age])
+
+    def retire(self, prompt_uids: Int[Tensor, " K"]) -> int:
+        """Drop the samples of these prompts, such as those that have become all right; return how many."""
+        held = self._held_slots()
+        return self._remove(held[torch.isin(self._column("prompt_uids", held), prompt_uids)])
 
     def draw(self, num_samples: int, *, generator: torch.Generator) -> ExperienceBatch:
-        """Return up to ``num_samples`` different rows, marked as replay; fewer when fewer are stored."""
-        num_samples = min(num_samples, len(self))
-        if num_samples <= 0:
+        """Return up to ``num_samples`` different rows, marked as replay; fewer when fewer are stored.
+
+        With ``correction_exponent`` c the rows have weights (mean priority / priority)^c: with c = 1 their mean
+        estimates that over the whole buffer, whatever the priorities.
+        """
+        slots = self._priorities.draw_distinct(max(num_samples, 0), generator=generator)
+        rows = self._rows(slots)
+        mean = self._priorities.total / max(len(self), 1)
+        weights = (mean / self._priorities.weights(slots)) ** self.config.correction_exponent
+        return rows.with_columns(is_replay=torch.ones(len(rows), dtype=torch.bool), weights=weights.float())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the samples, and the slots they lie in: draws depend on both."""
+        held = self._held_slots()
+        places = {"slots": held, "arrivals": self._arrivals[held], "num_arrived": self._num_arrived}
+        return {"rows": self._rows(held).state_dict(), **places}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Replace what is stored; draws go on as they would have.
+
+        Raises:
+            ConfigError: when the state does not fit into ``capacity``.
+        """
+        self.config.check_room(state["slots"])
+        self._columns = {}
+        self._arrivals.fill_(_FREE)
+        self._priorities = SumTree(self.config.capacity)
+        self._num_arrived = state["num_arrived"]
+        if len(state["slots"]):
+            self._put(state["slots"], ExperienceBatch.from_state_dict(state["rows"]), state["arrivals"])
+
+    @property
+    def _is_held(self) -> Bool[Tensor, " N"]:
+        return self._arrivals != _FREE
+
+    def _held_slots(self) -> Int[Tensor, " K"]:
+        return self._is_held.nonzero().squeeze(1)
+
+    def _make_room(self, advantages: Tensor, arrivals: Int[Tensor, " K"]) -> Bool[Tensor, " K"]:
+        """Remove the samples that must leave, and return which of the new ones stay."""
+        held = self._held_slots()
+        num_leaving = len(held) + len(advantages) - self.config.capacity
+        if num_leaving <= 0:
+            return torch.ones(len(advantages), dtype=torch.bool)
+        arrived = torch.cat([self._arrivals[held], arrivals])
+        worth = torch.cat([self._column("advantages", held), advantages]).abs()
+        leaves = _first_to_leave(arrived if self.config.evict == "oldest" else worth, arrived, num_leaving)
+        self._remove(held[leaves[: len(held)]])
+        return ~leaves[len(held) :]
+
+    def _put(self, slots: Int[Tensor, " K"], batch: ExperienceBatch, arrivals: Int[Tensor, " K"]) -> None:
+        for name, rows in batch.columns().items():
+            column = self._room_for(name, rows)
+            if rows.ndim == 2:
+                column[slots, : rows.shape[1]] = rows.to(column.dtype)
+                column[slots, rows.shape[1] :] = 0
+            else:
+                column[slots] = rows
+        self._arrivals[slots] = arrivals
+        priorities = batch.advantages.abs().double() ** self.config.priority_exponent
+        self._priorities.set(slots, priorities.clamp_min(_SMALLEST_PRIORITY))
+
+    def _room_for(self, name: str, rows: Tensor) -> Tensor:
+        """Return a column, at least as wide as these rows."""
+        old = self._columns.get(name)
+        if old is None or old.shape[1:] < rows.shape[1:]:
+            # 32 bits hold any token id.
+            dtype = torch.int32 if name == "completion_ids" else rows.dtype
+            new = torch.zeros(self.config.capacity, *rows.shape[1:], dtype=dtype)
+            if old is not None:
+                new[:, : old.shape[1]] = old
+            self._columns[name] = new
+        return self._columns[name]
+
+    def _rows(self, slots: Int[Tensor, " K"]) -> ExperienceBatch:
+        if not len(slots):
             return ExperienceBatch.empty()
-        weights = self.stored.advantages.abs().double() ** self.config.priority_exponent
-        chosen = torch.multinomial(weights, num_samples, replacement=False, generator=generator)
-        drawn = self.stored.rows(chosen).state_dict()
-        return ExperienceBatch(**{**drawn, "is_replay": torch.ones(num_samples, dtype=torch.bool)})
+        picked = {name: column[slots] for name, column in self._columns.items()}
+        picked["completion_ids"] = picked["completion_ids"].long()
+        batch = ExperienceBatch(**picked)
+        return batch.rows(torch.arange(len(batch)))  # cut to the longest
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return the stored rows as tensors."""
-        return self.stored.state_dict()
+    def _column(self, name: str, slots: Int[Tensor, " K"]) -> Tensor:
+        """Return one column of some slots; columns are there from the first sample on."""
+        return self._columns[name][slots] if self._columns else torch.zeros(0)
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Replace the stored rows."""
-        self.stored = ExperienceBatch(**state)
+    def _remove(self, slots: Int[Tensor, " K"]) -> int:
+        if len(slots):
+            self._arrivals[slots] = _FREE
+            self._priorities.set(slots, torch.zeros(len(slots)))
+        return len(slots)
+
+
+def _first_to_leave(keys: Tensor, arrived: Int[Tensor, " K"], num_leaving: int) -> Bool[Tensor, " K"]:
+    """Return the samples with the smallest keys; of equal keys the older leave first."""
+    threshold = torch.kthvalue(keys, num_leaving).values
+    leaves = keys < threshold
+    tied = (keys == threshold).nonzero().squeeze(1)
+    leaves[tied[arrived[tied].argsort()][: num_leaving - int(leaves.sum())]] = True
+    return leaves

@@ -8,9 +8,11 @@ function of (seed, rollout, rank). Replay is drawn in ``exchange`` and not with 
 samples are missing is known only after the rollout.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from algorithms import (
     BufferConfig,
@@ -73,35 +75,69 @@ class ExperienceDataModule(PromptDataModule):
         self.prompts_per_rollout = prompts_per_rollout
         self.micro_batches = micro_batches
         self.seed = seed
+        self.buffer_config = buffer
         self.buffer = SelectiveSampleBuffer(buffer)
+        self._orders: dict[str, ShuffledRows] = {}
 
     def train_dataloader(self) -> CountedLoader:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the ticket stream."""
-        prompts = self.prompts["train"]
-        rank, world_size = self.rank
-        order = ShuffledRows(
-            len(prompts), per_batch=self.prompts_per_rollout, seed=self.seed, rank=rank, world_size=world_size
-        )
 
         def ticket(number: int) -> Ticket:
             rollout, micro = divmod(number, self.micro_batches)
-            return Ticket(rollout, micro, tuple(prompts[row] for row in order.rows(rollout)))
+            return Ticket(rollout, micro, self._prompts_of("prompt order", rollout))
 
         return CountedLoader(ticket)
 
-    def exchange(self, fresh: ExperienceBatch, *, rollout: int, policy_version: int) -> list[ExperienceBatch]:
-        """Return the micro-batches of a rollout: its effective samples, and replay up to its size.
+    def further_prompts(self, rollout: int, attempt: int) -> tuple[Prompt, ...]:
+        """Return prompts for one more attempt of a rollout to fill its batch (dynamic sampling).
 
-        The fresh effective samples enter the buffer after the draw, so that none is used twice in one batch.
+        They come from an order of their own, so that where the stream stands does not depend on what was sampled.
+        """
+        return self._prompts_of(f"prompts of attempt {attempt}", rollout)
+
+    def _prompts_of(self, purpose: str, rollout: int) -> tuple[Prompt, ...]:
+        prompts = self.prompts["train"]
+        if purpose not in self._orders:
+            rank, world_size = self.rank
+            self._orders[purpose] = ShuffledRows(
+                len(prompts),
+                per_batch=self.prompts_per_rollout,
+                seed=self.seed,
+                rank=rank,
+                world_size=world_size,
+                purpose=purpose,
+            )
+        return tuple(prompts[row] for row in self._orders[purpose].rows(rollout))
+
+    def exchange(
+        self,
+        effective: ExperienceBatch,
+        *,
+        num_sampled: int,
+        rollout: int,
+        policy_version: int,
+        solved_uids: Sequence[int] = (),
+    ) -> list[ExperienceBatch]:
+        """Return the micro-batches of a rollout: its effective samples, and replay.
+
+        The effective samples enter the buffer after the draw, so that none is used twice in one batch.
+
+        Args:
+            effective: samples with a non-zero advantage.
+            num_sampled: samples of a whole rollout, effective or not.
+            rollout: its number.
+            policy_version: optimizer steps so far.
+            solved_uids: prompts that have become all right.
         """
         rank = self.rank[0]
-        effective = fresh.rows(fresh.advantages != 0.0)
         self.buffer.forget_stale(policy_version)
-        generator = position_generator(self.seed, "replay", rollout, rank)
-        replay = self.buffer.draw(len(fresh) - len(effective), generator=generator)
+        if self.buffer_config.retire_solved:
+            self.buffer.retire(torch.tensor(solved_uids, dtype=torch.long))
+        num_replay = self.buffer_config.num_replay(num_fresh=num_sampled, num_effective=len(effective))
+        replay = self.buffer.draw(num_replay, generator=position_generator(self.seed, "replay", rollout, rank))
         self.buffer.add(effective)
         batch = ExperienceBatch.cat([effective, replay])
-        order = torch.randperm(len(batch), generator=position_generator(self.seed, "micro-batch order", rollout, rank))
+        order = _groups_shuffled(batch.group_ids, position_generator(self.seed, "micro-batch order", rollout, rank))
         return [batch.rows(part) for part in order.tensor_split(self.micro_batches)]
 
     def state_dict(self) -> dict[str, Any]:
@@ -113,3 +149,9 @@ class ExperienceDataModule(PromptDataModule):
         if self.prompts and "train" not in self.prompts:
             return
         self.buffer.load_state_dict(own_state(state_dict["buffers"], *self.rank))
+
+
+def _groups_shuffled(group_ids: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the rows in random order, but those of a group together: they share the reading of their prompt."""
+    unique, group = group_ids.unique(return_inverse=True)
+    return torch.randperm(len(unique), generator=generator)[group].argsort(stable=True)

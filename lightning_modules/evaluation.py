@@ -58,7 +58,7 @@ class Evaluation(nn.Module):
         accuracy: Tensor,
         greedy_accuracy: Tensor,
         well_formed: Tensor | None,
-        totals: Tensor,
+        rule_totals: Tensor,
     ) -> None:
         """Add a batch of prompts.
 
@@ -68,13 +68,13 @@ class Evaluation(nn.Module):
             accuracy: (P, G) 1 where right, 0 where wrong.
             greedy_accuracy: (P,) the same for the greedy completions.
             well_formed: (P, G) format scores; None when the reward has no such part.
-            totals: (P, G) total rewards, which decide whether a group is effective.
+            rule_totals: (P, G) rule rewards, which decide whether a group is effective.
         """
         self.means["greedy_accuracy"].update(greedy_accuracy)
         self.means["sampled_accuracy"].update(accuracy)
         if well_formed is not None:
             self.means["format_rate"].update(well_formed)
-        self.means["effective_fraction"].update(effective_groups(totals).float())
+        self.means["effective_fraction"].update(effective_groups(rule_totals).float())
         self.means["completion_tokens"].update(
             torch.tensor([float(len(c.token_ids)) for group in samples for c in group])
         )

@@ -11,17 +11,19 @@ Shapes: P prompts, G completions per prompt, B samples of a micro-batch, T compl
 """
 
 import time
-from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from functools import partial
+from typing import Any, cast
 
+import torch
 from torch import Tensor
 
 from algorithms import (
+    AdvantageConfig,
     ClaimGrammar,
     ConfigError,
     ExperienceBatch,
     GRPOConfig,
-    Prompt,
+    StepSize,
     TokenScores,
     group_relative_advantages,
     grpo_loss,
@@ -29,34 +31,15 @@ from algorithms import (
     stack_rollouts,
 )
 from lightning_modules.evaluation import EvaluationConfig
+from lightning_modules.experience_source import ExperienceSource, Ticket
 from lightning_modules.policy_module import OptimizerConfig
-from lightning_modules.rollout_log import batch_metrics, rollout_metrics
+from lightning_modules.reference import FrozenCopyReference, PolicyReference, Start
+from lightning_modules.rollout_log import batch_metrics, mismatch_metrics, rollout_metrics, step_metrics
 from lightning_modules.rollout_module import RolloutModule
-from models import PolicySource
+from models import LoRAConfig, Policy, PolicySource
 from rewards import WeightedReward
-from rollouts import RolloutEngine, SamplingConfig, gather_ranks, own_state
+from rollouts import RolloutEngine, RolloutPhase, SamplingConfig, gather_ranks, own_state
 from rollouts.collector import check_group_size
-
-
-class Ticket(Protocol):
-    """What the data module hands out for one training step."""
-
-    @property
-    def rollout(self) -> int: ...
-    @property
-    def micro(self) -> int: ...
-    @property
-    def prompts(self) -> Sequence[Prompt]: ...
-
-
-class ExperienceSource(Protocol):
-    """What this module needs of its data module."""
-
-    prompts_per_rollout: int
-    micro_batches: int
-
-    def exchange(self, fresh: ExperienceBatch, *, rollout: int, policy_version: int) -> list[ExperienceBatch]: ...
-    def prompt(self, split: str, uid: int) -> Prompt: ...
 
 
 class GRPOModule(RolloutModule):
@@ -70,11 +53,14 @@ class GRPOModule(RolloutModule):
         engine: RolloutEngine,
         reward: WeightedReward,
         sampling: SamplingConfig = SamplingConfig(),  # noqa: B008  (frozen)
+        advantage: AdvantageConfig = AdvantageConfig(),  # noqa: B008
         grpo: GRPOConfig = GRPOConfig(),  # noqa: B008
+        reference: PolicyReference | None = None,
+        lora: LoRAConfig | None = None,
         evaluation: EvaluationConfig = EvaluationConfig(),  # noqa: B008
         claims: ClaimGrammar | None = None,
         group_size: int = 8,
-        scale_by_std: bool = True,
+        max_attempts: int = 1,
         seed: int = 0,
     ) -> None:
         """Remember the settings.
@@ -86,17 +72,28 @@ class GRPOModule(RolloutModule):
             engine: what samples completions.
             reward: what scores them; its part ``accuracy`` is what evaluation reports.
             sampling: temperature and longest completion.
-            grpo: clip bounds of the surrogate.
+            advantage: how rewards become advantages.
+            grpo: the objective.
+            reference: how the reference of the KL penalty is kept; null: ``FrozenCopyReference`` where
+                ``grpo.kl_weight`` is above 0, else none.
+            lora: low-rank updates that learn besides; null adds none.
             evaluation: what validation and test measure.
             claims: how to find claims about the image in a text; null judges none.
             group_size: completions per prompt.
-            scale_by_std: divide advantages by the standard deviation of their group.
+            max_attempts: most times to sample further prompts until ``prompts_per_rollout`` groups are effective
+                (dynamic sampling, DAPO); 1 samples once and takes what comes.
             seed: seed of all sampling.
         """
-        super().__init__(policy, engine, reward, trainable, optimizer, sampling, evaluation, claims, group_size, seed)
+        super().__init__(
+            policy, engine, reward, trainable, optimizer, sampling, evaluation, claims, group_size, seed, lora
+        )
         check_group_size(group_size)
-        self.grpo, self.scale_by_std = grpo, scale_by_std
+        if max_attempts < 1:
+            raise ConfigError(f"model.max_attempts must be at least 1, got {max_attempts}; 1 samples once.")
+        self.grpo, self.advantage, self.max_attempts = grpo, advantage, max_attempts
+        self.reference = (reference or FrozenCopyReference()) if grpo.kl_weight else None
         self.micro_batches: list[ExperienceBatch] = []
+        self.num_completions = 0
 
     @property
     def experience(self) -> ExperienceSource:
@@ -106,7 +103,7 @@ class GRPOModule(RolloutModule):
     # --- training -------------------------------------------------------------------------------------------
 
     def on_fit_start(self) -> None:
-        """Refuse settings of data and trainer that do not fit together."""
+        """Refuse settings of data and trainer that do not fit together, and get the reference ready."""
         micro_batches = self.experience.micro_batches
         accumulate = self.trainer.accumulate_grad_batches
         if micro_batches % accumulate:
@@ -114,6 +111,9 @@ class GRPOModule(RolloutModule):
                 f"data.micro_batches must be a multiple of trainer.accumulate_grad_batches, got {micro_batches} "
                 f"and {accumulate}: an optimizer step may not mix two rollouts."
             )
+        if self.reference is not None:
+            convert = self.trainer.precision_plugin.convert_module
+            self.reference.prepare(Start.without_pairs(self.policy_source, self.loaded_policy, convert))
 
     def on_train_batch_start(self, batch: Ticket, batch_idx: int) -> None:
         """Roll out before the first micro-batch of a rollout."""
@@ -123,75 +123,142 @@ class GRPOModule(RolloutModule):
         for optimizer in self.trainer.optimizers:
             optimizer.zero_grad(set_to_none=True)
         started = time.perf_counter()
-        phase = self.roll_out(
-            batch.prompts,
-            seed=position_seed(self.seed, "rollout", batch.rollout, self.global_rank),
-            advantage=lambda rewards: group_relative_advantages(rewards, scale_by_std=self.scale_by_std),
-        )
-        fresh = stack_rollouts(phase.rollouts)
+        phase = self._sample_groups(batch)
+        self.num_completions += len(phase.rollouts) * self.trainer.world_size
         self.micro_batches = self.experience.exchange(
-            fresh, rollout=batch.rollout, policy_version=self.trainer.global_step
+            self._learnable(phase),
+            num_sampled=len(batch.prompts) * self.group_size,
+            rollout=batch.rollout,
+            policy_version=self.trainer.global_step,
+            solved_uids=phase.solved_uids(),
         )
         seconds = time.perf_counter() - started
-        self.log_dict(rollout_metrics(phase, self.claims, seconds=seconds), batch_size=1)
-        self.log_dict(batch_metrics(self.micro_batches, self.trainer.global_step), batch_size=1)
+        values = rollout_metrics(phase, self.claims, tolerance=self.advantage.tolerance, seconds=seconds)
+        values |= batch_metrics(self.micro_batches, self.trainer.global_step)
+        values |= {
+            "buffer/held": float(len(self.experience.buffer)),
+            "rollout/completions_so_far": float(self.num_completions),
+        }
+        self.log_dict(values, batch_size=1)
         for callback in self.trainer.callbacks:  # pyright: ignore[reportAttributeAccessIssue]
             if hook := getattr(callback, "on_rollout_end", None):
                 hook(self.trainer, self, phase)
 
     def training_step(self, batch: Ticket, batch_idx: int) -> Tensor:
-        """Return the surrogate loss of one micro-batch."""
-        samples = self.micro_batches[batch.micro]
+        """Return the loss of one micro-batch."""
+        samples = self.micro_batches[batch.micro].to(self.device)
         if len(samples) == 0:
             # Nothing to learn here, but every rank must take part in backward.
             return self.zero_loss()
-        scores = self.completion_scores(samples)  # (B, T)
+        scores = self.completion_scores(self.loaded_policy, samples)  # (B, T)
         out = grpo_loss(
             scores.logps,
-            samples.behavior_logps.to(self.device),
-            samples.advantages.to(self.device),
-            samples.is_completion.to(self.device),
-            num_samples=self.samples_per_micro_batch,
+            samples,
+            size=self.step_size(batch.micro),
             config=self.grpo,
+            reference_logps=self.reference_logps(samples),
+            entropies=scores.entropies,
         )
-        self._log_step(samples, out, scores.entropies)
+        self.log_dict(step_metrics(samples, out, scores.entropies, self.grpo), batch_size=len(samples))
         return out.loss
 
-    @property
-    def samples_per_micro_batch(self) -> int:
-        """N of the loss: the share of one micro-batch in the rollout's size, whatever it was filled with.
+    def _sample_groups(self, ticket: Ticket) -> RolloutPhase:
+        """Sample, and with dynamic sampling further prompts until enough groups are effective on every rank."""
+        phase = self._attempt(ticket, 0)
+        for attempt in range(1, self.max_attempts):
+            is_enough = len(phase.effective_groups) >= len(ticket.prompts)
+            if self.trainer.strategy.reduce_boolean_decision(is_enough, all=True):
+                break
+            phase = phase.joined(self._attempt(ticket, attempt))
+        return phase
 
-        Lightning averages over accumulated micro-batches and over ranks, which makes it the whole step's mean.
+    def _attempt(self, ticket: Ticket, attempt: int) -> RolloutPhase:
+        place = (ticket.rollout * self.trainer.world_size + self.global_rank) * self.max_attempts + attempt
+        advantage = partial(_advantages, config=self.advantage)
+        return self.roll_out(
+            self.experience.further_prompts(ticket.rollout, attempt) if attempt else ticket.prompts,
+            seed=position_seed(self.seed, "rollout", ticket.rollout, self.global_rank, attempt),
+            advantage=advantage,
+            first_group=place * self.experience.prompts_per_rollout,
+        )
+
+    def _learnable(self, phase: RolloutPhase) -> ExperienceBatch:
+        """Return the effective samples, no more groups than were asked for."""
+        groups = phase.effective_groups[: self.experience.prompts_per_rollout]
+        rollouts = [rollout for group in groups for rollout in group.rollouts if rollout.advantage != 0.0]
+        if self.grpo.mask_truncated:
+            rollouts = [rollout for rollout in rollouts if rollout.completion.finish_reason != "length"]
+        return self._scored_by_learner(stack_rollouts(rollouts))
+
+    @torch.no_grad()
+    def _scored_by_learner(self, samples: ExperienceBatch) -> ExperienceBatch:
+        """Return samples whose ratios are taken against the learner's own log-probs, the engine's kept apart."""
+        if self.grpo.engine_ratio_cap is None or len(samples) == 0:
+            return samples
+        with self.trainer.precision_plugin.forward_context():
+            parts = torch.arange(len(samples)).tensor_split(self.experience.micro_batches)
+            scored = [
+                self.completion_scores(self.loaded_policy, samples.rows(part)).logps.cpu()
+                for part in parts
+                if len(part)
+            ]
+        longest = samples.completion_ids.shape[1]
+        logps = torch.cat([torch.nn.functional.pad(s, (0, longest - s.shape[1])) for s in scored])
+        samples = samples.with_columns(behavior_logps=logps, engine_logps=samples.behavior_logps)
+        self.log_dict(mismatch_metrics(samples), batch_size=1)
+        return samples
+
+    def step_size(self, micro: int) -> StepSize:
+        """Return what a micro-batch's loss is divided by: its share in the optimizer step it belongs to.
+
+        Samples are counted as if every one of a rollout were effective, whatever the batch was filled with; tokens as
+        those samples would have on average. Lightning averages over accumulated micro-batches and over ranks, which
+        makes it the whole step's mean.
         """
-        return max(1, self.experience.prompts_per_rollout * self.group_size // self.experience.micro_batches)
+        config, experience = self.experience.buffer_config, self.experience
+        num_sampled = experience.prompts_per_rollout * self.group_size
+        num_samples = max(1.0, config.full_batch(num_sampled) / experience.micro_batches)
+        tokens_per_sample = 1.0
+        if self.grpo.average == "token":
+            accumulate: int = self.trainer.accumulate_grad_batches  # pyright: ignore[reportAttributeAccessIssue]
+            first = micro - micro % accumulate
+            step = self.micro_batches[first : first + accumulate]
+            counts = torch.tensor([[len(b), int(b.is_completion.sum())] for b in step], dtype=torch.double).sum(0)
+            rows, tokens = self.trainer.strategy.reduce(counts.to(self.device), reduce_op="sum").tolist()
+            tokens_per_sample = tokens / max(rows, 1.0)
+        return StepSize(num_samples, num_samples * tokens_per_sample, self.sampling.max_new_tokens)
 
-    def completion_scores(self, samples: ExperienceBatch) -> TokenScores:
+    def completion_scores(self, policy: Policy, samples: ExperienceBatch) -> TokenScores:
         """Return log-probs and entropies (B, T) of stored samples, each prompt read once for its group."""
         uids, rows = samples.prompt_uids.unique(return_inverse=True)
         prompts = [self.experience.prompt("train", uid) for uid in uids.tolist()]
-        return self.loaded_policy.completion_scores(
+        return policy.completion_scores(
             prompts, rows, samples.completion_ids, samples.is_completion, temperature=self.sampling.temperature
         )
 
-    def _log_step(self, samples: ExperienceBatch, out: Any, entropies: Tensor) -> None:
-        is_completion = samples.is_completion.to(self.device)
-        values = {
-            "train/loss": out.loss.detach(),
-            "train/entropy": entropies[is_completion].mean(),
-        }
-        for name, rows in (("fresh", ~samples.is_replay), ("replay", samples.is_replay)):
-            if rows.any():
-                values[f"train/clipped_fraction_{name}"] = out.clipped_fraction[rows.to(self.device)].mean()
-                values[f"train/log_ratio_{name}"] = out.log_ratio[rows.to(self.device)].mean()
-        self.log_dict(values, batch_size=len(samples))
+    @torch.no_grad()
+    def reference_logps(self, samples: ExperienceBatch) -> Tensor | None:
+        """Return log-probs (B, T) under the reference, where there is one."""
+        if self.reference is None:
+            return None
+        with self.reference.acting(self.loaded_policy) as reference:
+            return self.completion_scores(reference, samples).logps
 
     # --- checkpoints ----------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the rollouts in flight, of all ranks."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["micro_batches"] = gather_ranks([batch.state_dict() for batch in self.micro_batches])
+        checkpoint["num_completions"] = self.num_completions
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore this rank's rollouts in flight."""
+        super().on_load_checkpoint(checkpoint)
         states = own_state(checkpoint["micro_batches"], self.global_rank, self.trainer.world_size)
-        self.micro_batches = [ExperienceBatch(**state) for state in states]
+        self.micro_batches = [ExperienceBatch.from_state_dict(state) for state in states]
+        self.num_completions = checkpoint["num_completions"]
+
+
+def _advantages(rewards: Tensor, rule_rewards: Tensor, *, config: AdvantageConfig) -> Tensor:
+    return group_relative_advantages(rewards, rule_rewards=rule_rewards, config=config)

@@ -170,7 +170,7 @@ class MPOModule(RolloutModule):
             optimizer.zero_grad(set_to_none=True)
         started = time.perf_counter()
         seed = position_seed(self.seed, "rollout", batch.refresh, self.global_rank)
-        phase = self.roll_out(batch.prompts, seed=seed, advantage=torch.zeros_like)
+        phase = self.roll_out(batch.prompts, seed=seed)
         seconds = time.perf_counter() - started
         self.log_dict(rollout_metrics(phase, self.claims, seconds=seconds), batch_size=1)
         data = cast(OnlinePairData, self.data)
@@ -275,8 +275,10 @@ class MPOModule(RolloutModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the reward shift, which is the same on all ranks."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["reward_shift"] = {"total": self.shift.total, "count": self.shift.count}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the reward shift."""
+        super().on_load_checkpoint(checkpoint)
         self.shift = RewardShift(**checkpoint["reward_shift"])

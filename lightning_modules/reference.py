@@ -10,7 +10,8 @@ All give the same numbers. Shapes: B pairs, N pairs of a data set.
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,13 @@ class Start:
     pairs_per_forward: int | None
     convert: Callable[[nn.Module], nn.Module]
     """Brings a model into the precision of training."""
+
+    @staticmethod
+    def without_pairs(source: PolicySource, policy: Policy, convert: Callable[[nn.Module], nn.Module]) -> "Start":
+        """Return the start of a training that compares completions of its own."""
+        return Start(
+            source=source, policy=policy, weights="", pairs=(), folder=Path(), pairs_per_forward=None, convert=convert
+        )
 
     def build(self) -> Policy:
         """Return pi_0 anew, as it would compute in training.
@@ -128,39 +136,51 @@ class CachedReference(Reference):
         return torch.cat([pair_logps(reference, batch).logps for batch in tracked]).cpu()
 
 
-class FrozenCopyReference(Reference):
-    """Keeps pi_0 in memory."""
+class PolicyReference(Reference):
+    """A reference that is there as a policy, and so can score anything at any time."""
 
     scores_any_pair = True
+    _pairs_per_forward: int | None = None
+
+    def prepare(self, start: Start) -> None:
+        """Remember how much one forward may hold."""
+        self._pairs_per_forward = start.pairs_per_forward
+
+    def acting(self, policy: Policy) -> AbstractContextManager[Policy]:
+        """Give pi_0 for the time of the context."""
+        raise TypeError(f"{type(self).__name__} must define acting()")
+
+    @torch.no_grad()
+    def logps(self, policy: Policy, pairs: Sequence[PreferencePair]) -> Float[Tensor, "B 2"]:
+        """Score the pairs with pi_0."""
+        with self.acting(policy) as reference:
+            return pair_logps(reference, pairs, pairs_per_forward=self._pairs_per_forward).logps
+
+
+class FrozenCopyReference(PolicyReference):
+    """Keeps pi_0 in memory."""
 
     def __init__(self) -> None:
         """Wait for the policy."""
         self._reference: Policy | None = None
-        self._pairs_per_forward: int | None = None
 
     def prepare(self, start: Start) -> None:
         """Build pi_0."""
-        self._reference, self._pairs_per_forward = start.build(), start.pairs_per_forward
+        super().prepare(start)
+        self._reference = start.build()
 
-    @torch.no_grad()
-    def logps(self, policy: Policy, pairs: Sequence[PreferencePair]) -> Float[Tensor, "B 2"]:
-        """Score the pairs with the copy."""
+    def acting(self, policy: Policy) -> AbstractContextManager[Policy]:
+        """Give the copy."""
         assert self._reference is not None, "prepare() comes first"
-        return pair_logps(self._reference, pairs, pairs_per_forward=self._pairs_per_forward).logps
+        return nullcontext(self._reference)
 
 
-class LoRAOffReference(Reference):
+class LoRAOffReference(PolicyReference):
     """Switches LoRA off, which leaves pi_0 as long as nothing but LoRA layers learn."""
-
-    scores_any_pair = True
-
-    def __init__(self) -> None:
-        """Wait for the policy."""
-        self._pairs_per_forward: int | None = None
 
     def prepare(self, start: Start) -> None:
         """Make sure that pi_0 is what is left without LoRA."""
-        self._pairs_per_forward = start.pairs_per_forward
+        super().prepare(start)
         learning = [name for name, parameter in start.policy.named_parameters() if parameter.requires_grad]
         if others := [name for name in learning if ".lora_" not in name]:
             raise ConfigError(
@@ -169,11 +189,11 @@ class LoRAOffReference(Reference):
                 "model.trainable: [], or use CachedReference."
             )
 
-    @torch.no_grad()
-    def logps(self, policy: Policy, pairs: Sequence[PreferencePair]) -> Float[Tensor, "B 2"]:
-        """Score the pairs without LoRA."""
+    @contextmanager
+    def acting(self, policy: Policy) -> Iterator[Policy]:
+        """Give the policy without LoRA."""
         with lora_off(policy.model):
-            return pair_logps(policy, pairs, pairs_per_forward=self._pairs_per_forward).logps
+            yield policy
 
 
 def pair_digest(pair: PreferencePair) -> str:

@@ -3,20 +3,24 @@
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
-from algorithms import ClaimGrammar, ExperienceBatch, effective_groups
+from algorithms import ClaimGrammar, ExperienceBatch, GRPOConfig, GRPOOutput, effective_groups
 from lightning_modules.evaluation import judge
 from rollouts import RolloutPhase
 
 
-def rollout_metrics(phase: RolloutPhase, grammar: ClaimGrammar | None, *, seconds: float) -> dict[str, float]:
+def rollout_metrics(
+    phase: RolloutPhase, grammar: ClaimGrammar | None, *, tolerance: float = 0.0, seconds: float
+) -> dict[str, float]:
     """Return the means over one rollout."""
     rollouts = phase.rollouts
     lengths = torch.tensor([float(len(r.completion.token_ids)) for r in rollouts])
     values = {
         "rollout/reward": phase.rewards.mean().item(),
-        "rollout/reward_std_within_group": phase.rewards.std(dim=1, correction=0).mean().item(),
-        "rollout/effective_fraction": effective_groups(phase.rewards).float().mean().item(),
+        "rollout/reward_std_within_group": _std_within_group(phase.rewards),
+        "rollout/effective_fraction": effective_groups(phase.rule_rewards, tolerance=tolerance).float().mean().item(),
+        "rollout/effective_fraction_total": effective_groups(phase.rewards).float().mean().item(),
         "rollout/completion_tokens": lengths.mean().item(),
         "rollout/truncated_fraction": sum(r.completion.finish_reason == "length" for r in rollouts) / len(rollouts),
         "rollout/failed_scores": float(sum(phase.num_failures.values())),
@@ -24,8 +28,10 @@ def rollout_metrics(phase: RolloutPhase, grammar: ClaimGrammar | None, *, second
         "time/rollout_tokens_per_second": lengths.sum().item() / max(seconds, 1e-9),
     }
     for name in rollouts[0].reward_parts:
-        if len(scores := phase.part(name)):
-            values[f"rollout/{name}"] = scores.mean().item()
+        scores = phase.part(name)
+        if not scores.isnan().all():
+            values[f"rollout/{name}"] = scores.nanmean().item()
+            values[f"rollout/{name}_std_within_group"] = _std_within_group(scores)
     if grammar is not None:
         prompts = [group.prompt for group in phase.groups]
         claims = judge(prompts, [[r.completion for r in group.rollouts] for group in phase.groups], grammar)
@@ -45,3 +51,38 @@ def batch_metrics(micro_batches: Sequence[ExperienceBatch], policy_version: int)
     if is_replay.any():
         values["buffer/replay_age"] = ages[is_replay].float().mean().item()
     return values
+
+
+def mismatch_metrics(samples: ExperienceBatch) -> dict[str, float]:
+    """Return how far engine and learner are apart on the same tokens with the same weights."""
+    assert samples.engine_logps is not None
+    gap = (samples.behavior_logps - samples.engine_logps)[samples.is_completion]
+    weights = gap.exp()
+    return {
+        "engine/logp_gap_mean": gap.abs().mean().item(),
+        "engine/logp_gap_max": gap.abs().max().item(),
+        "engine/effective_sample_size": (weights.sum().square() / (len(weights) * weights.square().sum())).item(),
+    }
+
+
+def step_metrics(samples: ExperienceBatch, out: GRPOOutput, entropies: Tensor, config: GRPOConfig) -> dict[str, Tensor]:
+    """Return what a training step tells, fresh and replayed samples apart."""
+    values = {
+        "train/loss": out.loss.detach(),
+        "train/entropy": entropies.detach()[samples.is_completion].mean(),
+    }
+    for name, rows in (("fresh", ~samples.is_replay), ("replay", samples.is_replay)):
+        if rows.any():
+            values[f"train/clipped_fraction_{name}"] = out.clipped_fraction[rows].mean()
+            values[f"train/log_ratio_{name}"] = out.log_ratio[rows].mean()
+            if config.kl_weight:
+                values[f"train/kl_{name}"] = out.kl[rows].mean()
+    if config.veto_log_ratio is not None:
+        values["train/vetoed_fraction"] = out.is_vetoed.float().mean()
+    return values
+
+
+def _std_within_group(scores: Tensor) -> float:
+    """Return the mean over groups of the population standard deviation, groups with a missing score left out."""
+    spread = scores.std(dim=1, correction=0)
+    return spread.nanmean().item() if not spread.isnan().all() else 0.0

@@ -6,6 +6,7 @@ Shapes: P prompts, G completions per prompt.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from lightning_modules.policy_module import OptimizerConfig, PolicyModule
 from models import LoRAConfig, PolicySource
 from rewards import RewardTable, WeightedReward
 from rollouts import RolloutEngine, RolloutPhase, SamplingConfig, collect, dropout_ntp_pairs
-from rollouts.collector import AdvantageFunction
+from rollouts.collector import AdvantageFunction, no_advantages
 
 
 class RolloutModule(PolicyModule):
@@ -64,19 +65,26 @@ class RolloutModule(PolicyModule):
         self.evaluation_config = evaluation
         self.evaluation = Evaluation(evaluation, claims)
 
-    def roll_out(self, prompts: Sequence[Prompt], *, seed: int, advantage: AdvantageFunction) -> RolloutPhase:
+    def roll_out(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        seed: int,
+        advantage: AdvantageFunction = no_advantages,
+        first_group: int = 0,
+    ) -> RolloutPhase:
         """Sample groups for the prompts, score them and compute advantages."""
         self.engine.sync(self.loaded_policy, version=self.trainer.global_step)
+        self.reward.reduce = lambda sums: self.trainer.strategy.reduce(sums, reduce_op="sum")
         with self.trainer.precision_plugin.forward_context():
+            completions = self.engine.generate(prompts, group_size=self.group_size, sampling=self.sampling, seed=seed)
             return collect(
-                self.engine,
                 prompts,
-                self.reward,
+                completions,
+                partial(self.reward, is_training=self.trainer.training),
                 advantage,
-                group_size=self.group_size,
-                sampling=self.sampling,
-                seed=seed,
                 policy_version=self.trainer.global_step,
+                first_group=first_group,
             )
 
     def dropout_ntp_pairs(self, phase: RolloutPhase, *, seed: int) -> list[PreferencePair]:
@@ -105,8 +113,17 @@ class RolloutModule(PolicyModule):
 
     def predict_step(self, batch: Sequence[Prompt], batch_idx: int) -> RolloutPhase:
         """Return scored groups, without advantages."""
-        seed = position_seed(self.seed, "predict", batch_idx, self.global_rank)
-        return self.roll_out(batch, seed=seed, advantage=torch.zeros_like)
+        # Named after the prompts, so that a run that skips finished batches samples the others as before.
+        seed = position_seed(self.seed, "predict", batch[0].uid)
+        return self.roll_out(batch, seed=seed)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what has moved in the reward: weights, thresholds, running statistics."""
+        checkpoint["reward"] = self.reward.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore it."""
+        self.reward.load_state_dict(checkpoint["reward"])
 
     def _evaluate(self, prompts: Sequence[Prompt], batch_idx: int) -> None:
         num_samples = self.evaluation_config.num_samples
@@ -121,7 +138,7 @@ class RolloutModule(PolicyModule):
             accuracy=_filled(scores.parts["accuracy"]).view(shape),
             greedy_accuracy=_filled(greedy_scores.parts["accuracy"]),
             well_formed=_filled(scores.parts["format"]).view(shape) if "format" in scores.parts else None,
-            totals=torch.tensor(scores.totals, dtype=torch.float32).view(shape),
+            rule_totals=torch.tensor(scores.rule_totals, dtype=torch.float32).view(shape),
         )
 
     def _sample(

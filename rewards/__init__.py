@@ -1,20 +1,29 @@
 """Completions to scores: rule rewards, their weighted sum, and the comparison of answers behind them."""
 
 from rewards.equivalence import same_answer
+from rewards.function_reward import FunctionReward
+from rewards.length import OverlongReward
 from rewards.math_worker import ComparisonFailed, MathWorker
 from rewards.preference_model import PreferenceReward
 from rewards.reward import Reward, RewardPart, RewardTable, WeightedReward
 from rewards.rules import AccuracyReward, FormatReward, extract_answer
+from rewards.scaling import Cap, RunningZScore, Scaling, Squash
 
 __all__ = [
     "AccuracyReward",
+    "Cap",
     "ComparisonFailed",
     "FormatReward",
+    "FunctionReward",
     "MathWorker",
+    "OverlongReward",
     "PreferenceReward",
     "Reward",
     "RewardPart",
     "RewardTable",
+    "RunningZScore",
+    "Scaling",
+    "Squash",
     "WeightedReward",
     "extract_answer",
     "same_answer",

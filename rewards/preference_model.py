@@ -22,11 +22,13 @@ class PreferenceReward:
 
     Scores are unbounded and have no zero: Skywork-VL-Reward's run from about -15 to 8. Only differences between
     completions of one prompt mean anything. Next to rule rewards of 0 and 1 they need a small weight, or an answer
-    that pleases outweighs one that is right; and because they hardly ever tie, they turn every group of completions
-    into an effective one, also where all are equally right.
+    that pleases outweighs one that is right. And they hardly ever tie, so they would turn every group of completions
+    into an effective one, also where all are equally right: a preference model is no rule, unless its part says so.
 
     The model is loaded at the first call and stays outside the policy's checkpoints, gradients and ranks.
     """
+
+    is_rule = False
 
     def __init__(self, scorer: Scorer, batch_size: int = 64, device: str | None = None) -> None:
         """Remember the settings; the model loads at the first call.

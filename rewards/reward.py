@@ -1,6 +1,9 @@
 """The hybrid reward: a weighted sum of parts, none of which can stop a run (R1V2, arXiv:2504.16656, eq. 7).
 
-    total_i = sum over the parts that applied to sample i of weight * score_i
+    total_i = sum over the parts that applied to sample i of  weight * gate_i * scaled(score_i)
+
+Differs from the paper: it adds the three parts as they are. With every weight 1, no scaling and no gate this is
+its equation.
 
 A part that raises, returns NaN or infinity, or returns the wrong number of scores costs the samples it
 failed on, for that part only. They are counted, so that a broken verifier shows up as failures and not as a
@@ -15,6 +18,7 @@ from typing import Any, Protocol
 
 from algorithms.errors import ConfigError
 from algorithms.records import Completion, Prompt
+from rewards.scaling import Reduce, Scaling
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +41,22 @@ class RewardPart:
     weight: float = 1.0
     """Factor of its scores in the total; 0 logs the part without training on it, below 0 is a penalty."""
 
+    scaling: Scaling | None = None
+    """What a score goes through before it is weighted; null: nothing. See rewards/scaling.py."""
+
+    gate: str | None = None
+    """Name of another part: this one counts only where that one's score is above 0, as in "preference counts only
+    when the answer is right"; null: always."""
+
+    is_rule: bool | None = None
+    """Whether the part decides which groups are effective; null: the reward says, and preference models say no.
+    A continuous score hardly ever ties, so it would make every group look effective."""
+
+    @property
+    def decides(self) -> bool:
+        """Whether the part decides which groups are effective."""
+        return getattr(self.reward, "is_rule", True) if self.is_rule is None else self.is_rule
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RewardTable:
@@ -47,6 +67,9 @@ class RewardTable:
 
     totals: list[float]
     """Weighted sum of the parts that applied; 0 where none did."""
+
+    rule_totals: list[float]
+    """The same over the parts that are rules."""
 
     num_failures: dict[str, int]
     """Samples each part failed on."""
@@ -63,14 +86,21 @@ class WeightedReward:
         """
         _check(parts)
         self.parts = dict(parts)
+        self.weights = {name: part.weight for name, part in parts.items()}
+        """Present weights; they start as configured and may be moved while training goes on."""
+        self.reduce: Reduce = lambda sums: sums
+        """Adds a tensor up over ranks; the module sets it."""
         self._logged: set[str] = set()
 
-    def __call__(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> RewardTable:
+    def __call__(
+        self, prompts: Sequence[Prompt], completions: Sequence[Completion], *, is_training: bool = False
+    ) -> RewardTable:
         """Score every completion with every part.
 
         Args:
             prompts: the prompt of each completion, repeated for siblings.
             completions: what to score.
+            is_training: whether running statistics may learn from these scores.
         """
         if len(prompts) != len(completions):
             raise ValueError(f"{len(prompts)} prompts for {len(completions)} completions: repeat them per completion.")
@@ -83,12 +113,40 @@ class WeightedReward:
             num_failures[name] = len(errors)
             if errors:
                 self._log_once(name, errors, len(completions))
-        totals = [self._total(scores, row) for row in range(len(completions))]
-        return RewardTable(parts=scores, totals=totals, num_failures=num_failures)
+        if is_training:
+            self._observe(scores)
+        rows = range(len(completions))
+        weighted = {name: [self._weighted(name, scores, row) for row in rows] for name in self.parts}
+        rules = [name for name, part in self.parts.items() if part.decides]
+        return RewardTable(
+            parts=scores,
+            totals=[math.fsum(values[row] for values in weighted.values()) for row in rows],
+            rule_totals=[math.fsum(weighted[name][row] for name in rules) for row in rows],
+            num_failures=num_failures,
+        )
 
-    def _total(self, scores: Mapping[str, Sequence[float | None]], row: int) -> float:
-        weighted = ((part.weight, scores[name][row]) for name, part in self.parts.items())
-        return math.fsum(weight * score for weight, score in weighted if score is not None)
+    def state_dict(self) -> dict[str, Any]:
+        """Return present weights and the state of the scalings; both may have moved."""
+        scalings = {name: part.scaling.state_dict() for name, part in self.parts.items() if part.scaling is not None}
+        return {"weights": dict(self.weights), "scalings": scalings}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what this reward still has."""
+        self.weights |= {name: weight for name, weight in state["weights"].items() if name in self.weights}
+        for name, part in self.parts.items():
+            if part.scaling is not None and name in state["scalings"]:
+                part.scaling.load_state_dict(state["scalings"][name])
+
+    def _observe(self, scores: Mapping[str, Sequence[float | None]]) -> None:
+        for name, part in self.parts.items():
+            if part.scaling is not None:
+                part.scaling.observe([score for score in scores[name] if score is not None], self.reduce)
+
+    def _weighted(self, name: str, scores: Mapping[str, Sequence[float | None]], row: int) -> float:
+        part, score = self.parts[name], scores[name][row]
+        if score is None or (part.gate is not None and not (scores[part.gate][row] or 0.0) > 0.0):
+            return 0.0
+        return self.weights[name] * (score if part.scaling is None else part.scaling(score))
 
     def _log_once(self, name: str, errors: Sequence[BaseException], num_samples: int) -> None:
         if name in self._logged:
@@ -113,7 +171,7 @@ def _call(reward: Reward, prompts: Sequence[Prompt], completions: Sequence[Compl
         if len(scores) != len(completions):
             raise ValueError(f"returned {len(scores)} scores for {len(completions)} completions")
         return scores
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit, ConfigError):
         raise
     # Not only Exception: math_verify's own timeout, which a user's reward may use, derives from BaseException.
     except BaseException as error:
@@ -143,6 +201,16 @@ def _check(parts: Mapping[str, RewardPart]) -> None:
                 f"model.reward.parts.{name}.weight must be a finite number, got {part.weight}: "
                 "one such weight makes every total infinite or undefined."
             )
+        if part.gate is not None and part.gate not in parts:
+            raise ConfigError(
+                f"model.reward.parts.{name}.gate must be null or the name of a part, got {part.gate!r}: there are "
+                f"{', '.join(parts)}."
+            )
+    if not any(part.decides for part in parts.values()):
+        raise ConfigError(
+            "model.reward.parts.*.is_rule: no part decides which groups are effective, so none would ever be learnt "
+            "from: set is_rule: true for one, and model.advantage.tolerance to the difference that matters."
+        )
     if all(part.weight == 0.0 for part in parts.values()):
         raise ConfigError(
             f"model.reward.parts.*.weight must not all be 0, got 0 for {', '.join(parts)}: every total would be 0 "

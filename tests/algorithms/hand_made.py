@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
-from algorithms.records import Completion, ExperienceBatch, Rollout, stack_rollouts
+from algorithms.experience_batch import ExperienceBatch, stack_rollouts
+from algorithms.records import Completion, Rollout
 
 
 def rollout(uid: int, *, num_tokens: int = 2, advantage: float = 1.0, version: int = 0) -> Rollout:
@@ -19,6 +20,7 @@ def rollout(uid: int, *, num_tokens: int = 2, advantage: float = 1.0, version: i
         reward_parts={},
         reward=0.0,
         advantage=advantage,
+        group_id=uid // 2,
     )
 
 
@@ -32,9 +34,30 @@ def batch(advantages: Sequence[float], *, first_uid: int = 0, version: int = 0) 
     )
 
 
+def samples(
+    behavior_logps: torch.Tensor, advantages: torch.Tensor, is_completion: torch.Tensor, **columns: torch.Tensor
+) -> ExperienceBatch:
+    """Return rows given by the tensors that a loss looks at."""
+    num_rows = len(advantages)
+    return ExperienceBatch(
+        **{
+            "prompt_uids": torch.arange(num_rows),
+            "group_ids": torch.arange(num_rows),
+            "completion_ids": torch.zeros(is_completion.shape, dtype=torch.long),
+            "is_completion": is_completion,
+            "behavior_logps": behavior_logps,
+            "advantages": advantages,
+            "policy_versions": torch.zeros(num_rows, dtype=torch.long),
+            "is_replay": torch.zeros(num_rows, dtype=torch.bool),
+            "weights": torch.ones(num_rows),
+            **columns,
+        }
+    )
+
+
 def assert_equal_batches(actual: ExperienceBatch, expected: ExperienceBatch) -> None:
     """Fail unless two batches hold exactly the same tensors."""
-    left, right = actual.state_dict(), expected.state_dict()
+    left, right = actual.columns(), expected.columns()
     assert left.keys() == right.keys()
     for name in left:
         assert left[name].dtype == right[name].dtype, name

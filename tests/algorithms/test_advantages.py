@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.advantages import effective_groups, group_relative_advantages
+from algorithms.grpo_config import AdvantageConfig
 from tests.assertions import assert_same
 
 # Quarters are exact in binary, so that no test measures rounding.
@@ -44,7 +45,7 @@ def test_permuting_siblings_permutes_their_advantages(rewards: torch.Tensor, see
 @given(st.floats(-1e4, 1e4, width=32), st.integers(2, 17), st.booleans())
 def test_equal_rewards_carry_no_signal_at_all(reward: float, group_size: int, scale_by_std: bool) -> None:
     rewards = torch.full((1, group_size), reward)
-    advantages = group_relative_advantages(rewards, scale_by_std=scale_by_std)
+    advantages = group_relative_advantages(rewards, config=AdvantageConfig(scale_by_std=scale_by_std))
     assert torch.equal(advantages, torch.zeros(1, group_size))
     assert not effective_groups(rewards).item()
 
@@ -55,7 +56,7 @@ def test_a_tenth_repeated_is_exactly_zero_although_its_mean_is_rounded(group_siz
 
 
 def test_one_right_answer_of_four_stands_out_by_three_halves() -> None:
-    advantages = group_relative_advantages(torch.tensor([[1.0, 0.0, 0.0, 0.0]]), eps=0.0)
+    advantages = group_relative_advantages(torch.tensor([[1.0, 0.0, 0.0, 0.0]]), config=AdvantageConfig(eps=0.0))
     assert_same(advantages, torch.tensor([[1.5, -0.5, -0.5, -0.5]]))
 
 
@@ -66,17 +67,21 @@ def test_the_guard_against_zero_is_too_small_to_see() -> None:
 
 
 def test_the_population_estimator_divides_by_the_group_size() -> None:
-    advantages = group_relative_advantages(torch.tensor([[1.0, 0.0, 0.0, 0.0]]), std_correction=0)
+    advantages = group_relative_advantages(
+        torch.tensor([[1.0, 0.0, 0.0, 0.0]]), config=AdvantageConfig(population_std=True)
+    )
     assert_same(advantages, torch.tensor([[3.0, -1.0, -1.0, -1.0]]) / 3**0.5)
 
 
 def test_without_scaling_only_the_mean_is_removed() -> None:
-    advantages = group_relative_advantages(torch.tensor([[1.0, 0.0, 0.0, 0.0]]), scale_by_std=False)
+    advantages = group_relative_advantages(
+        torch.tensor([[1.0, 0.0, 0.0, 0.0]]), config=AdvantageConfig(scale_by_std=False)
+    )
     assert_same(advantages, torch.tensor([[0.75, -0.25, -0.25, -0.25]]))
 
 
 def test_eps_is_added_to_the_deviation() -> None:
-    advantages = group_relative_advantages(torch.tensor([[1.0, 0.0, 0.0, 0.0]]), eps=0.5)
+    advantages = group_relative_advantages(torch.tensor([[1.0, 0.0, 0.0, 0.0]]), config=AdvantageConfig(eps=0.5))
     assert_same(advantages, torch.tensor([[0.75, -0.25, -0.25, -0.25]]))
 
 
@@ -87,7 +92,10 @@ def test_advantages_match_the_formula_written_as_a_loop(rewards: torch.Tensor) -
     for group in rewards.tolist():
         mean, std = statistics.fmean(group), statistics.stdev(group)
         expected.append([(reward - mean) / std if std else 0.0 for reward in group])
-    assert_same(group_relative_advantages(rewards, eps=0.0)[effective_groups(rewards)], keep(expected, rewards))
+    assert_same(
+        group_relative_advantages(rewards, config=AdvantageConfig(eps=0.0))[effective_groups(rewards)],
+        keep(expected, rewards),
+    )
 
 
 def keep(expected: list[list[float]], rewards: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from algorithms.errors import ConfigError
-from algorithms.grpo import GRPOConfig, GRPOOutput, grpo_loss
+from algorithms.grpo import GRPOOutput, grpo_loss
+from algorithms.grpo_config import GRPOConfig
+from algorithms.surrogates import StepSize
+from tests.algorithms.hand_made import samples
 from tests.assertions import assert_same
 
 CONFIG = GRPOConfig(clip_low=0.2, clip_high=0.3)
@@ -27,8 +30,9 @@ class Case:
 
     def loss(self, rows: slice = slice(None), **changed: torch.Tensor) -> GRPOOutput:
         tensors = {**vars(self), **changed}
-        names = ("policy_logps", "behavior_logps", "advantages", "is_completion")
-        return grpo_loss(*(tensors[name][rows] for name in names), num_samples=B, config=CONFIG)
+        names = ("behavior_logps", "advantages", "is_completion")
+        batch = samples(**{name: tensors[name][rows] for name in names})
+        return grpo_loss(tensors["policy_logps"][rows], batch, size=StepSize(B, 0, 0), config=CONFIG)
 
     def gradient(self, rows: slice = slice(None), **changed: torch.Tensor) -> torch.Tensor:
         return torch.autograd.grad(self.loss(rows, **changed).loss, self.policy_logps)[0]
@@ -37,27 +41,15 @@ class Case:
 def one_token(ratio: float, advantage: float) -> tuple[GRPOOutput, float]:
     """Return the output for one token and the gradient with respect to its log-prob."""
     policy_logps = torch.tensor([[math.log(ratio)]], requires_grad=True)
-    out = grpo_loss(
-        policy_logps,
-        torch.zeros(1, 1),
-        torch.tensor([advantage]),
-        torch.ones(1, 1, dtype=torch.bool),
-        num_samples=1,
-        config=CONFIG,
-    )
+    batch = samples(torch.zeros(1, 1), torch.tensor([advantage]), torch.ones(1, 1, dtype=torch.bool))
+    out = grpo_loss(policy_logps, batch, size=StepSize(1, 0, 0), config=CONFIG)
     return out, torch.autograd.grad(out.loss, policy_logps)[0].item()
 
 
 def test_two_samples_by_hand() -> None:
     policy_logps = torch.tensor([[2.0, 0.5], [0.5, 1.0]]).log()
-    out = grpo_loss(
-        policy_logps,
-        torch.zeros(2, 2),
-        torch.tensor([1.0, -2.0]),
-        torch.tensor([[True, True], [True, False]]),
-        num_samples=2,
-        config=CONFIG,
-    )
+    batch = samples(torch.zeros(2, 2), torch.tensor([1.0, -2.0]), torch.tensor([[True, True], [True, False]]))
+    out = grpo_loss(policy_logps, batch, size=StepSize(2, 0, 0), config=CONFIG)
     # Sample 1: min(2, 1.3) and min(0.5, 0.8), mean 0.9. Sample 2: min(-1, -1.6). Loss: -(0.9 - 1.6) / 2.
     assert_same(out.loss, torch.tensor(0.35))
     assert_same(out.clipped_fraction, torch.tensor([0.5, 1.0]))
@@ -165,6 +157,20 @@ def test_logged_values_carry_no_gradient() -> None:
     out = Case().loss()
     assert not out.clipped_fraction.requires_grad
     assert not out.log_ratio.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("dual_clip", 1.1),
+        ("kl_weight", -0.1),
+        ("engine_ratio_cap", 0.0),
+        ("veto_log_ratio", -1.0),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_by_its_name(key: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=rf"grpo\.{key} must .*got {value}"):
+        GRPOConfig(**{key: value})
 
 
 @pytest.mark.parametrize("bounds", [{"clip_low": 0.0}, {"clip_low": 1.1}, {"clip_low": math.nan}, {"clip_high": 0.0}])

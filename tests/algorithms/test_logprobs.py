@@ -73,10 +73,23 @@ def test_a_frozen_head_gets_no_gradient_and_lets_it_through(hidden, weight, toke
     assert hidden.grad.abs().sum() > 0
 
 
-def test_entropies_carry_no_gradient(hidden, weight, token_ids) -> None:
-    scores = token_scores(hidden.requires_grad_(), weight, None, token_ids, banned_ids=BANNED)
-    assert scores.logps.requires_grad
-    assert not scores.entropies.requires_grad
+@pytest.mark.parametrize("chunk_tokens", [1, 4, None])
+@pytest.mark.parametrize("with_logps", [True, False])
+def test_the_gradient_of_entropies_is_that_of_the_distribution(
+    hidden, weight, bias, token_ids, chunk_tokens, with_logps
+) -> None:
+    hidden = 0.2 * hidden  # flat distributions: the entropy of a sharp one is mostly rounding
+    inputs = [tensor.requires_grad_() for tensor in (hidden, weight, bias)]
+    upstream, other = normal(N, seed=4), normal(N, seed=5) * with_logps
+    scores = token_scores(
+        hidden, weight, bias, token_ids, banned_ids=BANNED, temperature=0.7, chunk_tokens=chunk_tokens
+    )
+    target = (scores.entropies * upstream).sum() + ((scores.logps * other).sum() if with_logps else 0.0)
+    # Banned words are left out of this distribution by a large negative number, whose entropy has no NaN.
+    expected = distribution(hidden, weight, bias, 0.7)
+    reference = (expected.entropy() * upstream + expected.log_prob(token_ids) * other).sum()
+    for one, two in zip(torch.autograd.grad(target, inputs), torch.autograd.grad(reference, inputs), strict=True):
+        assert_same(one, two)
 
 
 def test_equal_logits_give_the_logarithm_of_the_number_of_allowed_words() -> None:

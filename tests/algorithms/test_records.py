@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algorithms.records import Completion, ExperienceBatch, Prompt, stack_rollouts
+from algorithms.experience_batch import ExperienceBatch, stack_rollouts
+from algorithms.records import Completion, Prompt
 from tests.algorithms.hand_made import assert_equal_batches, batch, rollout
 
 LENGTHS = st.lists(st.integers(0, 5), min_size=1, max_size=5)
@@ -76,7 +77,10 @@ def test_an_empty_batch_joins_without_a_trace() -> None:
 
 
 def test_state_rebuilds_the_batch() -> None:
-    assert_equal_batches(ExperienceBatch(**batch([1.0, -1.0]).state_dict()), batch([1.0, -1.0]))
+    original = of_lengths([3, 0, 2])
+    assert len(original.state_dict()["completion_ids"]) == 5  # no padding is kept
+    assert_equal_batches(ExperienceBatch.from_state_dict(original.state_dict()), original)
+    assert len(ExperienceBatch.from_state_dict(ExperienceBatch.empty().state_dict())) == 0
 
 
 def test_selecting_does_not_touch_the_original() -> None:

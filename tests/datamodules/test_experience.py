@@ -4,19 +4,21 @@ import torch
 
 from algorithms import BufferConfig, ExperienceBatch, Prompt
 from datamodules import ExperienceDataModule, PromptFolder
+from tests.algorithms.hand_made import samples
 
 
 def batch(advantages: list[float], *, version: int = 0, first_uid: int = 0) -> ExperienceBatch:
     n = len(advantages)
-    return ExperienceBatch(
-        prompt_uids=torch.arange(first_uid, first_uid + n),
-        completion_ids=torch.ones(n, 2, dtype=torch.long),
-        is_completion=torch.ones(n, 2, dtype=torch.bool),
-        behavior_logps=torch.zeros(n, 2),
-        advantages=torch.tensor(advantages),
-        policy_versions=torch.full((n,), version),
-        is_replay=torch.zeros(n, dtype=torch.bool),
-    )
+    uids = torch.arange(first_uid, first_uid + n)
+    return samples(
+        torch.zeros(n, 2), torch.tensor(advantages), torch.ones(n, 2, dtype=torch.bool),
+        prompt_uids=uids, group_ids=uids // 2, policy_versions=torch.full((n,), version),
+    )  # fmt: skip
+
+
+def exchange(data: ExperienceDataModule, fresh: ExperienceBatch, **settings) -> list[ExperienceBatch]:
+    """As the module does: what has no advantage stays behind, but counts as sampled."""
+    return data.exchange(fresh.rows(fresh.advantages != 0.0), num_sampled=len(fresh), **settings)
 
 
 def module(**settings) -> ExperienceDataModule:
@@ -33,8 +35,8 @@ def test_tickets_count_rollouts_and_micro_batches_and_share_the_prompts_of_a_rol
 
 def test_replay_fills_just_the_gap_that_samples_without_advantage_leave() -> None:
     data = module()
-    data.exchange(batch([1.0, -1.0, 2.0, -2.0]), rollout=0, policy_version=0)
-    micro = data.exchange(batch([1.0, -1.0, 0.0, 0.0], version=1, first_uid=10), rollout=1, policy_version=1)
+    exchange(data, batch([1.0, -1.0, 2.0, -2.0]), rollout=0, policy_version=0)
+    micro = exchange(data, batch([1.0, -1.0, 0.0, 0.0], version=1, first_uid=10), rollout=1, policy_version=1)
     joined = ExperienceBatch.cat(micro)
     assert len(joined) == 4
     assert sorted(joined.prompt_uids[~joined.is_replay].tolist()) == [10, 11]
@@ -44,30 +46,30 @@ def test_replay_fills_just_the_gap_that_samples_without_advantage_leave() -> Non
 
 def test_a_full_rollout_gets_no_replay() -> None:
     data = module()
-    data.exchange(batch([1.0, -1.0]), rollout=0, policy_version=0)
-    micro = data.exchange(batch([1.0, -1.0], first_uid=5), rollout=1, policy_version=1)
+    exchange(data, batch([1.0, -1.0]), rollout=0, policy_version=0)
+    micro = exchange(data, batch([1.0, -1.0], first_uid=5), rollout=1, policy_version=1)
     assert not ExperienceBatch.cat(micro).is_replay.any()
 
 
 def test_replay_older_than_the_age_limit_is_never_drawn() -> None:
     data = module(buffer=BufferConfig(max_age=2))
-    data.exchange(batch([1.0, -1.0]), rollout=0, policy_version=0)
-    assert len(ExperienceBatch.cat(data.exchange(batch([0.0, 0.0]), rollout=1, policy_version=2))) == 2
-    assert len(ExperienceBatch.cat(data.exchange(batch([0.0, 0.0]), rollout=2, policy_version=3))) == 0
+    exchange(data, batch([1.0, -1.0]), rollout=0, policy_version=0)
+    assert len(ExperienceBatch.cat(exchange(data, batch([0.0, 0.0]), rollout=1, policy_version=2))) == 2
+    assert len(ExperienceBatch.cat(exchange(data, batch([0.0, 0.0]), rollout=2, policy_version=3))) == 0
 
 
 def test_capacity_zero_switches_replay_off() -> None:
     data = module(buffer=BufferConfig(capacity=0))
-    data.exchange(batch([1.0, -1.0]), rollout=0, policy_version=0)
-    assert len(ExperienceBatch.cat(data.exchange(batch([0.0, 0.0]), rollout=1, policy_version=1))) == 0
+    exchange(data, batch([1.0, -1.0]), rollout=0, policy_version=0)
+    assert len(ExperienceBatch.cat(exchange(data, batch([0.0, 0.0]), rollout=1, policy_version=1))) == 0
 
 
 def test_a_restored_buffer_gives_the_same_replay() -> None:
     straight, resumed = module(), module()
-    straight.exchange(batch([1.0, -1.0, 0.5, -0.5]), rollout=0, policy_version=0)
+    exchange(straight, batch([1.0, -1.0, 0.5, -0.5]), rollout=0, policy_version=0)
     resumed.load_state_dict(straight.state_dict())
     drawn = [
-        ExperienceBatch.cat(d.exchange(batch([0.0] * 2), rollout=1, policy_version=1)).prompt_uids.tolist()
+        ExperienceBatch.cat(exchange(d, batch([0.0] * 2), rollout=1, policy_version=1)).prompt_uids.tolist()
         for d in (straight, resumed)
     ]
     assert drawn[0] == drawn[1]

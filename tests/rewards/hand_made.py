@@ -1,20 +1,22 @@
 """Prompts and completions built by hand for the tests of the rewards."""
 
+from typing import Any
+
 import torch
 
 from algorithms.records import Completion, FinishReason, Prompt
 
 
-def prompt(answer: str | None) -> Prompt:
+def prompt(answer: str | None = None, *, question: str = "What?", **fields: Any) -> Prompt:
     """Return a prompt with a known answer, or with none."""
-    return Prompt(uid=0, key="0", question="What?", answer=answer)
+    return Prompt(uid=0, key="0", question=question, answer=answer, **fields)
 
 
-def completion(text: str, finish_reason: FinishReason = "stop") -> Completion:
-    """Return a completion with this text; its tokens do not matter to rewards."""
+def completion(text: str, finish_reason: FinishReason = "stop", *, num_tokens: int = 1) -> Completion:
+    """Return a completion with this text; what its tokens are does not matter to rewards."""
     return Completion(
-        token_ids=torch.zeros(1, dtype=torch.long),
-        behavior_logps=torch.zeros(1),
+        token_ids=torch.zeros(num_tokens, dtype=torch.long),
+        behavior_logps=torch.zeros(num_tokens),
         text=text,
         finish_reason=finish_reason,
     )

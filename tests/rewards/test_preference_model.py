@@ -86,7 +86,7 @@ def test_nothing_to_score_is_no_error() -> None:
 
 
 def test_a_completion_that_cannot_be_scored_costs_only_itself() -> None:
-    part = RewardPart(PreferenceReward(LettersScorer(), batch_size=2, device="cpu"), weight=0.5)
+    part = RewardPart(PreferenceReward(LettersScorer(), batch_size=2, device="cpu"), weight=0.5, is_rule=True)
     table = WeightedReward({"preference": part})([prompt(None)] * 3, [completion(t) for t in ("aa", "bad", "aaaa")])
     assert table.parts["preference"] == [2.0, None, 4.0]
     assert table.totals == [1.0, 0.0, 2.0]
@@ -98,7 +98,7 @@ def test_a_score_that_is_no_number_counts_as_failed() -> None:
     reward = PreferenceReward(scorer, device="cpu")
     reward([prompt(None)], [completion("a")])
     nn.init.constant_(scorer.built[0].unit, math.nan)
-    table = WeightedReward({"preference": RewardPart(reward)})([prompt(None)], [completion("a")])
+    table = WeightedReward({"preference": RewardPart(reward, is_rule=True)})([prompt(None)], [completion("a")])
     assert table.num_failures == {"preference": 1}
 
 

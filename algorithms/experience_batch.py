@@ -1,0 +1,136 @@
+"""The rows that the learner and the buffer handle: completions with all that the loss needs.
+
+Shapes: B samples (rows of a batch), T completion tokens of the longest.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from algorithms.records import Rollout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperienceBatch:
+    """Completions right-padded to one length."""
+
+    prompt_uids: Int[Tensor, " B"]
+    group_ids: Int[Tensor, " B"]
+    """Equal for the completions of one prompt in one rollout."""
+
+    completion_ids: Int[Tensor, "B T"]
+    is_completion: Bool[Tensor, "B T"]
+    """True at sampled tokens, False at padding."""
+
+    behavior_logps: Float[Tensor, "B T"]
+    """Log-probs that importance ratios are taken against: the engine's, or the learner's own at sampling time when
+    ``engine_logps`` are kept apart."""
+
+    advantages: Float[Tensor, " B"]
+    policy_versions: Int[Tensor, " B"]
+    is_replay: Bool[Tensor, " B"]
+    """True for rows drawn from the buffer, False for rows of the current rollout."""
+
+    weights: Float[Tensor, " B"]
+    """Factor of a row's loss: 1, or the correction for a prioritised draw."""
+
+    engine_logps: Float[Tensor, "B T"] | None = None
+    """What the engine reported, where the learner scored the completions again; else None."""
+
+    def __len__(self) -> int:
+        return int(self.prompt_uids.shape[0])
+
+    @property
+    def lengths(self) -> Int[Tensor, " B"]:
+        """Completion tokens of each row."""
+        return self.is_completion.sum(1)
+
+    def columns(self) -> dict[str, Tensor]:
+        """Return the tensors by name."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def with_columns(self, **columns: Tensor) -> "ExperienceBatch":
+        """Return the rows with some tensors replaced."""
+        return replace(self, **columns)
+
+    def to(self, device: torch.device) -> "ExperienceBatch":
+        """Return the rows on a device."""
+        return ExperienceBatch(**{name: column.to(device) for name, column in self.columns().items()})
+
+    def rows(self, index: Tensor) -> "ExperienceBatch":
+        """Return the rows picked by an index or a boolean mask, cut to their longest completion."""
+        picked = {name: column[index] for name, column in self.columns().items()}
+        longest = int(picked["is_completion"].sum(1).max()) if len(picked["prompt_uids"]) else 0
+        return ExperienceBatch(**{name: t[:, :longest] if t.ndim == 2 else t for name, t in picked.items()})
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the tensors by name, completions one after another without padding."""
+        state = {name: t[self.is_completion] if t.ndim == 2 else t for name, t in self.columns().items()}
+        return state | {"lengths": self.lengths}
+
+    @staticmethod
+    def from_state_dict(state: Mapping[str, Tensor]) -> "ExperienceBatch":
+        """Return the rows that ``state_dict`` was made of."""
+        columns = dict(state)
+        is_completion = token_mask(columns.pop("lengths"))
+        columns.pop("is_completion")
+        for name, column in columns.items():
+            if name in ("completion_ids", "behavior_logps", "engine_logps"):
+                columns[name] = column.new_zeros(is_completion.shape).masked_scatter(is_completion, column)
+        return ExperienceBatch(is_completion=is_completion, **columns)
+
+    @staticmethod
+    def empty() -> "ExperienceBatch":
+        """Return a batch of no rows."""
+        return stack_rollouts([])
+
+    @staticmethod
+    def cat(batches: Sequence["ExperienceBatch"]) -> "ExperienceBatch":
+        """Join batches along B, padding completions to the longest; batches without rows do not count."""
+        batches = [batch for batch in batches if len(batch)] or list(batches[:1])
+        longest = max(batch.completion_ids.shape[1] for batch in batches)
+
+        def column(name: str) -> Tensor:
+            parts: list[Tensor] = [batch.columns()[name] for batch in batches]
+            if parts[0].ndim == 2:
+                parts = [torch.nn.functional.pad(p, (0, longest - p.shape[1])) for p in parts]
+            return torch.cat(parts)
+
+        return ExperienceBatch(**{name: column(name) for name in batches[0].columns()})
+
+
+def token_mask(lengths: Int[Tensor, " B"]) -> Bool[Tensor, "B T"]:
+    """Return where the tokens of right-padded rows are."""
+    longest = int(lengths.max()) if len(lengths) else 0
+    return torch.arange(longest, device=lengths.device)[None, :] < lengths[:, None]
+
+
+def stack_rollouts(rollouts: Sequence[Rollout]) -> ExperienceBatch:
+    """Pad rollouts into one batch of fresh rows."""
+    lengths = torch.tensor([len(r.completion.token_ids) for r in rollouts], dtype=torch.long)
+    is_completion = token_mask(lengths)
+    ids = torch.zeros(is_completion.shape, dtype=torch.long)
+    logps = torch.zeros(is_completion.shape)
+    for row, rollout in enumerate(rollouts):
+        ids[row, : lengths[row]] = rollout.completion.token_ids
+        logps[row, : lengths[row]] = rollout.completion.behavior_logps
+
+    def column(name: str, dtype: Any = torch.long) -> Tensor:
+        return torch.tensor([getattr(rollout, name) for rollout in rollouts], dtype=dtype)
+
+    return ExperienceBatch(
+        prompt_uids=column("prompt_uid"),
+        group_ids=column("group_id"),
+        completion_ids=ids,
+        is_completion=is_completion,
+        behavior_logps=logps,
+        advantages=column("advantage", torch.float32),
+        policy_versions=column("policy_version"),
+        is_replay=torch.zeros(len(rollouts), dtype=torch.bool),
+        weights=torch.ones(len(rollouts)),
+    )

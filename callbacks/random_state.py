@@ -1,0 +1,58 @@
+"""The global random generators in the checkpoint, so that whatever draws from them resumes exactly too."""
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from rollouts import gather_ranks, own_state
+
+
+class RandomState(Callback):
+    """Saves and restores the generators of Python, NumPy and torch, of every rank and device.
+
+    What this project draws itself depends on its place in the run only; dropout, and rewards or callbacks of a user,
+    may draw from the global generators.
+    """
+
+    def __init__(self) -> None:
+        """Start without a saved state."""
+        self._loaded: list[Any] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of all ranks; a collective call."""
+        return {"ranks": gather_ranks(_capture())}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep the states until training starts: setting up draws too."""
+        self._loaded = state_dict["ranks"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Restore this rank's state."""
+        if self._loaded is not None:
+            _restore(own_state(self._loaded, trainer.global_rank, trainer.world_size))
+            self._loaded = None
+
+
+def _capture() -> dict[str, Any]:
+    version, internal, gauss = random.getstate()
+    name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002  (the global one is what must be saved)
+    return {
+        "python": [version, list(internal), gauss],
+        # Tensors and numbers only, which a checkpoint can be trusted with.
+        "numpy": [name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def _restore(state: dict[str, Any]) -> None:
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])

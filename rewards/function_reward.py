@@ -1,0 +1,72 @@
+"""Plain functions as rewards, with the signature that TRL gave them.
+
+def short(prompts, completions, **columns) -> list[float | None]: ...
+
+reward: {class_path: rewards.FunctionReward, init_args: {function: my_module.short}}
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from algorithms.errors import ConfigError
+from algorithms.records import Completion, Prompt
+
+
+class FunctionReward:
+    """Calls ``function(prompts=..., completions=..., **columns)``, everything by name and one entry per completion.
+
+    Columns are those of the data's rows (None where a row lacks one), and ``completion_ids``, ``finish_reasons``,
+    ``answer``, ``facts``, ``keys`` and ``images``. A function gets those that it names, or all with ``**columns``;
+    ``images`` (a list of PIL images per completion) only when named, because they are opened for it.
+    """
+
+    def __init__(self, function: Callable[..., Sequence[float | None]], conversational: bool = False) -> None:
+        """Wrap the function.
+
+        Args:
+            function: import path of the function. None in what it returns: does not apply to that completion.
+            conversational: give prompts and completions as lists of messages with ``role`` and ``content``, as TRL
+                does for chat data; False gives texts.
+        """
+        parameters = inspect.signature(function).parameters.values()
+        self.function, self.conversational = function, conversational
+        self.takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+        self.named = {p.name for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD}
+        self.required = {p.name for p in parameters if p.default is inspect.Parameter.empty} & self.named
+
+    def __call__(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Sequence[float | None]:
+        """Return the function's scores.
+
+        Raises:
+            ConfigError: when the function asks for a column that the data does not have.
+        """
+        columns = self._columns(prompts, completions)
+        if missing := sorted(self.required - columns.keys()):
+            raise ConfigError(
+                f"the reward function {self.function.__name__} asks for {', '.join(missing)}, which the data does not "
+                f"have; it can ask for: {', '.join(sorted(columns))}, images."
+            )
+        wanted = columns if self.takes_all else {name: columns[name] for name in columns.keys() & self.named}
+        return self.function(**wanted)
+
+    def _columns(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> dict[str, list[Any]]:
+        names = dict.fromkeys(name for prompt in prompts for name in prompt.columns)
+        columns: dict[str, list[Any]] = {name: [prompt.columns.get(name) for prompt in prompts] for name in names}
+        columns |= {
+            "prompts": [self._message("user", prompt.question) for prompt in prompts],
+            "completions": [self._message("assistant", completion.text) for completion in completions],
+            "completion_ids": [completion.token_ids.tolist() for completion in completions],
+            "finish_reasons": [completion.finish_reason for completion in completions],
+            "answer": [prompt.answer for prompt in prompts],
+            "facts": [None if prompt.facts is None else list(prompt.facts) for prompt in prompts],
+            "keys": [prompt.key for prompt in prompts],
+        }
+        if "images" in self.named:
+            opened = {id(prompt): prompt for prompt in prompts}
+            images = {key: [image.load() for image in prompt.images] for key, prompt in opened.items()}
+            columns["images"] = [images[id(prompt)] for prompt in prompts]
+        return columns
+
+    def _message(self, role: str, text: str) -> Any:
+        return [{"role": role, "content": text}] if self.conversational else text
