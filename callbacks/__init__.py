@@ -3,8 +3,11 @@
 from callbacks.completions_page import CompletionsPage
 from callbacks.export import ExportPolicy
 from callbacks.pair_writer import PairWriter
+from callbacks.pool_writer import PromptPoolWriter
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import RolloutProgressBar
+from callbacks.random_state import RandomState
+from callbacks.step_checkpoint import StepCheckpoint
 from callbacks.tensorboard_layout import TensorBoardLayout
 
 __all__ = [
@@ -12,6 +15,9 @@ __all__ = [
     "ExportPolicy",
     "PairWriter",
     "PredictionWriter",
+    "PromptPoolWriter",
+    "RandomState",
     "RolloutProgressBar",
+    "StepCheckpoint",
     "TensorBoardLayout",
 ]

@@ -6,6 +6,7 @@ from datamodules.online_preferences import OnlinePreferenceDataModule
 from datamodules.pair_sources import MMPRFolder, PairSource, PreferenceFolder
 from datamodules.preferences import PairDataModule, PreferenceDataModule
 from datamodules.prompt_folder import PromptFolder
+from datamodules.prompt_pool import PromptPool
 from datamodules.prompts import PromptDataModule
 from datamodules.shapes import ShapesDemonstrations, ShapesFolder
 from datamodules.shapes_pairs import ShapesPairs
@@ -21,6 +22,7 @@ __all__ = [
     "PreferenceFolder",
     "PromptDataModule",
     "PromptFolder",
+    "PromptPool",
     "ShapesDemonstrations",
     "ShapesFolder",
     "ShapesPairs",

@@ -8,6 +8,7 @@ function of (seed, rollout, rank). Replay is drawn in ``exchange`` and not with 
 samples are missing is known only after the rollout.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,9 +24,12 @@ from algorithms import (
     position_generator,
 )
 from datamodules.prompt_folder import PromptFolder
+from datamodules.prompt_pool import PromptPool
 from datamodules.prompts import PromptDataModule
 from datamodules.streams import CountedLoader, ShuffledRows
 from rollouts import gather_ranks, own_state
+
+logger = logging.getLogger(__name__)
 
 
 class Ticket:
@@ -51,6 +55,7 @@ class ExperienceDataModule(PromptDataModule):
         prompts_per_rollout: int = 32,
         micro_batches: int = 4,
         buffer: BufferConfig = BufferConfig(),  # noqa: B008  (frozen)
+        pool: PromptPool | None = None,
         seed: int = 0,
         batch_size: int = 64,
         max_prompt_tokens: int | None = None,
@@ -63,6 +68,7 @@ class ExperienceDataModule(PromptDataModule):
             prompts_per_rollout: prompts sampled from in one rollout, per rank.
             micro_batches: training steps that share one rollout; a multiple of trainer.accumulate_grad_batches.
             buffer: settings of the Selective Sample Buffer.
+            pool: pass rates of the training prompts, which say on which of them to train; null: all.
             seed: seed of prompt order, replay and micro-batch order.
             batch_size: prompts per batch of validation, test and prediction.
             max_prompt_tokens: longest prompt that is kept, image tokens expanded; null keeps all.
@@ -74,10 +80,18 @@ class ExperienceDataModule(PromptDataModule):
                 raise ConfigError(f"data.{key} must be at least 1, got {value}.")
         self.prompts_per_rollout = prompts_per_rollout
         self.micro_batches = micro_batches
-        self.seed = seed
+        self.seed, self.pool = seed, pool
         self.buffer_config = buffer
         self.buffer = SelectiveSampleBuffer(buffer)
         self._orders: dict[str, ShuffledRows] = {}
+
+    def setup(self, stage: str) -> None:
+        """Read the splits of a stage; of the training prompts keep what the pool keeps."""
+        super().setup(stage)
+        if self.pool is not None and stage == "fit":
+            everything = self.prompts["train"]
+            self.prompts["train"] = self.pool.select(everything)
+            logger.info("data.pool keeps %d of %d prompts", len(self.prompts["train"]), len(everything))
 
     def train_dataloader(self) -> CountedLoader:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the ticket stream."""

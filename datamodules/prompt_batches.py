@@ -4,9 +4,10 @@ With R ranks, rank r sees prompts r, r + R, r + 2R, ... Ranks get the same numbe
 without an empty batch, so that none waits for the others at the end.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from algorithms.records import PreferencePair, Prompt
@@ -53,6 +54,12 @@ class PromptBatches(Dataset[PromptBatch]):
             batches += [last[: len(last) // 2], last[len(last) // 2 :]]
         self.batches = [PromptBatch(batch) for batch in batches]
 
+    def without(self, uids: Collection[int]) -> "PromptBatches":
+        """Leave out the batches all of whose rows are among these, but never the last: a loader must not be empty."""
+        kept = [batch for batch in self.batches[:-1] if not all(row.uid in uids for row in batch)]
+        self.batches = kept + self.batches[-1:]
+        return self
+
     def __len__(self) -> int:
         return len(self.batches)
 
@@ -63,7 +70,11 @@ class PromptBatches(Dataset[PromptBatch]):
         """Return a loader without workers: a prompt holds no pixels, so there is nothing to prefetch."""
         # One share of one. Lightning would deal the batches out a second time if it found any other sampler.
         in_order = DistributedSampler(self, num_replicas=1, rank=0, shuffle=False)
-        return DataLoader(self, batch_size=None, sampler=in_order, num_workers=0, collate_fn=_as_it_is)
+        # A generator of its own: starting a loader draws a seed, and validation must not move training's generator.
+        chance = torch.Generator()
+        return DataLoader(
+            self, batch_size=None, sampler=in_order, num_workers=0, collate_fn=_as_it_is, generator=chance
+        )
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -8,7 +8,7 @@ Nothing is truncated: a prompt longer than ``max_prompt_tokens``, with its image
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -70,6 +70,8 @@ class PromptDataModule(LightningDataModule):
         self.max_image_pixels = max_image_pixels
         self.report_folder = report_folder
         self.predict_split: str = predict_split
+        self.answered_uids: set[int] = set()
+        """Prompts that ``predict`` need not answer again; a callback that goes on with a killed run fills it."""
         self.prompts: dict[str, Sequence[Prompt]] = {}
         self.rejected_fraction: dict[str, float] = {}
         self._rows: dict[str, PromptRows] = {}
@@ -112,8 +114,8 @@ class PromptDataModule(LightningDataModule):
         return self._loader("test")
 
     def predict_dataloader(self) -> DataLoader[PromptBatch]:
-        """Return the prompts of ``predict_split``."""
-        return self._loader(self.predict_split)
+        """Return the prompts of ``predict_split``, without the batches that are answered already."""
+        return self._loader(self.predict_split, self.answered_uids)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Give the steps a plain list of prompts; whatever else a loader yields is moved as usual."""
@@ -159,7 +161,7 @@ class PromptDataModule(LightningDataModule):
                 f"{report} lists them."
             )
 
-    def _loader(self, split: str) -> DataLoader[PromptBatch]:
+    def _loader(self, split: str, answered_uids: Collection[int] = ()) -> DataLoader[PromptBatch]:
         rank, num_ranks = self.rank
         prompts = self.prompts[split]
         if len(prompts) < num_ranks:
@@ -167,7 +169,7 @@ class PromptDataModule(LightningDataModule):
                 f"{self.source.split_file(split)} has {len(prompts)} usable rows for {num_ranks} ranks, but each rank "
                 "needs at least one: add rows or use fewer devices."
             )
-        return PromptBatches(prompts, self.batch_size, rank, num_ranks).loader()
+        return PromptBatches(prompts, self.batch_size, rank, num_ranks).without(answered_uids).loader()
 
 
 def reject_long(rows: PromptRows, max_prompt_tokens: int, module: object) -> PromptRows:

@@ -1,0 +1,44 @@
+"""Checkpoints from which a run resumes exactly: only right after an optimizer step."""
+
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from algorithms import ConfigError
+
+
+class StepCheckpoint(ModelCheckpoint):
+    """Keeps the newest checkpoints and a link ``last.ckpt``; with ``--ckpt_path=last`` one command starts and resumes.
+
+    Lightning's own checkpoint is also written between two accumulated micro-batches, at the first batch after a resume
+    for one, and holds no gradients: what was accumulated is lost when a run goes on from there.
+    """
+
+    def __init__(self, every_n_train_steps: int = 50, keep: int = 2, dirpath: str | None = None) -> None:
+        """Set how often.
+
+        Args:
+            every_n_train_steps: optimizer steps between two checkpoints.
+            keep: newest checkpoints that stay.
+            dirpath: folder of the checkpoints; null: ``checkpoints`` in the run's log folder.
+        """
+        for key, value in (("every_n_train_steps", every_n_train_steps), ("keep", keep)):
+            if value < 1:
+                raise ConfigError(f"callbacks.checkpoint.{key} must be at least 1, got {value}.")
+        super().__init__(
+            dirpath=dirpath,
+            filename="{step}",
+            monitor="step",
+            mode="max",
+            save_top_k=keep,
+            save_last="link",
+            every_n_train_steps=every_n_train_steps,
+        )
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save when it is time and nothing is being accumulated."""
+        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)

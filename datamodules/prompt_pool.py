@@ -1,0 +1,118 @@
+"""A prompt pool: how often the starting policy solved each prompt, and which prompts to train on for it.
+
+The offline variant of the Selective Sample Buffer (R1V2, arXiv:2504.16656, section 3.3): roll the prompts out in
+advance and keep those with mixed outcomes, because a prompt that is always or never solved gives no advantage.
+
+    pool.jsonl   {"uid": 7, "key": "train-000007", "num_samples": 8, "num_correct": 3}      one line per prompt
+    pool.json    counts and histogram of correct samples
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from algorithms import ConfigError, DataError, Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class PoolEntry:
+    """What is known of one prompt."""
+
+    uid: int
+    """Row of the prompt in its file."""
+
+    key: str
+    num_samples: int
+    num_correct: int
+
+    @property
+    def pass_rate(self) -> float:
+        """Share of samples that are right."""
+        return self.num_correct / self.num_samples
+
+    def line(self) -> str:
+        """Return the entry as a line of JSON."""
+        return json.dumps(asdict(self)) + "\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptPool:
+    """Which prompts of a pool to train on: those whose pass rate lies strictly between two bounds."""
+
+    path: str
+    """pool.jsonl, as ``callbacks.PromptPoolWriter`` writes it."""
+
+    above: float = 0.0
+    """Smallest pass rate, itself left out; 0 leaves out what is never solved. EasyR1 filters at 0.01 online."""
+
+    below: float = 1.0
+    """Largest pass rate, itself left out; 1 leaves out what is always solved. EasyR1 0.99."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.above < self.below <= 1.0:
+            raise ConfigError(
+                f"data.pool needs 0 <= above < below <= 1, got above = {self.above} and below = {self.below}: they "
+                "bound a pass rate."
+            )
+
+    def select(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+        """Return the prompts that the pool keeps, in their order.
+
+        Raises:
+            DataError: when the pool is of other prompts, or keeps none.
+        """
+        entries = {entry.uid: entry for entry in read_entries(Path(self.path))}
+        strange = [p for p in prompts if p.uid not in entries or entries[p.uid].key != p.key]
+        if strange:
+            raise DataError(
+                f"data.pool.path={self.path!r} does not know {len(strange)} of {len(prompts)} training prompts, such "
+                f"as {strange[0].key!r}: it was made from other data. Make it again from this data.source."
+            )
+        kept = [p for p in prompts if self.above < entries[p.uid].pass_rate < self.below]
+        if not kept:
+            raise DataError(
+                f"data.pool keeps none of {len(prompts)} prompts: {histogram_in_words(entries.values())}. Widen "
+                "data.pool.above and data.pool.below, or sample more per prompt."
+            )
+        return kept
+
+
+def read_entries(path: Path) -> list[PoolEntry]:
+    """Return the entries of a file; a last line that a killed run left unfinished does not count.
+
+    Raises:
+        ConfigError: when there is no such file.
+    """
+    path = path.expanduser()
+    if not path.is_file():
+        raise ConfigError(
+            f"data.pool.path is {str(path)!r}, but there is no such file: `train.py predict` with "
+            "callbacks.PromptPoolWriter makes it."
+        )
+    lines = path.read_text().split("\n")
+    return [PoolEntry(**json.loads(line)) for line in lines[:-1]]
+
+
+def summary(entries: Iterable[PoolEntry]) -> dict[str, Any]:
+    """Return the counts of a pool: prompts, those never, sometimes and always solved, and the histogram."""
+    entries = list(entries)
+    histogram = Counter(entry.num_correct for entry in entries)
+    never, always = (sum(entry.pass_rate == rate for entry in entries) for rate in (0.0, 1.0))
+    return {
+        "prompts": len(entries),
+        "never_solved": never,
+        "sometimes_solved": len(entries) - never - always,
+        "always_solved": always,
+        "mean_pass_rate": sum(entry.pass_rate for entry in entries) / max(1, len(entries)),
+        "prompts_by_num_correct": dict(sorted(histogram.items())),
+    }
+
+
+def histogram_in_words(entries: Iterable[PoolEntry]) -> str:
+    """Return how many prompts are never, sometimes and always solved."""
+    counts = summary(entries)
+    kinds = ("never_solved", "sometimes_solved", "always_solved")
+    return ", ".join(f"{counts[kind]} {kind.replace('_', ' ')}" for kind in kinds)

@@ -1,0 +1,76 @@
+"""A run killed with SIGKILL, again and again, ends bit for bit as one that was never stopped."""
+
+import random
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from algorithms import Completion, Prompt
+from tests.killed_runs import run_apart
+from tests.test_training import arguments, largest_difference, policy_folder
+
+__all__ = ["policy_folder"]
+
+STEPS = 8  # optimizer steps of two micro-batches each; four micro-batches a rollout
+
+
+class Noisy(Callback):
+    """Draws from all global generators in every batch and writes the numbers into the weights."""
+
+    def on_train_batch_end(self, trainer, pl_module, *args) -> None:
+        drawn = random.random() + float(torch.rand(())) + float(np.random.rand())  # noqa: NPY002
+        with torch.no_grad():
+            next(p for p in pl_module.parameters() if p.requires_grad).add_(1e-6 * drawn)
+
+
+class Length:
+    """Any score without a scale of its own."""
+
+    is_rule = False
+
+    def __call__(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Sequence[float | None]:
+        return [float(c.token_ids.sum() % 7) for c in completions]
+
+
+def flags(policy_folder: Path, name: str) -> list[str]:
+    """Everything that has state: scheduler, buffer, running statistics, global generators, reference, rounds of sampling."""
+    return arguments(
+        "fit", policy_folder, f"--trainer.max_steps={STEPS}", "--trainer.val_check_interval=6",
+        "--trainer.accumulate_grad_batches=2", "--data.init_args.micro_batches=4", "--model.init_args.max_attempts=2",
+        "--model.init_args.optimizer.cosine=true", "--model.init_args.optimizer.warmup_steps=2",
+        "--model.init_args.grpo.engine_ratio_cap=2.0", "--model.init_args.grpo.kl_weight=0.01",
+        "--model.init_args.reference=lightning_modules.FrozenCopyReference",
+        "--model.init_args.reward.parts.length.reward=tests.test_exact_resume.Length",
+        "--model.init_args.reward.parts.length.weight=0.1",
+        "--model.init_args.reward.parts.length.scaling=rewards.RunningZScore",
+        "--callbacks.noisy=tests.test_exact_resume.Noisy", "--trainer.enable_checkpointing=true",
+        "--callbacks.checkpoint=callbacks.StepCheckpoint", "--callbacks.checkpoint.every_n_train_steps=1",
+        f"--callbacks.checkpoint.dirpath={policy_folder.parent / name}",
+        "--ckpt_path=last",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [0])
+def test_a_run_killed_at_random_moments_ends_with_the_weights_of_one_never_stopped(
+    policy_folder: Path, seed: int
+) -> None:
+    straight, resumed = (policy_folder.parent / f"{name}.pt" for name in ("straight", "resumed"))
+    assert run_apart(flags(policy_folder, "straight"), straight) == 0
+    chance = random.Random(seed)
+    batches = sorted(chance.sample(range(2, 2 * STEPS), 3))
+    moments = chance.sample(["sampling", "backward", "end"], 3)
+    for moment, batch in zip(moments, batches, strict=True):
+        batch -= batch % 4 if moment == "sampling" else 0
+        killer = [
+            "--callbacks.killer=tests.killed_runs.KilledAt", f"--callbacks.killer.moment={moment}",
+            f"--callbacks.killer.batch={batch}",
+        ]  # fmt: skip
+        assert run_apart([*flags(policy_folder, "resumed"), *killer], resumed) == -signal.SIGKILL, (moment, batch)
+    assert run_apart(flags(policy_folder, "resumed"), resumed) == 0
+    first, second = (torch.load(path, weights_only=True) for path in (straight, resumed))
+    assert largest_difference(first, second) == 0.0
