@@ -30,6 +30,7 @@ from algorithms.records import (
     RolloutGroup,
 )
 from algorithms.selective_buffer import SelectiveSampleBuffer
+from algorithms.signals import Signal, SignalBoard, check_signals
 from algorithms.surrogates import StepSize
 
 __all__ = [
@@ -55,9 +56,12 @@ __all__ = [
     "Rollout",
     "RolloutGroup",
     "SelectiveSampleBuffer",
+    "Signal",
+    "SignalBoard",
     "StepSize",
     "TokenScores",
     "bradley_terry_loss",
+    "check_signals",
     "effective_groups",
     "engine_weights",
     "expected_calibration_error",

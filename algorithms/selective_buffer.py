@@ -42,11 +42,11 @@ class SelectiveSampleBuffer:
         self.config = config
         self._columns: dict[str, Tensor] = {}
         self._arrivals = torch.full((config.capacity,), _FREE)  # counts up, so the smallest is the oldest
-        self._num_arrived = 0
+        self._num_arrived = self._num_held = 0
         self._priorities = SumTree(config.capacity)
 
     def __len__(self) -> int:
-        return int(self._is_held.sum())
+        return self._num_held
 
     @property
     def stored(self) -> ExperienceBatch:
@@ -66,8 +66,8 @@ class SelectiveSampleBuffer:
         if self.config.capacity and len(effective):
             arrivals = self._num_arrived + torch.arange(len(effective))
             self._num_arrived += len(effective)
-            stays = self._make_room(effective.advantages, arrivals)
-            slots = (~self._is_held).nonzero().squeeze(1)[: int(stays.sum())]
+            make_room = self._ring if self.config.evict == "oldest" else self._by_priority
+            stays, slots = make_room(effective.advantages, arrivals)
             self._put(slots, effective.rows(stays), arrivals[stays])
         return len(effective)
 
@@ -110,28 +110,34 @@ class SelectiveSampleBuffer:
         self._columns = {}
         self._arrivals.fill_(_FREE)
         self._priorities = SumTree(self.config.capacity)
-        self._num_arrived = state["num_arrived"]
+        self._num_arrived, self._num_held = state["num_arrived"], 0
         if len(state["slots"]):
             self._put(state["slots"], ExperienceBatch.from_state_dict(state["rows"]), state["arrivals"])
 
-    @property
-    def _is_held(self) -> Bool[Tensor, " N"]:
-        return self._arrivals != _FREE
-
     def _held_slots(self) -> Int[Tensor, " K"]:
-        return self._is_held.nonzero().squeeze(1)
+        return (self._arrivals != _FREE).nonzero().squeeze(1)
 
-    def _make_room(self, advantages: Tensor, arrivals: Int[Tensor, " K"]) -> Bool[Tensor, " K"]:
-        """Remove the samples that must leave, and return which of the new ones stay."""
+    def _ring(self, advantages: Tensor, arrivals: Int[Tensor, " K"]) -> tuple[Bool[Tensor, " K"], Int[Tensor, " S"]]:
+        """Return which of the new samples stay, and slots that hold the oldest: O(1) whatever the capacity.
+
+        Slots go round, so that samples which were retired count until their turn would have come.
+        """
+        del advantages
+        stays = arrivals >= self._num_arrived - self.config.capacity
+        return stays, arrivals[stays] % self.config.capacity
+
+    def _by_priority(
+        self, advantages: Tensor, arrivals: Int[Tensor, " K"]
+    ) -> tuple[Bool[Tensor, " K"], Int[Tensor, " S"]]:
+        """Remove the samples of lowest priority; return which of the new ones stay, and free slots for them."""
         held = self._held_slots()
-        num_leaving = len(held) + len(advantages) - self.config.capacity
-        if num_leaving <= 0:
-            return torch.ones(len(advantages), dtype=torch.bool)
+        num_leaving = max(0, len(held) + len(advantages) - self.config.capacity)
         arrived = torch.cat([self._arrivals[held], arrivals])
         worth = torch.cat([self._column("advantages", held), advantages]).abs()
-        leaves = _first_to_leave(arrived if self.config.evict == "oldest" else worth, arrived, num_leaving)
+        leaves = _first_to_leave(worth, arrived, num_leaving)
         self._remove(held[leaves[: len(held)]])
-        return ~leaves[len(held) :]
+        stays = ~leaves[len(held) :]
+        return stays, (self._arrivals == _FREE).nonzero().squeeze(1)[: int(stays.sum())]
 
     def _put(self, slots: Int[Tensor, " K"], batch: ExperienceBatch, arrivals: Int[Tensor, " K"]) -> None:
         for name, rows in batch.columns().items():
@@ -141,6 +147,7 @@ class SelectiveSampleBuffer:
                 column[slots, rows.shape[1] :] = 0
             else:
                 column[slots] = rows
+        self._num_held += int((self._arrivals[slots] == _FREE).sum())
         self._arrivals[slots] = arrivals
         priorities = batch.advantages.abs().double() ** self.config.priority_exponent
         self._priorities.set(slots, priorities.clamp_min(_SMALLEST_PRIORITY))
@@ -171,6 +178,7 @@ class SelectiveSampleBuffer:
 
     def _remove(self, slots: Int[Tensor, " K"]) -> int:
         if len(slots):
+            self._num_held -= len(slots)
             self._arrivals[slots] = _FREE
             self._priorities.set(slots, torch.zeros(len(slots)))
         return len(slots)
@@ -178,6 +186,8 @@ class SelectiveSampleBuffer:
 
 def _first_to_leave(keys: Tensor, arrived: Int[Tensor, " K"], num_leaving: int) -> Bool[Tensor, " K"]:
     """Return the samples with the smallest keys; of equal keys the older leave first."""
+    if num_leaving == 0:
+        return torch.zeros(len(keys), dtype=torch.bool)
     threshold = torch.kthvalue(keys, num_leaving).values
     leaves = keys < threshold
     tied = (keys == threshold).nonzero().squeeze(1)

@@ -2,21 +2,25 @@
 
 from callbacks.completions_page import CompletionsPage
 from callbacks.export import ExportPolicy
+from callbacks.hallucination_monitor import HallucinationMonitor
 from callbacks.pair_writer import PairWriter
 from callbacks.pool_writer import PromptPoolWriter
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import RolloutProgressBar
 from callbacks.random_state import RandomState
+from callbacks.reward_threshold_calibrator import RewardThresholdCalibrator
 from callbacks.step_checkpoint import StepCheckpoint
 from callbacks.tensorboard_layout import TensorBoardLayout
 
 __all__ = [
     "CompletionsPage",
     "ExportPolicy",
+    "HallucinationMonitor",
     "PairWriter",
     "PredictionWriter",
     "PromptPoolWriter",
     "RandomState",
+    "RewardThresholdCalibrator",
     "RolloutProgressBar",
     "StepCheckpoint",
     "TensorBoardLayout",

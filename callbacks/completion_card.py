@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from algorithms import Claim, ClaimGrammar, Rollout, RolloutGroup, find_claims
+from algorithms import Claim, ClaimGrammar, Prompt, Rollout, RolloutGroup, find_claims
 
 WIDTH, MARGIN, IMAGE_SIDE, LINE = 1000, 16, 192, 20
 TEXT_COLUMNS = 96
@@ -15,18 +15,19 @@ BLACK, GRAY, RED, GREEN, RULE = (25, 25, 25), (110, 110, 110), (200, 30, 30), (2
 
 def completion_card(group: RolloutGroup, grammar: ClaimGrammar | None) -> Image.Image:
     """Return the card; claims that the facts support are green, the others red."""
-    blocks = [_wrap(rollout.completion.text) for rollout in group.rollouts]
+    blocks = [wrap_text(rollout.completion.text) for rollout in group.rollouts]
     height = 2 * MARGIN + IMAGE_SIDE + sum((len(lines) + 2) * LINE for lines in blocks)
     card = Image.new("RGB", (WIDTH, height), "white")
     canvas, font = ImageDraw.Draw(card), ImageFont.load_default(size=15)
-    _draw_prompt(card, canvas, font, group)
+    draw_prompt(card, canvas, font, group.prompt)
     y = MARGIN + IMAGE_SIDE + LINE // 2
+    facts = group.prompt.facts
     for rollout, lines in zip(group.rollouts, blocks, strict=True):
+        text = rollout.completion.text
         canvas.line((MARGIN, y - 4, WIDTH - MARGIN, y - 4), fill=RULE)
         canvas.text((MARGIN, y), score_line(rollout), fill=GRAY, font=font)
-        colors = _character_colors(rollout.completion.text, group.prompt.facts, grammar)
-        for number, (start, line) in enumerate(lines):
-            _draw_line(canvas, font, (MARGIN, y + (number + 1) * LINE), line, colors[start : start + len(line)])
+        claims = find_claims(text, facts, grammar) if facts is not None and grammar is not None else []
+        draw_text(canvas, font, y + LINE, text, claims)
         y += (len(lines) + 2) * LINE
     return card
 
@@ -37,8 +38,8 @@ def score_line(rollout: Rollout) -> str:
     return f"advantage {rollout.advantage:+.2f}   reward {rollout.reward:.2f}   ({parts})"
 
 
-def _draw_prompt(card: Image.Image, canvas: ImageDraw.ImageDraw, font: Any, group: RolloutGroup) -> None:
-    prompt = group.prompt
+def draw_prompt(card: Image.Image, canvas: ImageDraw.ImageDraw, font: Any, prompt: Prompt) -> None:
+    """Draw images and question at the top of a card."""
     x = MARGIN
     for reference in prompt.images[:2]:
         picture = reference.load()
@@ -51,7 +52,16 @@ def _draw_prompt(card: Image.Image, canvas: ImageDraw.ImageDraw, font: Any, grou
         canvas.text((x, MARGIN + number * LINE), line, fill=BLACK, font=font)
 
 
-def _wrap(text: str) -> list[tuple[int, str]]:
+def draw_text(canvas: ImageDraw.ImageDraw, font: Any, y: int, text: str, claims: Sequence[Claim]) -> None:
+    """Draw a completion from a height on, its claims in colour."""
+    colors = [BLACK] * len(text)
+    for claim in claims:
+        colors[claim.start : claim.end] = [GREEN if claim.is_supported else RED] * (claim.end - claim.start)
+    for number, (start, line) in enumerate(wrap_text(text)):
+        _draw_line(canvas, font, (MARGIN, y + number * LINE), line, colors[start : start + len(line)])
+
+
+def wrap_text(text: str) -> list[tuple[int, str]]:
     """Return lines with the position of their first character; words are kept whole where they fit."""
     lines: list[tuple[int, str]] = []
     start = 0
@@ -62,16 +72,6 @@ def _wrap(text: str) -> list[tuple[int, str]]:
         lines.append((start, text[start:end].replace("\n", " ")))
         start = end
     return lines or [(0, "")]
-
-
-def _character_colors(
-    text: str, facts: Sequence[str] | None, grammar: ClaimGrammar | None
-) -> list[tuple[int, int, int]]:
-    colors = [BLACK] * len(text)
-    claims: list[Claim] = find_claims(text, facts, grammar) if facts is not None and grammar is not None else []
-    for claim in claims:
-        colors[claim.start : claim.end] = [GREEN if claim.is_supported else RED] * (claim.end - claim.start)
-    return colors
 
 
 def _draw_line(

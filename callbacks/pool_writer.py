@@ -1,4 +1,4 @@
-"""Writes how often each prompt was solved in what ``predict`` sampled: the pool of the offline Selective Sample Buffer."""
+"""Writes how often ``predict`` solved each prompt: the pool of the offline Selective Sample Buffer."""
 
 import json
 import os

@@ -8,8 +8,15 @@ STORY = {
         "held-out accuracy": ["val/greedy_accuracy", "val/sampled_accuracy"],
         "accuracy of rollouts": ["rollout/accuracy", "rollout/format"],
     },
-    "2 Does it say what it sees?": {"hallucination rate": ["val/hallucination_rate", "rollout/hallucination_rate"]},
-    "3 Is there signal?": {"effective groups and replay": ["rollout/effective_fraction", "buffer/replay_fraction"]},
+    "2 Does it say what it sees?": {
+        "hallucination rate": ["val/hallucination_rate", "rollout/hallucination_rate", "hallucination/rate"],
+        "reward against hallucination": ["rollout/preference", "hallucination/rate"],
+        "threshold": ["calibration/threshold"],
+    },
+    "3 Is there signal?": {
+        "effective groups and replay": ["rollout/effective_fraction", "buffer/replay_fraction"],
+        "age of replay": ["buffer/replay_age"],
+    },
     "4 Is it stable?": {
         "entropy": ["train/entropy"],
         "clipped fraction": ["train/clipped_fraction_fresh", "train/clipped_fraction_replay"],

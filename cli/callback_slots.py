@@ -17,7 +17,19 @@ from lightning.pytorch.callbacks import Callback
 from algorithms import ConfigError
 
 # The names the project's own configs use, in the order in which Lightning calls them. New names come after.
-KNOWN_SLOTS = ("progress", "layout", "completions", "predictions", "pairs", "pool", "random_state", "checkpoint", "export")
+KNOWN_SLOTS = (
+    "progress",
+    "layout",
+    "completions",
+    "hallucination",
+    "calibrator",
+    "predictions",
+    "pairs",
+    "pool",
+    "random_state",
+    "checkpoint",
+    "export",
+)
 
 _FLAG = re.compile(r"--callbacks\.([A-Za-z_]\w*)")
 

@@ -8,7 +8,7 @@ What a step sees is a function of its number and of the pool, and the pool is in
 
 import logging
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -161,10 +161,11 @@ class OnlinePreferenceDataModule(PromptDataModule):
         return module.pair_problem(pair, None) if isinstance(module, JudgesPairs) else None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the pools of all ranks; a collective call."""
+        """Return the pools of all ranks, and the threshold, which a calibrator may have moved; a collective call."""
         names = [f.name for f in fields(PreferencePair)]
         rows = [{name: getattr(pair, name) for name in names} | {"prompt": pair.prompt.uid} for pair in self.pool]
-        return {"pools": gather_ranks({"number": self.pool_number, "kept": self.kept_fraction, "pairs": rows})}
+        pools = gather_ranks({"number": self.pool_number, "kept": self.kept_fraction, "pairs": rows})
+        return {"pools": pools, "threshold": self.selection.threshold}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore this rank's pool, for training; other commands have no use for it."""
@@ -172,4 +173,5 @@ class OnlinePreferenceDataModule(PromptDataModule):
             return
         state = own_state(state_dict["pools"], *self.rank)
         self.pool_number, self.kept_fraction = state["number"], state["kept"]
+        self.selection = replace(self.selection, threshold=state_dict["threshold"])
         self.pool = [PreferencePair(**{**row, "prompt": self.prompt("train", row["prompt"])}) for row in state["pairs"]]

@@ -51,7 +51,7 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     panels = figure.subplots(1, len(TAGS))
     for panel, (tag, title) in zip(panels, TAGS.items(), strict=True):
         for tau, trial in result.items():
-            steps, values = zip(*trial["curves"][tag], strict=True)
+            steps, values, _ = zip(*trial["curves"][tag], strict=True)
             panel.plot(steps, values, marker=".", label=f"tau = {tau} ({100 * trial['pairs_kept']:.0f} % of pairs)")
         panel.set(title=title, xlabel="optimizer step")
         panel.grid(alpha=0.3)

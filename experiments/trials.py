@@ -29,14 +29,14 @@ def trained_and_tested(configs: Sequence[str], seed: int, *, name: str, flags: S
     return measures(_metrics(run(["test", *shared, *trained])))
 
 
-def curves(name: str, tags: Sequence[str]) -> dict[str, list[tuple[int, float]]]:
-    """Return (step, value) of some scalars that a trial logged."""
+def curves(name: str, tags: Sequence[str]) -> dict[str, list[tuple[int, float, float]]]:
+    """Return (step, value, time in seconds) of some scalars that a trial logged."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(ROOT / name), size_guidance={"scalars": 0})
     events.Reload()
     logged = events.Tags()["scalars"]
-    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags if tag in logged}
+    return {tag: [(event.step, event.value, event.wall_time) for event in events.Scalars(tag)] for tag in tags if tag in logged}
 
 
 def write(name: str, result: Any) -> Path:

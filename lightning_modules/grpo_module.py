@@ -104,6 +104,7 @@ class GRPOModule(RolloutModule):
 
     def on_fit_start(self) -> None:
         """Refuse settings of data and trainer that do not fit together, and get the reference ready."""
+        super().on_fit_start()
         micro_batches = self.experience.micro_batches
         accumulate = self.trainer.accumulate_grad_batches
         if micro_batches % accumulate:

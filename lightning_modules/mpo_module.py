@@ -125,6 +125,7 @@ class MPOModule(RolloutModule):
 
     def on_fit_start(self) -> None:
         """Refuse settings that do not fit together, and get the reference ready."""
+        super().on_fit_start()
         self._check_online()
         if self.mpo.is_contrastive:
             pairs = self.data.known_pairs

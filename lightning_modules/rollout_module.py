@@ -12,7 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from algorithms import ClaimGrammar, Completion, ConfigError, PreferencePair, Prompt, position_seed
+from algorithms import (
+    ClaimGrammar,
+    Completion,
+    ConfigError,
+    PreferencePair,
+    Prompt,
+    SignalBoard,
+    check_signals,
+    position_seed,
+)
 from lightning_modules.evaluation import Evaluation, EvaluationConfig
 from lightning_modules.policy_module import OptimizerConfig, PolicyModule
 from models import LoRAConfig, PolicySource
@@ -62,8 +71,17 @@ class RolloutModule(PolicyModule):
         self.engine, self.reward = engine, reward
         self.sampling, self.claims = sampling, claims
         self.group_size, self.seed = group_size, seed
+        self.signals = SignalBoard()
         self.evaluation_config = evaluation
         self.evaluation = Evaluation(evaluation, claims)
+
+    def sample(
+        self, prompts: Sequence[Prompt], group_size: int, sampling: SamplingConfig, *, seed: int
+    ) -> list[list[Completion]]:
+        """Return completions of the present policy, without scores."""
+        self.engine.sync(self.loaded_policy, version=self.trainer.global_step)
+        with self.trainer.precision_plugin.forward_context():
+            return self.engine.generate(prompts, group_size=group_size, sampling=sampling, seed=seed)
 
     def roll_out(
         self,
@@ -74,18 +92,16 @@ class RolloutModule(PolicyModule):
         first_group: int = 0,
     ) -> RolloutPhase:
         """Sample groups for the prompts, score them and compute advantages."""
-        self.engine.sync(self.loaded_policy, version=self.trainer.global_step)
+        completions = self.sample(prompts, self.group_size, self.sampling, seed=seed)
         self.reward.reduce = lambda sums: self.trainer.strategy.reduce(sums, reduce_op="sum")
-        with self.trainer.precision_plugin.forward_context():
-            completions = self.engine.generate(prompts, group_size=self.group_size, sampling=self.sampling, seed=seed)
-            return collect(
-                prompts,
-                completions,
-                partial(self.reward, is_training=self.trainer.training),
-                advantage,
-                policy_version=self.trainer.global_step,
-                first_group=first_group,
-            )
+        return collect(
+            prompts,
+            completions,
+            partial(self.reward, is_training=self.trainer.training),
+            advantage,
+            policy_version=self.trainer.global_step,
+            first_group=first_group,
+        )
 
     def dropout_ntp_pairs(self, phase: RolloutPhase, *, seed: int) -> list[PreferencePair]:
         """Return pairs of a phase's completions against ones that went on without the images."""
@@ -94,6 +110,10 @@ class RolloutModule(PolicyModule):
         seed = position_seed(seed, "blind continuations")
         with self.trainer.precision_plugin.forward_context():
             return dropout_ntp_pairs(self.engine, decode, phase.groups, sampling=self.sampling, seed=seed)
+
+    def on_fit_start(self) -> None:
+        """Refuse callbacks that read what nobody publishes."""
+        check_signals(self.trainer.callbacks)  # pyright: ignore[reportAttributeAccessIssue]
 
     def validation_step(self, batch: Sequence[Prompt], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Sample, score and judge a batch of held-out prompts."""
@@ -118,18 +138,21 @@ class RolloutModule(PolicyModule):
         return self.roll_out(batch, seed=seed)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what has moved in the reward: weights, thresholds, running statistics."""
+        """Add the signals, and what has moved in the reward: weights, thresholds, running statistics."""
+        checkpoint["signals"] = self.signals.state_dict()
         checkpoint["reward"] = self.reward.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore it."""
+        """Restore them."""
+        self.signals.load_state_dict(checkpoint["signals"])
         self.reward.load_state_dict(checkpoint["reward"])
 
     def _evaluate(self, prompts: Sequence[Prompt], batch_idx: int) -> None:
         num_samples = self.evaluation_config.num_samples
         greedy_sampling = SamplingConfig(temperature=0.0, max_new_tokens=self.sampling.max_new_tokens)
-        samples = self._sample(prompts, batch_idx, num_samples, self.sampling)
-        greedy = self._sample(prompts, batch_idx, 1, greedy_sampling)
+        seed = position_seed(self.evaluation_config.seed, "evaluation", batch_idx, self.global_rank)
+        samples = self.sample(prompts, num_samples, self.sampling, seed=seed)
+        greedy = self.sample(prompts, 1, greedy_sampling, seed=seed)
         scores, greedy_scores = self._score(prompts, samples), self._score(prompts, greedy)
         shape = (len(prompts), num_samples)
         self.evaluation.update(
@@ -140,13 +163,6 @@ class RolloutModule(PolicyModule):
             well_formed=_filled(scores.parts["format"]).view(shape) if "format" in scores.parts else None,
             rule_totals=torch.tensor(scores.rule_totals, dtype=torch.float32).view(shape),
         )
-
-    def _sample(
-        self, prompts: Sequence[Prompt], batch_idx: int, group_size: int, sampling: SamplingConfig
-    ) -> list[list[Completion]]:
-        self.engine.sync(self.loaded_policy, version=self.trainer.global_step)
-        seed = position_seed(self.evaluation_config.seed, "evaluation", batch_idx, self.global_rank)
-        return self.engine.generate(prompts, group_size=group_size, sampling=sampling, seed=seed)
 
     def _score(self, prompts: Sequence[Prompt], groups: Sequence[Sequence[Completion]]) -> RewardTable:
         repeated = [prompt for prompt, group in zip(prompts, groups, strict=True) for _ in group]

@@ -1,0 +1,56 @@
+"""Rates of events with what can be said of them: confidence intervals, and whether one has risen.
+
+Claims of one completion depend on each other, so the intervals are narrower than they should be; they are there to
+keep noise from being read as news.
+"""
+
+import math
+from typing import NamedTuple
+
+
+class Counts(NamedTuple):
+    """Events out of trials."""
+
+    events: float
+    trials: float
+
+    @property
+    def rate(self) -> float:
+        """Share of trials; 0 without trials."""
+        return self.events / self.trials if self.trials else 0.0
+
+    def __add__(self, other: object) -> "Counts":
+        assert isinstance(other, Counts)
+        return Counts(self.events + other.events, self.trials + other.trials)
+
+
+def wilson_interval(counts: Counts, *, z: float = 1.96) -> tuple[float, float]:
+    """Return Wilson's score interval of a rate (E. B. Wilson, 1927); (0, 1) without trials.
+
+    Args:
+        counts: events out of trials.
+        z: quantile of the normal distribution; 1.96 for 95 %.
+    """
+    n, p = counts.trials, counts.rate
+    if not n:
+        return 0.0, 1.0
+    center = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return max(0.0, center - half), min(1.0, center + half)
+
+
+def has_risen(before: Counts, now: Counts, *, at_least: float, z: float = 3.0) -> bool:
+    """Return whether a rate rose by ``at_least`` and by more than chance explains (two-proportion z-test).
+
+    Args:
+        before: events out of trials earlier.
+        now: the same now.
+        at_least: smallest rise that matters, as a share (0.05 is five points).
+        z: standard errors above which chance is ruled out.
+    """
+    if not before.trials or not now.trials:
+        return False
+    pooled = (before + now).rate
+    error = math.sqrt(pooled * (1 - pooled) * (1 / before.trials + 1 / now.trials))
+    rise = now.rate - before.rate
+    return rise >= at_least and rise > z * error
