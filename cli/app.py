@@ -28,6 +28,7 @@ from algorithms import ConfigError, DataError
 from cli.built import build_missing, register
 from cli.callback_slots import named_callbacks, slot_names
 from cli.parser_errors import in_one_line
+from cli.reward_overlays import with_merged_parts
 
 # Importing a package makes its classes known by their short names in configs.
 PACKAGES = (callbacks, datamodules, lightning_modules, models, rewards, rollouts)
@@ -104,17 +105,18 @@ def run(arguments: Sequence[str]) -> TrainCLI:
     # A class of its own, because LightningCLI parses inside its constructor and nested runs have other slots.
     cli_class = type("TrainCLI", (TrainCLI,), {"arguments": list(arguments)})
     try:
-        return cli_class(
-            LightningModule,
-            LightningDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            args=list(arguments),
-            parser_class=OneLineParser,
-            parser_kwargs={"parser_mode": "omegaconf+"},
-            save_config_kwargs={"overwrite": True},
-            auto_configure_optimizers=False,
-        )
+        with with_merged_parts(arguments) as merged:
+            return cli_class(
+                LightningModule,
+                LightningDataModule,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                args=merged,
+                parser_class=OneLineParser,
+                parser_kwargs={"parser_mode": "omegaconf+"},
+                save_config_kwargs={"overwrite": True},
+                auto_configure_optimizers=False,
+            )
     except Exception as error:
         _raise_first_cause(error)
         raise

@@ -3,7 +3,8 @@
 The interpolation only computes a folder name: the config's file name, and a digest of its text, the seed,
 the sources that define the world and the model, and the same of every config it is built from in turn.
 The folder is made by running that config, once, before anything is instantiated: ``predict`` for a config
-with a callback ``pairs``, which writes preference pairs, else ``fit``, whose callback ``export`` writes a model.
+with a callback ``pairs`` or ``pool``, which write preference pairs or pass rates, else ``fit``, whose callback
+``export`` writes a model.
 """
 
 import fcntl
@@ -34,7 +35,8 @@ _wanted: dict[Path, tuple[str, int]] = {}
 
 
 def register() -> None:
-    """Make ``${built_by:CONFIG,SEED}`` known to config files."""
+    """Make ``${built_by:CONFIG,SEED}`` known to config files, and forget what a command before asked for."""
+    _wanted.clear()
     OmegaConf.register_resolver("built_by", _resolve, replace=True)
 
 
@@ -76,7 +78,8 @@ def _resolve(config: str, seed: int = 0) -> str:
 def _maker(config: str) -> tuple[str, str]:
     """Return the command that makes a config's result, and the callback that writes it."""
     callbacks = yaml.safe_load(Path(config).read_text()).get("callbacks") or {}
-    return ("predict", "pairs") if "pairs" in callbacks else ("fit", "export")
+    written = next((name for name in ("pairs", "pool") if name in callbacks), None)
+    return ("predict", written) if written else ("fit", "export")
 
 
 def _digest(config: str, seed: int) -> str:
