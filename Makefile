@@ -5,7 +5,7 @@ STAMP := .venv/installed
 SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: setup quickstart test check bench-mpo bench-memory mpo-table tau-sweep
+.PHONY: setup quickstart test check bench-mpo bench-grpo bench-memory mpo-table tau-sweep
 
 setup: $(STAMP)
 
@@ -30,6 +30,9 @@ check: $(STAMP)  ## what pre-commit runs
 
 bench-mpo: $(STAMP)  ## pairs per second of MPO against TRL; writes runs/bench/mpo.json
 	$(BIN)/python -m benchmarks.mpo $(BENCH_FLAGS)
+
+bench-grpo: $(STAMP)  ## completions per second of GRPO against TRL; writes runs/bench/grpo.json
+	$(BIN)/python -m benchmarks.grpo $(BENCH_FLAGS)
 
 bench-memory: $(STAMP)  ## peak memory of log-probabilities at V = 152k; writes runs/bench/logprob_memory.json
 	$(BIN)/python -m benchmarks.logprob_memory

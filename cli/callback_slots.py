@@ -5,7 +5,6 @@ or a flag can switch one off (``callbacks.completions: null``), change one setti
 a callback under a new name.
 """
 
-import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,10 +47,19 @@ def slot_names(arguments: Sequence[str]) -> list[str]:
 
 
 def config_files(arguments: Sequence[str]) -> list[Path]:
-    """Return the files given by ``--config``."""
-    paths = [a.partition("=")[2] for a in arguments if a.startswith(("--config=", "-c="))]
-    paths += [b for a, b in itertools.pairwise(arguments) if a in ("--config", "-c")]
-    return [Path(path) for path in paths if Path(path).is_file()]
+    """Return the files given by ``--config``, in their order."""
+    return [path for path in config_places(arguments).values() if path.is_file()]
+
+
+def config_places(arguments: Sequence[str]) -> dict[int, Path]:
+    """Return the file of each argument that names one."""
+    places: dict[int, Path] = {}
+    for place, argument in enumerate(arguments):
+        if argument.startswith(("--config=", "-c=")):
+            places[place] = Path(argument.partition("=")[2])
+        elif place and arguments[place - 1] in ("--config", "-c"):
+            places[place] = Path(argument)
+    return places
 
 
 def named_callbacks(configured: dict[str, Any]) -> list[Callback]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from cli.callback_slots import config_files
+from cli.callback_slots import config_files, config_places
 
 _PATH = ("model", "init_args", "reward", "init_args", "parts")
 
@@ -33,7 +33,7 @@ def with_merged_parts(arguments: Sequence[str]) -> Iterator[list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "reward_parts.yaml"
         file.write_text(yaml.safe_dump(content, sort_keys=False))
-        last = max(place for place, argument in enumerate(arguments) if _names_config(arguments, place, argument))
+        last = max(config_places(arguments))
         yield [*arguments[: last + 1], f"--config={file}", *arguments[last + 1 :]]
 
 
@@ -57,9 +57,3 @@ def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
         old = result.get(key)
         result[key] = _laid_over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return result
-
-
-def _names_config(arguments: Sequence[str], place: int, argument: str) -> bool:
-    if argument.startswith(("--config=", "-c=")):
-        return True
-    return place > 0 and arguments[place - 1] in ("--config", "-c")

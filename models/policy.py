@@ -20,6 +20,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from algorithms import Prompt, TokenScores, shape_logits, token_scores
 from models.completion_hidden import completion_hidden
+from models.grouped_attention import share_keys
 from models.parts import frozen_parts, part_modules, set_trainable_parts
 from models.prompt_encoder import EncodedPrompt, PromptEncoder, left_pad, right_pad
 
@@ -33,6 +34,7 @@ class Policy(nn.Module):
         """Wrap a model and its processor (a tokenizer for a model without vision)."""
         super().__init__()
         self.model = model
+        share_keys(model)
         self.encoder = PromptEncoder(processor)
         self.banned_token_ids = banned_tokens(model, self.encoder.tokenizer)
 
@@ -77,7 +79,7 @@ class Policy(nn.Module):
             prompts: U different prompts.
             rows: for each of B rows the prompt it continues; default one row per prompt.
         """
-        encoded = [self.encoder.encode(prompt) for prompt in prompts]
+        encoded = self.encoder.encode_all(prompts)
         rows = torch.arange(len(prompts)) if rows is None else rows
         ids, is_prompt = left_pad([encoded[i].token_ids for i in rows.tolist()], self.pad_token_id)
         inputs: dict[str, Any] = {

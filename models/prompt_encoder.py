@@ -59,12 +59,18 @@ class PromptEncoder:
             self._cache.move_to_end(id(prompt))
             return hit[1]
         encoded = self._encode(prompt)
-        self._cache[id(prompt)] = (prompt, encoded)
-        self._room -= encoded.num_bytes
-        while self._room < 0 and len(self._cache) > 1:
-            _, (_, dropped) = self._cache.popitem(last=False)
-            self._room += dropped.num_bytes
+        self._remember(prompt, encoded)
         return encoded
+
+    def encode_all(self, prompts: Sequence[Prompt]) -> list[EncodedPrompt]:
+        """Return the tensors of several prompts; new ones go through the processor together where that is the same."""
+        new = list({id(p): p for p in prompts if p.images and id(p) not in self._cache}.values())
+        if len(new) > 1:
+            first = self.encode(new[0])
+            if set(first.vision) == {"pixel_values"} and self.tokenizer.pad_token is not None:
+                for prompt, encoded in zip(new[1:], self._encode_batch(new[1:]), strict=False):
+                    self._remember(prompt, encoded)
+        return [self.encode(prompt) for prompt in prompts]
 
     def length(self, prompt: Prompt) -> int:
         """Return a prompt's length in tokens, image tokens expanded."""
@@ -99,6 +105,28 @@ class PromptEncoder:
     @cached_property
     def _opens_reasoning(self) -> bool:
         return self.chat_text(Prompt(uid=0, key="", question="")).rstrip().endswith(OPEN_REASONING)
+
+    def _remember(self, prompt: Prompt, encoded: EncodedPrompt) -> None:
+        self._cache[id(prompt)] = (prompt, encoded)
+        self._room -= encoded.num_bytes
+        while self._room < 0 and len(self._cache) > 1:
+            _, (_, dropped) = self._cache.popitem(last=False)
+            self._room += dropped.num_bytes
+
+    def _encode_batch(self, prompts: Sequence[Prompt]) -> list[EncodedPrompt]:
+        """Return tensors of prompts with images, or nothing where the processor makes more than one row of an image."""
+        images = [[image.load() for image in prompt.images] for prompt in prompts]
+        texts = [self.chat_text(prompt) for prompt in prompts]
+        inputs = self.processor(text=texts, images=images, return_tensors="pt", padding=True)
+        counts = [len(of_prompt) for of_prompt in images]
+        if len(inputs["pixel_values"]) != sum(counts):
+            return []
+        pixels = inputs["pixel_values"].split(counts)
+        is_token = inputs["attention_mask"].bool()
+        return [
+            EncodedPrompt(ids[kept], {"pixel_values": rows.clone()})
+            for ids, kept, rows in zip(inputs["input_ids"], is_token, pixels, strict=True)
+        ]
 
     def _encode(self, prompt: Prompt) -> EncodedPrompt:
         text = self.chat_text(prompt)

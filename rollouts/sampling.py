@@ -13,6 +13,9 @@ from torch import Tensor
 
 from algorithms import position_generator
 
+# Words whose probabilities are summed in 32 bits at a time.
+_BLOCK = 512
+
 
 def group_uniforms(seed: int, num_prompts: int, *, group_size: int, num_tokens: int) -> Float[Tensor, "R T"]:
     """Return uniform numbers in [0, 1) for every completion of every prompt, prompt by prompt."""
@@ -29,12 +32,33 @@ def pick_tokens(
 ) -> tuple[Int[Tensor, " R"], Float[Tensor, " R"]]:
     """Return one token per row and its log-probability; without uniforms the likeliest token."""
     logps = logits.log_softmax(dim=-1)
-    if uniforms is None:
-        chosen = logps.argmax(dim=-1)
-    else:
-        cumulative = logps.exp().double().cumsum(dim=-1)
-        # Scaled by the last entry, because rounding leaves the sum a little off 1. ``right`` skips tokens of
-        # probability zero, which share their bound with the token before.
-        bound = uniforms.to(cumulative)[:, None] * cumulative[:, -1:]
-        chosen = torch.searchsorted(cumulative, bound, right=True).squeeze(1)
+    chosen = logps.argmax(dim=-1) if uniforms is None else _invert(logps.exp(), uniforms)
     return chosen, logps.gather(-1, chosen[:, None]).squeeze(1)
+
+
+def _invert(probs: Float[Tensor, "R V"], uniforms: Float[Tensor, " R"]) -> Int[Tensor, " R"]:
+    """Return where each uniform number falls in its row's cumulative distribution.
+
+    First which block of words, then which word of the block: only one block needs sums in 64 bits.
+    """
+    num_words = probs.shape[1]
+    if num_words <= _BLOCK:
+        return _first_above(probs, uniforms)[0]
+    padded = torch.nn.functional.pad(probs, (0, -num_words % _BLOCK))
+    blocks = padded.unflatten(1, (-1, _BLOCK))  # (R, V / block, block)
+    block, within = _first_above(blocks.sum(-1), uniforms)
+    word, _ = _first_above(blocks[torch.arange(len(block), device=block.device), block], within)
+    return block * _BLOCK + word
+
+
+def _first_above(weights: Float[Tensor, "R N"], fractions: Float[Tensor, " R"]) -> tuple[Tensor, Tensor]:
+    """Return the first place at which the sum exceeds a fraction of the total, and how far into that place it falls."""
+    sums = weights.double().cumsum(dim=-1)
+    total = sums[:, -1:]
+    # Never the total itself, which nothing exceeds. ``right`` skips weights of zero: they share their bound with the
+    # place before.
+    bound = torch.minimum(fractions.to(sums)[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
+    place = torch.searchsorted(sums, bound, right=True)
+    weight = weights.gather(-1, place).double()
+    within = 1.0 - (sums.gather(-1, place) - bound) / weight
+    return place.squeeze(1), within.squeeze(1).clamp(0.0, 1.0)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from algorithms import Completion, ConfigError, Prompt, position_seed
+from rollouts.decode_cache import make_roomy
 from rollouts.engine import SamplingConfig
 from rollouts.sampling import group_uniforms, pick_tokens
 
@@ -130,7 +131,7 @@ class _DecodeBatch:
         """Read every prompt once and copy its cache for the group."""
         inputs = policy.prompt_inputs(prompts)
         out = policy.model(**inputs, use_cache=True, logits_to_keep=1)
-        out.past_key_values.batch_repeat_interleave(group_size)
+        make_roomy(out.past_key_values, group_size)
         num_rows = len(prompts) * group_size
         positions = policy.next_positions(inputs)
         temperature = sampling.temperature or 1.0
