@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if not any(row["seed"] == seed and row["parts"] == parts for row in rows):
                 flags = ["--trainer.limit_val_batches=0", "--callbacks.completions=null"]
                 name = f"components-{seed}-{parts.replace(' ', '').replace('+', '_')}"
-                rows.append({"seed": seed, "parts": parts, **trained_and_tested([CONFIG, overlay], seed, name=name, flags=flags)})
+                tested = trained_and_tested([CONFIG, overlay], seed, name=name, flags=flags)
+                rows.append({"seed": seed, "parts": parts, **tested})
                 write("components", rows)
     Console().print(markdown(rows), highlight=False, soft_wrap=True)
 

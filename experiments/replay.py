@@ -11,13 +11,14 @@ import argparse
 import json
 import statistics
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from experiments.figures import draw_panels
-from experiments.trials import ROOT, curves, trained_and_tested
+from experiments.trials import FIGURES, ROOT, curves, trained_and_tested
 
 CONFIG = "configs/tiny/grpo.yaml"
 FOLDER = ROOT / "replay"
@@ -94,8 +95,18 @@ def cost_to_reach(points: Sequence[tuple[float, float]], target: float) -> float
 
 def report(trials: Sequence[Mapping[str, Any]]) -> None:
     """Print results per method and seed, and how much cheaper each is than plain GRPO at the same accuracy."""
-    lines = ["| seed | method | greedy | sampled | hallucination | completions | to GRPO's best | ratio | seconds to it |"]
-    lines += ["|---" * 9 + "|"]
+    names = (
+        "seed",
+        "method",
+        "greedy",
+        "sampled",
+        "hallucination",
+        "completions",
+        "to GRPO's best",
+        "ratio",
+        "seconds",
+    )
+    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     ratios: dict[str, list[float]] = {}
     for seed in sorted({trial["seed"] for trial in trials}):
         of_seed = {trial["method"]: trial for trial in trials if trial["seed"] == seed}
@@ -119,11 +130,11 @@ def report(trials: Sequence[Mapping[str, Any]]) -> None:
     console.print(f"Mean ratio over the seeds that got there: {means}", highlight=False, soft_wrap=True)
 
 
-def draw(trials: Sequence[Mapping[str, Any]], folder: Path = Path("docs/figures")) -> None:
+def draw(trials: Sequence[Mapping[str, Any]], folder: Path = FIGURES) -> None:
     """Draw what the issue of vanishing advantages looks like with each method."""
     efficiency = {
-        "sampled accuracy (validation) over completions generated": _lines(trials, lambda t: accuracy_over(t, "completions")),
-        "the same over seconds": _lines(trials, lambda t: accuracy_over(t, "seconds")),
+        f"sampled accuracy (validation) over {cost}": _lines(trials, partial(accuracy_over, cost=cost))
+        for cost in ("completions", "seconds")
     }
     draw_panels(efficiency, folder / "replay_efficiency.png")
     signal = {

@@ -10,6 +10,7 @@ from cli.app import run
 from cli.quickstart import MEASURES, measures
 
 ROOT = Path("runs/experiments")
+FIGURES = Path("docs/figures")
 QUIET = ("--trainer.enable_progress_bar=false", "--callbacks.progress=null", "--callbacks.layout=null")
 
 
@@ -36,7 +37,7 @@ def curves(name: str, tags: Sequence[str]) -> dict[str, list[tuple[int, float, f
     events = EventAccumulator(str(ROOT / name), size_guidance={"scalars": 0})
     events.Reload()
     logged = events.Tags()["scalars"]
-    return {tag: [(event.step, event.value, event.wall_time) for event in events.Scalars(tag)] for tag in tags if tag in logged}
+    return {tag: [(e.step, e.value, e.wall_time) for e in events.Scalars(tag)] for tag in tags if tag in logged}
 
 
 def write(name: str, result: Any) -> Path:

@@ -6,13 +6,21 @@ import pytest
 
 from cli.app import run
 
-OVERLAYS = {
-    "configs/tiny/mpo_online.yaml": "configs/tiny/mpo.yaml",
-    "configs/tiny/hybrid.yaml": "configs/tiny/grpo.yaml",
-    "configs/tiny/grpo_biased.yaml": "configs/tiny/grpo.yaml",
-    "configs/ablations/sft.yaml": "configs/tiny/mpo.yaml",
+GRPO, MPO = "configs/tiny/grpo.yaml", "configs/tiny/mpo.yaml"
+BIASED, CALIBRATED = "configs/tiny/grpo_biased.yaml", "configs/tiny/grpo_calibrated.yaml"
+# What lies below an overlay; the others in ablations/ are for GRPO.
+BELOW = {
+    "configs/tiny/mpo_online.yaml": [MPO],
+    "configs/tiny/hybrid.yaml": [GRPO],
+    BIASED: [GRPO],
+    CALIBRATED: [GRPO, BIASED],
+    "configs/ablations/sft.yaml": [MPO],
+    "configs/ablations/low_threshold.yaml": [MPO, "configs/tiny/mpo_online.yaml"],
+    "configs/ablations/no_preference_reward.yaml": [GRPO, BIASED],
+    "configs/ablations/fixed_threshold.yaml": [GRPO, BIASED],
+    "configs/ablations/no_calibration.yaml": [GRPO, BIASED, CALIBRATED],
+    "configs/ablations/no_monitor.yaml": [GRPO, BIASED, CALIBRATED],
 }
-ON_PREFERENCE = ("no_preference_reward",)
 PREDICTS = ("pairs", "prompt_pool")
 
 
@@ -20,10 +28,9 @@ def commands() -> list[list[str]]:
     found: list[list[str]] = []
     for path in sorted(Path("configs").rglob("*.yaml")):
         name = str(path)
-        base = OVERLAYS.get(name, "configs/tiny/grpo.yaml" if path.parent.name == "ablations" else name)
-        files = [base, *(["configs/tiny/hybrid.yaml"] if path.stem in ON_PREFERENCE else []), name]
+        below = BELOW.get(name, [GRPO] if path.parent.name == "ablations" else [])
         command = "predict" if path.stem in PREDICTS else "fit"
-        found.append([command, *(f"--config={file}" for file in dict.fromkeys(files))])
+        found.append([command, *(f"--config={file}" for file in [*below, name])])
     return found
 
 

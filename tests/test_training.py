@@ -147,3 +147,69 @@ def test_validation_reports_every_promised_metric(policy_folder: Path) -> None:
 def test_micro_batches_that_do_not_divide_by_accumulation_are_refused(policy_folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"data.micro_batches must be a multiple of trainer.accumulate_grad_batches"):
         run(arguments("fit", policy_folder, "--trainer.accumulate_grad_batches=3"))
+
+
+def logged_by(cli) -> list[dict[str, float]]:
+    return next(callback for callback in cli.trainer.callbacks if type(callback).__name__ == "Recorder").seen
+
+
+RECORDED = ("--callbacks.recorder=tests.test_training.Recorder", "--trainer.limit_val_batches=0")
+
+
+@pytest.mark.parametrize(
+    "overlay", ["dapo", "dr_grpo", "gspo", "cispo", "no_ssb", "uniform_replay", "dynamic_sampling"]
+)
+def test_every_ablation_of_the_objective_trains(policy_folder: Path, overlay: str) -> None:
+    flags = (f"--config=configs/ablations/{overlay}.yaml", *RECORDED, "--model.init_args.grpo.mask_truncated=false")
+    cli = run(arguments("fit", policy_folder, *flags))
+    start = run(arguments("validate", policy_folder))
+    assert largest_difference(weights(cli), weights(start)) > 0.0
+    assert all(torch.isfinite(torch.tensor(step["train/loss"])) for step in logged_by(cli))
+
+
+def test_dynamic_sampling_tries_further_prompts_until_the_batch_is_full_and_counts_them(policy_folder: Path) -> None:
+    # Groups of two are mixed half of the time.
+    flags = ("--model.init_args.group_size=2", "--data.init_args.buffer.capacity=0", *RECORDED)
+    once = logged_by(run(arguments("fit", policy_folder, *flags)))
+    often = logged_by(run(arguments("fit", policy_folder, *flags, "--model.init_args.max_attempts=6")))
+    assert once[-1]["rollout/completions_so_far"] == 2 * 4 * 2
+    assert often[-1]["rollout/completions_so_far"] > once[-1]["rollout/completions_so_far"]
+    assert once[0]["buffer/batch_samples"] < 8
+    assert often[0]["buffer/batch_samples"] == 8
+
+
+def test_a_preference_score_does_not_make_a_group_effective_but_is_logged_as_if_it_would(policy_folder: Path) -> None:
+    taste = ("--model.init_args.reward.parts.taste.reward=tests.test_exact_resume.Length",
+             "--model.init_args.reward.parts.taste.weight=0.1")  # fmt: skip
+    first = logged_by(run(arguments("fit", policy_folder, *taste, *RECORDED, "--model.init_args.group_size=2")))[0]
+    assert first["rollout/effective_fraction"] < first["rollout/effective_fraction_total"]
+    assert first["rollout/taste_std_within_group"] > 0.0
+
+
+def test_the_kl_penalty_starts_at_zero_and_holds_the_policy_back(policy_folder: Path) -> None:
+    free = run(arguments("fit", policy_folder, *RECORDED))
+    held = run(arguments("fit", policy_folder, *RECORDED, "--model.init_args.grpo.kl_weight=5.0"))
+    start = weights(run(arguments("validate", policy_folder)))
+    assert free.model.reference is None
+    assert logged_by(held)[0]["train/kl_fresh"] == pytest.approx(0.0, abs=1e-6)
+    assert logged_by(held)[-1]["train/kl_fresh"] > 0.0
+    assert largest_difference(weights(held), start) != largest_difference(weights(free), start)
+
+
+def test_learner_and_engine_agree_so_that_truncated_importance_sampling_changes_nothing(policy_folder: Path) -> None:
+    trusted = run(arguments("fit", policy_folder, *RECORDED, "--trainer.max_steps=1"))
+    checked = run(
+        arguments(
+            "fit", policy_folder, *RECORDED, "--trainer.max_steps=1", "--model.init_args.grpo.engine_ratio_cap=2.0"
+        )
+    )
+    assert logged_by(checked)[0]["engine/logp_gap_max"] < 1e-4
+    assert logged_by(checked)[0]["engine/effective_sample_size"] == pytest.approx(1.0, abs=1e-4)
+    assert logged_by(checked)[0]["train/loss"] == pytest.approx(logged_by(trusted)[0]["train/loss"], abs=1e-4)
+
+
+def test_completions_cut_at_the_limit_teach_nothing_when_masked(policy_folder: Path) -> None:
+    # With ten tokens every completion of this policy is cut.
+    cli = run(arguments("fit", policy_folder, *RECORDED, "--model.init_args.grpo.mask_truncated=true"))
+    assert logged_by(cli)[0]["rollout/truncated_fraction"] > 0.9
+    assert logged_by(cli)[0]["buffer/batch_samples"] < 2

@@ -1,0 +1,56 @@
+"""Where the time of a training step goes: seconds on the wall by part, and of all processor cores together."""
+
+import itertools
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+# Steps that are not counted: the first ones allocate.
+WARM_UP = 2
+
+
+class StepClock:
+    """Measures steps from end to end, and functions within them."""
+
+    def __init__(self) -> None:
+        """Start without times."""
+        self.seconds: dict[str, list[float]] = defaultdict(list)
+        self.ends: list[float] = []
+        self.processor_ends: list[float] = []
+
+    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function, measured; it must run once per step, or its times are those of a call."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            started = time.perf_counter()
+            result = function(*args, **kwargs)
+            self.seconds[name].append(time.perf_counter() - started)
+            return result
+
+        return call
+
+    def end_step(self) -> None:
+        """Note that a step has ended."""
+        self.ends.append(time.perf_counter())
+        self.processor_ends.append(time.process_time())
+
+    def part(self, name: str, *, without: Sequence[str] = ()) -> float:
+        """Return the median seconds of a measured function, less those of functions that it calls."""
+        calls = zip(self.seconds[name], *(self.seconds[inner] for inner in without), strict=True)
+        return statistics.median(whole - sum(inner) for whole, *inner in list(calls)[WARM_UP:])
+
+    @property
+    def step(self) -> float:
+        """Median seconds of a step."""
+        return _median_between(self.ends)
+
+    @property
+    def processor_step(self) -> float:
+        """Median processor seconds of a step: what is left of it when other programs share the cores."""
+        return _median_between(self.processor_ends)
+
+
+def _median_between(ends: Sequence[float]) -> float:
+    return statistics.median(later - earlier for earlier, later in itertools.pairwise(ends[WARM_UP - 1 :]))
