@@ -5,7 +5,8 @@ STAMP := .venv/installed
 SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: setup quickstart test check bench-mpo bench-grpo bench-memory mpo-table tau-sweep
+.PHONY: setup quickstart test check hybrid bench-mpo bench-grpo bench-buffer bench-memory mpo-table tau-sweep \
+	replay-table components-table hallucination-loop
 
 setup: $(STAMP)
 
@@ -18,6 +19,9 @@ $(STAMP): pyproject.toml
 
 quickstart: $(STAMP)  ## build the tiny policy, train it with GRPO, print before and after
 	$(BIN)/python -m cli.quickstart --seed $(SEED) $(QUICKSTART_FLAGS)
+
+hybrid: $(STAMP)  ## the paper's chain in the tiny world: align, reward model, pairs, MPO, then GRPO with the hybrid reward
+	$(BIN)/python train.py fit --config configs/tiny/grpo.yaml --config configs/tiny/hybrid.yaml --seed_everything $(SEED)
 
 test: $(STAMP)  ## the whole default test suite
 	$(BIN)/python -m pytest -q
@@ -34,6 +38,9 @@ bench-mpo: $(STAMP)  ## pairs per second of MPO against TRL; writes runs/bench/m
 bench-grpo: $(STAMP)  ## completions per second of GRPO against TRL; writes runs/bench/grpo.json
 	$(BIN)/python -m benchmarks.grpo $(BENCH_FLAGS)
 
+bench-buffer: $(STAMP)  ## seconds to add to and draw from buffers of up to a million samples; writes runs/bench/buffer.json
+	$(BIN)/python -m benchmarks.buffer
+
 bench-memory: $(STAMP)  ## peak memory of log-probabilities at V = 152k; writes runs/bench/logprob_memory.json
 	$(BIN)/python -m benchmarks.logprob_memory
 
@@ -42,3 +49,12 @@ mpo-table: $(STAMP)  ## base, SFT and MPO on three seeds; writes runs/experiment
 
 tau-sweep: $(STAMP)  ## MPO with several thresholds; writes docs/figures/tau_sweep.png
 	$(BIN)/python -m experiments.tau_sweep
+
+replay-table: $(STAMP)  ## GRPO with and without the Selective Sample Buffer, and what competes with it; draws docs/figures/replay_*.png
+	$(BIN)/python -m experiments.replay $(EXPERIMENT_FLAGS)
+
+components-table: $(STAMP)  ## which parts learn in GRPO; writes runs/experiments/components.json
+	$(BIN)/python -m experiments.components $(EXPERIMENT_FLAGS)
+
+hallucination-loop: $(STAMP)  ## GRPO with a biased preference reward: raw, capped, calibrated; draws docs/figures/hallucination_loop.png
+	$(BIN)/python -m experiments.hallucination_loop $(EXPERIMENT_FLAGS)

@@ -1,7 +1,7 @@
 """The board on which monitors publish values and calibrators read them, so that neither needs to know the other.
 
 A value stays until the next one replaces it, and comes with the optimizer step it was measured at: a reader that
-has seen the step does not act on it twice, whatever the order of callbacks. Published values are the same on every rank.
+has seen the step does not act on it twice, whatever the order of callbacks. Values are the same on every rank.
 """
 
 from collections.abc import Iterable, Mapping

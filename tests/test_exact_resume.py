@@ -38,7 +38,7 @@ class Length:
 
 
 def flags(policy_folder: Path, name: str) -> list[str]:
-    """Everything that has state: scheduler, buffer, running statistics, global generators, reference, rounds of sampling."""
+    """Everything that has state: scheduler, buffer, running statistics, global generators, reference, attempts."""
     return arguments(
         "fit", policy_folder, f"--trainer.max_steps={STEPS}", "--trainer.val_check_interval=6",
         "--trainer.accumulate_grad_batches=2", "--data.init_args.micro_batches=4", "--model.init_args.max_attempts=2",
