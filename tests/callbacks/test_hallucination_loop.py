@@ -1,7 +1,9 @@
 """Monitor and calibrator in runs of the tiny world with a random policy, from the command line's own entry."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +42,17 @@ class LikesClaims:
         return [float(c.text.count("-")) for c in completions]
 
 
+@cache
+def facts_in(folder: Path) -> dict[str, list[str]]:
+    """What each picture of a drawn folder shows."""
+    rows = [json.loads(line) for file in folder.glob("*.jsonl") for line in file.read_text().splitlines()]
+    return {Path(row["image"]).name: row["facts"] for row in rows}
+
+
 class ReadsPictures:
-    """An engine that says just what is in a picture: it knows each file from the first prompt that came with it."""
+    """An engine that says just what is in a picture, whatever prompt it comes with."""
 
     def __init__(self) -> None:
-        self.shown: dict[Path, tuple[str, ...]] = {}
         self.policy: Any = None
 
     def sync(self, policy: Any, *, version: int) -> None:
@@ -55,7 +63,7 @@ class ReadsPictures:
         groups = []
         for prompt in prompts:
             image: Any = prompt.images[0]
-            things = self.shown.setdefault(image.path, prompt.facts or ())
+            things = facts_in(image.path.parent.parent)[image.path.name]
             texts = [" ".join([*things, "</think>", *["."] * (number + 1)]) for number in range(group_size)]
             tokens = [torch.tensor(tokenizer(text)["input_ids"]) for text in texts]
             groups.append(

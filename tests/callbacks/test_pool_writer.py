@@ -67,9 +67,10 @@ def test_report_and_histogram_lie_beside_the_pool_and_training_reads_it(policy_f
     assert counts["prompts"] == 20
     assert counts["never_solved"] + counts["sometimes_solved"] + counts["always_solved"] == 20
     assert (root / "pool" / "pool.png").stat().st_size > 1000
-    cli = run(arguments("fit", policy_folder, "--data.init_args.source.num_train=20",
-                        "--data.init_args.source.num_val=2", "--data.init_args.source.num_test=2", f"--data.init_args.pool.path={root}/pool/pool.jsonl",
-                        "--trainer.max_steps=1", "--trainer.limit_val_batches=0"))  # fmt: skip
+    same_data = [f"--data.init_args.source.num_{split}={n}" for split, n in (("train", 20), ("val", 2), ("test", 2))]
+    pool = f"--data.init_args.pool.path={root}/pool/pool.jsonl"
+    short = ("--trainer.max_steps=1", "--trainer.limit_val_batches=0")
+    cli = run(arguments("fit", policy_folder, *same_data, pool, *short))
     assert len(cli.datamodule.prompts["train"]) == counts["sometimes_solved"] > 0
 
 
