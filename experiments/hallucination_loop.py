@@ -10,14 +10,13 @@ already is not run again.
 """
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 
 from experiments.figures import draw_panels
-from experiments.trials import FIGURES, ROOT, curves, markdown, trained_and_tested
+from experiments.trials import FIGURES, ROOT, kept_trial, kept_trials, markdown
 
 CONFIGS = ["configs/tiny/grpo.yaml", "configs/tiny/grpo_biased.yaml"]
 FOLDER = ROOT / "loop"
@@ -43,30 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     for seed in options.seeds:
         for method, overlays in METHODS.items():
-            run_trial(method, overlays, seed, options.steps)
-    trials = [json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))]
-    order = {method: place for place, method in enumerate(METHODS)}
-    trials.sort(key=lambda trial: (trial["seed"], order[trial["method"]]))
+            length = [f"--trainer.max_steps={options.steps}", f"--trainer.val_check_interval={options.steps // 10}"]
+            kept_trial(FOLDER, method, [*CONFIGS, *overlays], seed, flags=length, tags=list(PANELS.values()))
+    trials = kept_trials(FOLDER, list(METHODS))
     rows = [{"seed": t["seed"], "method": t["method"], **t["test"]} for t in trials]
     Console().print(markdown(rows), highlight=False, soft_wrap=True)
     panels = {title: {m: _curves(trials, m, tag) for m in METHODS} for title, tag in PANELS.items()}
     draw_panels(panels, FIGURES / "hallucination_loop.png")
-
-
-def run_trial(method: str, overlays: Sequence[str], seed: int, steps: int) -> None:
-    """Train and test one method with one seed, unless its result is there."""
-    name = f"loop_{method.replace(' ', '_')}-{seed}"
-    path = FOLDER / f"{name}.json"
-    if path.is_file():
-        return
-    flags = [
-        f"--trainer.max_steps={steps}", f"--trainer.val_check_interval={max(1, steps // 10)}",
-        "--model.evaluation.num_samples=4", "--model.evaluation.pass_at=[4]", "--callbacks.completions=null",
-    ]  # fmt: skip
-    tested = trained_and_tested([*CONFIGS, *overlays], seed, name=name, flags=flags)
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    logged = curves(name, list(PANELS.values()))
-    path.write_text(json.dumps({"method": method, "seed": seed, "test": tested, "curves": logged}) + "\n")
 
 
 def _curves(trials: Sequence[Mapping[str, Any]], method: str, tag: str) -> list[list[tuple[float, float]]]:

@@ -8,7 +8,6 @@ Writes runs/experiments/replay/*.json, docs/figures/replay_*.png, and prints the
 """
 
 import argparse
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -18,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from experiments.figures import draw_panels
-from experiments.trials import FIGURES, ROOT, curves, trained_and_tested
+from experiments.trials import FIGURES, ROOT, kept_trial, kept_trials
 
 CONFIG = "configs/tiny/grpo.yaml"
 FOLDER = ROOT / "replay"
@@ -45,26 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     for seed in options.seeds:
         for method, overlays in METHODS.items():
-            run_trial(method, overlays, seed, options.steps)
-    trials = [json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))]
+            length = [f"--trainer.max_steps={options.steps}", f"--trainer.val_check_interval={options.steps // 15}"]
+            kept_trial(FOLDER, method, [CONFIG, *overlays], seed, flags=length, tags=TAGS)
+    trials = kept_trials(FOLDER, list(METHODS))
     report(trials)
     draw(trials)
-
-
-def run_trial(method: str, overlays: Sequence[str], seed: int, steps: int) -> None:
-    """Train and test one method with one seed, unless its result is there."""
-    name = f"{method.lower().replace(' + ', '_').replace(' ', '_')}-{seed}"
-    path = FOLDER / f"{name}.json"
-    if path.is_file():
-        return
-    flags = [
-        f"--trainer.max_steps={steps}", f"--trainer.val_check_interval={max(1, steps // 15)}",
-        "--model.evaluation.num_samples=4", "--model.evaluation.pass_at=[4]", "--callbacks.completions=null",
-    ]  # fmt: skip
-    tested = trained_and_tested([CONFIG, *overlays], seed, name=f"replay_{name}", flags=flags)
-    logged = curves(f"replay_{name}", TAGS)
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"method": method, "seed": seed, "test": tested, "curves": logged}) + "\n")
 
 
 def accuracy_over(trial: Mapping[str, Any], cost: str) -> list[tuple[float, float]]:

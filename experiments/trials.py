@@ -30,6 +30,35 @@ def trained_and_tested(configs: Sequence[str], seed: int, *, name: str, flags: S
     return measures(_metrics(run(["test", *shared, *trained])))
 
 
+def kept_trial(
+    folder: Path, method: str, configs: Sequence[str], seed: int, *, flags: Sequence[str], tags: Sequence[str]
+) -> None:
+    """Train and test one method with one seed and write measures and curves to a file, unless it is there already.
+
+    So seeds can run side by side, and a stopped experiment goes on.
+    """
+    name = f"{folder.name}_{method.lower().replace(' + ', '_').replace(' ', '_')}-{seed}"
+    path = folder / f"{name}.json"
+    if path.is_file():
+        return
+    fewer_samples = (
+        "--model.evaluation.num_samples=4",
+        "--model.evaluation.pass_at=[4]",
+        "--callbacks.completions=null",
+    )
+    tested = trained_and_tested(configs, seed, name=name, flags=[*fewer_samples, *flags])
+    folder.mkdir(parents=True, exist_ok=True)
+    trial = {"method": method, "seed": seed, "test": tested, "curves": curves(name, tags)}
+    path.write_text(json.dumps(trial) + "\n")
+
+
+def kept_trials(folder: Path, methods: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the trials that are there, by seed and method."""
+    trials = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    order = list(methods)
+    return sorted(trials, key=lambda trial: (trial["seed"], order.index(trial["method"])))
+
+
 def curves(name: str, tags: Sequence[str]) -> dict[str, list[tuple[int, float, float]]]:
     """Return (step, value, time in seconds) of some scalars that a trial logged."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
