@@ -25,7 +25,7 @@ class AdvantageConfig:
     def __post_init__(self) -> None:
         for key in ("eps", "tolerance"):
             if getattr(self, key) < 0.0:
-                raise ConfigError(f"advantage.{key} must be at least 0, got {getattr(self, key)}.")
+                raise ConfigError(f"model.advantage.{key} must be at least 0, got {getattr(self, key)}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,22 +73,22 @@ class GRPOConfig:
     def __post_init__(self) -> None:
         if not 0.0 < self.clip_low <= 1.0:
             raise ConfigError(
-                f"grpo.clip_low must lie in (0, 1], got {self.clip_low}: a ratio cannot fall by more than 1."
+                f"model.grpo.clip_low must lie in (0, 1], got {self.clip_low}: a ratio cannot fall by more than 1."
             )
         if self.clip_high <= 0.0:
             raise ConfigError(
-                f"grpo.clip_high must be above 0, got {self.clip_high}: no token could ever become more likely."
+                f"model.grpo.clip_high must be above 0, got {self.clip_high}: no token could ever become more likely."
             )
         if self.dual_clip is not None and self.dual_clip <= 1.0 + self.clip_high:
             raise ConfigError(
-                f"grpo.dual_clip must be null or above 1 + clip_high = {1.0 + self.clip_high:g}, got {self.dual_clip}: "
+                f"model.grpo.dual_clip must be null or above 1 + clip_high = {1.0 + self.clip_high:g}, got {self.dual_clip}: "
                 "it bounds ratios that the ordinary clip lets through."
             )
         if self.kl_weight < 0.0:
             raise ConfigError(
-                f"grpo.kl_weight must be at least 0, got {self.kl_weight}: below 0 it would drive the policy away."
+                f"model.grpo.kl_weight must be at least 0, got {self.kl_weight}: below 0 it would drive the policy away."
             )
         for key in ("engine_ratio_cap", "veto_log_ratio"):
             value: float | None = getattr(self, key)
             if value is not None and value <= 0.0:
-                raise ConfigError(f"grpo.{key} must be null or above 0, got {value}.")
+                raise ConfigError(f"model.grpo.{key} must be null or above 0, got {value}.")
