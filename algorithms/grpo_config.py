@@ -81,12 +81,12 @@ class GRPOConfig:
             )
         if self.dual_clip is not None and self.dual_clip <= 1.0 + self.clip_high:
             raise ConfigError(
-                f"model.grpo.dual_clip must be null or above 1 + clip_high = {1.0 + self.clip_high:g}, got {self.dual_clip}: "
-                "it bounds ratios that the ordinary clip lets through."
+                f"model.grpo.dual_clip must be null or above 1 + clip_high = {1.0 + self.clip_high:g}, got "
+                f"{self.dual_clip}: it bounds ratios that the ordinary clip lets through."
             )
         if self.kl_weight < 0.0:
             raise ConfigError(
-                f"model.grpo.kl_weight must be at least 0, got {self.kl_weight}: below 0 it would drive the policy away."
+                f"model.grpo.kl_weight must be at least 0, got {self.kl_weight}: below 0 it drives the policy away."
             )
         for key in ("engine_ratio_cap", "veto_log_ratio"):
             value: float | None = getattr(self, key)
