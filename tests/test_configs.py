@@ -6,16 +6,18 @@ import pytest
 
 from cli.app import run
 
-GRPO, MPO = "configs/tiny/grpo.yaml", "configs/tiny/mpo.yaml"
+GRPO, MPO, MPO_ONLINE = "configs/tiny/grpo.yaml", "configs/tiny/mpo.yaml", "configs/tiny/mpo_online.yaml"
 BIASED, CALIBRATED = "configs/tiny/grpo_biased.yaml", "configs/tiny/grpo_calibrated.yaml"
 # What lies below an overlay; the others in ablations/ are for GRPO.
 BELOW = {
-    "configs/tiny/mpo_online.yaml": [MPO],
+    MPO_ONLINE: [MPO],
+    "configs/tiny/mpo_biased.yaml": [MPO, MPO_ONLINE],
+    "configs/tiny/mpo_calibrated.yaml": [MPO, MPO_ONLINE, "configs/tiny/mpo_biased.yaml"],
     "configs/tiny/hybrid.yaml": [GRPO],
     BIASED: [GRPO],
     CALIBRATED: [GRPO, BIASED],
     "configs/ablations/sft.yaml": [MPO],
-    "configs/ablations/low_threshold.yaml": [MPO, "configs/tiny/mpo_online.yaml"],
+    "configs/ablations/low_threshold.yaml": [MPO, MPO_ONLINE],
     "configs/ablations/no_preference_reward.yaml": [GRPO, BIASED],
     "configs/ablations/fixed_threshold.yaml": [GRPO, BIASED],
     "configs/ablations/no_calibration.yaml": [GRPO, BIASED, CALIBRATED],
