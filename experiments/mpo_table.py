@@ -1,4 +1,4 @@
-"""``make mpo-table``: base, SFT on the chosen completions, MPO, and GRPO after MPO (R1V2, table 3), on held-out prompts.
+"""``make mpo-table``: base, SFT on chosen completions, MPO, and GRPO after MPO (R1V2, table 3), on held-out prompts.
 
 SFT and MPO start from the same aligned base, see the same pairs in the same order, train the same parts for the same
 number of steps; MPO + GRPO is the paper's chain, with the hybrid reward, from MPO's policy.
