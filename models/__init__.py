@@ -4,6 +4,7 @@ from models.lora import LoRAConfig, add_lora, lora_merged, lora_off
 from models.policy import Policy
 from models.reward_model import FreshRewardModel, PretrainedRewardModel, RewardModel, RewardModelSource
 from models.sources import AssembledPolicy, PolicySource, PretrainedPolicy, TinyLanguageModel, TinyVisionTower
+from models.weight_stream import stream_weights
 
 __all__ = [
     "AssembledPolicy",
@@ -20,4 +21,5 @@ __all__ = [
     "add_lora",
     "lora_merged",
     "lora_off",
+    "stream_weights",
 ]
