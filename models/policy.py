@@ -9,7 +9,7 @@ a fresh sample 1.
 Shapes: U unique prompts, B rows, L prompt tokens, T completion tokens, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from models.completion_hidden import completion_hidden
 from models.grouped_attention import share_keys
 from models.parts import frozen_parts, part_modules, set_trainable_parts
 from models.prompt_encoder import EncodedPrompt, PromptEncoder, left_pad, right_pad
+from models.weight_stream import stream_weights
 
 
 class Policy(nn.Module):
@@ -184,6 +185,10 @@ class Policy(nn.Module):
         tokens = self.encoder.completion_ids(texts, [True] * len(texts) if ended is None else ended)
         ids, is_completion = right_pad(tokens, self.pad_token_id)
         return self.completion_scores(list(unique.values()), rows, ids, is_completion), is_completion.to(self.device)
+
+    def stream_weights(self, *, only_trainable: bool = False) -> Iterator[tuple[str, Tensor]]:
+        """Yield the weights for an engine's copy; see ``models.stream_weights``."""
+        return stream_weights(self.model, only_trainable=only_trainable)
 
     def shape_logits(self, logits: Tensor, temperature: float) -> Tensor:
         """Return logits as they are sampled from; see ``algorithms.shape_logits``."""
