@@ -34,7 +34,7 @@ from lightning_modules.evaluation import EvaluationConfig
 from lightning_modules.experience_source import ExperienceSource, Ticket
 from lightning_modules.policy_module import OptimizerConfig
 from lightning_modules.reference import FrozenCopyReference, PolicyReference, Start
-from lightning_modules.rollout_log import batch_metrics, mismatch_metrics, rollout_metrics, step_metrics
+from lightning_modules.rollout_log import batch_metrics, engine_metrics, mismatch_metrics, rollout_metrics, step_metrics
 from lightning_modules.rollout_module import RolloutModule
 from models import LoRAConfig, Policy, PolicySource
 from rewards import WeightedReward
@@ -135,7 +135,7 @@ class GRPOModule(RolloutModule):
         )
         seconds = time.perf_counter() - started
         values = rollout_metrics(phase, self.claims, tolerance=self.advantage.tolerance, seconds=seconds)
-        values |= batch_metrics(self.micro_batches, self.trainer.global_step)
+        values |= batch_metrics(self.micro_batches, self.trainer.global_step) | engine_metrics(self.engine)
         values |= {
             "buffer/held": float(len(self.experience.buffer)),
             "rollout/completions_so_far": float(self.num_completions),
@@ -147,6 +147,7 @@ class GRPOModule(RolloutModule):
 
     def training_step(self, batch: Ticket, batch_idx: int) -> Tensor:
         """Return the loss of one micro-batch."""
+        self.engine.release()
         samples = self.micro_batches[batch.micro].to(self.device)
         if len(samples) == 0:
             # Nothing to learn here, but every rank must take part in backward.
@@ -160,8 +161,16 @@ class GRPOModule(RolloutModule):
             reference_logps=self.reference_logps(samples),
             entropies=scores.entropies,
         )
-        self.log_dict(step_metrics(samples, out, scores.entropies, self.grpo), batch_size=len(samples))
+        values = step_metrics(samples, out, scores.entropies, self.grpo)
+        if samples.engine_logps is None:
+            # Before the first update the learner's weights are still the engine's.
+            values |= mismatch_metrics(samples, scores.logps, where=self._is_as_sampled(samples))
+        self.log_dict(values, batch_size=len(samples))
         return out.loss
+
+    def _is_as_sampled(self, samples: ExperienceBatch) -> Tensor:
+        """Return which samples (B) the present weights have sampled."""
+        return ~samples.is_replay & (samples.policy_versions == self.trainer.global_step)
 
     def _sample_groups(self, ticket: Ticket) -> RolloutPhase:
         """Sample, and with dynamic sampling further prompts until enough groups are effective on every rank."""
@@ -205,9 +214,8 @@ class GRPOModule(RolloutModule):
             ]
         longest = samples.completion_ids.shape[1]
         logps = torch.cat([torch.nn.functional.pad(s, (0, longest - s.shape[1])) for s in scored])
-        samples = samples.with_columns(behavior_logps=logps, engine_logps=samples.behavior_logps)
-        self.log_dict(mismatch_metrics(samples), batch_size=1)
-        return samples
+        self.log_dict(mismatch_metrics(samples, logps, where=self._is_as_sampled(samples)), batch_size=1)
+        return samples.with_columns(behavior_logps=logps, engine_logps=samples.behavior_logps)
 
     def step_size(self, micro: int) -> StepSize:
         """Return what a micro-batch's loss is divided by: its share in the optimizer step it belongs to.

@@ -33,7 +33,7 @@ from lightning_modules.pair_data import Batch, OnlinePairData, PairData
 from lightning_modules.pair_logps import PairLogps, pair_logps
 from lightning_modules.policy_module import OptimizerConfig
 from lightning_modules.reference import CachedReference, Reference, Start, fingerprint
-from lightning_modules.rollout_log import rollout_metrics
+from lightning_modules.rollout_log import engine_metrics, rollout_metrics
 from lightning_modules.rollout_module import RolloutModule
 from models import LoRAConfig, PolicySource
 from rewards import WeightedReward
@@ -173,7 +173,7 @@ class MPOModule(RolloutModule):
         seed = position_seed(self.seed, "rollout", batch.refresh, self.global_rank)
         phase = self.roll_out(batch.prompts, seed=seed)
         seconds = time.perf_counter() - started
-        self.log_dict(rollout_metrics(phase, self.claims, seconds=seconds), batch_size=1)
+        self.log_dict(rollout_metrics(phase, self.claims, seconds=seconds) | engine_metrics(self.engine), batch_size=1)
         data = cast(OnlinePairData, self.data)
         blind = self.dropout_ntp_pairs(phase, seed=seed) if data.wants_dropout_ntp else []
         self.log_dict(data.refresh(phase, blind, batch.refresh), batch_size=1)
@@ -183,6 +183,7 @@ class MPOModule(RolloutModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch of pairs."""
+        self.engine.release()
         pairs = self.data.pairs_of(batch)
         scored, rewards = self._rewards(pairs)
         if self.mpo.is_contrastive:

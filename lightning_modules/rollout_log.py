@@ -7,7 +7,7 @@ from torch import Tensor
 
 from algorithms import ClaimGrammar, ExperienceBatch, GRPOConfig, GRPOOutput, effective_groups
 from lightning_modules.evaluation import judge
-from rollouts import RolloutPhase
+from rollouts import RolloutEngine, RolloutPhase
 
 
 def rollout_metrics(
@@ -53,15 +53,33 @@ def batch_metrics(micro_batches: Sequence[ExperienceBatch], policy_version: int)
     return values
 
 
-def mismatch_metrics(samples: ExperienceBatch) -> dict[str, float]:
-    """Return how far engine and learner are apart on the same tokens with the same weights."""
-    assert samples.engine_logps is not None
-    gap = (samples.behavior_logps - samples.engine_logps)[samples.is_completion]
+def mismatch_metrics(samples: ExperienceBatch, learner_logps: Tensor, *, where: Tensor) -> dict[str, Tensor]:
+    """Return how far engine and learner are apart on the same tokens with the same weights; nothing without any.
+
+    Args:
+        samples: B samples with the engine's log-probs as ``behavior_logps``.
+        learner_logps: (B, T) the learner's.
+        where: (B) samples that the present weights have sampled.
+    """
+    if not where.any():
+        return {}
+    gap = (learner_logps.detach() - samples.behavior_logps)[samples.is_completion & where[:, None]]
     weights = gap.exp()
     return {
-        "engine/logp_gap_mean": gap.abs().mean().item(),
-        "engine/logp_gap_max": gap.abs().max().item(),
-        "engine/effective_sample_size": (weights.sum().square() / (len(weights) * weights.square().sum())).item(),
+        "engine/logp_gap_mean": gap.abs().mean(),
+        "engine/logp_gap_max": gap.abs().max(),
+        "engine/effective_sample_size": weights.sum().square() / (len(weights) * weights.square().sum()),
+    }
+
+
+def engine_metrics(engine: RolloutEngine) -> dict[str, float]:
+    """Return what handing over the weights took, where there is something to hand over."""
+    if engine.last_sync is None:
+        return {}
+    return {
+        "engine/sync_seconds": engine.last_sync.seconds,
+        "engine/sync_megabytes": engine.last_sync.num_bytes / 2**20,
+        "engine/restarts": float(engine.num_restarts),
     }
 
 

@@ -111,6 +111,11 @@ class RolloutModule(PolicyModule):
         with self.trainer.precision_plugin.forward_context():
             return dropout_ntp_pairs(self.engine, decode, phase.groups, sampling=self.sampling, seed=seed)
 
+    def teardown(self, stage: str) -> None:
+        """End the engine, whatever it runs."""
+        del stage
+        self.engine.shut_down()
+
     def on_fit_start(self) -> None:
         """Refuse callbacks that read what nobody publishes."""
         check_signals(self.trainer.callbacks)  # pyright: ignore[reportAttributeAccessIssue]

@@ -40,10 +40,9 @@ def dropout_ntp_pairs(
         if group.prompt.images
         for rollout in [r for r in group.rollouts if r.completion.finish_reason == "stop"][:1]
     ]
-    if not chosen:
-        return []
     kept = [completion.token_ids[: int(len(completion.token_ids) * kept_share)].tolist() for _, completion in chosen]
     blind = [_blindfolded(prompt, decode(ids)) for (prompt, _), ids in zip(chosen, kept, strict=True)]
+    # Also without any: sampling is a collective call.
     continued = engine.generate(blind, group_size=1, sampling=sampling, seed=seed)
     pairs: list[PreferencePair] = []
     for (prompt, completion), ids, (rest,) in zip(chosen, kept, continued, strict=True):

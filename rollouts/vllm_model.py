@@ -6,6 +6,7 @@ What had to be known (tried on exactly this version; private names fail loudly w
 - After new weights the encoder cache must go too, or a picture seen before keeps its old features.
 - The Transformers backend rewrites Hugging Face classes for compilation, which breaks the learner's own; and the first
   request with log-probabilities compiles one line for 20 seconds. Both are switched off.
+- A process group that was there before must be there after it.
 - Building it reseeds generators, changes the environment and freezes garbage: ``_leave_no_trace`` undoes that.
 """
 
@@ -16,11 +17,13 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -118,6 +121,9 @@ def _build(folder: Path, policy: PolicyFiles, settings: VLLMSettings) -> Any:
         kv_cache_memory_bytes=cache * 2**20 if cache else None,
         # With the CPU's usual blocks of 128 the cache of a shorter prompt would never be shared within its group.
         block_size=32 if on_cpu else None,
+        # A prompt read in two parts makes it turn a seeded generator back, which CPU generators cannot do.
+        enable_chunked_prefill=False if on_cpu else None,
+        max_num_batched_tokens=max(8192, settings.max_model_len) if on_cpu else None,
         limit_mm_per_prompt={"image": settings.max_images},
         # As sampled: after banning and temperature.
         logprobs_mode="processed_logprobs",
@@ -137,6 +143,7 @@ def _patched_llm(*, is_eager: bool, is_spread: bool) -> Any:
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     try:
         import vllm.model_executor.models.transformers.base as transformers_backend
+        import vllm.v1.engine.core as core
         import vllm.v1.sample.sampler as sampler
         from vllm import LLM
     except ImportError as error:
@@ -146,10 +153,24 @@ def _patched_llm(*, is_eager: bool, is_spread: bool) -> Any:
         ) from error
     if is_eager:
         transformers_backend.Base._decorate_cls_for_torch_compile = _as_it_is
+    core.cleanup_dist_env_and_memory = partial(_leave_process_group, is_ours=not dist.is_initialized())
     compiled = sampler.batched_count_greater_than
     if not torch.cuda.is_available():
         sampler.batched_count_greater_than = getattr(compiled, "_torchdynamo_orig_callable", compiled)
     return LLM
+
+
+def _leave_process_group(*, is_ours: bool) -> None:
+    """Undo what vLLM built on the default process group, and the group itself only if vLLM made it."""
+    from vllm.distributed import parallel_state
+
+    if dist.is_initialized():  # else it went with the trainer, and all with it
+        parallel_state.destroy_model_parallel()
+        if parallel_state._WORLD is not None:
+            parallel_state._WORLD.destroy()
+            parallel_state._WORLD = None
+        if is_ours:
+            dist.destroy_process_group()
 
 
 def __getattr__(name: str) -> Any:
