@@ -52,17 +52,20 @@ class VLLMModel:
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         """Put in these tensors, named as in a Hugging Face ``state_dict``, one at a time; the others stay."""
-        if self._is_spread:
-            self._load_from_files(weights)
-        else:
-            self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
+        with _leave_generators():
+            if self._is_spread:
+                self._load_from_files(weights)
+            else:
+                self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
         self._forget()
 
     def generate(self, requests: Sequence[SampleRequest]) -> list[SampledGroup]:
         """Return the completions of every request, in order; after a failure nothing is left in the queue."""
         prompts: list[Any] = [_prompt(request) for request in requests]
+        params = [_params(request) for request in requests]
         try:
-            outputs = self._llm.generate(prompts, [_params(request) for request in requests], use_tqdm=False)
+            with _leave_generators():
+                outputs = self._llm.generate(prompts, params, use_tqdm=False)
         except BaseException:
             self._recover()
             raise
@@ -203,8 +206,22 @@ def _as_it_is(self: Any, *args: Any, **kwargs: Any) -> None:
 
 @contextmanager
 def _leave_no_trace() -> Iterator[None]:
-    """Give back random states, environment, threads and garbage collection as they were."""
+    """Give back environment, threads, garbage collection and random states as they were."""
     environment, set_threads, threads = dict(os.environ), torch.set_num_threads, torch.get_num_threads()
+    try:
+        with _leave_generators():
+            yield
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        torch.set_num_threads = set_threads
+        torch.set_num_threads(threads)
+        gc.unfreeze()
+
+
+@contextmanager
+def _leave_generators() -> Iterator[None]:
+    """Give back random states as they were."""
     states = random.getstate(), np.random.get_state(legacy=True), torch.get_rng_state()  # noqa: NPY002
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     try:
@@ -214,11 +231,6 @@ def _leave_no_trace() -> Iterator[None]:
         np.random.set_state(states[1])  # noqa: NPY002
         torch.set_rng_state(states[2])
         torch.cuda.set_rng_state_all(cuda)
-        os.environ.clear()
-        os.environ.update(environment)
-        torch.set_num_threads = set_threads
-        torch.set_num_threads(threads)
-        gc.unfreeze()
 
 
 def _prompt(request: SampleRequest) -> dict[str, Any]:

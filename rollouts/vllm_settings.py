@@ -62,6 +62,9 @@ class VLLMSettings:
             )
 
 
+_HOTTEST = 2.0
+
+
 class SampleRequest(NamedTuple):
     """One prompt and how its group is sampled."""
 
@@ -119,7 +122,15 @@ def policy_files(policy: Any) -> PolicyFiles:
 def requests_of(
     policy: Any, prompts: Sequence[Prompt], *, group_size: int, sampling: SamplingConfig, seed: int
 ) -> list[SampleRequest]:
-    """Return one request per prompt, seeded by its place."""
+    """Return one request per prompt, seeded by its place.
+
+    Raises:
+        ConfigError: for a temperature that vLLM refuses.
+    """
+    if sampling.temperature > _HOTTEST:
+        raise ConfigError(
+            f"model.sampling.temperature must be at most {_HOTTEST:g} with vLLM, got {sampling.temperature}."
+        )
     # Greedy completions of one prompt are all the same, and vLLM refuses to make several.
     num_samples = group_size if sampling.temperature > 0.0 else 1
     return [
