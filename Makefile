@@ -5,7 +5,7 @@ STAMP := .venv/installed
 SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: setup setup-vllm quickstart test test-vllm check hybrid bench-mpo bench-grpo bench-buffer bench-memory mpo-table tau-sweep \
+.PHONY: setup setup-vllm quickstart test test-vllm check hybrid bench-mpo bench-grpo bench-buffer bench-engines bench-memory mpo-table tau-sweep \
 	replay-table components-table hallucination-loop
 
 setup: $(STAMP)
@@ -52,6 +52,9 @@ bench-grpo: $(STAMP)  ## completions per second of GRPO against TRL; writes runs
 
 bench-buffer: $(STAMP)  ## seconds to add to and draw from buffers of up to a million samples; writes runs/bench/buffer.json
 	$(BIN)/python -m benchmarks.buffer
+
+bench-engines: .venv/installed-vllm  ## tokens per second of the rollout engines; writes runs/bench/engines.json
+	$(BIN)/python -m benchmarks.engines $(BENCH_FLAGS)
 
 bench-memory: $(STAMP)  ## peak memory of log-probabilities at V = 152k; writes runs/bench/logprob_memory.json
 	$(BIN)/python -m benchmarks.logprob_memory

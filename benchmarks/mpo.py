@@ -108,7 +108,8 @@ def measure_ours(policy: str, source: Sequence[str], pairs_per_batch: int, steps
         '--data.init_args.selection={"kinds": [], "threshold": null}', "--data.init_args.held_out=0.0",
         "--model.init_args.mpo.reward_shift=none", f"--model.init_args.optimizer.learning_rate={LEARNING_RATE}",
         "--model.init_args.optimizer.cosine=false", f"--trainer.max_steps={steps}", "--trainer.limit_val_batches=0",
-        "--data.init_args.report_folder=runs/bench", "--trainer.logger=false", "--trainer.log_every_n_steps=1000000",
+        "--data.init_args.report_folder=runs/bench", "--trainer.logger=false", "--trainer.default_root_dir=runs/bench",
+        "--trainer.log_every_n_steps=1000000",
         "--trainer.enable_progress_bar=false", "--callbacks.progress=null",
         "--callbacks.layout=null", "--callbacks.times=benchmarks.mpo.StepTimes",
     ]  # fmt: skip

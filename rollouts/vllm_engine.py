@@ -1,6 +1,6 @@
-"""vLLM in the training process: weights go over in memory, tensor by tensor, and on GPUs it sleeps while the learner works.
+"""vLLM in the training process: weights go over in memory, and on GPUs it sleeps while the learner works.
 
-    sync: wake weights -> take what has changed -> wake cache    generate    release: sleep
+sync: wake weights -> take what has changed -> wake cache    generate    release: sleep
 """
 
 import logging
@@ -43,8 +43,8 @@ class VLLMEngine(RolloutEngine):
             raise ConfigError(f"model.engine.sleep_level must be 0 where there is no GPU, got {sleep_level}.")
         if settings.tensor_parallel_size > 1:
             raise ConfigError(
-                f"model.engine.settings.tensor_parallel_size must be 1 for rollouts.VLLMEngine, which runs one copy per "
-                f"rank, got {settings.tensor_parallel_size}: rollouts.VLLMServerEngine spreads a model over GPUs."
+                f"model.engine.settings.tensor_parallel_size must be 1 for rollouts.VLLMEngine, which runs one copy "
+                f"per rank, got {settings.tensor_parallel_size}: rollouts.VLLMServerEngine spreads a model over GPUs."
             )
         args = settings.engine_args | ({"enable_sleep_mode": True} if sleep_level else {})
         self.settings, self.sleep_level = replace(settings, engine_args=args), sleep_level

@@ -58,7 +58,9 @@ class VLLMServerEngine(RolloutEngine):
         if url is not None and (urlsplit(url).scheme != "http" or not urlsplit(url).hostname):
             raise ConfigError(f"model.engine.url must look like http://HOST:PORT, got {url!r}.")
         if url is not None and environment:
-            raise ConfigError("model.engine.environment is for a server started here: leave it out, or model.engine.url.")
+            raise ConfigError(
+                "model.engine.environment is for a server started here: leave it out, or model.engine.url."
+            )
         self.settings, self.url, self.environment = settings, url, environment
         self.timeout_s, self.max_restarts = timeout_s, max_restarts
         self.process: ServerProcess | None = None

@@ -1,6 +1,6 @@
 """What vLLM engines are told, and what goes in and out of them, in plain data that travels over HTTP too.
 
-    Prompt -> SampleRequest -> vLLM -> Sample -> Completion
+Prompt -> SampleRequest -> vLLM -> Sample -> Completion
 """
 
 import copy

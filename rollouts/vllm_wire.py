@@ -1,7 +1,7 @@
 """How policies, weights, requests and completions travel between a training process and a vLLM server.
 
-    policy, requests, groups    JSON, bytes and images (PNG) in base64
-    weights                     one HTTP chunk per tensor: a small safetensors file; no pickle anywhere
+policy, requests, groups    JSON, bytes and images (PNG) in base64
+weights                     one HTTP chunk per tensor: a small safetensors file; no pickle anywhere
 """
 
 import base64

@@ -73,9 +73,7 @@ def test_shutting_down_leaves_no_process(engine, policy) -> None:
 
 def test_a_server_ends_with_a_run_that_was_killed() -> None:
     start = "from rollouts.server_process import ServerProcess as S; s = S(); print(s.pid, flush=True); input()"
-    trainer = subprocess.Popen(
-        [sys.executable, "-c", start], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    trainer = subprocess.Popen([sys.executable, "-c", start], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     server = int(trainer.stdout.readline())
     assert exists(server)
     trainer.kill()

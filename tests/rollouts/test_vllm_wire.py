@@ -103,7 +103,7 @@ def test_what_an_engine_builds_from_has_no_weights_and_names_its_class(policy) -
 def test_settings_that_cannot_work_are_refused_with_their_key() -> None:
     with pytest.raises(ConfigError, match=r"gpu_memory_utilization must lie in \(0, 1\], got 1.5"):
         VLLMSettings(gpu_memory_utilization=1.5)
-    with pytest.raises(ConfigError, match="tensor_parallel_size must be 1 for rollouts.VLLMEngine"):
+    with pytest.raises(ConfigError, match=r"tensor_parallel_size must be 1 for rollouts\.VLLMEngine"):
         VLLMEngine(VLLMSettings(tensor_parallel_size=2))
     with pytest.raises(ConfigError, match="sleep_level must be 0 where there is no GPU"):
         VLLMEngine(sleep_level=1)
