@@ -6,7 +6,7 @@ SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
 .PHONY: setup setup-vllm quickstart test test-vllm check hybrid bench-mpo bench-grpo bench-buffer bench-engines bench-memory mpo-table tau-sweep \
-	replay-table components-table hallucination-loop
+	replay-table components-table hallucination-loop engines-figure
 
 setup: $(STAMP)
 
@@ -73,3 +73,6 @@ components-table: $(STAMP)  ## which parts learn in GRPO; writes runs/experiment
 
 hallucination-loop: $(STAMP)  ## GRPO with a biased preference reward: raw, capped, calibrated; draws docs/figures/hallucination_loop.png
 	$(BIN)/python -m experiments.hallucination_loop $(EXPERIMENT_FLAGS)
+
+engines-figure: .venv/installed-vllm  ## the same GRPO run with every engine and on two processes; draws docs/figures/engines.png
+	$(BIN)/python -m experiments.engines $(EXPERIMENT_FLAGS)

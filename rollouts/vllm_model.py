@@ -158,12 +158,19 @@ def _patched_llm(*, is_eager: bool, is_spread: bool) -> Any:
             "CPU, `pip install -e .[vllm]` for GPUs; or use rollouts.TransformersEngine."
         ) from error
     if is_eager:
-        transformers_backend.Base._decorate_cls_for_torch_compile = _as_it_is
-    core.cleanup_dist_env_and_memory = partial(_leave_process_group, is_ours=not dist.is_initialized())
-    compiled = sampler.batched_count_greater_than
+        _replace(transformers_backend.Base, "_decorate_cls_for_torch_compile", _as_it_is)
+    leave = partial(_leave_process_group, is_ours=not dist.is_initialized())
+    _replace(core, "cleanup_dist_env_and_memory", leave)
     if not torch.cuda.is_available():
-        sampler.batched_count_greater_than = getattr(compiled, "_torchdynamo_orig_callable", compiled)
+        compiled = sampler.batched_count_greater_than
+        _replace(sampler, "batched_count_greater_than", getattr(compiled, "_torchdynamo_orig_callable", compiled))
     return LLM
+
+
+def _replace(owner: Any, name: str, new: Any) -> None:
+    if not hasattr(owner, name):
+        raise ConfigError(f"vLLM's {name} is gone: this project works with vllm==0.32.0 and knows no other version.")
+    setattr(owner, name, new)
 
 
 def _leave_process_group(*, is_ours: bool) -> None:
