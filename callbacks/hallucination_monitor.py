@@ -2,6 +2,9 @@
 
 The probes are sampled with numbers that depend on the probe and on nothing else: two rounds differ by the policy only,
 and a run without the monitor ends with the same weights. The rate is published as a signal that calibrators read.
+
+    fit        every n steps, and where Lightning validates; never twice at one step
+    validate   once
 """
 
 import time
@@ -10,14 +13,15 @@ from typing import Any, Literal, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
 from algorithms import ConfigError, Prompt, position_seed
 from algorithms.rates import Counts, has_risen
 from callbacks.probe_cards import probe_card
 from callbacks.probe_report import JudgedCompletion, ProbeCounts, count, judge_all, rates, worst
+from callbacks.probe_set import read_probes
 from datamodules.prompt_folder import PromptFolder
-from datamodules.prompt_rows import read_prompts
 from lightning_modules import RolloutModule
 from lightning_modules.claim_judges import ClaimJudge, GrammarJudge
 from rollouts import RolloutPhase, gather_ranks, own_state
@@ -33,6 +37,7 @@ class HallucinationMonitor(Callback):
     def __init__(
         self,
         every_n_steps: int = 25,
+        at_validation: bool = True,
         num_probes: int = 64,
         num_samples: int = 2,
         probes: PromptFolder | None = None,
@@ -43,12 +48,14 @@ class HallucinationMonitor(Callback):
         num_shown: int = 4,
         rise: float = 0.08,
         on_rise: Literal["log", "warn", "stop"] = "warn",
+        max_time_share: float | None = None,
         seed: int = 4321,
     ) -> None:
         """Set what is measured and how often.
 
         Args:
             every_n_steps: optimizer steps between two rounds; with ``num_probes`` it bounds the cost.
+            at_validation: measure also at steps at which Lightning validates, and in ``trainer.validate``.
             num_probes: prompts of a round, over all ranks.
             num_samples: completions of each, at the training temperature.
             probes: where the probes lie: any folder of prompts with facts or answers; null: the training's own.
@@ -60,33 +67,50 @@ class HallucinationMonitor(Callback):
             rise: rise of a rate since the round (or the rollouts) before that is flagged, a share, if chance does
                 not explain it.
             on_rise: what a flag does besides being logged.
+            max_time_share: largest share of the time since training started that the monitor may have taken, above
+                which a round is skipped and counted; null: no bound. Clocks differ from run to run: with a bound
+                neither the rounds nor what a calibrator makes of them are repeated exactly, resumed runs included.
             seed: seed of the probes' completions.
         """
         for key, value in (("every_n_steps", every_n_steps), ("num_probes", num_probes), ("num_samples", num_samples)):
             if value < 1:
                 raise ConfigError(f"callbacks.hallucination.{key} must be at least 1, got {value}.")
+        if max_time_share is not None and not 0.0 < max_time_share < 1.0:
+            raise ConfigError(
+                f"callbacks.hallucination.max_time_share must lie between 0 and 1, got {max_time_share}: it is a share "
+                "of the time since training started. null sets no bound."
+            )
         self.every_n_steps, self.num_probes, self.num_samples = every_n_steps, num_probes, num_samples
+        self.at_validation, self.max_time_share = at_validation, max_time_share
         self.probes, self.split, self.judge = probes, split, judge
         self.kind_column, self.length_bounds, self.num_shown = kind_column, length_bounds, num_shown
         self.rise, self.on_rise, self.seed = rise, on_rise, seed
         self.prompts: Sequence[Prompt] = ()
         self.last_step = -1
+        self.values: dict[str, float] = {}
+        """The rates of the last round, by their names in the log."""
+
+        self.skipped_rounds = 0
         self.before = {"probes": Counts(0, 0), "rollouts": Counts(0, 0)}
         self.rollouts = Counts(0, 0)
         self._saved_rollouts: list[Any] = []
         self._seconds, self._started = 0.0, 0.0
+        self._is_news = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what rises are measured against."""
+        """Return what rises are measured against, and what the last round said."""
         return {
             "last_step": self.last_step,
+            "values": dict(self.values),
+            "skipped_rounds": self.skipped_rounds,
             "before": {name: list(counts) for name, counts in self.before.items()},
             "rollouts": gather_ranks(list(self.rollouts)),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore it."""
-        self.last_step = state_dict["last_step"]
+        self.last_step, self.values = state_dict["last_step"], dict(state_dict["values"])
+        self.skipped_rounds = state_dict["skipped_rounds"]
         self.before = {name: Counts(*counts) for name, counts in state_dict["before"].items()}
         self._saved_rollouts = state_dict["rollouts"]
 
@@ -94,14 +118,7 @@ class HallucinationMonitor(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Read the probes."""
-        if not isinstance(pl_module, RolloutModule) or (self.judge is None and pl_module.claims is None):
-            raise ConfigError(
-                "callbacks.hallucination.judge must be set, or model.claims: without either nobody can tell which "
-                f"claims {type(pl_module).__name__} makes."
-            )
-        self.judge = self.judge or GrammarJudge(cast(Any, pl_module.claims))
-        self.prompts = self._read(trainer)
-        self._started = time.perf_counter()
+        self._set_up(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure where the run starts; a resumed one has measured already."""
@@ -109,6 +126,7 @@ class HallucinationMonitor(Callback):
             self.rollouts = Counts(*own_state(self._saved_rollouts, trainer.global_rank, trainer.world_size))
         if self.last_step < 0:
             self._measure(trainer, cast(RolloutModule, pl_module))
+        self._is_news = True
 
     def on_rollout_end(self, trainer: Trainer, pl_module: LightningModule, phase: RolloutPhase) -> None:
         """Count the claims of training's own rollouts: faults of the training data show there first."""
@@ -120,26 +138,65 @@ class HallucinationMonitor(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Measure when it is time."""
+        """Measure when it is time, before a checkpoint of this step is written."""
         step = trainer.global_step
-        if step % self.every_n_steps == 0 and step != self.last_step:
-            values = self._measure(trainer, cast(RolloutModule, pl_module))
+        is_due = step % self.every_n_steps == 0 or (self.at_validation and validation_follows(trainer))
+        if is_due and step != self.last_step:
+            if self._is_too_costly():
+                self._skip(trainer)
+            else:
+                self._measure(trainer, cast(RolloutModule, pl_module))
+        if self._is_news:
             # So that ModelCheckpoint(monitor="hallucination/rate") and EarlyStopping know it.
-            pl_module.log_dict(values, logger=False, batch_size=1)
+            pl_module.log_dict(self.values, logger=False, batch_size=1)
+            self._is_news = False
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Read the probes for ``trainer.validate``, which starts here."""
+        if self.at_validation and trainer.state.fn == TrainerFn.VALIDATING:
+            self._set_up(trainer, pl_module)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure in ``trainer.validate``; in training it has been done at the end of the batch."""
+        if self.at_validation and trainer.state.fn == TrainerFn.VALIDATING:
+            self._measure(trainer, cast(RolloutModule, pl_module))
+            pl_module.log_dict(self.values, logger=False, batch_size=1)
 
     # --- measuring ------------------------------------------------------------------------------------------
 
-    def _read(self, trainer: Trainer) -> Sequence[Prompt]:
-        data: Any = trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
-        source = self.probes or data.source
-        if trainer.local_rank == 0:
-            source.prepare()
-        trainer.strategy.barrier()
-        rows = read_prompts(source.split_file(self.split), source.folder, max_image_pixels=data.max_image_pixels)
-        # Dealt out like validation prompts; every rank gets as many, so that none waits for long.
-        return rows.prompts[: self.num_probes][trainer.global_rank :: trainer.world_size]
+    def _set_up(self, trainer: Trainer, module: LightningModule) -> None:
+        """Choose the judge, read the probes and start the clock."""
+        if not isinstance(module, RolloutModule):
+            raise ConfigError(
+                f"callbacks.hallucination needs a model that samples, such as GRPOModule, got {type(module).__name__}: "
+                "its completions are what is judged. null switches the monitor off."
+            )
+        if self.judge is None and module.claims is None:
+            raise ConfigError(
+                "callbacks.hallucination.judge must be set, or model.claims: without either nobody can tell which "
+                f"claims {type(module).__name__} makes."
+            )
+        self.judge = self.judge or GrammarJudge(cast(Any, module.claims))
+        self.prompts = read_probes(trainer, self.probes, self.split, self.judge, max_probes=self.num_probes)
+        self._started = time.perf_counter()
 
-    def _measure(self, trainer: Trainer, module: RolloutModule) -> dict[str, float]:
+    def _is_too_costly(self) -> bool:
+        """Return whether the bound on time is passed on any rank; the same on every rank."""
+        if self.max_time_share is None:
+            return False
+        return any(share > self.max_time_share for share in gather_ranks(self._time_share()))
+
+    def _time_share(self) -> float:
+        return self._seconds / max(1e-9, time.perf_counter() - self._started)
+
+    def _skip(self, trainer: Trainer) -> None:
+        self.last_step = trainer.global_step
+        self.skipped_rounds += 1
+        for logger in trainer.loggers:
+            logger.log_metrics({"hallucination/skipped_rounds": self.skipped_rounds}, step=trainer.global_step)
+
+    def _measure(self, trainer: Trainer, module: RolloutModule) -> None:
+        """Sample and judge the probes; log, publish and keep what they say."""
         started = time.perf_counter()
         self.last_step = trainer.global_step
         seed = position_seed(self.seed, "probes", trainer.global_rank)
@@ -151,13 +208,12 @@ class HallucinationMonitor(Callback):
         rollouts = sum((each for _, each in everywhere), Counts(0, 0))
         values = {f"hallucination/{name}": value for name, value in rates(totals).items()}
         values["hallucination/rise"] = float(self._flag(trainer, {"probes": totals.rate("rate"), "rollouts": rollouts}))
+        self.values, self._is_news = values, True
         self._seconds += time.perf_counter() - started
-        values["time/monitor_share"] = self._seconds / max(1e-9, time.perf_counter() - self._started)
         module.signals.publish(RATE, values[RATE], step=trainer.global_step)
         for logger in trainer.loggers:
-            logger.log_metrics(values, step=trainer.global_step)
+            logger.log_metrics(values | {"time/monitor_share": self._time_share()}, step=trainer.global_step)
         self._show(trainer, judged)
-        return values
 
     def _judged(self, prompts: Sequence[Prompt], groups: Sequence[Sequence[Any]]) -> list[JudgedCompletion]:
         assert self.judge is not None
@@ -183,3 +239,13 @@ class HallucinationMonitor(Callback):
                     logger.experiment.add_image(
                         f"hallucination/worst_{number}", card, trainer.global_step, dataformats="HWC"
                     )
+
+
+def validation_follows(trainer: Trainer) -> bool:
+    """Return whether Lightning validates after this training batch: its own rule, asked one hook early.
+
+    At validation itself a measurement would come too late: a checkpoint of this step, written in between, would lack
+    it, and a run that resumes from there does not validate at this step again.
+    """
+    loop = trainer.fit_loop
+    return loop.epoch_loop._should_check_val_fx(cast(Any, loop._data_fetcher))

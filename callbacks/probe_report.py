@@ -89,10 +89,10 @@ def count(judged: Sequence[JudgedCompletion], *, kind_column: str, length_bounds
 
 
 def rates(counts: ProbeCounts) -> dict[str, float]:
-    """Return every rate by name, and the interval of the first."""
+    """Return every rate that has trials by name, and ``rate`` always: 0 with the interval (0, 1) without a claim."""
     values = {name: each.rate for name, each in counts.sums.items() if each.trials}
     low, high = wilson_interval(counts.rate("rate"))
-    return values | {"rate_low": low, "rate_high": high}
+    return values | {"rate": counts.rate("rate").rate, "rate_low": low, "rate_high": high}
 
 
 def worst(judged: Sequence[JudgedCompletion], num: int) -> list[JudgedCompletion]:

@@ -4,6 +4,8 @@ from datamodules.demonstrations import DemonstrationDataModule
 from datamodules.experience import ExperienceDataModule
 from datamodules.online_preferences import OnlinePreferenceDataModule
 from datamodules.pair_sources import MMPRFolder, PairSource, PreferenceFolder
+from datamodules.pope_files import PopeFile
+from datamodules.pope_probes import PopeFolder
 from datamodules.preferences import PairDataModule, PreferenceDataModule
 from datamodules.prompt_folder import PromptFolder
 from datamodules.prompt_pool import PromptPool
@@ -18,6 +20,8 @@ __all__ = [
     "OnlinePreferenceDataModule",
     "PairDataModule",
     "PairSource",
+    "PopeFile",
+    "PopeFolder",
     "PreferenceDataModule",
     "PreferenceFolder",
     "PromptDataModule",

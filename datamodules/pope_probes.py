@@ -4,6 +4,7 @@
     probes/val.jsonl    {"id": "val-000000-popular-0", "image": "images/000000.png", "answer": "yes", "facts": [...],
                          "question": "Is there a red-circle in the image?",
                          "category": "popular", "object": "red-circle", "split": "val"}
+    probes/official/val_popular.json    the same in POPE's own layout (datamodules/pope_files.py), for public scorers
 
 Rows with one image and with facts are used; rows about the same image become one. ``category`` is named as in the
 published probes (lmms-lab/POPE). The folder is named after the settings and the state of the source's files, so new
@@ -26,10 +27,13 @@ from algorithms.errors import ConfigError, DataError
 from algorithms.pope import POPE_SPLITS, POPE_TEMPLATE, PopeSplit, build_probes, check_template, probe_question
 from algorithms.records import Prompt
 from datamodules.images import FORMATS, EmbeddedImage, ImageFile
+from datamodules.pope_files import pope_line
 from datamodules.prompt_folder import PromptFolder
-from datamodules.prompt_rows import read_prompts
 
 logger = logging.getLogger(__name__)
+
+LAYOUT = 2
+"""Goes up when the folder gets other files, so that a folder of an older layout is not taken for this one."""
 
 AnnotatedImages = Mapping[ImageFile | EmbeddedImage, tuple[str, ...]]
 
@@ -77,7 +81,7 @@ class PopeFolder(PromptFolder):
             (split, str(file), file.stat().st_size, file.stat().st_mtime_ns)
             for split, file in self._source_files().items()
         ]
-        settings = [self.categories, self.num_pairs, self.template, self.seed, self.max_image_pixels, state]
+        settings = [self.categories, self.num_pairs, self.template, self.seed, self.max_image_pixels, state, LAYOUT]
         digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:10]
         base = super().folder
         return base.with_name(f"{base.name}-{digest}")
@@ -122,7 +126,7 @@ class PopeFolder(PromptFolder):
 
     def _write_split(self, split: str, file: Path, draft: Path) -> int:
         """Write the probes of one split and return how many there are."""
-        rows = read_prompts(file, self.source.folder, max_image_pixels=self.max_image_pixels)
+        rows = self.source.read(split, max_image_pixels=self.max_image_pixels)
         annotated = annotated_images(rows.prompts)
         logger.info("POPE probes of %s: %d images from %d rows", file, len(annotated), rows.num_rows)
         names = [_save_image(image, draft / "images", split, i) for i, image in enumerate(annotated)]
@@ -130,7 +134,19 @@ class PopeFolder(PromptFolder):
         if probes:
             text = "".join(json.dumps(row) + "\n" for row in probes)
             (draft / f"{split}.jsonl").write_text(text, encoding="utf-8")
+            self._write_official(split, probes, draft)
         return len(probes)
+
+    def _write_official(self, split: str, probes: Sequence[dict[str, Any]], draft: Path) -> None:
+        """Write one file of POPE's layout for each category; its images count from the folder of images."""
+        (draft / "official").mkdir(exist_ok=True)
+        for category in self.categories:
+            rows = [row for row in probes if row["category"] == category]
+            lines = [
+                pope_line(number, Path(row["image"]).name, row["question"], row["answer"])
+                for number, row in enumerate(rows, start=1)
+            ]
+            (draft / "official" / f"{split}_{category}.json").write_text("".join(lines), encoding="utf-8")
 
     def _probe_rows(self, split: str, facts: Sequence[tuple[str, ...]], images: Sequence[str]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []

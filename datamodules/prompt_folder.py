@@ -9,13 +9,17 @@ my_data/
 from pathlib import Path
 
 from algorithms.errors import ConfigError, DataError
+from datamodules.prompt_rows import PromptRows, read_prompts
 
 SUFFIXES = (".jsonl", ".parquet")
 MAX_NAMES_IN_ERROR = 8
 
 
 class PromptFolder:
-    """A source of prompts. Subclasses that draw or convert their own data override ``prepare``."""
+    """A source of prompts.
+
+    Subclasses that draw or convert their own data override ``prepare``; those with columns of other names ``read``.
+    """
 
     def __init__(self, path: str, train: str = "train", val: str = "val", test: str = "test") -> None:
         """Name the folder and its files; nothing is read yet.
@@ -63,6 +67,15 @@ class PromptFolder:
             f"{' and '.join(file.name for file in candidates)}, found {self._contents()}; rename a file or set "
             f"data.source.{split} to its name without suffix."
         )
+
+    def read(self, split: str, *, max_image_pixels: int) -> PromptRows:
+        """Read and check the rows of a split; raises like ``split_file``.
+
+        Args:
+            split: "train", "val" or "test".
+            max_image_pixels: Largest width times height of an image.
+        """
+        return read_prompts(self.split_file(split), self.folder, max_image_pixels=max_image_pixels)
 
     def _contents(self) -> str:
         names = sorted(entry.name for entry in self.folder.iterdir())

@@ -41,13 +41,16 @@ class PromptRows:
     num_rows: int
 
 
-def read_prompts(path: Path, folder: Path, *, max_image_pixels: int) -> PromptRows:
+def read_prompts(
+    path: Path, folder: Path, *, max_image_pixels: int, translate: Callable[[Cells], Cells] = lambda cells: cells
+) -> PromptRows:
     """Read and check every row of a file.
 
     Args:
-        path: A ``.jsonl`` or ``.parquet`` file.
+        path: A ``.parquet`` file, or one of JSON lines.
         folder: The data folder: image paths start here and must stay inside.
         max_image_pixels: Largest width times height of an image.
+        translate: Gives the cells of a row the names of the table above; may raise ``BadRow``.
 
     Raises:
         DataError: The file as a whole cannot be read.
@@ -57,7 +60,10 @@ def read_prompts(path: Path, folder: Path, *, max_image_pixels: int) -> PromptRo
     check = lru_cache(maxsize=2**16)(partial(check_image, max_pixels=max_image_pixels))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # becomes a rejection
-        rows = [_read_row(uid, f"{path.stem}-{uid}", cells, folder, check) for uid, cells in enumerate(read_rows(path))]
+        rows = [
+            _read_row(uid, f"{path.stem}-{uid}", cells, folder, check, translate)
+            for uid, cells in enumerate(read_rows(path))
+        ]
     return PromptRows(
         prompts=tuple(row for row in rows if isinstance(row, Prompt)),
         rejections=tuple(row for row in rows if isinstance(row, Rejection)),
@@ -65,10 +71,18 @@ def read_prompts(path: Path, folder: Path, *, max_image_pixels: int) -> PromptRo
     )
 
 
-def _read_row(uid: int, key: str, cells: Cells | UnreadableRow, folder: Path, check: ImageCheck) -> Prompt | Rejection:
+def _read_row(
+    uid: int,
+    key: str,
+    cells: Cells | UnreadableRow,
+    folder: Path,
+    check: ImageCheck,
+    translate: Callable[[Cells], Cells],
+) -> Prompt | Rejection:
     try:
         if isinstance(cells, UnreadableRow):
             raise BadRow(cells.reason, cells.detail)
+        cells = translate(cells)
         key = prompt_key(cells, default=key)
         prompt = prompt_of(uid, key, cells, folder)
         for image in prompt.images:

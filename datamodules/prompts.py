@@ -20,7 +20,7 @@ from algorithms.errors import ConfigError, DataError
 from algorithms.records import Prompt
 from datamodules.prompt_batches import PromptBatch, PromptBatches
 from datamodules.prompt_folder import PromptFolder
-from datamodules.prompt_rows import PromptRows, read_prompts
+from datamodules.prompt_rows import PromptRows
 from datamodules.rejections import Rejection, describe_reasons, summary, write_report
 
 logger = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class PromptDataModule(LightningDataModule):
             return
         file = self.source.split_file(split)
         if split not in self._rows:
-            self._rows[split] = read_prompts(file, self.source.folder, max_image_pixels=self.max_image_pixels)
+            self._rows[split] = self.source.read(split, max_image_pixels=self.max_image_pixels)
         if self.trainer is not None and to_measure is not None:
             self._rows[split] = reject_long(self._rows[split], to_measure, self.trainer.lightning_module)
             self._measured.add(split)

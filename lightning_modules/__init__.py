@@ -1,8 +1,11 @@
 """What is trained, and its step."""
 
 from lightning_modules.alignment_module import AlignmentModule
+from lightning_modules.claim_judges import ClaimJudge, GrammarJudge, ObjectJudge, YesNoJudge
 from lightning_modules.evaluation import EvaluationConfig
 from lightning_modules.grpo_module import GRPOModule
+from lightning_modules.hallucination_metrics import AmberMetric, BlindnessRate, HallusionBenchMetric, PopeMetric
+from lightning_modules.metrics import HallucinationRate
 from lightning_modules.mpo_module import MPOModule
 from lightning_modules.policy_module import OptimizerConfig
 from lightning_modules.reference import CachedReference, FrozenCopyReference, LoRAOffReference
@@ -12,14 +15,23 @@ from lightning_modules.vision_tower_module import VisionTowerModule
 
 __all__ = [
     "AlignmentModule",
+    "AmberMetric",
+    "BlindnessRate",
     "CachedReference",
+    "ClaimJudge",
     "EvaluationConfig",
     "FrozenCopyReference",
     "GRPOModule",
+    "GrammarJudge",
+    "HallucinationRate",
+    "HallusionBenchMetric",
     "LoRAOffReference",
     "MPOModule",
+    "ObjectJudge",
     "OptimizerConfig",
+    "PopeMetric",
     "RewardModelModule",
     "RolloutModule",
     "VisionTowerModule",
+    "YesNoJudge",
 ]

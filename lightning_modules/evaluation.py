@@ -81,7 +81,8 @@ class Evaluation(nn.Module):
         for metric in self.pass_at.values():
             metric.update(accuracy > 0.5)
         if self.grammar is not None:
-            self.hallucination.update(judge(prompts, samples, self.grammar))
+            facts = [p.facts for p, group in zip(prompts, samples, strict=True) if p.facts is not None for _ in group]
+            self.hallucination.update(judge(prompts, samples, self.grammar), facts)
 
     def compute(self) -> dict[str, Tensor]:
         """Return every metric that has seen data, by name."""

@@ -43,7 +43,9 @@ class HallucinationRate(Metric):
             self.num_with_unsupported += unsupported > 0
 
     def compute(self) -> dict[str, Tensor]:
-        """Return both rates, 0 when nothing was claimed; ``coverage`` only when facts were given."""
+        """Return the rates, 0 when nothing was claimed; nothing without completions, ``coverage`` only with facts."""
+        if self.num_completions == 0:
+            return {}
         rates = {
             "hallucination_rate": self.num_unsupported / self.num_claims.clamp_min(1.0),
             "hallucinated_completions": self.num_with_unsupported / self.num_completions.clamp_min(1.0),

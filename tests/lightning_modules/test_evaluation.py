@@ -1,0 +1,59 @@
+"""Which metrics held-out evaluation gives, and which it leaves out for want of data."""
+
+import torch
+
+from algorithms import ClaimGrammar, Completion, Prompt
+from lightning_modules.evaluation import Evaluation, EvaluationConfig
+
+GRAMMAR = ClaimGrammar(mention=r"red-\w+")
+ABOUT_FACTS = {"hallucination_rate", "hallucinated_completions", "claims_per_completion", "coverage"}
+
+
+def said(text: str) -> Completion:
+    ids = torch.zeros(len(text.split()), dtype=torch.long)
+    return Completion(token_ids=ids, behavior_logps=torch.zeros(len(ids)), text=text, finish_reason="stop")
+
+
+def evaluated(facts: list[tuple[str, ...] | None], text: str) -> dict[str, float]:
+    """Two samples with the same text for a prompt with each of the facts."""
+    prompts = [Prompt(uid=i, key=str(i), question="?", facts=known) for i, known in enumerate(facts)]
+    evaluation = Evaluation(EvaluationConfig(num_samples=2, pass_at=(2,)), GRAMMAR)
+    shape = (len(prompts), 2)
+    evaluation.update(
+        prompts, [[said(text)] * 2] * len(prompts), accuracy=torch.ones(shape), greedy_accuracy=torch.ones(shape[0]),
+        well_formed=None, rule_totals=torch.ones(shape),
+    )  # fmt: skip
+    return {name: float(value) for name, value in evaluation.compute().items()}
+
+
+def test_claims_are_counted_against_the_facts_and_the_facts_against_the_claims() -> None:
+    values = evaluated([("red-star", "red-circle"), None], "red-star red-star red-star red-square")
+    # Per completion of the first prompt: one of four claims holds, one of two things is named.
+    assert {name: values[name] for name in ABOUT_FACTS} == {
+        "hallucination_rate": 0.75, "hallucinated_completions": 1.0, "claims_per_completion": 4.0, "coverage": 0.5,
+    }  # fmt: skip
+
+
+def test_data_without_facts_gets_no_zero_for_what_nobody_can_know() -> None:
+    values = evaluated([None, None], "red-star")
+    assert values["greedy_accuracy"] == 1.0
+    assert not ABOUT_FACTS & values.keys()
+
+
+def test_silence_where_facts_are_known_is_no_hallucination_and_covers_nothing() -> None:
+    values = evaluated([("red-star",)], "nothing")
+    assert {name: values[name] for name in ABOUT_FACTS} == dict.fromkeys(ABOUT_FACTS, 0.0)
+
+
+def test_an_image_known_to_be_empty_has_no_coverage() -> None:
+    values = evaluated([()], "red-star")
+    assert values["hallucination_rate"] == 1.0
+    assert "coverage" not in values
+    assert "format_rate" not in values
+
+
+def test_a_reset_forgets_the_claims() -> None:
+    evaluation = Evaluation(EvaluationConfig(num_samples=2, pass_at=(2,)), GRAMMAR)
+    evaluation.hallucination.update([[]], [("red-star",)])
+    evaluation.reset()
+    assert evaluation.compute() == {}
