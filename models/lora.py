@@ -7,7 +7,7 @@ from typing import Any
 
 import peft
 from peft.tuners.tuners_utils import BaseTunerLayer
-from torch import Tensor, nn
+from torch import nn
 
 from algorithms import ConfigError
 from models.parts import part_modules, unused_modules
@@ -79,22 +79,34 @@ def lora_merged(model: nn.Module) -> Iterator[None]:
     Afterwards the weights are the very tensors from before: subtracting what was added would leave rounding behind,
     more with every export.
     """
-    replaced: list[tuple[nn.Module, str, Any, Tensor]] = []
+    layers = _lora_layers(model)
+    before = [layer.get_base_layer().weight.data for layer in layers]
+    for layer, weight in zip(layers, before, strict=True):
+        layer.get_base_layer().weight.data = weight.clone()
+        layer.merge()
+    try:
+        with lora_apart(model):
+            yield
+    finally:
+        for layer, weight in zip(layers, before, strict=True):
+            layer.unmerge()
+            layer.get_base_layer().weight.data = weight
+
+
+@contextmanager
+def lora_apart(model: nn.Module) -> Iterator[None]:
+    """Have the plain layers in place of the LoRA layers that stand beside them, for a while; nothing is added."""
+    replaced: list[tuple[nn.Module, str, Any]] = []
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, BaseTunerLayer):
-                base: Any = child.get_base_layer()
-                replaced.append((parent, name, child, base.weight.data))
-                base.weight.data = base.weight.data.clone()
-                child.merge()  # pyright: ignore[reportCallIssue]
-                setattr(parent, name, base)
+                replaced.append((parent, name, child))
+                setattr(parent, name, child.get_base_layer())
     try:
         yield
     finally:
-        for parent, name, child, weight in replaced:
+        for parent, name, child in replaced:
             setattr(parent, name, child)
-            child.unmerge()
-            child.get_base_layer().weight.data = weight
 
 
 def _lora_layers(model: nn.Module) -> Sequence[Any]:
