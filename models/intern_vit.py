@@ -60,7 +60,9 @@ def load_intern_vit(key: str, path: str, *, dtype: torch.dtype, attn_implementat
     with torch.device("meta"):
         tower = InternVLVisionModel(config)
     tensors = {
-        name: part.to(dtype) for old, tensor in _tensors(path) for name, part in convert(old, tensor, config.hidden_size)
+        name: part.to(dtype)
+        for old, tensor in _tensors(path)
+        for name, part in convert(old, tensor, config.hidden_size)
     }
     found = tower.load_state_dict(tensors, strict=False, assign=True)
     if found.missing_keys or found.unexpected_keys:

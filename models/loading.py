@@ -48,6 +48,7 @@ def load_model(auto_class: Any, key: str, path: str, options: LoadOptions) -> An
             attn_implementation=options.attn_implementation,
             trust_remote_code=options.trust_remote_code,
             use_safetensors=True,
+            ignore_mismatched_sizes=True,  # so that the error below can name them
             output_loading_info=True,
         )
     missing = sorted(info["missing_keys"])

@@ -108,9 +108,7 @@ def test_the_learner_gives_the_same_log_probs_as_the_engine(policy: Policy, prom
 def test_greedy_completions_are_those_of_generate(policy: Policy, prompts: list[Prompt]) -> None:
     engine = TransformersEngine()
     engine.sync(policy, version=0)
-    groups = engine.generate(
-        prompts, group_size=1, sampling=SamplingConfig(temperature=0.0, max_new_tokens=6), seed=0
-    )
+    groups = engine.generate(prompts, group_size=1, sampling=SamplingConfig(temperature=0.0, max_new_tokens=6), seed=0)
     for prompt, group in zip(prompts, groups, strict=True):
         inputs = plain_inputs(policy, prompt)
         out = policy.model.generate(
