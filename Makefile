@@ -6,7 +6,7 @@ SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
 .PHONY: setup quickstart test check hybrid bench-mpo bench-grpo bench-buffer bench-memory mpo-table tau-sweep \
-	replay-table components-table hallucination-loop
+	replay-table components-table hallucination-loop memory-table
 
 setup: $(STAMP)
 
@@ -58,3 +58,6 @@ components-table: $(STAMP)  ## which parts learn in GRPO; writes runs/experiment
 
 hallucination-loop: $(STAMP)  ## GRPO with a biased preference reward: raw, capped, calibrated; draws docs/figures/hallucination_loop.png
 	$(BIN)/python -m experiments.hallucination_loop $(EXPERIMENT_FLAGS)
+
+memory-table: $(STAMP)  ## parameters and memory per GPU of models too large for here, computed from their shapes
+	$(BIN)/python -m experiments.memory_table
