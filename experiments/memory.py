@@ -74,9 +74,9 @@ def checkpointed_activations(shapes: Shapes, num_tokens: int, *, bytes_per_value
     """Return bytes kept for the backward of the language model when every layer is checkpointed.
 
     Each layer keeps its input (hidden); while one layer is recomputed it holds the inputs and outputs of its two norms
-    (4 hidden), queries and attention output (2 hidden), keys and values (2 key_value_width), and gate, up, activated gate
-    and product (4 intermediate). Attention scores are never whole (fused kernels). After arXiv:2205.05198, section 4,
-    with a gated MLP and shared keys. A frozen tower keeps nothing.
+    (4 hidden), queries and attention output (2 hidden), keys and values (2 key_value_width), and gate, up, activated
+    gate and product (4 intermediate). Attention scores are never whole (fused kernels). After arXiv:2205.05198,
+    section 4, with a gated MLP and shared keys. A frozen tower keeps nothing.
     """
     kept = shapes.num_layers * shapes.hidden
     recomputed = 6 * shapes.hidden + 2 * shapes.key_value_width + 4 * shapes.intermediate

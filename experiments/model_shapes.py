@@ -88,9 +88,7 @@ def qwen2_5_vl(name: str, text: dict[str, Any]) -> Shapes:
     """Return a Qwen2.5-VL of one of the sizes above."""
     make_config: Any = Qwen2_5_VLConfig
     vision = QWEN_VL_VISION | {"out_hidden_size": text["hidden_size"]}
-    config = make_config(
-        vision_config=vision, text_config=dict(text), tie_word_embeddings=text["tie_word_embeddings"]
-    )
+    config = make_config(vision_config=vision, text_config=dict(text), tie_word_embeddings=text["tie_word_embeddings"])
     return _shapes(name, Qwen2_5_VLForConditionalGeneration, config)
 
 

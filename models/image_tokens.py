@@ -79,8 +79,8 @@ def chat_template_with_images(tokenizer: Any, token: str) -> str:
         if _places_images(tokenizer, candidate, token):
             return candidate
     raise ConfigError(
-        f"model.policy.language_model: its chat template does not write {token!r} where a message has an image, not even "
-        "when the message is handed over as plain text. Put one into the tokenizer that does."
+        f"model.policy.language_model: its chat template does not write {token!r} where a message has an image, not "
+        "even when the message is handed over as plain text. Put one into the tokenizer that does."
     )
 
 

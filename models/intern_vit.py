@@ -102,5 +102,5 @@ def _tensors(path: str) -> Iterator[tuple[str, Tensor]]:
 def _files(path: str) -> list[str]:
     index = cached_file(path, "model.safetensors.index.json", _raise_exceptions_for_missing_entries=False)
     if index:
-        return list(get_checkpoint_shard_files(path, index)[0])
+        return list(get_checkpoint_shard_files(path, index)[0] or [])
     return [str(cached_file(path, "model.safetensors"))]

@@ -1,6 +1,6 @@
 """The paper's assembly: InternViT, InternVL's adapter and any language model as ``InternVLForConditionalGeneration``.
 
-    image -> 1 to max_patches tiles and a thumbnail -> InternViT, class token dropped -> pixel shuffle: 4 patches become 1
+    image -> 1 to max_patches tiles and a thumbnail -> InternViT, class token dropped -> pixel shuffle: 4 patches to 1
           -> LayerNorm, linear, GELU, linear -> one feature per image token (256 per tile of 448 pixels)
 
 InternVL 1.5, arXiv:2404.16821, section 3; R1V2 takes it over with InternViT-6B-448px-V2.5 and QwQ-32B.
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import GotOcr2ImageProcessorPil, InternVLConfig, InternVLForConditionalGeneration, PreTrainedModel
 from transformers.models.internvl.modeling_internvl import InternVLMultiModalProjector
 from transformers.models.internvl.processing_internvl import InternVLProcessor
@@ -60,9 +61,11 @@ def assemble_internvl(
     # On the meta device nothing is drawn or allocated: at 38B a second copy would be 77 GB.
     with torch.device("meta"):
         model: Any = InternVLForConditionalGeneration(config)
-    adapter = InternVLMultiModalProjector(config).to(language_model.dtype)
+    adapter: Any = InternVLMultiModalProjector(config)
+    for part in (adapter, tower):
+        nn.Module.to(part, language_model.dtype)
     adapter.apply(model._init_weights)
-    model.model.vision_tower = tower.to(dtype=language_model.dtype)
+    model.model.vision_tower = tower
     model.model.multi_modal_projector = adapter
     model.model.language_model = language_model.get_decoder()
     model.lm_head = language_model.get_output_embeddings()

@@ -55,8 +55,8 @@ def load_model(auto_class: Any, key: str, path: str, options: LoadOptions) -> An
     wrong_shape = sorted(str(entry[0]) for entry in info["mismatched_keys"])
     if missing or wrong_shape:
         raise ConfigError(
-            f"{key} is {path!r}, which lacks weights that a {type(model).__name__} has: missing {missing[:3]}, of another "
-            f"shape {wrong_shape[:3]} ({len(missing) + len(wrong_shape)} in all). They would start at random."
+            f"{key} is {path!r}, which lacks weights that a {type(model).__name__} has: missing {missing[:3]}, "
+            f"of another shape {wrong_shape[:3]} ({len(missing) + len(wrong_shape)} in all): they would be drawn."
         )
     return model
 
@@ -114,8 +114,8 @@ def explained(key: str, path: str) -> Iterator[None]:
 def _reason(message: str, *, is_local: bool) -> str:
     if "trust_remote_code" in message:
         return (
-            "which transformers reads only with code that lies beside the weights; set trust_remote_code to true if you "
-            "have read that code and trust it."
+            "which transformers reads only with code that lies beside the weights; set trust_remote_code to true if "
+            "you have read that code and trust it."
         )
     if "safetensors" in message:
         return "which holds no weights as .safetensors; other formats can run code and are not read."
@@ -124,8 +124,8 @@ def _reason(message: str, *, is_local: bool) -> str:
     if is_local:
         return "which cannot be read: " + message.splitlines()[0][:240]
     return (
-        "which is neither a folder here nor a hub name that can be reached from here: fetch it with 'hf download' where "
-        "there is a network, and give the folder."
+        "which is neither a folder here nor a hub name that can be reached from here: fetch it with 'hf download' "
+        "where there is a network, and give the folder."
     )
 
 

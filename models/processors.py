@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig, AutoProcessor, AutoTokenizer, PreTrainedTokenizerFast
-from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES, processor_class_from_name
+from transformers.models.auto import processing_auto
 from transformers.utils.hub import cached_file
 from transformers.utils.import_utils import is_torchvision_available
 
+_PROCESSORS: Any = vars(processing_auto)["PROCESSOR_MAPPING_NAMES"]  # class names by model type
 # Where transformers keeps the settings of the video part: a section of the first, or the whole of the second.
 _NESTED, _ALONE = "processor_config.json", "video_preprocessor_config.json"
 
@@ -31,8 +32,8 @@ def load_processor(path: str, *, trust_remote_code: bool = False) -> Any:
         OSError: when there is no processor.
     """
     config = AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
-    name = PROCESSOR_MAPPING_NAMES.get(config.model_type)
-    processor_class = processor_class_from_name(name) if name else None
+    name = _PROCESSORS.get(config.model_type)
+    processor_class = processing_auto.processor_class_from_name(name) if name else None
     has_video = processor_class is not None and "video_processor" in processor_class.get_attributes()
     if not has_video or is_torchvision_available():
         return AutoProcessor.from_pretrained(path, trust_remote_code=trust_remote_code)

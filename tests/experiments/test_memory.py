@@ -62,9 +62,7 @@ def test_checkpointed_layers_keep_their_input_and_one_is_whole() -> None:
 
 
 def test_under_ddp_every_gpu_has_everything_and_gradients_twice() -> None:
-    few, many = (
-        training_memory(SMALL, "adapter", BF16, num_gpus=n, is_sharded=False, num_tokens=0) for n in (1, 8)
-    )
+    few, many = (training_memory(SMALL, "adapter", BF16, num_gpus=n, is_sharded=False, num_tokens=0) for n in (1, 8))
     assert few == many
     assert (few.weights, few.gradients, few.optimizer, few.gathered) == (2 * 1120, 2 * 2 * 20, 4 * 20, 0)
     assert few.total == 2 * 1120 + 2 * 2 * 20 + 4 * 20 + RESERVE
@@ -72,9 +70,7 @@ def test_under_ddp_every_gpu_has_everything_and_gradients_twice() -> None:
 
 def test_shards_divide_all_but_gathered_blocks_and_activations() -> None:
     one, eight = (
-        training_memory(
-            SMALL, "adapter + language model", FLOAT32_SHARDS, num_gpus=n, is_sharded=True, num_tokens=7
-        )
+        training_memory(SMALL, "adapter + language model", FLOAT32_SHARDS, num_gpus=n, is_sharded=True, num_tokens=7)
         for n in (1, 8)
     )
     for name in ("weights", "gradients", "optimizer"):
