@@ -5,8 +5,8 @@ STAMP := .venv/installed
 SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: setup setup-vllm quickstart test test-vllm check hybrid bench-mpo bench-grpo bench-buffer bench-engines bench-memory mpo-table tau-sweep \
-	replay-table components-table hallucination-loop engines-figure
+.PHONY: setup setup-vllm quickstart test test-vllm check hybrid bench-mpo bench-grpo bench-buffer bench-engines \
+	bench-memory mpo-table tau-sweep replay-table components-table hallucination-loop engines-figure memory-table
 
 setup: $(STAMP)
 
@@ -76,3 +76,6 @@ hallucination-loop: $(STAMP)  ## GRPO with a biased preference reward: raw, capp
 
 engines-figure: .venv/installed-vllm  ## the same GRPO run with every engine and on two processes; draws docs/figures/engines.png
 	$(BIN)/python -m experiments.engines $(EXPERIMENT_FLAGS)
+
+memory-table: $(STAMP)  ## parameters and memory per GPU of models too large for here, computed from their shapes
+	$(BIN)/python -m experiments.memory_table

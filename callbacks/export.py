@@ -3,7 +3,7 @@
 import os
 import shutil
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -19,15 +19,17 @@ class SavesPretrained(Protocol):
 
 
 class ExportPolicy(Callback):
-    """Saves the model when training has ended, for ``from_pretrained`` and vLLM."""
+    """Saves the model when a run has ended, for ``from_pretrained`` and vLLM."""
 
-    def __init__(self, folder: str) -> None:
-        """Set the destination.
+    def __init__(self, folder: str, after: Literal["fit", "validate", "test", "predict"] = "fit") -> None:
+        """Set destination and time.
 
         Args:
-            folder: written when training has ended; an older one is replaced.
+            folder: written when the run has ended; an older one is replaced.
+            after: the command that exports; with ``validate`` and ``--ckpt_path`` a checkpoint is written out.
         """
         self.folder = Path(folder)
+        self.after = after
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a module that cannot be exported before training it."""
@@ -35,6 +37,16 @@ class ExportPolicy(Callback):
             raise ConfigError(f"callbacks.export cannot save {type(pl_module).__name__}: it has no save_pretrained.")
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Export after training."""
+        if self.after == "fit":
+            self._export(trainer, pl_module)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Export after another command; unlike an evaluation's own hooks this one is called with no batches too."""
+        if self.after == stage != "fit":
+            self._export(trainer, pl_module)
+
+    def _export(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write beside the destination, then move into place."""
         if not trainer.is_global_zero or trainer.interrupted:
             return

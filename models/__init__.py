@@ -1,5 +1,6 @@
 """The policy as three parts, and where policies come from."""
 
+from models.internvl import Tiling
 from models.lora import LoRAConfig, add_lora, lora_merged, lora_off
 from models.policy import Policy
 from models.reward_model import FreshRewardModel, PretrainedRewardModel, RewardModel, RewardModelSource
@@ -16,6 +17,7 @@ __all__ = [
     "PretrainedRewardModel",
     "RewardModel",
     "RewardModelSource",
+    "Tiling",
     "TinyLanguageModel",
     "TinyVisionTower",
     "add_lora",

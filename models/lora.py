@@ -10,7 +10,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from algorithms import ConfigError
-from models.parts import part_modules
+from models.parts import part_modules, unused_modules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,7 @@ def add_lora(model: Any, config: LoRAConfig) -> None:
         raise ConfigError(f"model.lora.parts must be among {list(available)}, got {wrong}: the model has these parts.")
     head = model.get_output_embeddings()
     wanted = {id(m) for part in config.parts for module in available[part] for m in module.modules()}
+    wanted -= {id(m) for module in unused_modules(model) for m in module.modules()}
     # The head stays as it is: it is often tied to the embeddings.
     names = [
         name
@@ -73,12 +74,32 @@ def lora_off(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def lora_merged(model: nn.Module) -> Iterator[None]:
-    """Have the LoRA layers added into the weights they stand beside, and plain layers in their place, for a while."""
+    """Have the LoRA layers added into the weights they stand beside, and plain layers in their place, for a while.
+
+    Afterwards the weights are the very tensors from before: subtracting what was added would leave rounding behind,
+    more with every export.
+    """
+    layers = _lora_layers(model)
+    before = [layer.get_base_layer().weight.data for layer in layers]
+    for layer, weight in zip(layers, before, strict=True):
+        layer.get_base_layer().weight.data = weight.clone()
+        layer.merge()
+    try:
+        with lora_apart(model):
+            yield
+    finally:
+        for layer, weight in zip(layers, before, strict=True):
+            layer.unmerge()
+            layer.get_base_layer().weight.data = weight
+
+
+@contextmanager
+def lora_apart(model: nn.Module) -> Iterator[None]:
+    """Have the plain layers in place of the LoRA layers that stand beside them, for a while; nothing is added."""
     replaced: list[tuple[nn.Module, str, Any]] = []
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, BaseTunerLayer):
-                child.merge()  # pyright: ignore[reportCallIssue]
                 replaced.append((parent, name, child))
                 setattr(parent, name, child.get_base_layer())
     try:
@@ -86,7 +107,6 @@ def lora_merged(model: nn.Module) -> Iterator[None]:
     finally:
         for parent, name, child in replaced:
             setattr(parent, name, child)
-            child.unmerge()
 
 
 def _lora_layers(model: nn.Module) -> Sequence[Any]:

@@ -14,7 +14,7 @@ PARTS = ("vision_tower", "adapter", "language_model")
 def part_modules(model: PreTrainedModel) -> dict[str, list[nn.Module]]:
     """Return the modules of each part that the model has.
 
-    LLaVA-architecture models and Qwen-VL have all three; a bare language model is all ``language_model``.
+    LLaVA-architecture models, InternVL and Qwen-VL have all three; a bare language model is all ``language_model``.
     """
     # transformers annotates submodules as tensors or modules.
     inner: Any = getattr(model, "model", model)
@@ -22,7 +22,7 @@ def part_modules(model: PreTrainedModel) -> dict[str, list[nn.Module]]:
     if hasattr(inner, "multi_modal_projector"):
         tower, adapter = [inner.vision_tower], [inner.multi_modal_projector]
     elif hasattr(inner, "visual"):
-        # Qwen-VL keeps its adapter, the merger, inside of the tower.
+        # Qwen-VL keeps its adapter, the merger (Qwen3-VL's deepstack mergers too), inside of the tower.
         merges = {name: "merger" in name for name, _ in inner.visual.named_children()}
         tower = [module for name, module in inner.visual.named_children() if not merges[name]]
         adapter = [module for name, module in inner.visual.named_children() if merges[name]]
@@ -60,10 +60,21 @@ def frozen_parts(model: PreTrainedModel) -> list[str]:
     ]
 
 
+def unused_modules(model: PreTrainedModel) -> list[nn.Module]:
+    """Return what lies in the tower but no forward reads: LLaVA takes the tower's hidden states of one layer."""
+    inner: Any = getattr(model, "model", model)
+    if model.config.model_type != "llava":
+        return []
+    tower = inner.vision_tower
+    # Norm and pooling behind the last layer, in SigLIP and CLIP.
+    unused = [module for name in ("post_layernorm", "head") if (module := getattr(tower, name, None)) is not None]
+    layers, taken = list(tower.encoder.layers), model.config.vision_feature_layer
+    # Entry i of the hidden states is what layer i - 1 gives; entry 0 is the embeddings.
+    deepest = max(index % (len(layers) + 1) for index in ([taken] if isinstance(taken, int) else taken))
+    return unused + layers[deepest:]
+
+
 def _freeze_unused(model: PreTrainedModel) -> None:
     """Freeze what the forward never reads: optimizers keep no state for it and then cannot be restored."""
-    tower = getattr(getattr(model, "model", model), "vision_tower", None)
-    unused = getattr(tower, "post_layernorm", None)
-    if unused is not None:
-        # LLaVA reads the tower's hidden states, which come before this norm.
-        unused.requires_grad_(False)
+    for module in unused_modules(model):
+        module.requires_grad_(False)

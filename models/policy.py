@@ -16,11 +16,11 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from algorithms import Prompt, TokenScores, shape_logits, token_scores
 from models.completion_hidden import completion_hidden
 from models.grouped_attention import share_keys
+from models.image_features import encoder_output, image_features
 from models.parts import frozen_parts, part_modules, set_trainable_parts
 from models.prompt_encoder import EncodedPrompt, PromptEncoder, left_pad, right_pad
 from models.weight_stream import stream_weights
@@ -101,8 +101,7 @@ class Policy(nn.Module):
         per_row = tuple(feature for i in rows.tolist() for feature in features[i])
         if not per_row:
             return {}
-        outputs: Any = BaseModelOutputWithPooling
-        inputs: dict[str, Any] = {"mm_encoder_outputs": {"image": outputs(pooler_output=per_row)}}
+        inputs: dict[str, Any] = {"mm_encoder_outputs": {"image": encoder_output(self.model, per_row)}}
         grids = [encoded[i].vision["image_grid_thw"] for i in rows.tolist() if "image_grid_thw" in encoded[i].vision]
         if grids:
             # Without these Qwen-VL reads an image as a line of text.
@@ -111,14 +110,8 @@ class Policy(nn.Module):
         return inputs
 
     def image_features(self, visions: Sequence[dict[str, Tensor]]) -> list[list[Tensor]]:
-        """Return for each prompt the adapted features of its images, each (image tokens, hidden)."""
-        with_image = [vision for vision in visions if vision]
-        if not with_image:
-            return [[] for _ in visions]
-        stacked = {key: torch.cat([v[key] for v in with_image]).to(self.device) for key in with_image[0]}
-        stacked["pixel_values"] = stacked["pixel_values"].to(self.model.dtype)
-        features = iter(self.model.get_image_features(**stacked).pooler_output)
-        return [[next(features) for _ in range(_num_images(vision))] for vision in visions]
+        """Return for each prompt the adapted features of its images or tiles; see ``models.image_features``."""
+        return image_features(self.model, visions)
 
     def next_positions(self, inputs: dict[str, Any]) -> Int[Tensor, "U 1"] | None:
         """Return the position of the first token after each prompt just read; None where the model counts itself.
@@ -210,10 +203,3 @@ def banned_tokens(model: PreTrainedModel, tokenizer: Any) -> Int[Tensor, " N"]:
     num_rows = head.weight.shape[0]
     banned.update(range(len(tokenizer), num_rows))
     return torch.tensor(sorted(banned))
-
-
-def _num_images(vision: dict[str, Tensor]) -> int:
-    if not vision:
-        return 0
-    grid = vision.get("image_grid_thw")
-    return int((vision["pixel_values"] if grid is None else grid).shape[0])

@@ -3,24 +3,15 @@
 A source is what a config names under ``model.policy``; it is cheap to create and loads on ``build()``.
 """
 
-import json
-from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import (
-    AutoImageProcessor,
-    AutoModel,
-    AutoModelForCausalLM,
-    AutoModelForImageTextToText,
-    AutoProcessor,
-    AutoTokenizer,
-    PreTrainedTokenizerFast,
-)
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-from algorithms import ConfigError
 from models.assembly import assemble
+from models.internvl import Tiling
+from models.loading import Dtype, LoadOptions, load_model, load_tower, read_image_processor, read_processor
 from models.policy import Policy
+from models.processors import load_tokenizer
 from models.tiny import fresh_language_model, fresh_vision_tower, word_tokenizer
 
 
@@ -31,7 +22,7 @@ class PolicySource:
     """Whether every build gives the same weights, as a reference policy needs."""
 
     def build(self) -> Policy:
-        """Return the policy, loaded or made, in 32-bit floats on the CPU."""
+        """Return the policy, loaded or made, on the CPU."""
         raise TypeError(f"{type(self).__name__} must define build()")
 
 
@@ -40,48 +31,76 @@ class PretrainedPolicy(PolicySource):
 
     is_repeatable = True
 
-    def __init__(self, path: str) -> None:
+    def __init__(
+        self,
+        path: str,
+        dtype: Dtype = "float32",
+        attn_implementation: str | None = None,
+        trust_remote_code: bool = False,
+    ) -> None:
         """Remember where the model is.
 
         Args:
             path: folder in Hugging Face format, or a hub name.
+            dtype: of the weights; what learns should stay ``float32``, or become it with ``trainer.precision``.
+            attn_implementation: ``sdpa``, ``eager`` or a kernel that is installed; null lets transformers choose.
+            trust_remote_code: run code that lies beside the weights, for models that transformers does not know.
         """
         self.path = path
+        self.options = LoadOptions(dtype, attn_implementation, trust_remote_code)
 
     def build(self) -> Policy:
-        """Load weights and processor."""
-        _check_folder("model.policy.path", self.path)
-        model = AutoModelForImageTextToText.from_pretrained(self.path, dtype=torch.float32, use_safetensors=True)
-        return Policy(model, AutoProcessor.from_pretrained(self.path))
+        """Load weights and processor.
+
+        Raises:
+            ConfigError: when there is no such model, or it is not whole.
+        """
+        model = load_model(AutoModelForImageTextToText, "model.policy.path", self.path, self.options)
+        return Policy(model, read_processor("model.policy.path", self.path, self.options))
 
 
 class AssembledPolicy(PolicySource):
     """A vision tower and a language model from two folders, joined by a fresh adapter."""
 
-    def __init__(self, vision_tower: str, language_model: str) -> None:
+    def __init__(
+        self,
+        vision_tower: str,
+        language_model: str,
+        tiling: Tiling | None = None,
+        dtype: Dtype = "float32",
+        attn_implementation: str | None = None,
+    ) -> None:
         """Remember the two folders.
 
         Args:
-            vision_tower: folder or hub name of a vision model with its image processor.
+            vision_tower: folder or hub name of an InternViT, SigLIP or CLIP with its image processor, alone or within a
+                larger model.
             language_model: folder or hub name of a causal language model with its tokenizer.
+            tiling: into how many tiles images are cut, for InternViT; null takes InternVL's.
+            dtype: of all weights; the adapter that is drawn has it too.
+            attn_implementation: ``sdpa``, ``eager`` or a kernel that is installed; null lets transformers choose.
         """
         self.vision_tower = vision_tower
         self.language_model = language_model
+        self.tiling = tiling
+        self.options = LoadOptions(dtype, attn_implementation)
 
     def build(self) -> Policy:
-        """Load both and join them; the adapter is drawn from torch's global generator."""
-        _check_folder("model.policy.vision_tower", self.vision_tower)
-        _check_folder("model.policy.language_model", self.language_model)
-        tower = AutoModel.from_pretrained(self.vision_tower, dtype=torch.float32, use_safetensors=True)
-        language_model = AutoModelForCausalLM.from_pretrained(
-            self.language_model, dtype=torch.float32, use_safetensors=True
+        """Load both and join them; the adapter is drawn from torch's global generator.
+
+        Raises:
+            ConfigError: when a part is not there or not whole, or the two cannot be joined.
+        """
+        language_model = load_model(
+            AutoModelForCausalLM, "model.policy.language_model", self.language_model, self.options
         )
         return Policy(
             *assemble(
-                getattr(tower, "vision_model", tower),
-                AutoImageProcessor.from_pretrained(self.vision_tower),
+                load_tower("model.policy.vision_tower", self.vision_tower, self.options),
+                read_image_processor("model.policy.vision_tower", self.vision_tower),
                 language_model,
                 load_tokenizer(self.language_model),
+                self.tiling,
             )
         )
 
@@ -135,23 +154,3 @@ class TinyVisionTower:
             hidden_size=self.hidden_size,
             num_layers=self.num_layers,
         )
-
-
-def load_tokenizer(path: str) -> Any:
-    """Return the tokenizer as it was saved.
-
-    For a Qwen2 folder ``AutoTokenizer`` takes Qwen2's own class even when another was saved, and with it
-    another way of splitting words.
-    """
-    settings = Path(path).expanduser() / "tokenizer_config.json"
-    saved_class = json.loads(settings.read_text()).get("tokenizer_class") if settings.is_file() else None
-    if saved_class in ("TokenizersBackend", "PreTrainedTokenizerFast"):
-        return PreTrainedTokenizerFast.from_pretrained(path)
-    return AutoTokenizer.from_pretrained(path)
-
-
-def _check_folder(key: str, path: str) -> None:
-    """Explain a missing folder before the hub client turns it into a connection error."""
-    looks_local = path.startswith((".", "/", "~", "runs/")) or path.count("/") > 1
-    if looks_local and not (Path(path).expanduser() / "config.json").is_file():
-        raise ConfigError(f"{key} is {path!r}, but there is no config.json in that folder: is the path right?")

@@ -63,6 +63,6 @@ def sharp_policy() -> Policy:
 @pytest.fixture
 def qwen_vl_policy() -> Policy:
     """A small Qwen2.5-VL, which places image tokens on a grid."""
-    from tests.models.qwen_vl import qwen_vl_policy
+    from tests.models.families import family
 
-    return qwen_vl_policy()
+    return family("qwen2_5_vl")

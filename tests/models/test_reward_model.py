@@ -228,10 +228,10 @@ def qwen_vl(qwen_vl_policy: Policy) -> RewardModel:
 def test_qwen_vl_places_image_tokens_on_a_grid(qwen_vl: RewardModel, prompts: list[Prompt]) -> None:
     together = scores_of(qwen_vl, [prompts[2], prompts[0]], ["red", "two red"])
     inputs = as_the_processor_reads(qwen_vl, prompts[0], "two red")
-    is_image = inputs["input_ids"] == qwen_vl.policy.model.config.image_token_id
-    assert int(is_image.sum()) == 9
+    kinds = inputs.pop("mm_token_type_ids")
+    assert int((inputs["input_ids"] == qwen_vl.policy.model.config.image_token_id).sum()) == int(kinds.sum()) == 9
     with torch.no_grad():
-        on_grid = qwen_vl.policy.model.model(**inputs, mm_token_type_ids=is_image.long()).last_hidden_state
+        on_grid = qwen_vl.policy.model.model(**inputs, mm_token_type_ids=kinds).last_hidden_state
         in_line = qwen_vl.policy.model.model(**inputs).last_hidden_state
     torch.testing.assert_close(together[1], qwen_vl.head(on_grid[0, -1])[0].detach(), rtol=0.0, atol=1e-5)
     assert not torch.allclose(together[1], qwen_vl.head(in_line[0, -1])[0], atol=1e-3)

@@ -1,0 +1,169 @@
+"""What a policy promises, for each family of models."""
+
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from algorithms import Prompt, Rollout, stack_rollouts
+from models import LoRAConfig, Policy, add_lora
+from models.parts import PARTS, part_modules
+from rollouts import SamplingConfig, TransformersEngine
+from tests.models.families import FAMILIES, family
+
+IDS = torch.randint(10, 40, (5, 6), generator=torch.Generator().manual_seed(0))
+ROWS = torch.tensor([2, 0, 0, 1, 3])
+IS_COMPLETION = torch.arange(6)[None, :] < torch.tensor([6, 3, 1, 5, 2])[:, None]
+
+
+class Stripes:
+    """An image reference that needs no file; no two rows or columns of it are alike."""
+
+    def __init__(self, width: int, height: int, shade: int) -> None:
+        self.width, self.height, self.shade = width, height, shade
+
+    def load(self) -> Image.Image:
+        pixels = torch.arange(self.width * self.height * 3).mul(self.shade).remainder(251).to(torch.uint8)
+        return Image.fromarray(pixels.view(self.height, self.width, 3).numpy())
+
+
+@pytest.fixture
+def prompts() -> list[Prompt]:
+    """A square picture, a wide one, two pictures and none."""
+    square, wide, tall = Stripes(48, 48, 3), Stripes(96, 48, 5), Stripes(40, 80, 7)
+    questions = ["how many red ?", "how many more red than blue ?", "how many <image> or <image> blue ?", "how many ?"]
+    images = [(square,), (wide,), (tall, square), ()]
+    return [
+        Prompt(uid=i, key=str(i), question=q, images=of, answer="1")
+        for i, (q, of) in enumerate(zip(questions, images, strict=True))
+    ]
+
+
+@pytest.fixture(params=FAMILIES)
+def policy(request: pytest.FixtureRequest) -> Policy:
+    return family(request.param)
+
+
+def scores(policy: Policy, prompts: list[Prompt]) -> torch.Tensor:
+    return policy.completion_scores(prompts, ROWS, IDS, IS_COMPLETION, temperature=0.8).logps
+
+
+def plain_inputs(policy: Policy, prompt: Prompt) -> dict[str, Any]:
+    """Return what the processor makes of one prompt, nothing of this project's in between."""
+    text = policy.encoder.chat_text(prompt)
+    images = [image.load() for image in prompt.images] or None
+    return dict(policy.processor(text=[text], images=images, return_tensors="pt"))
+
+
+def test_there_are_as_many_image_tokens_as_image_features(policy: Policy, prompts: list[Prompt]) -> None:
+    encoded = policy.encoder.encode_all(prompts)
+    features = policy.image_features([e.vision for e in encoded])
+    for e, of_prompt in zip(encoded, features, strict=True):
+        assert int((e.token_ids == policy.model.config.image_token_id).sum()) == sum(len(f) for f in of_prompt)
+    assert [bool(f) for f in features] == [True, True, True, False]
+
+
+def test_log_probs_are_those_of_a_plain_forward_of_each_row_alone(policy: Policy, prompts: list[Prompt]) -> None:
+    with torch.no_grad():
+        together = scores(policy, prompts)
+        for row, prompt_index in enumerate(ROWS.tolist()):
+            inputs = plain_inputs(policy, prompts[prompt_index])
+            completion = IDS[row, IS_COMPLETION[row]]
+            for key, fill in (("input_ids", completion), ("attention_mask", torch.ones_like(completion))):
+                inputs[key] = torch.cat([inputs[key], fill[None]], dim=1)
+            if "mm_token_type_ids" in inputs:
+                kinds = inputs["mm_token_type_ids"]
+                inputs["mm_token_type_ids"] = torch.cat([kinds, torch.zeros_like(completion)[None]], dim=1)
+            logits = policy.model(**inputs).logits[0, -len(completion) - 1 : -1]
+            logits[:, policy.banned_token_ids] = -torch.inf
+            alone = (logits / 0.8).log_softmax(-1).gather(1, completion[:, None])[:, 0]
+            torch.testing.assert_close(together[row, : len(completion)], alone, rtol=0.0, atol=1e-5)
+
+
+def test_another_picture_gives_other_log_probs(policy: Policy, prompts: list[Prompt]) -> None:
+    wide = Prompt(uid=9, key="9", question=prompts[0].question, images=(Stripes(48, 48, 11),))
+    with torch.no_grad():
+        one, other = (scores(policy, [p, *prompts[1:]])[1:3] for p in (prompts[0], wide))
+    assert (one - other).abs().max() > 1e-2
+
+
+def test_the_learner_gives_the_same_log_probs_as_the_engine(policy: Policy, prompts: list[Prompt]) -> None:
+    engine, sampling = TransformersEngine(), SamplingConfig(temperature=0.8, max_new_tokens=12)
+    engine.sync(policy, version=0)
+    groups = engine.generate(prompts, group_size=3, sampling=sampling, seed=7)
+    batch = stack_rollouts(
+        [
+            Rollout(prompt_uid=p.uid, completion=c, policy_version=0, reward_parts={}, reward=0.0, advantage=1.0)
+            for p, group in zip(prompts, groups, strict=True)
+            for c in group
+        ]
+    )
+    rows = torch.arange(len(prompts)).repeat_interleave(3)
+    with torch.no_grad():
+        learner = policy.completion_scores(prompts, rows, batch.completion_ids, batch.is_completion, temperature=0.8)
+    torch.testing.assert_close(learner.logps, batch.behavior_logps, rtol=0.0, atol=1e-4)
+
+
+def test_greedy_completions_are_those_of_generate(policy: Policy, prompts: list[Prompt]) -> None:
+    engine = TransformersEngine()
+    engine.sync(policy, version=0)
+    groups = engine.generate(prompts, group_size=1, sampling=SamplingConfig(temperature=0.0, max_new_tokens=6), seed=0)
+    for prompt, group in zip(prompts, groups, strict=True):
+        inputs = plain_inputs(policy, prompt)
+        out = policy.model.generate(
+            **inputs, do_sample=False, max_new_tokens=6, suppress_tokens=policy.banned_token_ids.tolist()
+        )
+        ids = group[0].token_ids.tolist()
+        assert out[0, inputs["input_ids"].shape[1] :].tolist()[: len(ids)] == ids
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_learns_gets_all_its_gradients_and_no_other_gets_any(part: str, policy: Policy, prompts) -> None:
+    policy.set_trainable([part])
+    policy.train()
+    scores(policy, prompts).sum().backward()
+    inside = {id(p) for module in part_modules(policy.model)[part] for p in module.parameters()}
+    learning = [p for p in policy.parameters() if p.requires_grad]
+    assert learning
+    assert all(id(p) in inside and p.grad is not None and p.grad.any() for p in learning)
+    assert all(p.grad is None for p in policy.parameters() if not p.requires_grad)
+
+
+def test_the_parts_are_the_whole_model_and_nothing_twice(policy: Policy) -> None:
+    parts = part_modules(policy.model)
+    owned = [{id(p) for module in modules for p in module.parameters()} for modules in parts.values()]
+    assert list(parts) == list(PARTS)
+    assert sum(len(ids) for ids in owned) == len(set().union(*owned))
+    assert set().union(*owned) == {id(p) for p in policy.model.parameters()}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_lora_on_a_part_learns_and_nothing_else_does(part: str, policy: Policy, prompts: list[Prompt]) -> None:
+    policy.requires_grad_(False)
+    before = scores(policy, prompts).detach()
+    add_lora(policy.model, LoRAConfig(parts=(part,), rank=2, alpha=4))
+    after = scores(policy, prompts)
+    torch.testing.assert_close(after, before, rtol=0.0, atol=1e-5)
+    after.sum().backward()
+    learning = {name: p for name, p in policy.named_parameters() if p.requires_grad}
+    assert learning
+    assert all("lora_" in name for name in learning)
+    # The other factor starts at zero, so that only this one has a gradient at first.
+    assert all(p.grad is not None and p.grad.any() for name, p in learning.items() if "lora_B" in name)
+
+
+def test_no_token_that_stands_for_an_image_can_be_sampled(policy: Policy) -> None:
+    banned = set(policy.banned_token_ids.tolist())
+    structural = {policy.model.config.image_token_id, *policy.encoder.tokenizer.all_special_ids}
+    assert structural - {policy.end_token_id} <= banned
+
+
+def test_checkpointed_activations_change_no_log_prob(policy: Policy, prompts: list[Prompt]) -> None:
+    policy.set_trainable(["adapter", "language_model"])
+    policy.train()
+    with torch.no_grad():
+        shared = scores(policy, prompts)
+        policy.model.gradient_checkpointing_enable()
+        apart = scores(policy, prompts)
+    torch.testing.assert_close(shared, apart, rtol=0.0, atol=1e-5)
