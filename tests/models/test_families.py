@@ -167,3 +167,14 @@ def test_checkpointed_activations_change_no_log_prob(policy: Policy, prompts: li
         policy.model.gradient_checkpointing_enable()
         apart = scores(policy, prompts)
     torch.testing.assert_close(shared, apart, rtol=0.0, atol=1e-5)
+
+
+def test_a_tower_layer_behind_the_one_that_llava_reads_neither_learns_nor_gets_lora(prompts: list[Prompt]) -> None:
+    policy = family("clip_llava")
+    policy.model.config.vision_feature_layer = -2  # as llava-hf/llava-1.5-7b-hf
+    policy.set_trainable(["vision_tower"])
+    scores(policy, prompts).sum().backward()
+    assert [name for name, p in policy.named_parameters() if p.requires_grad and p.grad is None] == []
+    assert not any(p.requires_grad for p in policy.model.model.vision_tower.encoder.layers[-1].parameters())
+    add_lora(policy.model, LoRAConfig(parts=("vision_tower",), rank=2, alpha=4))
+    assert {name.split("layers.")[1][0] for name, _ in policy.named_parameters() if "lora_A" in name} == {"0"}
