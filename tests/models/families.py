@@ -55,7 +55,7 @@ def qwen3(tokenizer: Any) -> Any:
     """Return a Qwen3 whose head is not tied to its embeddings, with spare rows behind the vocabulary."""
     make_config: Any = Qwen3Config
     config = make_config(
-        **SIZES, vocab_size=len(tokenizer) + 8, num_key_value_heads=1, head_dim=16, tie_word_embeddings=False,
+        **SIZES, vocab_size=len(tokenizer) + 8, num_key_value_heads=1, head_dim=32, tie_word_embeddings=False,
         max_position_embeddings=512, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     return Qwen3ForCausalLM(config)

@@ -12,6 +12,7 @@ from models import Policy
 from rollouts import EngineError, RolloutEngine, SamplingConfig, TransformersEngine, VLLMEngine, VLLMServerEngine
 from rollouts.vllm_settings import VLLMSettings
 from tests.conftest import Picture, sharp_policy
+from tests.models.families import family
 
 SETTINGS = VLLMSettings(max_model_len=256, max_images=2, cache_megabytes=64)
 ENGINES = {
@@ -187,6 +188,15 @@ def test_greedy_completions_are_those_of_the_embedded_engine(vllm_engine, policy
     greedy = SamplingConfig(temperature=0.0, max_new_tokens=12)
     ours = sample(TransformersEngine(), policy, prompts, group_size=2, sampling=greedy)
     assert texts(sample(vllm_engine, policy, prompts, group_size=2, sampling=greedy)) == texts(ours)
+
+
+@pytest.mark.vllm
+def test_a_clip_tower_with_a_qwen3_is_served_too(prompts) -> None:
+    policy = family("clip_llava")
+    engine = VLLMEngine(SETTINGS)
+    gaps = gap(policy, prompts, sample(engine, policy, prompts), SAMPLING.temperature)
+    engine.shut_down()
+    assert gaps.max() < 1e-4
 
 
 @pytest.mark.vllm
