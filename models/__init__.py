@@ -3,7 +3,15 @@
 from models.lora import LoRAConfig, add_lora, lora_merged, lora_off
 from models.policy import Policy
 from models.reward_model import FreshRewardModel, PretrainedRewardModel, RewardModel, RewardModelSource
-from models.sources import AssembledPolicy, PolicySource, PretrainedPolicy, TinyLanguageModel, TinyVisionTower
+from models.sharding import Sharding, is_sharded, whole_weights
+from models.sources import (
+    AssembledPolicy,
+    PolicySource,
+    PretrainedPolicy,
+    TinyLanguageModel,
+    TinyVisionTower,
+    build_policy,
+)
 from models.weight_stream import stream_weights
 
 __all__ = [
@@ -16,10 +24,14 @@ __all__ = [
     "PretrainedRewardModel",
     "RewardModel",
     "RewardModelSource",
+    "Sharding",
     "TinyLanguageModel",
     "TinyVisionTower",
     "add_lora",
+    "build_policy",
+    "is_sharded",
     "lora_merged",
     "lora_off",
     "stream_weights",
+    "whole_weights",
 ]

@@ -10,6 +10,7 @@ Shapes: U unique prompts, B rows, L prompt tokens, T completion tokens, V vocabu
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from models.completion_hidden import completion_hidden
 from models.grouped_attention import share_keys
 from models.parts import frozen_parts, part_modules, set_trainable_parts
 from models.prompt_encoder import EncodedPrompt, PromptEncoder, left_pad, right_pad
+from models.sharding import whole_weights
 
 
 class Policy(nn.Module):
@@ -58,6 +60,13 @@ class Policy(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.model.device
+
+    def forward(self) -> None:
+        """Do nothing but have hooks run: sharding sets itself up when the policy is first called."""
+
+    def whole_weights(self) -> AbstractContextManager[None]:
+        """Give a time in which this rank may read the model without the others; see ``models.sharding``."""
+        return whole_weights(self)
 
     def set_trainable(self, parts: Sequence[str]) -> None:
         """Let just these parts learn: any of ``vision_tower``, ``adapter``, ``language_model``."""

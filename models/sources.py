@@ -21,6 +21,8 @@ from transformers import (
 from algorithms import ConfigError
 from models.assembly import assemble
 from models.policy import Policy
+from models.shard_loading import on_meta, read_into_shards, skeleton
+from models.sharding import Prepare, Sharding, same_on_all_ranks, shard
 from models.tiny import fresh_language_model, fresh_vision_tower, word_tokenizer
 
 
@@ -33,6 +35,37 @@ class PolicySource:
     def build(self) -> Policy:
         """Return the policy, loaded or made, in 32-bit floats on the CPU."""
         raise TypeError(f"{type(self).__name__} must define build()")
+
+    def skeleton(self) -> Policy:
+        """Return the policy without weights, for ``read_into`` to fill once it is sharded; the whole one by default."""
+        return self.build()
+
+    def read_into(self, policy: Policy, device: torch.device) -> None:
+        """Fill a sharded skeleton; every rank reads its own slices."""
+        raise TypeError(f"{type(self).__name__} must define read_into() for the skeleton it makes")
+
+
+def build_policy(source: PolicySource, prepare: Prepare, sharding: Sharding | None = None) -> Policy:
+    """Return a policy whose weights lie where they are to be while it trains.
+
+    Args:
+        source: where the policy comes from.
+        prepare: says what learns, and adds LoRA; called before weights are there.
+        sharding: how weights are spread over ranks; None leaves them whole, on the CPU.
+    """
+    if sharding is None:
+        policy = source.build()
+        prepare(policy)
+        return policy
+    policy = source.skeleton()
+    prepare(policy)
+    is_empty = on_meta(policy)
+    if not is_empty:
+        same_on_all_ranks(policy)
+    shard(policy, policy.model, sharding, entry="completion_scores")
+    if is_empty:
+        source.read_into(policy, sharding.device)
+    return policy
 
 
 class PretrainedPolicy(PolicySource):
@@ -53,6 +86,15 @@ class PretrainedPolicy(PolicySource):
         _check_folder("model.policy.path", self.path)
         model = AutoModelForImageTextToText.from_pretrained(self.path, dtype=torch.float32, use_safetensors=True)
         return Policy(model, AutoProcessor.from_pretrained(self.path))
+
+    def skeleton(self) -> Policy:
+        """Return the policy without weights."""
+        _check_folder("model.policy.path", self.path)
+        return Policy(skeleton(self.path), AutoProcessor.from_pretrained(self.path))
+
+    def read_into(self, policy: Policy, device: torch.device) -> None:
+        """Read every tensor's slices from the folder's safetensors files."""
+        read_into_shards(policy.model, self.path, device)
 
 
 class AssembledPolicy(PolicySource):
