@@ -14,7 +14,7 @@ class SavesPretrained(Protocol):
     """A module that can write itself in Hugging Face format."""
 
     def save_pretrained(self, folder: str) -> None:
-        """Write weights, config and processor."""
+        """Write weights, config and processor; called on all ranks, for one to write."""
         ...
 
 
@@ -35,12 +35,17 @@ class ExportPolicy(Callback):
             raise ConfigError(f"callbacks.export cannot save {type(pl_module).__name__}: it has no save_pretrained.")
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write beside the destination, then move into place."""
-        if not trainer.is_global_zero or trainer.interrupted:
+        """Write beside the destination, then move into place; all ranks give their part of the weights."""
+        if trainer.interrupted:
             return
         draft = self.folder.with_name(f"{self.folder.name}.draft-{os.getpid()}")
-        draft.mkdir(parents=True)
+        if trainer.is_global_zero:
+            draft.mkdir(parents=True)
         cast(SavesPretrained, pl_module).save_pretrained(str(draft))
+        if trainer.is_global_zero:
+            self._move_into_place(draft)
+
+    def _move_into_place(self, draft: Path) -> None:
         if self.folder.exists():
             replaced = self.folder.with_name(f"{self.folder.name}.replaced-{os.getpid()}")
             self.folder.rename(replaced)

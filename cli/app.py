@@ -29,6 +29,7 @@ from cli.built import build_missing, register
 from cli.callback_slots import named_callbacks, slot_names
 from cli.parser_errors import in_one_line
 from cli.reward_overlays import with_merged_parts
+from cli.strategies import check_strategy
 
 # Importing a package makes its classes known by their short names in configs.
 PACKAGES = (callbacks, datamodules, lightning_modules, models, rewards, rollouts)
@@ -92,6 +93,7 @@ class TrainCLI(LightningCLI):
             _raise_first_cause(error)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
+        check_strategy(config)
         named = named_callbacks(self._get(self.config_init, "callbacks").as_dict())
         return super()._instantiate_trainer(config, named + callbacks)
 

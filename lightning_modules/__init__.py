@@ -2,6 +2,7 @@
 
 from lightning_modules.alignment_module import AlignmentModule
 from lightning_modules.evaluation import EvaluationConfig
+from lightning_modules.fsdp2_strategy import FSDP2Strategy
 from lightning_modules.grpo_module import GRPOModule
 from lightning_modules.mpo_module import MPOModule
 from lightning_modules.policy_module import OptimizerConfig
@@ -14,6 +15,7 @@ __all__ = [
     "AlignmentModule",
     "CachedReference",
     "EvaluationConfig",
+    "FSDP2Strategy",
     "FrozenCopyReference",
     "GRPOModule",
     "LoRAOffReference",

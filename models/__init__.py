@@ -1,9 +1,10 @@
 """The policy as three parts, and where policies come from."""
 
-from models.lora import LoRAConfig, add_lora, lora_merged, lora_off
+from models.export import save_pretrained
+from models.lora import LoRAConfig, add_lora, lora_apart, lora_merged, lora_off
 from models.policy import Policy
 from models.reward_model import FreshRewardModel, PretrainedRewardModel, RewardModel, RewardModelSource
-from models.sharding import Sharding, is_sharded, whole_weights
+from models.sharding import Sharding, is_sharded, largest_over_ranks, same_on_all_ranks, shard, whole_weights
 from models.sources import (
     AssembledPolicy,
     PolicySource,
@@ -30,8 +31,13 @@ __all__ = [
     "add_lora",
     "build_policy",
     "is_sharded",
+    "largest_over_ranks",
+    "lora_apart",
     "lora_merged",
     "lora_off",
+    "same_on_all_ranks",
+    "save_pretrained",
+    "shard",
     "stream_weights",
     "whole_weights",
 ]

@@ -15,8 +15,10 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Int
+from PIL import Image
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from algorithms import Prompt, TokenScores, shape_logits, token_scores
@@ -25,6 +27,9 @@ from models.grouped_attention import share_keys
 from models.parts import frozen_parts, part_modules, set_trainable_parts
 from models.prompt_encoder import EncodedPrompt, PromptEncoder, left_pad, right_pad
 from models.sharding import whole_weights
+
+# Pixels; large enough for every image processor.
+_BLANK_SIDE = 224
 
 
 class Policy(nn.Module):
@@ -79,7 +84,17 @@ class Policy(nn.Module):
         for name in frozen_parts(self.model):
             for module in part_modules(self.model)[name]:
                 module.eval()
+        for layer in self.model.modules():
+            # transformers asks a layer's own mode whether to compute it again in backward, also of a frozen one; its
+            # dropout follows the modules inside.
+            if isinstance(layer, GradientCheckpointingLayer) and layer.gradient_checkpointing:
+                layer.training = mode
         return self
+
+    def recompute_activations(self) -> None:
+        """Keep only what enters each layer and compute the rest again in backward: less memory, a third more time."""
+        self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        self.train(self.training)
 
     def prompt_inputs(self, prompts: Sequence[Prompt], rows: Tensor | None = None) -> dict[str, Any]:
         """Return model inputs for prompts, left-padded, each image through tower and adapter once.
@@ -127,6 +142,13 @@ class Policy(nn.Module):
         stacked["pixel_values"] = stacked["pixel_values"].to(self.model.dtype)
         features = iter(self.model.get_image_features(**stacked).pooler_output)
         return [[next(features) for _ in range(_num_images(vision))] for vision in visions]
+
+    def blank_look(self) -> Tensor:
+        """Return 0, computed from a black image: for a rank without images, whom others wait for."""
+        image = Image.new("RGB", (_BLANK_SIDE, _BLANK_SIDE))
+        vision = dict(self.processor.image_processor(images=[image], return_tensors="pt"))
+        (features,) = self.image_features([vision])
+        return 0.0 * torch.stack([feature.sum() for feature in features]).sum()
 
     def next_positions(self, inputs: dict[str, Any]) -> Int[Tensor, "U 1"] | None:
         """Return the position of the first token after each prompt just read; None where the model counts itself.

@@ -86,7 +86,7 @@ def blocks(model: Any) -> list[nn.Module]:
 
 def is_sharded(module: nn.Module) -> bool:
     """Return whether a module's weights are spread over ranks by FSDP2."""
-    return isinstance(module, FSDPModule)
+    return any(isinstance(part, FSDPModule) for part in module.modules())
 
 
 @contextmanager
@@ -117,7 +117,7 @@ def largest_over_ranks(module: nn.Module, *numbers: int) -> Sequence[int]:
     """
     if not is_sharded(module):
         return numbers
-    agreed = torch.tensor(numbers, device=next(module.parameters()).device)
+    agreed = torch.tensor(numbers, dtype=torch.long, device=next(module.parameters()).device)
     dist.all_reduce(agreed, op=dist.ReduceOp.MAX)
     return agreed.tolist()
 

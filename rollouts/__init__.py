@@ -3,7 +3,7 @@
 from rollouts.collector import RolloutPhase, collect
 from rollouts.dropout_ntp import dropout_ntp_pairs
 from rollouts.engine import RolloutEngine, SamplingConfig
-from rollouts.ranks import gather_ranks, own_state
+from rollouts.ranks import gather_ranks, own_place, own_state
 from rollouts.transformers_engine import TransformersEngine
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "collect",
     "dropout_ntp_pairs",
     "gather_ranks",
+    "own_place",
     "own_state",
 ]

@@ -40,8 +40,7 @@ def dropout_ntp_pairs(
         if group.prompt.images
         for rollout in [r for r in group.rollouts if r.completion.finish_reason == "stop"][:1]
     ]
-    if not chosen:
-        return []
+    # Asked also when there is nothing to continue: ranks that share weights wait for each other's engine.
     kept = [completion.token_ids[: int(len(completion.token_ids) * kept_share)].tolist() for _, completion in chosen]
     blind = [_blindfolded(prompt, decode(ids)) for (prompt, _), ids in zip(chosen, kept, strict=True)]
     continued = engine.generate(blind, group_size=1, sampling=sampling, seed=seed)
