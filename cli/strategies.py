@@ -31,6 +31,16 @@ def check_strategy(trainer: Mapping[str, Any]) -> None:
     clip = trainer.get("gradient_clip_val")
     if clip and trainer.get("gradient_clip_algorithm") != "value":
         raise ConfigError(
-            f"trainer.gradient_clip_val is {clip}, but with trainer.strategy fsdp (FSDP1) Lightning cannot clip by norm: "
+            f"trainer.gradient_clip_val is {clip}, but under strategy fsdp (FSDP1) Lightning cannot clip by norm: "
             f"{_INSTEAD}"
         )
+
+
+def in_other_words(error: BaseException) -> ConfigError | None:
+    """Return what an error of Lightning or torch means to a user, where there is more to say."""
+    if isinstance(error, IsADirectoryError) and str(error.filename).endswith(".ckpt"):
+        return ConfigError(
+            f"ckpt_path {error.filename} is a folder of slices, which only FSDP2 reads. To have one file for every "
+            "strategy, resume once under FSDP2 with --trainer.strategy.init_args.sharded_checkpoints=false."
+        )
+    return None

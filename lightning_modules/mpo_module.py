@@ -38,7 +38,7 @@ from lightning_modules.rollout_log import rollout_metrics
 from lightning_modules.rollout_module import RolloutModule
 from models import LoRAConfig, PolicySource
 from rewards import WeightedReward
-from rollouts import RolloutEngine, SamplingConfig
+from rollouts import RolloutEngine, SamplingConfig, gather_ranks
 
 
 class MPOModule(RolloutModule):
@@ -271,9 +271,11 @@ class MPOModule(RolloutModule):
     def on_validation_epoch_end(self) -> None:
         """Log both kinds of metrics."""
         super().on_validation_epoch_end()
-        seen = {name: metric for name, metric in self.pair_means.items() if metric.update_called}
-        self.log_dict({f"val/{name}": metric.compute() for name, metric in seen.items()})
-        for metric in seen.values():
+        # A rank without pairs adds nothing up, but must be there when others do.
+        names = set[str]().union(*gather_ranks([n for n, metric in self.pair_means.items() if metric.update_called]))
+        means = {f"val/{name}": self.pair_means[name].compute() for name in sorted(names)}
+        self.log_dict(means, sync_dist=True)
+        for metric in self.pair_means.values():
             metric.reset()
 
     # --- checkpoints ----------------------------------------------------------------------------------------

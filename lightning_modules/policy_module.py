@@ -10,7 +10,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from algorithms import ConfigError, Prompt
-from lightning_modules.fsdp2_strategy import sharding_of
+from lightning_modules.fsdp2_strategy import check_equal_batches, sharding_of
 from models import LoRAConfig, Policy, PolicySource, add_lora, build_policy, is_sharded, save_pretrained
 
 
@@ -117,6 +117,18 @@ class PolicyModule(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW on the trainable parts."""
         return build_optimizer(self, self.optimizer_config)
+
+    def on_validation_start(self) -> None:
+        """Refuse batches that ranks cannot read together."""
+        check_equal_batches(self.trainer, "validation", self.trainer.num_val_batches)
+
+    def on_test_start(self) -> None:
+        """Refuse batches that ranks cannot read together."""
+        check_equal_batches(self.trainer, "test", self.trainer.num_test_batches)
+
+    def on_predict_start(self) -> None:
+        """Refuse batches that ranks cannot read together."""
+        check_equal_batches(self.trainer, "predict", self.trainer.num_predict_batches)
 
     def reaching(self, loss: Tensor) -> Tensor:
         """Return a loss that reaches every learning parameter where ranks wait for each other's gradients.

@@ -33,7 +33,7 @@ from algorithms import (
     pair_accuracy,
     reliability_curve,
 )
-from lightning_modules.fsdp2_strategy import sharding_of
+from lightning_modules.fsdp2_strategy import check_equal_batches, sharding_of
 from lightning_modules.policy_module import OptimizerConfig, build_optimizer, gradient_norm
 from models import RewardModel, RewardModelSource, is_sharded, same_on_all_ranks, shard
 
@@ -113,6 +113,10 @@ class RewardModelModule(L.LightningModule):
         self.log("train/accuracy", pair_accuracy(chosen, rejected), batch_size=len(kept))
         self.log("train/margin", (chosen - rejected).mean(), batch_size=len(kept))
         return loss
+
+    def on_validation_start(self) -> None:
+        """Refuse batches that ranks cannot read together."""
+        check_equal_batches(self.trainer, "validation", self.trainer.num_val_batches)
 
     def on_validation_epoch_start(self) -> None:
         """Add no pairs, so that a rank that will have none still takes part in the gathering."""

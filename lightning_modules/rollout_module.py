@@ -178,7 +178,8 @@ class RolloutModule(PolicyModule):
 
     def _log_evaluation(self, split: str) -> None:
         values: dict[str, Any] = {f"{split}/{name}": value for name, value in self.evaluation.compute().items()}
-        self.log_dict(values)
+        # Added up over ranks before, so that they average equal numbers; Lightning warns of anything else.
+        self.log_dict(values, sync_dist=True)
         self.evaluation.reset()
 
 
