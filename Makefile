@@ -5,7 +5,7 @@ STAMP := .venv/installed
 SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: setup quickstart test check hybrid bench-mpo bench-grpo bench-buffer bench-memory mpo-table tau-sweep \
+.PHONY: setup quickstart test test-distributed check hybrid bench-mpo bench-grpo bench-buffer bench-memory mpo-table tau-sweep \
 	replay-table components-table hallucination-loop
 
 setup: $(STAMP)
@@ -25,6 +25,9 @@ hybrid: $(STAMP)  ## the paper's chain in the tiny world: align, reward model, p
 
 test: $(STAMP)  ## the whole default test suite
 	$(BIN)/python -m pytest -q
+
+test-distributed: $(STAMP)  ## FSDP2 and DDP on two CPU processes against one, checkpoints from one to another
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m distributed tests/distributed
 
 check: $(STAMP)  ## what pre-commit runs
 	$(BIN)/ruff format --check .

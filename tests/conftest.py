@@ -41,6 +41,10 @@ def prompts() -> list[Prompt]:
 
 @pytest.fixture
 def policy() -> Policy:
+    return tiny_policy()
+
+
+def tiny_policy() -> Policy:
     """A small LLaVA with sharp random weights: with default ones every image would give the same answer."""
     torch.manual_seed(0)
     tokenizer = word_tokenizer(WORDS)

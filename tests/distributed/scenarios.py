@@ -45,7 +45,9 @@ class OnlyTheFirstRankMayDiffer:
 
 def mpo(root: Path, *flags: str) -> list[str]:
     """MPO on 8 pairs a step: two ranks take 4 each."""
-    return mpo_arguments(root / "policy", *_FOUR_STEPS, f"--data.init_args.pairs_per_batch={4 if _two(flags) else 8}", *flags)
+    return mpo_arguments(
+        root / "policy", *_FOUR_STEPS, f"--data.init_args.pairs_per_batch={4 if _two(flags) else 8}", *flags
+    )
 
 
 def grpo(root: Path, *flags: str) -> list[str]:
@@ -110,8 +112,19 @@ SCENARIOS: dict[str, Scenario] = {
     "mpo_half_full": lambda root: mpo(root, FSDP2, FULL, NO_RANDOM_STATE, *saved(root, "full")),
     "mpo_half_ddp": lambda root: mpo(root, DDP, *saved(root, "ddp")),
     "mpo_ddp_to_fsdp2": lambda root: mpo(root, FSDP2, resumed(root, "ddp")),
+    "signals": lambda root: grpo(root, FSDP2, *WATCHED),
     "uneven": lambda root: grpo(root, FSDP2, "--data.init_args.source.num_val=5", "--data.init_args.batch_size=2"),
     "unequal": lambda root: grpo(root, FSDP2, "--data.init_args.source.num_val=5", "--data.init_args.batch_size=1"),
 }  # fmt: skip
+# A monitor that all ranks sample for, and a calibrator that acts on what it says, whatever that is.
+WATCHED = (
+    "--callbacks.hallucination=callbacks.HallucinationMonitor",
+    "--callbacks.hallucination.num_probes=5",
+    "--callbacks.hallucination.every_n_steps=1",
+    "--callbacks.hallucination.num_samples=2",
+    "--model.init_args.reward.parts.length.reward=tests.test_exact_resume.Length",
+    "--model.init_args.reward.parts.length.weight=0.1",
+    "--model.init_args.reward.parts.length.scaling=rewards.RunningZScore",
+)
 IDLE = ("--model.init_args.reward.parts.even.reward=tests.distributed.scenarios.OnlyTheFirstRankMayDiffer",
         "--data.init_args.buffer.capacity=0")  # fmt: skip
