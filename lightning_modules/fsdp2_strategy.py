@@ -137,6 +137,6 @@ def check_equal_batches(trainer: Any, split: str, counts: Any) -> None:
     everywhere = gather_ranks(counts)
     if any(other != everywhere[0] for other in everywhere):
         raise ConfigError(
-            f"trainer.strategy FSDP2Strategy: ranks have {everywhere} {split} batches, and the one with most would wait "
-            "for ever, as weights are gathered from all. Set data.batch_size to at least 2 and give every rank a prompt."
+            f"trainer.strategy FSDP2Strategy: ranks have {everywhere} {split} batches, and who has most would wait for "
+            "ever, because weights are gathered from all. Set data.batch_size to at least 2 and have a prompt per rank."
         )

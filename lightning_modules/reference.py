@@ -145,9 +145,10 @@ class CachedReference(Reference):
         """Score every pair once; rank r of R those with number r, r + R, ..."""
         reference = start.build()
         rank, world_size = own_place()
-        # As many for every rank; the last ones are scored twice.
-        padded = [*start.pairs, *start.pairs[:1] * (-len(start.pairs) % world_size)]
-        own = padded[rank::world_size]
+        # As many for every rank: some score one that counts for another rank.
+        own = list(start.pairs[rank::world_size])
+        if len(own) < -(-len(start.pairs) // world_size):
+            own.append(start.pairs[0])
         size = min(self.batch_size, start.pairs_per_forward or self.batch_size)
         batches = [own[first : first + size] for first in range(0, len(own), size)]
         tracked = track(batches, "Reference log-probabilities", transient=True, disable=rank != 0)

@@ -125,9 +125,10 @@ class RewardModelModule(L.LightningModule):
     def validation_step(self, batch: Sequence[PreferencePair], batch_idx: int) -> None:
         """Remember the margins of held-out pairs."""
         kept = [pair for pair in batch if not is_tied(pair)]
-        if kept or is_sharded(self.loaded_reward_model):
-            # Ranks that share weights read equally often.
-            chosen, rejected = self.pair_scores(kept or batch[:1])
+        if not kept and not is_sharded(self.loaded_reward_model):
+            return
+        # Ranks that share weights read equally often, also where nothing is kept.
+        chosen, rejected = self.pair_scores(kept or batch[:1])
         if kept:
             self.val_margins.update(chosen - rejected, [pair.kind for pair in kept])
 

@@ -46,9 +46,9 @@ def read_into_shards(model: Any, path: str, device: torch.device) -> None:
         ConfigError: when the files lack weights of the model.
     """
     with lora_apart(model), ExitStack() as opened:
-        settings = LoadStateDictConfig(
-            device_map={"": device}, dtype=torch.float32, weight_mapping=get_model_conversion_mapping(model)
-        )
+        # transformers annotates less than it passes on itself.
+        names: Any = get_model_conversion_mapping(model)
+        settings = LoadStateDictConfig(device_map={"": device}, dtype=torch.float32, weight_mapping=names)
         slices: dict[str, Any] = {}
         for file in weight_files(path):
             tensors = opened.enter_context(safe_open(file, framework="pt"))
@@ -72,7 +72,7 @@ def weight_files(path: str) -> list[str]:
     for name, is_index in (("model.safetensors.index.json", True), ("model.safetensors", False)):
         found = cached_file(path, name, _raise_exceptions_for_missing_entries=False)
         if found is not None:
-            return get_checkpoint_shard_files(path, found)[0] if is_index else [found]
+            return list(get_checkpoint_shard_files(path, found)[0] or ()) if is_index else [found]
     raise ConfigError(
         f"model.policy.path is {path!r}, in which there is neither model.safetensors nor model.safetensors.index.json: "
         "shards are read from safetensors files. Load the model once and write it with save_pretrained."

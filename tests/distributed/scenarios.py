@@ -45,9 +45,8 @@ class OnlyTheFirstRankMayDiffer:
 
 def mpo(root: Path, *flags: str) -> list[str]:
     """MPO on 8 pairs a step: two ranks take 4 each."""
-    return mpo_arguments(
-        root / "policy", *_FOUR_STEPS, f"--data.init_args.pairs_per_batch={4 if _two(flags) else 8}", *flags
-    )
+    share = f"--data.init_args.pairs_per_batch={4 if _two(flags) else 8}"
+    return mpo_arguments(root / "policy", *_FOUR_STEPS, share, *flags)
 
 
 def grpo(root: Path, *flags: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Two processes against one: FSDP2, DistributedDataParallel and checkpoints from one to the other. make test-distributed"""
+"""Two processes against one: FSDP2, DistributedDataParallel, checkpoints from one to the other, export."""
 
 from pathlib import Path
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import torch
 
-torch.set_num_threads(1)
-
 from algorithms import ConfigError
 from cli.app import run
 from models import stream_weights
@@ -36,6 +34,7 @@ def outcome(arguments: list[str]) -> dict[str, object]:
 
 def main(root: Path, names: list[str]) -> None:
     """Run the scenarios and write ``NAME.RANK.pt`` for each."""
+    torch.set_num_threads(1)
     rank = os.environ["LOCAL_RANK"]
     for name in names:
         started = time.perf_counter()
