@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import FSDPStrategy
 
 from algorithms import ConfigError
 
@@ -33,6 +34,11 @@ class ExportPolicy(Callback):
         """Refuse a module that cannot be exported before training it."""
         if not hasattr(pl_module, "save_pretrained"):
             raise ConfigError(f"callbacks.export cannot save {type(pl_module).__name__}: it has no save_pretrained.")
+        if isinstance(trainer.strategy, FSDPStrategy):
+            raise ConfigError(
+                "callbacks.export cannot gather weights under strategy fsdp (FSDP1): use configs/hardware/fsdp2.yaml, or "
+                "switch it off with --callbacks.export=null."
+            )
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write beside the destination, then move into place; all ranks give their part of the weights."""

@@ -85,7 +85,7 @@ class RewardModelModule(L.LightningModule):
             reward_model = self.reward_model_source.build()
             reward_model.set_trainable(self.trainable)
             if (sharding := sharding_of(self._trainer)) is not None:
-                same_on_all_ranks(reward_model)
+                same_on_all_ranks(reward_model, sharding.device)
                 shard(reward_model, reward_model.policy.model, sharding, entry="scores")
             self.reward_model = reward_model
 

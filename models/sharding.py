@@ -122,11 +122,17 @@ def largest_over_ranks(module: nn.Module, *numbers: int) -> Sequence[int]:
     return agreed.tolist()
 
 
-def same_on_all_ranks(module: nn.Module) -> None:
-    """Give every rank the first one's weights, before they are sharded; a collective call."""
-    with torch.no_grad():
-        for tensor in module.state_dict().values():
-            dist.broadcast(tensor, src=0)
+def same_on_all_ranks(module: nn.Module, device: torch.device) -> None:
+    """Give every rank the first one's weights, before they are sharded; a collective call.
+
+    Args:
+        module: whole, anywhere.
+        device: where the process group works; one tensor at a time goes there.
+    """
+    for tensor in module.state_dict().values():
+        sent = tensor.to(device)
+        dist.broadcast(sent, src=0)
+        tensor.copy_(sent)
 
 
 Prepare = Callable[[Any], None]

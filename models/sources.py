@@ -61,7 +61,7 @@ def build_policy(source: PolicySource, prepare: Prepare, sharding: Sharding | No
     prepare(policy)
     is_empty = on_meta(policy)
     if not is_empty:
-        same_on_all_ranks(policy)
+        same_on_all_ranks(policy, sharding.device)
     shard(policy, policy.model, sharding, entry="completion_scores")
     if is_empty:
         source.read_into(policy, sharding.device)

@@ -89,6 +89,7 @@ def _two(flags: Sequence[str]) -> bool:
 FULL = "--trainer.strategy.init_args.sharded_checkpoints=false"
 NO_RANDOM_STATE = "--callbacks.random_state=null"
 COPY = "--model.init_args.reference=lightning_modules.FrozenCopyReference"
+BF16 = ("--trainer.strategy.init_args.param_dtype=bfloat16", "--trainer.strategy.init_args.frozen_dtype=bfloat16")
 LORA = ("--model.init_args.lora={rank: 2, alpha: 4}", "--model.init_args.trainable=[]")
 
 Scenario = Callable[[Path], list[str]]
@@ -102,6 +103,7 @@ SCENARIOS: dict[str, Scenario] = {
     "mpo_lora": lambda root: mpo(root, FSDP2, *LORA, "--model.init_args.reference=lightning_modules.LoRAOffReference"),
     "scripted_ddp": lambda root: scripted(root, DDP),
     "scripted_fsdp2": lambda root: scripted(root, FSDP2),
+    "grpo_bf16": lambda root: grpo(root, FSDP2, *BF16),
     "grpo_ddp": lambda root: grpo(root, DDP),
     "grpo_fsdp2": lambda root: grpo(root, FSDP2),
     "idle_ddp": lambda root: grpo(root, DDP, *IDLE),

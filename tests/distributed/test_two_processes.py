@@ -63,6 +63,16 @@ def test_a_copied_reference_parts_of_a_batch_and_recomputed_activations_change_n
     assert largest_difference(plain, ended("mpo_recomputed")["weights"]) < ROUNDING
 
 
+def test_computing_in_bfloat16_keeps_what_learns_in_32_bits_and_engine_and_learner_agree(ended) -> None:
+    half, full = ended("grpo_bf16"), ended("grpo_fsdp2")
+    kinds = {name: tensor.dtype for name, tensor in half["weights"].items()}
+    assert {kind for name, kind in kinds.items() if ".vision_tower." in name} == {torch.bfloat16}
+    assert {kind for name, kind in kinds.items() if ".vision_tower." not in name} == {torch.float32}
+    # Roundings of bfloat16 at log-probs of about -4, not another computation.
+    assert 0.0 < half["seen"][0]["engine/logp_gap_mean"] < 0.05
+    assert full["seen"][0]["engine/logp_gap_mean"] < 1e-5
+
+
 def test_lora_learns_from_shards_as_from_whole_weights(root: Path, ended, alone) -> None:
     from tests.distributed.scenarios import LORA
 
