@@ -36,8 +36,8 @@ class ExportPolicy(Callback):
             raise ConfigError(f"callbacks.export cannot save {type(pl_module).__name__}: it has no save_pretrained.")
         if isinstance(trainer.strategy, FSDPStrategy):
             raise ConfigError(
-                "callbacks.export cannot gather weights under strategy fsdp (FSDP1): use configs/hardware/fsdp2.yaml, or "
-                "switch it off with --callbacks.export=null."
+                "callbacks.export cannot gather weights under strategy fsdp (FSDP1): use configs/hardware/fsdp2.yaml, "
+                "or switch it off with --callbacks.export=null."
             )
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -68,9 +68,10 @@ def test_computing_in_bfloat16_keeps_what_learns_in_32_bits_and_engine_and_learn
     kinds = {name: tensor.dtype for name, tensor in half["weights"].items()}
     assert {kind for name, kind in kinds.items() if ".vision_tower." in name} == {torch.bfloat16}
     assert {kind for name, kind in kinds.items() if ".vision_tower." not in name} == {torch.float32}
+    gaps, exact = ([step["engine/logp_gap_mean"] for step in outcome["seen"]] for outcome in (half, full))
     # Roundings of bfloat16 at log-probs of about -4, not another computation.
-    assert 0.0 < half["seen"][0]["engine/logp_gap_mean"] < 0.05
-    assert full["seen"][0]["engine/logp_gap_mean"] < 1e-5
+    assert 1e-5 < max(gaps) < 0.05
+    assert max(exact) < 1e-5
 
 
 def test_lora_learns_from_shards_as_from_whole_weights(root: Path, ended, alone) -> None:
