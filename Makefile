@@ -5,8 +5,8 @@ STAMP := .venv/installed
 SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: setup setup-vllm quickstart test test-vllm check hybrid bench-mpo bench-grpo bench-buffer bench-engines \
-	bench-memory mpo-table tau-sweep replay-table components-table hallucination-loop engines-figure memory-table
+.PHONY: setup setup-vllm quickstart test test-distributed test-vllm check hybrid bench-mpo bench-grpo bench-buffer \
+	bench-engines bench-memory mpo-table tau-sweep replay-table components-table hallucination-loop engines-figure memory-table
 
 setup: $(STAMP)
 
@@ -34,6 +34,9 @@ hybrid: $(STAMP)  ## the paper's chain in the tiny world: align, reward model, p
 
 test: $(STAMP)  ## the whole default test suite
 	$(BIN)/python -m pytest -q
+
+test-distributed: $(STAMP)  ## FSDP2 and DDP on two CPU processes against one, checkpoints from one to another
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m distributed tests/distributed
 
 test-vllm: .venv/installed-vllm  ## the engines' contract and training with them, on real vLLM
 	$(BIN)/python -m pytest -q -m vllm

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, Protocol, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import FSDPStrategy
 
 from algorithms import ConfigError
 
@@ -14,7 +15,7 @@ class SavesPretrained(Protocol):
     """A module that can write itself in Hugging Face format."""
 
     def save_pretrained(self, folder: str) -> None:
-        """Write weights, config and processor."""
+        """Write weights, config and processor; called on all ranks, for one to write."""
         ...
 
 
@@ -35,6 +36,11 @@ class ExportPolicy(Callback):
         """Refuse a module that cannot be exported before training it."""
         if not hasattr(pl_module, "save_pretrained"):
             raise ConfigError(f"callbacks.export cannot save {type(pl_module).__name__}: it has no save_pretrained.")
+        if isinstance(trainer.strategy, FSDPStrategy):
+            raise ConfigError(
+                "callbacks.export cannot gather weights under strategy fsdp (FSDP1): use configs/hardware/fsdp2.yaml, "
+                "or switch it off with --callbacks.export=null."
+            )
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Export after training."""
@@ -47,12 +53,17 @@ class ExportPolicy(Callback):
             self._export(trainer, pl_module)
 
     def _export(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write beside the destination, then move into place."""
-        if not trainer.is_global_zero or trainer.interrupted:
+        """Write beside the destination, then move into place; all ranks give their part of the weights."""
+        if trainer.interrupted:
             return
         draft = self.folder.with_name(f"{self.folder.name}.draft-{os.getpid()}")
-        draft.mkdir(parents=True)
+        if trainer.is_global_zero:
+            draft.mkdir(parents=True)
         cast(SavesPretrained, pl_module).save_pretrained(str(draft))
+        if trainer.is_global_zero:
+            self._move_into_place(draft)
+
+    def _move_into_place(self, draft: Path) -> None:
         if self.folder.exists():
             replaced = self.folder.with_name(f"{self.folder.name}.replaced-{os.getpid()}")
             self.folder.rename(replaced)

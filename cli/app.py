@@ -29,6 +29,7 @@ from cli.built import build_missing, register
 from cli.callback_slots import named_callbacks, slot_names
 from cli.parser_errors import in_one_line
 from cli.reward_overlays import with_merged_parts
+from cli.strategies import check_strategy, in_other_words
 
 # Importing a package makes its classes known by their short names in configs.
 PACKAGES = (callbacks, datamodules, lightning_modules, models, rewards, rollouts)
@@ -92,6 +93,7 @@ class TrainCLI(LightningCLI):
             _raise_first_cause(error)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
+        check_strategy(config)
         named = named_callbacks(self._get(self.config_init, "callbacks").as_dict())
         return super()._instantiate_trainer(config, named + callbacks)
 
@@ -141,6 +143,10 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory.*exists and is not empty.*")
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
+    # Nothing is written into what a layer returns.
+    warnings.filterwarnings("ignore", ".*FSDP2-wrapped module.*returned a view tensor.*")
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
     # Frozen parts are meant to be.
     warnings.filterwarnings("ignore", r".*module\(s\) in eval mode at the start of training.*")
     warnings.filterwarnings("ignore", category=JsonargparseDeprecationWarning)
@@ -150,7 +156,7 @@ def _raise_first_cause(error: BaseException) -> None:
     """Raise the user's error out of what wraps it, or the error itself."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ConfigError | DataError):
-            raise cause from None
+        if isinstance(told := in_other_words(cause) or cause, ConfigError | DataError):
+            raise told from None
         cause = cause.__cause__ or cause.__context__
     raise error

@@ -3,6 +3,7 @@
 from lightning_modules.alignment_module import AlignmentModule
 from lightning_modules.claim_judges import ClaimJudge, GrammarJudge, ObjectJudge, YesNoJudge
 from lightning_modules.evaluation import EvaluationConfig
+from lightning_modules.fsdp2_strategy import FSDP2Strategy
 from lightning_modules.grpo_module import GRPOModule
 from lightning_modules.hallucination_metrics import AmberMetric, BlindnessRate, HallusionBenchMetric, PopeMetric
 from lightning_modules.metrics import HallucinationRate
@@ -20,6 +21,7 @@ __all__ = [
     "CachedReference",
     "ClaimJudge",
     "EvaluationConfig",
+    "FSDP2Strategy",
     "FrozenCopyReference",
     "GRPOModule",
     "GrammarJudge",

@@ -11,27 +11,36 @@ from torch import Tensor
 
 from algorithms import Prompt
 from lightning_modules.policy_module import OptimizerConfig, PolicyModule
-from models import PolicySource
+from models import LoRAConfig, PolicySource
 
 
 class AlignmentModule(PolicyModule):
     """Trains parts of a policy to continue prompts as demonstrated."""
 
-    def __init__(self, policy: PolicySource, trainable: list[str], optimizer: OptimizerConfig) -> None:
+    def __init__(
+        self,
+        policy: PolicySource,
+        trainable: list[str],
+        optimizer: OptimizerConfig,
+        lora: LoRAConfig | None = None,
+        recompute_activations: bool = False,
+    ) -> None:
         """Remember the settings.
 
         Args:
             policy: where the policy comes from.
             trainable: parts that learn, any of ``vision_tower``, ``adapter``, ``language_model``.
             optimizer: learning rate and schedule.
+            lora: low-rank updates that learn besides; null adds none.
+            recompute_activations: keep little for backward and compute the rest again, for memory.
         """
-        super().__init__(policy, trainable, optimizer)
+        super().__init__(policy, trainable, optimizer, lora, recompute_activations)
 
     def training_step(self, batch: Sequence[Prompt], batch_idx: int) -> Tensor:
         """Return the loss of a batch of demonstrations."""
         loss = self.demonstration_nll(batch)
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
-        return loss
+        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch))
+        return self.reaching(loss)
 
     def validation_step(self, batch: Sequence[Prompt], batch_idx: int) -> None:
         """Log the loss on held-out demonstrations."""

@@ -20,9 +20,12 @@ from torch import Tensor
 from algorithms import (
     AdvantageConfig,
     ClaimGrammar,
+    Completion,
     ConfigError,
     ExperienceBatch,
     GRPOConfig,
+    Prompt,
+    Rollout,
     StepSize,
     TokenScores,
     group_relative_advantages,
@@ -32,11 +35,12 @@ from algorithms import (
 )
 from lightning_modules.evaluation import EvaluationConfig
 from lightning_modules.experience_source import ExperienceSource, Ticket
+from lightning_modules.fsdp2_strategy import sharding_of
 from lightning_modules.policy_module import OptimizerConfig
 from lightning_modules.reference import FrozenCopyReference, PolicyReference, Start
 from lightning_modules.rollout_log import batch_metrics, engine_metrics, mismatch_metrics, rollout_metrics, step_metrics
 from lightning_modules.rollout_module import RolloutModule
-from models import LoRAConfig, Policy, PolicySource
+from models import LoRAConfig, Policy, PolicySource, is_sharded
 from rewards import WeightedReward
 from rollouts import RolloutEngine, RolloutPhase, SamplingConfig, gather_ranks, own_state
 from rollouts.collector import check_group_size
@@ -57,6 +61,7 @@ class GRPOModule(RolloutModule):
         grpo: GRPOConfig = GRPOConfig(),  # noqa: B008
         reference: PolicyReference | None = None,
         lora: LoRAConfig | None = None,
+        recompute_activations: bool = False,
         evaluation: EvaluationConfig = EvaluationConfig(),  # noqa: B008
         claims: ClaimGrammar | None = None,
         group_size: int = 8,
@@ -77,6 +82,7 @@ class GRPOModule(RolloutModule):
             reference: how the reference of the KL penalty is kept; null: ``FrozenCopyReference`` where
                 ``grpo.kl_weight`` is above 0, else none.
             lora: low-rank updates that learn besides; null adds none.
+            recompute_activations: keep little for backward and compute the rest again, for memory.
             evaluation: what validation and test measure.
             claims: how to find claims about the image in a text; null judges none.
             group_size: completions per prompt.
@@ -85,8 +91,9 @@ class GRPOModule(RolloutModule):
             seed: seed of all sampling.
         """
         super().__init__(
-            policy, engine, reward, trainable, optimizer, sampling, evaluation, claims, group_size, seed, lora
-        )
+            policy, engine, reward, trainable, optimizer, sampling, evaluation, claims, group_size, seed, lora,
+            recompute_activations,
+        )  # fmt: skip
         check_group_size(group_size)
         if max_attempts < 1:
             raise ConfigError(f"model.max_attempts must be at least 1, got {max_attempts}; 1 samples once.")
@@ -114,7 +121,8 @@ class GRPOModule(RolloutModule):
             )
         if self.reference is not None:
             convert = self.trainer.precision_plugin.convert_module
-            self.reference.prepare(Start.without_pairs(self.policy_source, self.loaded_policy, convert))
+            sharding = sharding_of(self.trainer)
+            self.reference.prepare(Start.without_pairs(self.policy_source, self.loaded_policy, convert, sharding))
 
     def on_train_batch_start(self, batch: Ticket, batch_idx: int) -> None:
         """Roll out before the first micro-batch of a rollout."""
@@ -148,10 +156,11 @@ class GRPOModule(RolloutModule):
     def training_step(self, batch: Ticket, batch_idx: int) -> Tensor:
         """Return the loss of one micro-batch."""
         self.engine.release()
-        samples = self.micro_batches[batch.micro].to(self.device)
-        if len(samples) == 0:
-            # Nothing to learn here, but every rank must take part in backward.
-            return self.zero_loss()
+        samples = self.micro_batches[batch.micro]
+        if is_idle := len(samples) == 0:
+            # Nothing to learn here, but every rank must take part in forward and backward.
+            samples = self._made_up(batch.prompts[0])
+        samples = samples.to(self.device)
         scores = self.completion_scores(self.loaded_policy, samples)  # (B, T)
         out = grpo_loss(
             scores.logps,
@@ -161,12 +170,24 @@ class GRPOModule(RolloutModule):
             reference_logps=self.reference_logps(samples),
             entropies=scores.entropies,
         )
+        if is_idle:
+            return self.reaching(out.loss * 0.0)
         values = step_metrics(samples, out, scores.entropies, self.grpo)
         if samples.engine_logps is None:
             # Before the first update the learner's weights are still the engine's.
             values |= mismatch_metrics(samples, scores.logps, where=self._is_as_sampled(samples))
         self.log_dict(values, batch_size=len(samples))
-        return out.loss
+        return self.reaching(out.loss)
+
+    def _made_up(self, prompt: Prompt) -> ExperienceBatch:
+        """Return a sample that says nothing, for a rank without samples whom others wait for."""
+        end = torch.tensor([self.loaded_policy.end_token_id])
+        said = Completion(token_ids=end, behavior_logps=torch.zeros(1), text="", finish_reason="stop")
+        rollout = Rollout(
+            prompt_uid=prompt.uid, completion=said, policy_version=0, reward_parts={}, reward=0.0, advantage=0.0
+        )
+        samples = stack_rollouts([rollout])
+        return samples if self.grpo.engine_ratio_cap is None else samples.with_columns(engine_logps=torch.zeros(1, 1))
 
     def _is_as_sampled(self, samples: ExperienceBatch) -> Tensor:
         """Return which samples (B) the present weights have sampled."""
@@ -198,20 +219,24 @@ class GRPOModule(RolloutModule):
         rollouts = [rollout for group in groups for rollout in group.rollouts if rollout.advantage != 0.0]
         if self.grpo.mask_truncated:
             rollouts = [rollout for rollout in rollouts if rollout.completion.finish_reason != "length"]
-        return self._scored_by_learner(stack_rollouts(rollouts))
+        return self._scored_by_learner(stack_rollouts(rollouts), self._made_up(phase.groups[0].prompt))
 
     @torch.no_grad()
-    def _scored_by_learner(self, samples: ExperienceBatch) -> ExperienceBatch:
+    def _scored_by_learner(self, samples: ExperienceBatch, made_up: ExperienceBatch) -> ExperienceBatch:
         """Return samples whose ratios are taken against the learner's own log-probs, the engine's kept apart."""
-        if self.grpo.engine_ratio_cap is None or len(samples) == 0:
+        if self.grpo.engine_ratio_cap is None:
             return samples
+        parts = torch.arange(len(samples)).tensor_split(self.experience.micro_batches)
+        scored: list[Tensor] = []
         with self.trainer.precision_plugin.forward_context():
-            parts = torch.arange(len(samples)).tensor_split(self.experience.micro_batches)
-            scored = [
-                self.completion_scores(self.loaded_policy, samples.rows(part)).logps.cpu()
-                for part in parts
-                if len(part)
-            ]
+            for part in parts:
+                if len(part):
+                    scored.append(self.completion_scores(self.loaded_policy, samples.rows(part)).logps.cpu())
+                elif is_sharded(self.loaded_policy):
+                    # Ranks that share weights read equally often.
+                    self.completion_scores(self.loaded_policy, made_up)
+        if not scored:
+            return samples
         longest = samples.completion_ids.shape[1]
         logps = torch.cat([torch.nn.functional.pad(s, (0, longest - s.shape[1])) for s in scored])
         self.log_dict(mismatch_metrics(samples, logps, where=self._is_as_sampled(samples)), batch_size=1)

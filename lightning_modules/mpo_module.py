@@ -29,6 +29,7 @@ from algorithms import (
     position_seed,
 )
 from lightning_modules.evaluation import EvaluationConfig
+from lightning_modules.fsdp2_strategy import sharding_of
 from lightning_modules.pair_data import Batch, OnlinePairData, PairData
 from lightning_modules.pair_logps import PairLogps, pair_logps
 from lightning_modules.policy_module import OptimizerConfig
@@ -37,7 +38,7 @@ from lightning_modules.rollout_log import engine_metrics, rollout_metrics
 from lightning_modules.rollout_module import RolloutModule
 from models import LoRAConfig, PolicySource
 from rewards import WeightedReward
-from rollouts import RolloutEngine, SamplingConfig
+from rollouts import RolloutEngine, SamplingConfig, gather_ranks
 
 
 class MPOModule(RolloutModule):
@@ -53,6 +54,7 @@ class MPOModule(RolloutModule):
         mpo: MPOConfig = MPOConfig(),  # noqa: B008  (frozen)
         reference: Reference | None = None,
         lora: LoRAConfig | None = None,
+        recompute_activations: bool = False,
         pairs_per_forward: int | None = None,
         sampling: SamplingConfig = SamplingConfig(),  # noqa: B008
         evaluation: EvaluationConfig = EvaluationConfig(),  # noqa: B008
@@ -71,6 +73,7 @@ class MPOModule(RolloutModule):
             mpo: weights of the losses, beta and the reward shift.
             reference: how the reference policy is kept; null: ``CachedReference``.
             lora: low-rank updates that learn besides; null adds none.
+            recompute_activations: keep little for backward and compute the rest again, for memory.
             pairs_per_forward: most pairs in one forward; a larger batch is read in parts and computed again in
                 backward, with the gradient of the whole batch, shift included. null reads it at once.
             sampling: temperature and longest completion.
@@ -80,8 +83,9 @@ class MPOModule(RolloutModule):
             seed: seed of all sampling.
         """
         super().__init__(
-            policy, engine, reward, trainable, optimizer, sampling, evaluation, claims, group_size, seed, lora
-        )
+            policy, engine, reward, trainable, optimizer, sampling, evaluation, claims, group_size, seed, lora,
+            recompute_activations,
+        )  # fmt: skip
         if pairs_per_forward is not None and pairs_per_forward < 1:
             raise ConfigError(f"model.pairs_per_forward must be null or at least 1, got {pairs_per_forward}.")
         self.mpo = mpo
@@ -143,6 +147,7 @@ class MPOModule(RolloutModule):
                 folder=self.data.pairs_folder,
                 pairs_per_forward=self.pairs_per_forward,
                 convert=precision.convert_module,
+                sharding=sharding_of(self.trainer),
             )
             # As in a training step: the same weights give other numbers in another precision.
             with precision.forward_context():
@@ -190,8 +195,7 @@ class MPOModule(RolloutModule):
             self._update_shift(rewards)
         out = self._loss(scored, rewards)
         self._log_step(out, scored, rewards)
-        # Pairs without image leave the adapter without gradient, for which other ranks would wait.
-        return out.loss if self.trainer.world_size == 1 else out.loss + self.zero_loss()
+        return self.reaching(out.loss)
 
     def _rewards(self, pairs: Sequence[PreferencePair]) -> tuple[PairLogps, Tensor]:
         """Return log-probs and implicit rewards (B, 2); zero rewards where no term of the loss needs them."""
@@ -268,9 +272,11 @@ class MPOModule(RolloutModule):
     def on_validation_epoch_end(self) -> None:
         """Log both kinds of metrics."""
         super().on_validation_epoch_end()
-        seen = {name: metric for name, metric in self.pair_means.items() if metric.update_called}
-        self.log_dict({f"val/{name}": metric.compute() for name, metric in seen.items()})
-        for metric in seen.values():
+        # A rank without pairs adds nothing up, but must be there when others do.
+        names = set[str]().union(*gather_ranks([n for n, metric in self.pair_means.items() if metric.update_called]))
+        means = {f"val/{name}": self.pair_means[name].compute() for name in sorted(names)}
+        self.log_dict(means, sync_dist=True)
+        for metric in self.pair_means.values():
             metric.reset()
 
     # --- checkpoints ----------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from algorithms import PreferencePair
-from models import Policy
+from models import Policy, largest_over_ranks
 
 
 class PairLogps(NamedTuple):
@@ -35,11 +35,14 @@ def pair_logps(
     """
     step = pairs_per_forward or len(pairs)
     parts = [pairs[start : start + step] for start in range(0, len(pairs), step)]
+    # Ranks that share weights read equally many parts; what is read again only for the others is cut off below.
+    (num_parts,) = largest_over_ranks(policy, len(parts))
+    parts += parts[:1] * (num_parts - len(parts))
     if len(parts) == 1 or not torch.is_grad_enabled():
         scored = [_score(policy, part, with_rejected) for part in parts]
     else:
         scored = [checkpoint(_score, policy, part, with_rejected, use_reentrant=False) for part in parts]
-    return PairLogps(*(torch.cat(columns) for columns in zip(*scored, strict=True)))
+    return PairLogps(*(torch.cat(columns)[: len(pairs)] for columns in zip(*scored, strict=True)))
 
 
 def _score(policy: Policy, pairs: Sequence[PreferencePair], with_rejected: bool) -> tuple[Tensor, Tensor]:

@@ -6,10 +6,12 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from algorithms import ConfigError, Prompt
-from models import LoRAConfig, Policy, PolicySource, add_lora, lora_merged
+from lightning_modules.fsdp2_strategy import check_equal_batches, sharding_of
+from models import LoRAConfig, Policy, PolicySource, add_lora, build_policy, is_sharded, save_pretrained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,7 @@ class PolicyModule(L.LightningModule):
         trainable: list[str],
         optimizer: OptimizerConfig,
         lora: LoRAConfig | None = None,
+        recompute_activations: bool = False,
     ) -> None:
         """Remember the settings; weights load in ``configure_model``.
 
@@ -76,9 +79,12 @@ class PolicyModule(L.LightningModule):
             trainable: parts that learn, any of ``vision_tower``, ``adapter``, ``language_model``.
             optimizer: learning rate and schedule.
             lora: low-rank updates that learn besides; null adds none.
+            recompute_activations: keep only what enters each layer for backward, and compute the rest again (gradient
+                checkpointing): memory of a layer instead of all, about a third more time; prompts are then read once
+                per completion.
         """
         super().__init__()
-        self.lora = lora
+        self.lora, self.recompute_activations = lora, recompute_activations
         self.policy_source = policy
         self.trainable = trainable
         self.optimizer_config = optimizer
@@ -92,24 +98,50 @@ class PolicyModule(L.LightningModule):
         return self.policy
 
     def configure_model(self) -> None:
-        """Build the policy once and freeze what does not learn."""
+        """Build the policy once, frozen where it does not learn, and spread over ranks where the strategy does so."""
         if self.policy is None:
-            policy = self.policy_source.build()
-            policy.requires_grad_(False)
-            if self.trainable:
-                policy.set_trainable(self.trainable)
-            if self.lora is not None:
-                add_lora(policy.model, self.lora)
-            # Weights come from a folder in eval mode, and would stay so until somebody switches.
-            policy.train(policy.training)
-            self.policy = policy
+            self.policy = build_policy(self.policy_source, self._prepare, sharding_of(self._trainer))
+
+    def _prepare(self, policy: Policy) -> None:
+        """Freeze what does not learn and add what learns besides; weights may not be there yet."""
+        policy.requires_grad_(False)
+        if self.trainable:
+            policy.set_trainable(self.trainable)
+        if self.lora is not None:
+            add_lora(policy.model, self.lora)
+        if self.recompute_activations:
+            policy.recompute_activations()
+        # Weights come from a folder in eval mode, and would stay so until somebody switches.
+        policy.train(policy.training)
 
     def configure_optimizers(self) -> Any:
         """AdamW on the trainable parts."""
         return build_optimizer(self, self.optimizer_config)
 
+    def on_validation_start(self) -> None:
+        """Refuse batches that ranks cannot read together."""
+        check_equal_batches(self.trainer, "validation", self.trainer.num_val_batches)
+
+    def on_test_start(self) -> None:
+        """Refuse batches that ranks cannot read together."""
+        check_equal_batches(self.trainer, "test", self.trainer.num_test_batches)
+
+    def on_predict_start(self) -> None:
+        """Refuse batches that ranks cannot read together."""
+        check_equal_batches(self.trainer, "predict", self.trainer.num_predict_batches)
+
+    def reaching(self, loss: Tensor) -> Tensor:
+        """Return a loss that reaches every learning parameter where ranks wait for each other's gradients.
+
+        A micro-batch without images leaves the adapter without gradient. DistributedDataParallel waits for every
+        parameter; sharded policies have looked at a blank image instead.
+        """
+        if self.trainer.world_size == 1 or is_sharded(self.loaded_policy):
+            return loss
+        return loss + self.zero_loss()
+
     def zero_loss(self) -> Tensor:
-        """Return a loss of 0 that reaches every learning parameter: ranks wait for each other's gradients."""
+        """Return a loss of 0 that reaches every learning parameter."""
         return torch.stack([p.sum() * 0.0 for p in self.parameters() if p.requires_grad]).sum()
 
     def prompt_length(self, prompt: Prompt) -> int:
@@ -118,13 +150,16 @@ class PolicyModule(L.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Log the norm of the gradient before clipping."""
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        self.log("train/grad_norm", torch.nn.utils.get_total_norm(gradients))
+        self.log("train/grad_norm", gradient_norm(optimizer))
         self.log("train/learning_rate", optimizer.param_groups[0]["lr"])
 
     def save_pretrained(self, folder: str) -> None:
-        """Write the policy in Hugging Face format, LoRA merged."""
-        policy = self.loaded_policy
-        with lora_merged(policy.model):
-            policy.model.save_pretrained(folder)
-        policy.processor.save_pretrained(folder)
+        """Write the policy in Hugging Face format, LoRA merged; where weights are sharded a collective call."""
+        save_pretrained(self.loaded_policy, folder, is_writer=self.trainer.is_global_zero)
+
+
+def gradient_norm(optimizer: Optimizer) -> Tensor:
+    """Return the 2-norm over all gradients, also of slices on other ranks; for those a collective call."""
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm

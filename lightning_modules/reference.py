@@ -25,7 +25,8 @@ from torch import Tensor, nn
 
 from algorithms import ConfigError, ImageReference, PreferencePair
 from lightning_modules.pair_logps import pair_logps
-from models import Policy, PolicySource, lora_off
+from models import Policy, PolicySource, Sharding, build_policy, lora_apart, lora_off, stream_weights
+from rollouts import gather_ranks, own_place
 
 logger = logging.getLogger(__name__)
 
@@ -51,11 +52,23 @@ class Start:
     convert: Callable[[nn.Module], nn.Module]
     """Brings a model into the precision of training."""
 
+    sharding: Sharding | None = None
+    """How weights are spread over ranks; pi_0's like the policy's."""
+
     @staticmethod
-    def without_pairs(source: PolicySource, policy: Policy, convert: Callable[[nn.Module], nn.Module]) -> "Start":
+    def without_pairs(
+        source: PolicySource, policy: Policy, convert: Callable[[nn.Module], nn.Module], sharding: Sharding | None
+    ) -> "Start":
         """Return the start of a training that compares completions of its own."""
         return Start(
-            source=source, policy=policy, weights="", pairs=(), folder=Path(), pairs_per_forward=None, convert=convert
+            source=source,
+            policy=policy,
+            weights="",
+            pairs=(),
+            folder=Path(),
+            pairs_per_forward=None,
+            convert=convert,
+            sharding=sharding,
         )
 
     def build(self) -> Policy:
@@ -69,8 +82,7 @@ class Start:
                 f"model.policy {type(self.source).__name__} draws fresh weights whenever it is built, so there is no "
                 "reference to go back to: align and export it first, then use models.PretrainedPolicy."
             )
-        reference = self.source.build()
-        reference.requires_grad_(False)
+        reference = build_policy(self.source, lambda policy: policy.requires_grad_(False), self.sharding)
         self.convert(reference)
         return reference.to(self.policy.device).eval()
 
@@ -113,7 +125,8 @@ class CachedReference(Reference):
         place = Path(self.folder).expanduser() if self.folder else start.folder / "reference_logps"
         digests = [pair_digest(pair) for pair in start.pairs]
         file = place / f"{_digest([start.weights, *digests])}.safetensors"
-        if not file.is_file():
+        # Ranks must agree, for they compute together; each writes, for nodes may have disks of their own.
+        if not all(gather_ranks(file.is_file())):
             logps = self._compute(start)
             file.parent.mkdir(parents=True, exist_ok=True)
             draft = file.with_suffix(f".draft-{uuid4().hex}")
@@ -129,11 +142,18 @@ class CachedReference(Reference):
 
     @torch.no_grad()
     def _compute(self, start: Start) -> Float[Tensor, "N 2"]:
+        """Score every pair once; rank r of R those with number r, r + R, ..."""
         reference = start.build()
+        rank, world_size = own_place()
+        # As many for every rank: some score one that counts for another rank.
+        own = list(start.pairs[rank::world_size])
+        if len(own) < -(-len(start.pairs) // world_size):
+            own.append(start.pairs[0])
         size = min(self.batch_size, start.pairs_per_forward or self.batch_size)
-        batches = [start.pairs[first : first + size] for first in range(0, len(start.pairs), size)]
-        tracked = track(batches, "Reference log-probabilities", transient=True)
-        return torch.cat([pair_logps(reference, batch).logps for batch in tracked]).cpu()
+        batches = [own[first : first + size] for first in range(0, len(own), size)]
+        tracked = track(batches, "Reference log-probabilities", transient=True, disable=rank != 0)
+        logps = torch.cat([pair_logps(reference, batch).logps for batch in tracked]).cpu()
+        return torch.stack(gather_ranks(logps), dim=1).flatten(0, 1)[: len(start.pairs)]
 
 
 class PolicyReference(Reference):
@@ -207,13 +227,14 @@ def fingerprint(policy: Policy) -> str:
     """Return a name for a policy's weights, LoRA apart, and for how it reads text and images.
 
     Of each tensor the sum and up to 64 evenly spaced numbers are looked at, because hashing 38B parameters is slow.
+    Sharded weights are gathered for it tensor by tensor, in a collective call.
     """
     told: list[Any] = []
-    for name, tensor in policy.model.state_dict().items():
-        if ".lora_" not in name:
-            flat = tensor.detach().flatten()
+    with lora_apart(policy.model):
+        for name, tensor in stream_weights(policy.model):
+            flat = tensor.flatten()
             sample = flat[:: max(1, flat.numel() // 64)].tolist()
-            told.append([name.replace(".base_layer.", "."), list(tensor.shape), sample, flat.double().sum().item()])
+            told.append([name, list(tensor.shape), sample, flat.double().sum().item()])
     encoder = policy.encoder
     images = getattr(encoder.processor, "image_processor", None)
     told += [encoder.tokenizer.chat_template, len(encoder.tokenizer), images.to_json_string() if images else None]

@@ -33,8 +33,9 @@ from algorithms import (
     pair_accuracy,
     reliability_curve,
 )
-from lightning_modules.policy_module import OptimizerConfig, build_optimizer
-from models import RewardModel, RewardModelSource
+from lightning_modules.fsdp2_strategy import check_equal_batches, sharding_of
+from lightning_modules.policy_module import OptimizerConfig, build_optimizer, gradient_norm
+from models import RewardModel, RewardModelSource, is_sharded, same_on_all_ranks, shard
 
 _KIND_BYTES = 64
 
@@ -79,10 +80,13 @@ class RewardModelModule(L.LightningModule):
         return self.reward_model
 
     def configure_model(self) -> None:
-        """Build the reward model once and freeze what does not learn."""
+        """Build the reward model once, freeze what does not learn, and shard it where the strategy does so."""
         if self.reward_model is None:
             reward_model = self.reward_model_source.build()
             reward_model.set_trainable(self.trainable)
+            if (sharding := sharding_of(self._trainer)) is not None:
+                same_on_all_ranks(reward_model, sharding.device)
+                shard(reward_model, reward_model.policy.model, sharding, entry="scores")
             self.reward_model = reward_model
 
     def configure_optimizers(self) -> Any:
@@ -101,14 +105,18 @@ class RewardModelModule(L.LightningModule):
         if self.max_tokens is not None:
             self.log("train/too_long_fraction", 1.0 - len(kept) / max(len(ordered), 1), batch_size=len(batch))
         if not kept:
-            # Other ranks wait for this one's gradient, so it gives one of zeros.
-            return torch.stack([0.0 * p.sum() for p in self.parameters() if p.requires_grad]).sum()
+            # Other ranks wait for this one's forward and gradient, so it gives one of zeros.
+            return sum(scores.sum() for scores in self.pair_scores(batch[:1])) * torch.zeros((), device=self.device)
         chosen, rejected = self.pair_scores(kept)
         loss = bradley_terry_loss(chosen, rejected)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(kept))
         self.log("train/accuracy", pair_accuracy(chosen, rejected), batch_size=len(kept))
         self.log("train/margin", (chosen - rejected).mean(), batch_size=len(kept))
         return loss
+
+    def on_validation_start(self) -> None:
+        """Refuse batches that ranks cannot read together."""
+        check_equal_batches(self.trainer, "validation", self.trainer.num_val_batches)
 
     def on_validation_epoch_start(self) -> None:
         """Add no pairs, so that a rank that will have none still takes part in the gathering."""
@@ -117,8 +125,11 @@ class RewardModelModule(L.LightningModule):
     def validation_step(self, batch: Sequence[PreferencePair], batch_idx: int) -> None:
         """Remember the margins of held-out pairs."""
         kept = [pair for pair in batch if not is_tied(pair)]
+        if not kept and not is_sharded(self.loaded_reward_model):
+            return
+        # Ranks that share weights read equally often, also where nothing is kept.
+        chosen, rejected = self.pair_scores(kept or batch[:1])
         if kept:
-            chosen, rejected = self.pair_scores(kept)
             self.val_margins.update(chosen - rejected, [pair.kind for pair in kept])
 
     def on_validation_epoch_end(self) -> None:
@@ -137,13 +148,12 @@ class RewardModelModule(L.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Log the norm of the gradient before clipping."""
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        self.log("train/grad_norm", torch.nn.utils.get_total_norm(gradients))
+        self.log("train/grad_norm", gradient_norm(optimizer))
         self.log("train/learning_rate", optimizer.param_groups[0]["lr"])
 
     def save_pretrained(self, folder: str) -> None:
-        """Write backbone, processor and head in the layout of Skywork-VL-Reward."""
-        self.loaded_reward_model.save_pretrained(folder)
+        """Write backbone, processor and head in the layout of Skywork-VL-Reward; all ranks come here, one writes."""
+        self.loaded_reward_model.save_pretrained(folder, is_writer=self.trainer.is_global_zero)
 
     def pair_scores(self, pairs: Sequence[PreferencePair]) -> tuple[Tensor, Tensor]:
         """Return the scores (B,) of chosen and of rejected completions, from one forward."""

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
 
 from algorithms import (
@@ -46,6 +47,7 @@ class RolloutModule(PolicyModule):
         group_size: int = 8,
         seed: int = 0,
         lora: LoRAConfig | None = None,
+        recompute_activations: bool = False,
     ) -> None:
         """Remember the settings.
 
@@ -61,8 +63,9 @@ class RolloutModule(PolicyModule):
             group_size: completions per prompt of a rollout and of ``predict``.
             seed: seed of all sampling.
             lora: low-rank updates that learn besides; null adds none.
+            recompute_activations: keep little for backward and compute the rest again, for memory.
         """
-        super().__init__(policy, trainable, optimizer, lora)
+        super().__init__(policy, trainable, optimizer, lora, recompute_activations)
         if "accuracy" not in reward.parts:
             raise ConfigError(
                 f"model.reward.parts must have a part named 'accuracy', got {sorted(reward.parts)}: "
@@ -117,7 +120,12 @@ class RolloutModule(PolicyModule):
         self.engine.shut_down()
 
     def on_fit_start(self) -> None:
-        """Refuse callbacks that read what nobody publishes."""
+        """Refuse callbacks that read what nobody publishes, and FSDP1."""
+        if isinstance(self.trainer.strategy, FSDPStrategy):
+            raise ConfigError(
+                f"trainer.strategy fsdp (FSDP1) cannot train {type(self).__name__}: it has whole weights inside of a "
+                "training step only, and sampling happens outside; use configs/hardware/fsdp2.yaml."
+            )
         check_signals(self.trainer.callbacks)  # pyright: ignore[reportAttributeAccessIssue]
 
     def validation_step(self, batch: Sequence[Prompt], batch_idx: int, dataloader_idx: int = 0) -> None:
@@ -175,7 +183,8 @@ class RolloutModule(PolicyModule):
 
     def _log_evaluation(self, split: str) -> None:
         values: dict[str, Any] = {f"{split}/{name}": value for name, value in self.evaluation.compute().items()}
-        self.log_dict(values)
+        # Added up over ranks before, so that they average equal numbers; Lightning warns of anything else.
+        self.log_dict(values, sync_dist=True)
         self.evaluation.reset()
 
 

@@ -7,7 +7,8 @@ import lightning.pytorch as L
 import torch
 from torch import Tensor, nn
 
-from algorithms import Prompt
+from algorithms import ConfigError, Prompt
+from lightning_modules.fsdp2_strategy import sharding_of
 from lightning_modules.policy_module import OptimizerConfig, build_optimizer
 from models import TinyVisionTower
 
@@ -33,6 +34,14 @@ class VisionTowerModule(L.LightningModule):
         self.optimizer_config = optimizer
         # LLaVA reads the last hidden state, which comes before this norm.
         self.tower.post_layernorm.requires_grad_(False)
+
+    def configure_model(self) -> None:
+        """Refuse to be sharded: so small a tower would only wait."""
+        if sharding_of(self._trainer) is not None:
+            raise ConfigError(
+                "trainer.strategy FSDP2Strategy cannot train VisionTowerModule, a third of a million parameters that "
+                "nothing is won by spreading: use strategy ddp (configs/hardware/ddp.yaml)."
+            )
 
     def configure_optimizers(self) -> Any:
         """AdamW on tower and classifier."""
@@ -60,6 +69,8 @@ class VisionTowerModule(L.LightningModule):
         return self.classifier(features), torch.tensor(labels, device=self.device)
 
     def save_pretrained(self, folder: str) -> None:
-        """Write tower and image processor in Hugging Face format."""
+        """Write tower and image processor in Hugging Face format, on one rank."""
+        if not self.trainer.is_global_zero:
+            return
         self.tower.save_pretrained(folder)
         self.image_processor.save_pretrained(folder)

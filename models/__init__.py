@@ -1,10 +1,19 @@
 """The policy as three parts, and where policies come from."""
 
+from models.export import save_pretrained
 from models.internvl import Tiling
-from models.lora import LoRAConfig, add_lora, lora_merged, lora_off
+from models.lora import LoRAConfig, add_lora, lora_apart, lora_merged, lora_off
 from models.policy import Policy
 from models.reward_model import FreshRewardModel, PretrainedRewardModel, RewardModel, RewardModelSource
-from models.sources import AssembledPolicy, PolicySource, PretrainedPolicy, TinyLanguageModel, TinyVisionTower
+from models.sharding import Sharding, is_sharded, largest_over_ranks, same_on_all_ranks, shard, whole_weights
+from models.sources import (
+    AssembledPolicy,
+    PolicySource,
+    PretrainedPolicy,
+    TinyLanguageModel,
+    TinyVisionTower,
+    build_policy,
+)
 from models.weight_stream import stream_weights
 
 __all__ = [
@@ -17,11 +26,20 @@ __all__ = [
     "PretrainedRewardModel",
     "RewardModel",
     "RewardModelSource",
+    "Sharding",
     "Tiling",
     "TinyLanguageModel",
     "TinyVisionTower",
     "add_lora",
+    "build_policy",
+    "is_sharded",
+    "largest_over_ranks",
+    "lora_apart",
     "lora_merged",
     "lora_off",
+    "same_on_all_ranks",
+    "save_pretrained",
+    "shard",
     "stream_weights",
+    "whole_weights",
 ]

@@ -3,6 +3,9 @@
     prompts (U) -> read once -> keys and values -> shared by their completions (B), with their gradient
     completions -> sorted by length into groups -> each group padded to its own longest
 
+Ranks that share weights gather them for every forward, so they must run equally many: they agree on the number of
+groups and on whether to look at an image, and who has too little reads something that counts for nothing.
+
 Shapes: U unique prompts, B rows, T completion tokens, N completion tokens of all rows, H hidden size.
 """
 
@@ -12,12 +15,12 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from algorithms import Prompt
+from models.sharding import largest_over_ranks
 
-# A group should be worth a forward of its own. The number of groups may depend on B only: ranks that shard a model
-# must run equally many forwards.
+# A group should be worth a forward of its own.
 _ROWS_OF_GROUP = 32
 _MAX_GROUPS = 4
 
@@ -30,15 +33,32 @@ def completion_hidden(
     is_completion: Bool[Tensor, "B T"],
 ) -> Float[Tensor, "N H"]:
     """Return the last hidden states that predict each completion token, row by row; arguments as in Policy."""
-    if policy.model.is_gradient_checkpointing and policy.training:
-        return _read_apart(policy, prompts, rows, completion_ids, is_completion)
+    reads_apart = policy.model.is_gradient_checkpointing and policy.training
+    has_images = any(prompt.images for prompt in prompts)
+    num_groups, looks = largest_over_ranks(policy, 1 if reads_apart else num_length_groups(len(rows)), has_images)
+    nothing = policy.blank_look() if looks and not has_images else 0.0
+    if completion_ids.shape[1] == 1:
+        # A last token is never read, and then there would be nothing to read behind the prompt.
+        completion_ids, is_completion = (nn.functional.pad(t, (0, 1)) for t in (completion_ids, is_completion))
+    if reads_apart:
+        return _read_apart(policy, prompts, rows, completion_ids, is_completion) + nothing
+    return _read_shared(policy, prompts, rows, completion_ids, is_completion, num_groups) + nothing
+
+
+def _read_shared(
+    policy: Any, prompts: Sequence[Prompt], rows: Tensor, completion_ids: Tensor, is_completion: Tensor, num_groups: int
+) -> Float[Tensor, "N H"]:
+    """Read every prompt once, then its completions group by group."""
     inputs = policy.prompt_inputs(prompts)
     read = policy.model.base_model(**inputs, use_cache=True)
     positions = policy.next_positions(inputs)
     hidden: list[Tensor] = []
     places: list[Tensor] = []
-    for group in length_groups(is_completion.sum(1)):
-        longest = int(is_completion[group].sum(1).max())
+    for group in length_groups(is_completion.sum(1), num_groups):
+        # Where other ranks have more groups: read a row again, and put it behind all others.
+        behind = 0 if len(group) else is_completion.numel()
+        group = group if len(group) else rows.new_zeros(1)
+        longest = max(2, int(is_completion[group].sum(1).max()))
         ids, is_token = completion_ids[group, :longest], is_completion[group, :longest]
         first = read.last_hidden_state[rows[group], -1:]  # (b, 1, H): predicts the first completion token
         attended = torch.cat([inputs["attention_mask"][rows[group]], is_token[:, :-1].long()], dim=1)
@@ -46,21 +66,23 @@ def completion_hidden(
         rest = _continue(policy, _rows_of(read.past_key_values, rows[group]), ids[:, :-1], attended, starts)
         hidden.append(torch.cat([first, rest], dim=1)[is_token])
         row, column = is_token.nonzero(as_tuple=True)
-        places.append(group[row] * completion_ids.shape[1] + column)
-    return torch.cat(hidden)[torch.cat(places).argsort()]
+        places.append(group[row] * completion_ids.shape[1] + column + behind)
+    order = torch.cat(places).argsort()[: int(is_completion.sum())]
+    return torch.cat(hidden)[order]
 
 
-def length_groups(lengths: Int[Tensor, " B"]) -> Sequence[Int[Tensor, " b"]]:
-    """Return rows of similar length together, in groups of equal size."""
-    num_groups = min(_MAX_GROUPS, max(1, len(lengths) // _ROWS_OF_GROUP))
+def num_length_groups(num_rows: int) -> int:
+    """Return into how many groups so many rows are worth being split."""
+    return min(_MAX_GROUPS, max(1, num_rows // _ROWS_OF_GROUP))
+
+
+def length_groups(lengths: Int[Tensor, " B"], num_groups: int) -> Sequence[Int[Tensor, " b"]]:
+    """Return rows of similar length together, in groups of equal size; the last are empty when rows are few."""
     return lengths.argsort(stable=True).tensor_split(num_groups)
 
 
 def _continue(policy: Any, cache: Any, ids: Tensor, attended: Tensor, starts: Tensor | None) -> Tensor:
     """Return hidden states (b, T, H) of completions whose prompts are in the cache."""
-    if ids.shape[1] == 0:
-        head = policy.model.get_input_embeddings().weight
-        return head.new_zeros(len(ids), 0, head.shape[1])
     steps = torch.arange(ids.shape[1], device=ids.device)
     out = policy.model.base_model(
         input_ids=ids,

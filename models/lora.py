@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import peft
+import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
-from torch import nn
+from torch import Tensor, nn
 
 from algorithms import ConfigError
 from models.parts import part_modules, unused_modules
@@ -50,10 +51,12 @@ def add_lora(model: Any, config: LoRAConfig) -> None:
         if isinstance(module, nn.Linear) and id(module) in wanted and module is not head
     ]
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    random_state = torch.get_rng_state()
     peft.inject_adapter_in_model(
         peft.LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules=names, bias="none"),
         model,
     )
+    _materialize(model, random_state)
     # peft freezes everything else; what was to learn beside LoRA still is.
     for parameter in learning:
         parameter.requires_grad_(True)
@@ -107,6 +110,24 @@ def lora_apart(model: nn.Module) -> Iterator[None]:
     finally:
         for parent, name, child in replaced:
             setattr(parent, name, child)
+
+
+def _materialize(model: nn.Module, random_state: Tensor) -> None:
+    """Give LoRA layers that peft put on the meta device, beside their weights, the values that it drew and dropped.
+
+    No file holds values for them, and a skeleton is to start where a whole model would.
+    """
+    empty = [(layer, name) for layer in _lora_layers(model) for name in layer.lora_A if _is_empty(layer, name)]
+    if empty:
+        torch.set_rng_state(random_state)
+    for layer, name in empty:
+        for part in (layer.lora_A[name], layer.lora_B[name]):
+            part.to_empty(device="cpu").reset_parameters()
+        layer.reset_lora_parameters(name, True)
+
+
+def _is_empty(layer: Any, name: str) -> bool:
+    return layer.lora_A[name].weight.is_meta
 
 
 def _lora_layers(model: nn.Module) -> Sequence[Any]:

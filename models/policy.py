@@ -10,12 +10,15 @@ Shapes: U unique prompts, B rows, L prompt tokens, T completion tokens, V vocabu
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Int
+from PIL import Image
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from algorithms import Prompt, TokenScores, shape_logits, token_scores
 from models.completion_hidden import completion_hidden
@@ -23,7 +26,11 @@ from models.grouped_attention import share_keys
 from models.image_features import encoder_output, image_features
 from models.parts import frozen_parts, part_modules, set_trainable_parts
 from models.prompt_encoder import EncodedPrompt, PromptEncoder, left_pad, right_pad
+from models.sharding import whole_weights
 from models.weight_stream import stream_weights
+
+# Pixels; large enough for every image processor.
+_BLANK_SIDE = 224
 
 
 class Policy(nn.Module):
@@ -60,6 +67,13 @@ class Policy(nn.Module):
         """Where the weights are."""
         return self.model.device
 
+    def forward(self) -> None:
+        """Do nothing but have hooks run: sharding sets itself up when the policy is first called."""
+
+    def whole_weights(self) -> AbstractContextManager[None]:
+        """Give a time in which this rank may read the model without the others; see ``models.sharding``."""
+        return whole_weights(self)
+
     def set_trainable(self, parts: Sequence[str]) -> None:
         """Let just these parts learn: any of ``vision_tower``, ``adapter``, ``language_model``."""
         set_trainable_parts(self.model, parts)
@@ -71,7 +85,17 @@ class Policy(nn.Module):
         for name in frozen_parts(self.model):
             for module in part_modules(self.model)[name]:
                 module.eval()
+        for layer in self.model.modules():
+            # transformers asks a layer's own mode whether to compute it again in backward, also of a frozen one; its
+            # dropout follows the modules inside.
+            if isinstance(layer, GradientCheckpointingLayer) and layer.gradient_checkpointing:
+                layer.training = mode
         return self
+
+    def recompute_activations(self) -> None:
+        """Keep only what enters each layer and compute the rest again in backward: less memory, a third more time."""
+        self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        self.train(self.training)
 
     def prompt_inputs(self, prompts: Sequence[Prompt], rows: Tensor | None = None) -> dict[str, Any]:
         """Return model inputs for prompts, left-padded, each image through tower and adapter once.
@@ -112,6 +136,13 @@ class Policy(nn.Module):
     def image_features(self, visions: Sequence[dict[str, Tensor]]) -> list[list[Tensor]]:
         """Return for each prompt the adapted features of its images or tiles; see ``models.image_features``."""
         return image_features(self.model, visions)
+
+    def blank_look(self) -> Tensor:
+        """Return 0, computed from a black image: for a rank without images, whom others wait for."""
+        image = Image.new("RGB", (_BLANK_SIDE, _BLANK_SIDE))
+        vision = dict(self.processor.image_processor(images=[image], return_tensors="pt"))
+        (features,) = self.image_features([vision])
+        return 0.0 * torch.stack([feature.sum() for feature in features]).sum()
 
     def next_positions(self, inputs: dict[str, Any]) -> Int[Tensor, "U 1"] | None:
         """Return the position of the first token after each prompt just read; None where the model counts itself.

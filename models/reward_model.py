@@ -25,10 +25,13 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.utils.hub import cached_file
 
 from algorithms import ConfigError, Prompt
+from models.export import save_pretrained
 from models.parts import set_trainable_parts
 from models.policy import Policy
 from models.prompt_encoder import interleave, right_pad
+from models.sharding import largest_over_ranks
 from models.sources import PolicySource
+from models.weight_stream import whole
 
 HEAD_FILE = "value_head.safetensors"
 _IMAGE_TOKENS = ("image_token_id", "video_token_id")
@@ -60,7 +63,10 @@ class RewardModel(nn.Module):
             DataError: for images given to a backbone without vision tower.
         """
         inputs, lengths = self._inputs(prompts, [self.token_ids(p, t) for p, t in zip(prompts, texts, strict=True)])
-        hidden = self.policy.model.base_model(**inputs, use_cache=False).last_hidden_state  # (B, L, H)
+        has_images = any(prompt.images for prompt in prompts)
+        (looks,) = largest_over_ranks(self, has_images)
+        nothing = self.policy.blank_look() if looks and not has_images else 0.0
+        hidden = self.policy.model.base_model(**inputs, use_cache=False).last_hidden_state + nothing  # (B, L, H)
         last = hidden[torch.arange(len(lengths), device=lengths.device), lengths - 1]  # (B, H)
         # The margin between two good answers is lost in the rounding of 16-bit floats.
         with torch.autocast(last.device.type, enabled=False):
@@ -109,13 +115,18 @@ class RewardModel(nn.Module):
         self.head.requires_grad_(True)
         self.train(self.training)
 
-    def save_pretrained(self, folder: str) -> None:
-        """Write the backbone in Hugging Face format, its processor, and the head beside them."""
-        self.policy.model.save_pretrained(folder)
-        self.policy.processor.save_pretrained(folder)
-        head = {"summary.weight": self.head.weight, "summary.bias": self.head.bias}
-        tensors = {name: tensor.detach().float().cpu().contiguous() for name, tensor in head.items()}
-        save_file(tensors, Path(folder) / HEAD_FILE)
+    def save_pretrained(self, folder: str, *, is_writer: bool = True) -> None:
+        """Write the backbone in Hugging Face format, its processor, and the head beside them.
+
+        Args:
+            folder: where to write.
+            is_writer: whether this rank writes; where weights are sharded, all ranks must come here.
+        """
+        save_pretrained(self.policy, folder, is_writer=is_writer)
+        head = {"summary.weight": whole(self.head.weight), "summary.bias": whole(self.head.bias)}
+        if is_writer:
+            tensors = {name: tensor.float().cpu().contiguous() for name, tensor in head.items()}
+            save_file(tensors, Path(folder) / HEAD_FILE)
 
     def _tokenize(self, text: str) -> Int[Tensor, " L"]:
         return self.policy.encoder.tokenizer(text, return_tensors="pt")["input_ids"][0]

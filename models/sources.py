@@ -5,13 +5,17 @@ A source is what a config names under ``model.policy``; it is cheap to create an
 
 from typing import Any
 
+import torch
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
+from algorithms import ConfigError
 from models.assembly import assemble
 from models.internvl import Tiling
-from models.loading import Dtype, LoadOptions, load_model, load_tower, read_image_processor, read_processor
+from models.loading import Dtype, LoadOptions, explained, load_model, load_tower, read_image_processor, read_processor
 from models.policy import Policy
 from models.processors import load_tokenizer
+from models.shard_loading import on_meta, read_into_shards, skeleton
+from models.sharding import Prepare, Sharding, same_on_all_ranks, shard
 from models.tiny import fresh_language_model, fresh_vision_tower, word_tokenizer
 
 
@@ -24,6 +28,37 @@ class PolicySource:
     def build(self) -> Policy:
         """Return the policy, loaded or made, on the CPU."""
         raise TypeError(f"{type(self).__name__} must define build()")
+
+    def skeleton(self) -> Policy:
+        """Return the policy without weights, for ``read_into`` to fill once it is sharded; the whole one by default."""
+        return self.build()
+
+    def read_into(self, policy: Policy, device: torch.device) -> None:
+        """Fill a sharded skeleton; every rank reads its own slices."""
+        raise TypeError(f"{type(self).__name__} must define read_into() for the skeleton it makes")
+
+
+def build_policy(source: PolicySource, prepare: Prepare, sharding: Sharding | None = None) -> Policy:
+    """Return a policy whose weights lie where they are to be while it trains.
+
+    Args:
+        source: where the policy comes from.
+        prepare: says what learns, and adds LoRA; called before weights are there.
+        sharding: how weights are spread over ranks; None leaves them whole, on the CPU.
+    """
+    if sharding is None:
+        policy = source.build()
+        prepare(policy)
+        return policy
+    policy = source.skeleton()
+    prepare(policy)
+    is_empty = on_meta(policy)
+    if not is_empty:
+        same_on_all_ranks(policy, sharding.device)
+    shard(policy, policy.model, sharding, entry="completion_scores")
+    if is_empty:
+        source.read_into(policy, sharding.device)
+    return policy
 
 
 class PretrainedPolicy(PolicySource):
@@ -57,6 +92,22 @@ class PretrainedPolicy(PolicySource):
         """
         model = load_model(AutoModelForImageTextToText, "model.policy.path", self.path, self.options)
         return Policy(model, read_processor("model.policy.path", self.path, self.options))
+
+    def skeleton(self) -> Policy:
+        """Return the policy without weights."""
+        if self.options.dtype != "float32":
+            raise ConfigError(
+                f"model.policy.dtype must be float32 with trainer.strategy FSDP2Strategy, got {self.options.dtype}: "
+                "frozen_dtype and param_dtype of the strategy say how weights are kept and computed with."
+            )
+        processor = read_processor("model.policy.path", self.path, self.options)
+        with explained("model.policy.path", self.path):
+            return Policy(skeleton(self.path, attn_implementation=self.options.attn_implementation), processor)
+
+    def read_into(self, policy: Policy, device: torch.device) -> None:
+        """Read every tensor's slices from the folder's safetensors files."""
+        with explained("model.policy.path", self.path):
+            read_into_shards(policy.model, self.path, device)
 
 
 class AssembledPolicy(PolicySource):

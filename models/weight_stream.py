@@ -41,12 +41,12 @@ def stream_weights(model: nn.Module, *, only_trainable: bool = False) -> Iterato
         layer_name, is_base, leaf = name.rpartition(_BASE + ".")
         if not is_base:
             if not _is_adapters(name, layers) and (name in learning or not only_trainable):
-                yield name, _whole(tensor)
+                yield name, whole(tensor)
             continue
         layer = layers[layer_name]
         is_learning = name in learning or (leaf == "weight" and _learns(layer))
         if is_learning or not only_trainable:
-            yield f"{layer_name}.{leaf}", _merged(layer_name, layer, tensor) if leaf == "weight" else _whole(tensor)
+            yield f"{layer_name}.{leaf}", _merged(layer_name, layer, tensor) if leaf == "weight" else whole(tensor)
 
 
 def _is_adapters(name: str, layers: dict[str, Any]) -> bool:
@@ -66,16 +66,17 @@ def _merged(name: str, layer: Any, base: Tensor) -> Tensor:
         raise ConfigError(
             f"{name} has an adapter of class {type(layer).__name__}: only LoRA on linear layers is merged."
         )
-    weight = _whole(base)
+    weight = whole(base)
     if layer.merged:
         return weight
     for adapter in layer.active_adapters:
-        up, down = _whole(layer.lora_B[adapter].weight), _whole(layer.lora_A[adapter].weight)
+        up, down = whole(layer.lora_B[adapter].weight), whole(layer.lora_A[adapter].weight)
         weight = weight + (up @ down * layer.scaling[adapter]).to(weight.dtype)
     return weight
 
 
 @torch.no_grad()
-def _whole(tensor: Tensor) -> Tensor:
+def whole(tensor: Tensor) -> Tensor:
+    """Return a tensor detached, and if its slices lie on several ranks gathered, in a collective call."""
     tensor = tensor.detach()
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

@@ -3,7 +3,7 @@
 from rollouts.collector import RolloutPhase, collect
 from rollouts.dropout_ntp import dropout_ntp_pairs
 from rollouts.engine import EngineError, RolloutEngine, SamplingConfig
-from rollouts.ranks import gather_ranks, own_state
+from rollouts.ranks import gather_ranks, own_place, own_state
 from rollouts.transformers_engine import TransformersEngine
 from rollouts.vllm_engine import VLLMEngine
 from rollouts.vllm_server_engine import VLLMServerEngine
@@ -21,5 +21,6 @@ __all__ = [
     "collect",
     "dropout_ntp_pairs",
     "gather_ranks",
+    "own_place",
     "own_state",
 ]

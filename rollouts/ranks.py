@@ -17,6 +17,13 @@ def gather_ranks(state: Any) -> list[Any]:
     return gathered
 
 
+def own_place() -> tuple[int, int]:
+    """Return this process's rank and the number of ranks."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return 0, 1
+    return dist.get_rank(), dist.get_world_size()
+
+
 def own_state(gathered: Sequence[Any], rank: int, world_size: int) -> Any:
     """Return this rank's share of a gathered state.
 

@@ -59,9 +59,10 @@ class TransformersEngine(RolloutEngine):
         try:
             chunk = max(1, self.max_rows // group_size)
             groups: list[list[Completion]] = []
-            for start in range(0, len(prompts), chunk):
-                part = prompts[start : start + chunk]
-                groups += self._sample(part, group_size, sampling, position_seed(seed, "chunk", start))
+            with self.policy.whole_weights():
+                for start in range(0, len(prompts), chunk):
+                    part = prompts[start : start + chunk]
+                    groups += self._sample(part, group_size, sampling, position_seed(seed, "chunk", start))
             return groups
         finally:
             self.policy.train(was_training)

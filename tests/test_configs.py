@@ -8,7 +8,7 @@ from cli.app import run
 
 GRPO, MPO, MPO_ONLINE = "configs/tiny/grpo.yaml", "configs/tiny/mpo.yaml", "configs/tiny/mpo_online.yaml"
 BIASED, CALIBRATED = "configs/tiny/grpo_biased.yaml", "configs/tiny/grpo_calibrated.yaml"
-# What lies below an overlay; the others in ablations/ are for GRPO.
+# What lies below an overlay; the others in ablations/ are for GRPO, and those in hardware/ for any config.
 BELOW = {
     MPO_ONLINE: [MPO],
     "configs/tiny/mpo_biased.yaml": [MPO, MPO_ONLINE],
@@ -30,10 +30,19 @@ def commands() -> list[list[str]]:
     found: list[list[str]] = []
     for path in sorted(Path("configs").rglob("*.yaml")):
         name = str(path)
-        below = BELOW.get(name, [GRPO] if path.parent.name == "ablations" else [])
+        below = BELOW.get(name, [GRPO] if path.parent.name in ("ablations", "hardware") else [])
         command = "predict" if path.stem in PREDICTS else "fit"
         found.append([command, *(f"--config={file}" for file in [*below, name])])
     return found
+
+
+@pytest.mark.parametrize("below", ["configs/tiny/adapter.yaml", MPO, "configs/r1v2/grpo.yaml"])
+@pytest.mark.parametrize("overlay", ["cpu2", "fsdp2", "multi_node"])
+def test_hardware_is_laid_over_any_config(below: str, overlay: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run(["fit", f"--config={below}", f"--config=configs/hardware/{overlay}.yaml", "--print_config"])
+    assert stopped.value.code == 0
+    assert "lightning_modules.FSDP2Strategy" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda command: command[-1].removeprefix("--config="))

@@ -57,7 +57,7 @@ def test_training_lora_streams_the_weights_that_lora_changes(policy: Policy) -> 
 
 def test_one_tensor_is_made_at_a_time(policy: Policy, monkeypatch) -> None:
     made: list[str] = []
-    monkeypatch.setattr("models.weight_stream._whole", lambda tensor: made.append("one") or tensor.detach())
+    monkeypatch.setattr("models.weight_stream.whole", lambda tensor: made.append("one") or tensor.detach())
     stream = stream_weights(policy.model)
     assert made == []
     next(stream)

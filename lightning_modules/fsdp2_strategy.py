@@ -1,0 +1,142 @@
+"""FSDP2 over all ranks: Lightning's ModelParallelStrategy with what this project's modules need to know.
+
+trainer: {strategy: {class_path: lightning_modules.FSDP2Strategy}, devices: N, num_nodes: M}     M x N slices
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.pytorch.strategies import ModelParallelStrategy
+from torch import nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
+from torch.optim import Optimizer
+
+from algorithms import ConfigError
+from models import Sharding
+from rollouts import gather_ranks
+
+Dtype = Literal["float32", "bfloat16"]
+
+
+class FSDP2Strategy(ModelParallelStrategy):
+    """Spreads weights, gradients and optimizer states over all ranks; modules shard themselves in configure_model."""
+
+    def __init__(
+        self,
+        param_dtype: Dtype = "bfloat16",
+        reduce_dtype: Dtype = "float32",
+        frozen_dtype: Dtype = "bfloat16",
+        sharded_checkpoints: bool = True,
+        process_group_backend: str | None = None,
+    ) -> None:
+        """Set precisions and the kind of checkpoints.
+
+        Args:
+            param_dtype: of gathered weights and activations; slices that learn are kept in 32 bits.
+            reduce_dtype: in which gradients are averaged over ranks.
+            frozen_dtype: in which slices of frozen parts are kept; ``bfloat16`` halves them, and loses nothing where
+                ``param_dtype`` is the same.
+            sharded_checkpoints: True: a folder to which each rank writes its slices, resumed by FSDP2 with any number
+                of ranks as far as weights go. False: one file, gathered by rank 0, which any strategy loads.
+            process_group_backend: null: nccl on GPUs, gloo on CPUs.
+        """
+        super().__init__(save_distributed_checkpoint=sharded_checkpoints, process_group_backend=process_group_backend)
+        self.param_dtype: Dtype = param_dtype
+        self.reduce_dtype: Dtype = reduce_dtype
+        self.frozen_dtype: Dtype = frozen_dtype
+
+    def setup_environment(self) -> None:
+        """Lay all ranks out in one dimension; Lightning's default would be tensor parallelism within a node."""
+        self._data_parallel_size = self.num_nodes * self.num_processes
+        self._tensor_parallel_size = 1
+        super().setup_environment()
+
+    def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
+        """Load weights and optimizer states from slices, or from one file that any strategy wrote.
+
+        Lightning numbers the optimizer's parameters of a file as if none were frozen, so this is done here.
+
+        Raises:
+            ConfigError: when other parameters learned in the run that wrote a file.
+        """
+        path = Path(self.broadcast(checkpoint_path))
+        if path.is_dir():
+            return super().load_checkpoint(path, weights_only)
+        optimizers, self.optimizers = self.optimizers, []
+        try:
+            checkpoint = super().load_checkpoint(path, weights_only)
+        finally:
+            self.optimizers = optimizers
+        options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
+        for optimizer, saved in zip(optimizers, checkpoint.get("optimizer_states", ()), strict=False):
+            assert self.model is not None
+            set_optimizer_state_dict(self.model, optimizer, _by_name(saved, optimizer, self.model), options=options)
+        return checkpoint
+
+    @property
+    def sharding(self) -> Sharding:
+        """What modules shard themselves by, once processes have started."""
+        return Sharding(
+            mesh=self.device_mesh["data_parallel"],
+            device=self.root_device,
+            param_dtype=self.param_dtype,
+            reduce_dtype=self.reduce_dtype,
+            frozen_dtype=self.frozen_dtype,
+        )
+
+
+def _by_name(saved: dict[str, Any], optimizer: Optimizer, model: nn.Module) -> dict[str, Any]:
+    """Return an optimizer's saved state with parameters named, which a file numbers in the optimizer's order."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    learning = [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
+    numbers = [number for group in saved["param_groups"] for number in group["params"]]
+    if len(numbers) != len(learning):
+        raise ConfigError(
+            f"ckpt_path: {len(numbers)} tensors learned in the run that wrote the checkpoint and {len(learning)} learn "
+            "in this one; resume with the same model.trainable and model.lora."
+        )
+    named = dict(zip(numbers, learning, strict=True))
+    return {
+        "state": {named[number]: state for number, state in saved["state"].items()},
+        "param_groups": [
+            {**group, "params": [named[number] for number in group["params"]]} for group in saved["param_groups"]
+        ],
+    }
+
+
+def sharding_of(trainer: Any) -> Sharding | None:
+    """Return how a trainer spreads weights over ranks, None where it does not.
+
+    Raises:
+        ConfigError: for Lightning's own ModelParallelStrategy, under which nothing would be sharded or averaged.
+    """
+    strategy = getattr(trainer, "strategy", None)
+    if isinstance(strategy, FSDP2Strategy):
+        return strategy.sharding
+    if isinstance(strategy, ModelParallelStrategy):
+        raise ConfigError(
+            "trainer.strategy is ModelParallelStrategy, which leaves sharding to the module and does not say how: use "
+            "lightning_modules.FSDP2Strategy, as configs/hardware/fsdp2.yaml does."
+        )
+    return None
+
+
+def check_equal_batches(trainer: Any, split: str, counts: Any) -> None:
+    """Refuse evaluation in which ranks that share weights would wait for one that has no batch left.
+
+    Args:
+        trainer: whose ranks; nothing is checked where they do not share weights.
+        split: ``validation``, ``test`` or ``predict``.
+        counts: batches of this rank, one number per loader.
+
+    Raises:
+        ConfigError: on all ranks alike; a collective call.
+    """
+    if sharding_of(trainer) is None:
+        return
+    everywhere = gather_ranks(counts)
+    if any(other != everywhere[0] for other in everywhere):
+        raise ConfigError(
+            f"trainer.strategy FSDP2Strategy: ranks have {everywhere} {split} batches, and who has most would wait for "
+            "ever, because weights are gathered from all. Set data.batch_size to at least 2 and have a prompt per rank."
+        )

@@ -1,0 +1,35 @@
+"""A policy written in Hugging Face format, wherever its weights lie."""
+
+from torch import Tensor
+
+from models.lora import lora_apart
+from models.policy import Policy
+from models.sharding import is_sharded
+from models.weight_stream import stream_weights
+
+
+def save_pretrained(policy: Policy, folder: str, *, is_writer: bool = True) -> None:
+    """Write weights, LoRA merged, config and processor.
+
+    The writer holds the whole model in its main memory for that. Sharded weights are gathered tensor by tensor, in a
+    collective call: all ranks must come here, and one of them writes.
+
+    Args:
+        policy: the policy.
+        folder: where to write.
+        is_writer: whether this rank writes.
+    """
+    if not (is_writer or is_sharded(policy)):
+        return
+    # Tied tensors must stay one: transformers leaves out the second by its address.
+    kept = {name.replace(".base_layer.", "."): id(t) for name, t in policy.model.state_dict(keep_vars=True).items()}
+    weights: dict[str, Tensor] = {}
+    first_names: dict[int, str] = {}
+    for name, tensor in stream_weights(policy.model):
+        first = first_names.setdefault(kept[name], name)
+        if is_writer:
+            weights[name] = weights[first] if first in weights else tensor.cpu()
+    if is_writer:
+        with lora_apart(policy.model):
+            policy.model.save_pretrained(folder, state_dict=weights)
+        policy.processor.save_pretrained(folder)

@@ -1,0 +1,72 @@
+"""What ranks that share weights read only because others do must not change what they learn."""
+
+import pytest
+import torch
+
+from algorithms import Prompt
+from models import Policy
+from models import completion_hidden as reading
+
+ROWS = torch.tensor([2, 0, 1])
+IDS = torch.randint(10, 40, (3, 6), generator=torch.Generator().manual_seed(0))
+IS_COMPLETION = torch.arange(6)[None, :] < torch.tensor([6, 3, 1])[:, None]
+
+
+def gradients(policy: Policy, prompts: list[Prompt]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    policy.set_trainable(["adapter", "language_model"])
+    policy.zero_grad()
+    logps = policy.completion_scores(prompts, ROWS, IDS, IS_COMPLETION).logps
+    logps.sum().backward()
+    return logps.detach(), {n: p.grad.clone() for n, p in policy.named_parameters() if p.grad is not None}
+
+
+def forwards(policy: Policy, part: str) -> list[int]:
+    counted: list[int] = []
+    module = {"tower": policy.model.model.vision_tower, "layer": policy.model.model.language_model.layers[0]}[part]
+    module.register_forward_hook(lambda *args: counted.append(1))
+    return counted
+
+
+def test_more_groups_than_rows_are_read_but_count_for_nothing(policy: Policy, prompts, monkeypatch) -> None:
+    logps, alone = gradients(policy, prompts)
+    monkeypatch.setattr(reading, "largest_over_ranks", lambda module, groups, looks: (5, looks))
+    layers = forwards(policy, "layer")
+    together_logps, together = gradients(policy, prompts)
+    assert len(layers) == 1 + 5
+    torch.testing.assert_close(together_logps, logps, rtol=0.0, atol=1e-5)
+    for name, gradient in alone.items():
+        torch.testing.assert_close(together[name], gradient, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_a_rank_without_images_looks_at_a_blank_one_when_others_look(policy: Policy, monkeypatch) -> None:
+    texts = [Prompt(uid=i, key=str(i), question=f"{'red ' * i}?") for i in range(3)]
+    logps, alone = gradients(policy, texts)
+    assert not any("projector" in name for name in alone)
+    monkeypatch.setattr(reading, "largest_over_ranks", lambda module, groups, looks: (groups, 1))
+    looks = forwards(policy, "tower")
+    together_logps, together = gradients(policy, texts)
+    assert len(looks) == 1
+    assert torch.equal(together_logps, logps)
+    assert all(gradient.eq(0).all() for name, gradient in together.items() if "projector" in name)
+    assert any("projector" in name for name in together)
+
+
+@pytest.mark.parametrize("trainable", ["adapter", "language_model"])
+def test_activations_are_computed_again_also_in_a_frozen_language_model(policy: Policy, prompts, trainable) -> None:
+    policy.set_trainable([trainable])
+    policy.recompute_activations()
+    policy.train()
+    layers: list[int] = []
+    policy.model.model.language_model.layers[0].mlp.register_forward_pre_hook(lambda *args: layers.append(1))
+    policy.completion_scores(prompts, ROWS, IDS, IS_COMPLETION).logps.sum().backward()
+    assert len(layers) == 2
+    assert policy.model.model.language_model.training == (trainable == "language_model")
+    assert not policy.model.model.language_model.layers[0].self_attn.training or trainable == "language_model"
+
+
+def test_sampling_does_not_compute_again(policy: Policy) -> None:
+    policy.set_trainable(["adapter"])
+    policy.recompute_activations()
+    policy.train()
+    policy.eval()
+    assert not any(layer.training for layer in policy.model.model.language_model.layers)
