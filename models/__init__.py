@@ -2,7 +2,7 @@
 
 from models.export import save_pretrained
 from models.internvl import Tiling
-from models.lora import LoRAConfig, add_lora, lora_apart, lora_merged, lora_off
+from models.lora import LoRAConfig, add_lora, lora_apart, lora_off
 from models.policy import Policy
 from models.reward_model import FreshRewardModel, PretrainedRewardModel, RewardModel, RewardModelSource
 from models.sharding import Sharding, is_sharded, largest_over_ranks, same_on_all_ranks, shard, whole_weights
@@ -35,7 +35,6 @@ __all__ = [
     "is_sharded",
     "largest_over_ranks",
     "lora_apart",
-    "lora_merged",
     "lora_off",
     "same_on_all_ranks",
     "save_pretrained",

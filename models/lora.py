@@ -76,27 +76,6 @@ def lora_off(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def lora_merged(model: nn.Module) -> Iterator[None]:
-    """Have the LoRA layers added into the weights they stand beside, and plain layers in their place, for a while.
-
-    Afterwards the weights are the very tensors from before: subtracting what was added would leave rounding behind,
-    more with every export.
-    """
-    layers = _lora_layers(model)
-    before = [layer.get_base_layer().weight.data for layer in layers]
-    for layer, weight in zip(layers, before, strict=True):
-        layer.get_base_layer().weight.data = weight.clone()
-        layer.merge()
-    try:
-        with lora_apart(model):
-            yield
-    finally:
-        for layer, weight in zip(layers, before, strict=True):
-            layer.unmerge()
-            layer.get_base_layer().weight.data = weight
-
-
-@contextmanager
 def lora_apart(model: nn.Module) -> Iterator[None]:
     """Have the plain layers in place of the LoRA layers that stand beside them, for a while; nothing is added."""
     replaced: list[tuple[nn.Module, str, Any]] = []

@@ -16,7 +16,7 @@ from cli.app import run
 from lightning_modules import AlignmentModule
 from lightning_modules.policy_module import OptimizerConfig, PolicyModule
 from models import LoRAConfig, Policy, PolicySource, PretrainedPolicy
-from models.lora import lora_merged
+from tests.models.merged_lora import lora_merged
 from tests.models.families import FAMILIES, family
 
 
@@ -43,6 +43,7 @@ def module_with_lora(name: str) -> PolicyModule:
 
 def export(module: L.LightningModule, folder: Path) -> Path:
     trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False)
+    module.trainer = trainer
     ExportPolicy(str(folder)).on_fit_end(trainer, module)
     return folder
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from models import LoRAConfig, Policy, add_lora, lora_merged, stream_weights
+from models import LoRAConfig, Policy, add_lora, stream_weights
+from tests.models.merged_lora import lora_merged
 
 
 def with_lora(policy: Policy, *, trainable: list[str]) -> Policy:
