@@ -16,8 +16,8 @@ from cli.app import run
 from lightning_modules import AlignmentModule
 from lightning_modules.policy_module import OptimizerConfig, PolicyModule
 from models import LoRAConfig, Policy, PolicySource, PretrainedPolicy
-from tests.models.merged_lora import lora_merged
 from tests.models.families import FAMILIES, family
+from tests.models.merged_lora import lora_merged
 
 
 class Built(PolicySource):
