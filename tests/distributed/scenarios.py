@@ -96,6 +96,9 @@ Scenario = Callable[[Path], list[str]]
 SCENARIOS: dict[str, Scenario] = {
     "mpo_ddp": lambda root: mpo(root, DDP),
     "mpo_fsdp2": lambda root: mpo(root, FSDP2, f"--callbacks.export.folder={root / 'export'}"),
+    "mpo_validated": lambda root: mpo(root, FSDP2, COPY, "--model.init_args.pairs_per_forward=2",
+                                      "--trainer.limit_val_batches=1.0", "--data.init_args.batch_size=2",
+                                      "--data.init_args.source.num_val=5"),
     "mpo_copy": lambda root: mpo(root, FSDP2, COPY, "--model.init_args.pairs_per_forward=3"),
     "mpo_recomputed": lambda root: mpo(root, FSDP2, "--model.init_args.recompute_activations=true"),
     "mpo_adapter": lambda root: mpo(root, FSDP2, "--model.init_args.trainable=[adapter]",

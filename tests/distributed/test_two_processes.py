@@ -48,7 +48,9 @@ def test_grpo_with_replay_reference_and_learner_scores_is_the_same_under_ddp_and
     )
 
 
-@pytest.mark.parametrize("name", ["mpo_fsdp2", "grpo_fsdp2", "grpo_ddp", "idle_fsdp2", "uneven", "signals"])
+@pytest.mark.parametrize(
+    "name", ["mpo_fsdp2", "mpo_validated", "grpo_fsdp2", "grpo_ddp", "idle_fsdp2", "uneven", "signals"]
+)
 def test_all_ranks_end_with_the_same_weights_and_have_seen_the_same_validation(ended, name: str) -> None:
     first, second = (ended(name, rank) for rank in range(2))
     assert largest_difference(first["weights"], second["weights"]) == 0.0
