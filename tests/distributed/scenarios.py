@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from algorithms import Completion, Prompt, position_generator
-from rollouts import SamplingConfig
+from rollouts import RolloutEngine, SamplingConfig
 from tests.test_mpo_training import arguments as mpo_arguments
 from tests.test_training import arguments as grpo_arguments
 
@@ -16,8 +16,11 @@ FSDP2, DDP = "--config=configs/hardware/cpu2.yaml", "--config=configs/hardware/d
 _FOUR_STEPS = ("--trainer.max_steps=4", "--trainer.limit_val_batches=0", "--model.init_args.optimizer.cosine=false")
 
 
-class ScriptedEngine:
+class ScriptedEngine(RolloutEngine):
     """Says for every prompt what chance has fixed for it, whatever the policy: the same on one rank and on many."""
+
+    last_sync = None
+    num_restarts = 0
 
     def sync(self, policy: Any, *, version: int) -> None:
         """Nothing to learn from the policy but how to write tokens."""
