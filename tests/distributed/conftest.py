@@ -38,7 +38,12 @@ Ended = Callable[..., dict[str, Any]]
 @pytest.fixture(scope="session")
 def ended(root: Path) -> Ended:
     """What a scenario ended with on a rank."""
-    _run_pair(root, list(SCENARIOS))
+    return outcomes_of(root, list(SCENARIOS))
+
+
+def outcomes_of(root: Path, names: list[str]) -> Ended:
+    """Run scenarios on two processes and return what reads their outcomes."""
+    _run_pair(root, names)
 
     def of(name: str, rank: int = 0) -> dict[str, Any]:
         return torch.load(root / f"{name}.{rank}.pt", weights_only=False)

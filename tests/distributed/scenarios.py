@@ -123,6 +123,14 @@ SCENARIOS: dict[str, Scenario] = {
     "uneven": lambda root: grpo(root, FSDP2, "--data.init_args.source.num_val=5", "--data.init_args.batch_size=2"),
     "unequal": lambda root: grpo(root, FSDP2, "--data.init_args.source.num_val=5", "--data.init_args.batch_size=1"),
 }  # fmt: skip
+_VLLM = ("--model.engine.settings.max_model_len=128", "--model.engine.settings.cache_megabytes=64")
+# These need vLLM.
+VLLM_SCENARIOS: dict[str, Scenario] = {
+    f"{engine}_{name}": lambda root, engine=engine, strategy=strategy: grpo(
+        root, strategy, f"--config=configs/engines/{engine}.yaml", *_VLLM
+    )
+    for engine, name, strategy in (("vllm", "ddp", DDP), ("vllm", "fsdp2", FSDP2), ("vllm_server", "fsdp2", FSDP2))
+}
 # A monitor that all ranks sample for, and a calibrator that acts on what it says, whatever that is.
 WATCHED = (
     "--callbacks.hallucination=callbacks.HallucinationMonitor",

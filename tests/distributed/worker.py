@@ -10,7 +10,7 @@ import torch
 from algorithms import ConfigError
 from cli.app import run
 from models import stream_weights
-from tests.distributed.scenarios import SCENARIOS
+from tests.distributed.scenarios import SCENARIOS, VLLM_SCENARIOS
 from tests.test_training import Recorder
 
 
@@ -38,7 +38,7 @@ def main(root: Path, names: list[str]) -> None:
     rank = os.environ["LOCAL_RANK"]
     for name in names:
         started = time.perf_counter()
-        torch.save(outcome(SCENARIOS[name](root)), root / f"{name}.{rank}.pt")
+        torch.save(outcome((SCENARIOS | VLLM_SCENARIOS)[name](root)), root / f"{name}.{rank}.pt")
         print(f"{name}: {time.perf_counter() - started:.1f} s", flush=True)  # noqa: T201
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
