@@ -63,17 +63,17 @@ class CountedWeights:
 
 
 class RolloutEngine(Protocol):
-    """Samples completions from the current policy.
+    """Samples completions from the current policy. An engine of one's own inherits from it.
 
     Guarantees: groups in prompt order, ``group_size`` completions each; no banned token in a completion;
     log-probabilities of the tokens returned, as sampled; the same seed gives the same completions for a
     prompt at the same place, whatever else is in the batch. With several ranks every method is a collective call.
     """
 
-    last_sync: SyncReport | None
+    last_sync: SyncReport | None = None
     """The last time weights were handed over; None where the engine reads the learner's own."""
 
-    num_restarts: int
+    num_restarts: int = 0
     """How often it was brought back after a failure."""
 
     def sync(self, policy: Any, *, version: int) -> None:
@@ -91,9 +91,7 @@ class RolloutEngine(Protocol):
         ...
 
     def release(self) -> None:
-        """Free what only sampling needs; the next ``sync`` takes it back."""
-        ...
+        """Free what only sampling needs; the next ``sync`` takes it back. By default nothing is held."""
 
     def shut_down(self) -> None:
-        """End whatever runs; the engine can be used again after the next ``sync``."""
-        ...
+        """End whatever runs; the engine can be used again after the next ``sync``. By default nothing runs."""

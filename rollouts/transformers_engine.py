@@ -13,7 +13,7 @@ from torch import Tensor
 
 from algorithms import Completion, ConfigError, Prompt, position_seed
 from rollouts.decode_cache import make_roomy
-from rollouts.engine import RolloutEngine, SamplingConfig, SyncReport
+from rollouts.engine import RolloutEngine, SamplingConfig
 from rollouts.sampling import group_uniforms, pick_tokens
 
 # Dropping rows copies the cache, so it waits until a quarter of the batch has ended.
@@ -22,9 +22,6 @@ _DROP_AT = 0.25
 
 class TransformersEngine(RolloutEngine):
     """Samples from a policy in place."""
-
-    last_sync: SyncReport | None = None
-    num_restarts = 0
 
     def __init__(self, max_rows: int = 512) -> None:
         """Set the batch limit.
@@ -42,12 +39,6 @@ class TransformersEngine(RolloutEngine):
         """Point at the policy; its weights are read where they are."""
         self.policy = policy
         self.version = version
-
-    def release(self) -> None:
-        """Nothing is held between two calls."""
-
-    def shut_down(self) -> None:
-        """Nothing runs on its own."""
 
     @torch.no_grad()
     def generate(

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from algorithms import Completion, ConfigError, Prompt
-from rollouts.engine import CountedWeights, EngineError, RolloutEngine, SamplingConfig, SyncReport
+from rollouts.engine import CountedWeights, EngineError, RolloutEngine, SamplingConfig
 from rollouts.vllm_model import VLLMModel
 from rollouts.vllm_settings import VLLMSettings, completions_of, policy_files, requests_of
 
@@ -21,9 +21,6 @@ logger = logging.getLogger(__name__)
 
 class VLLMEngine(RolloutEngine):
     """Samples with a copy of the policy in vLLM, one on every rank."""
-
-    last_sync: SyncReport | None = None
-    num_restarts = 0
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import torch.distributed as dist
 
 from algorithms import Completion, ConfigError, Prompt
-from rollouts.engine import CountedWeights, EngineError, RolloutEngine, SamplingConfig, SyncReport
+from rollouts.engine import CountedWeights, EngineError, RolloutEngine, SamplingConfig
 from rollouts.ranks import gather_ranks
 from rollouts.server_process import ServerProcess
 from rollouts.vllm_settings import (
@@ -34,9 +34,6 @@ logger = logging.getLogger(__name__)
 
 class VLLMServerEngine(RolloutEngine):
     """Samples on a vLLM server."""
-
-    last_sync: SyncReport | None = None
-    num_restarts = 0
 
     def __init__(
         self,
@@ -94,9 +91,6 @@ class VLLMServerEngine(RolloutEngine):
             self._count_failure(failure)
             self.sync(self._policy, version=version)
         return completions_of(self._policy, prompts, groups, group_size=group_size)
-
-    def release(self) -> None:
-        """The server's memory is its own."""
 
     def shut_down(self) -> None:
         """End the server, if this run started it."""

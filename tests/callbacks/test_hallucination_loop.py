@@ -15,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from algorithms import Completion, ConfigError, Prompt
 from cli.app import run
+from rollouts import RolloutEngine
 from tests.test_training import arguments, largest_difference, policy_folder, weights
 
 __all__ = ["policy_folder"]
@@ -49,7 +50,7 @@ def facts_in(folder: Path) -> dict[str, list[str]]:
     return {Path(row["image"]).name: row["facts"] for row in rows}
 
 
-class ReadsPictures:
+class ReadsPictures(RolloutEngine):
     """An engine that says just what is in a picture, whatever prompt it comes with."""
 
     def __init__(self) -> None:

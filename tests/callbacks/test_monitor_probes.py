@@ -11,6 +11,7 @@ from PIL import Image
 
 from algorithms import Completion, DataError, Prompt
 from cli.app import run
+from rollouts import RolloutEngine
 from tests.callbacks.test_hallucination_loop import scalars
 from tests.test_training import arguments, policy_folder
 
@@ -22,7 +23,7 @@ CAPTIONS = {
 }
 
 
-class SaysCaptions:
+class SaysCaptions(RolloutEngine):
     """An engine that has the same words for every image: a caption for a probe, yes for anything else."""
 
     def __init__(self) -> None:

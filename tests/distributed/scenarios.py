@@ -19,9 +19,6 @@ _FOUR_STEPS = ("--trainer.max_steps=4", "--trainer.limit_val_batches=0", "--mode
 class ScriptedEngine(RolloutEngine):
     """Says for every prompt what chance has fixed for it, whatever the policy: the same on one rank and on many."""
 
-    last_sync = None
-    num_restarts = 0
-
     def sync(self, policy: Any, *, version: int) -> None:
         """Nothing to learn from the policy but how to write tokens."""
         self.policy = policy
