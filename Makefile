@@ -33,7 +33,7 @@ hybrid: $(STAMP)  ## the paper's chain in the tiny world: align, reward model, p
 	$(BIN)/python train.py fit --config configs/tiny/grpo.yaml --config configs/tiny/hybrid.yaml --seed_everything $(SEED)
 
 test: $(STAMP)  ## the whole default test suite
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
 test-distributed: $(STAMP)  ## FSDP2 and DDP on two CPU processes against one, checkpoints from one to another
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m distributed tests/distributed

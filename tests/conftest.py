@@ -14,8 +14,9 @@ from models.tiny import fresh_language_model, fresh_vision_tower, word_tokenizer
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _two_threads() -> None:
-    torch.set_num_threads(2)
+def _two_threads_in_all() -> None:
+    # Two processes of one thread each where the suite is spread over two.
+    torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 
 
 class Picture:
