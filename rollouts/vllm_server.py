@@ -186,6 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     server = ThreadingHTTPServer((options.host, options.port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)  # noqa: T201  (for whoever started it)
+    # Nobody reads on: what vLLM prints would fill the pipe and stop it.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     Handler.owner.run()
 
 

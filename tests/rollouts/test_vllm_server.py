@@ -71,6 +71,13 @@ def test_shutting_down_leaves_no_process(engine, policy) -> None:
     assert not exists(pid)
 
 
+def test_what_a_server_prints_cannot_fill_a_pipe_that_nobody_reads() -> None:
+    server = ServerProcess()
+    out, errors = (os.readlink(f"/proc/{server.pid}/fd/{number}") for number in (1, 2))
+    server.stop()
+    assert out == errors
+
+
 def test_a_server_ends_with_a_run_that_was_killed() -> None:
     start = "from rollouts.server_process import ServerProcess as S; s = S(); print(s.pid, flush=True); input()"
     trainer = subprocess.Popen([sys.executable, "-c", start], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
