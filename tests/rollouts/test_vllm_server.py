@@ -73,7 +73,7 @@ def test_shutting_down_leaves_no_process(engine, policy) -> None:
 
 def test_what_a_server_prints_cannot_fill_a_pipe_that_nobody_reads() -> None:
     server = ServerProcess()
-    out, errors = (os.readlink(f"/proc/{server.pid}/fd/{number}") for number in (1, 2))
+    out, errors = (Path(f"/proc/{server.pid}/fd/{number}").readlink() for number in (1, 2))
     server.stop()
     assert out == errors
 
