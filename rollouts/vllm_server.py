@@ -185,9 +185,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Handler.owner = Owner()
     server = ThreadingHTTPServer((options.host, options.port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(server.server_port, flush=True)  # noqa: T201  (for whoever started it)
-    # Nobody reads on: what vLLM prints would fill the pipe and stop it.
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    # Whoever started it reads the port and no further: what vLLM prints would fill the pipe and stop it.
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w") as out:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        out.write(f"{server.server_port}\n")
     Handler.owner.run()
 
 
