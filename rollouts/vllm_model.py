@@ -158,8 +158,8 @@ def _patched_llm(*, is_eager: bool, is_spread: bool) -> Any:
             f"model.engine needs vLLM, which cannot be imported here ({error}): `make setup-vllm` installs it for the "
             "CPU, `pip install -e .[vllm]` for GPUs; or use rollouts.TransformersEngine."
         ) from error
-    # It warns of layers without weights of their own at every update.
-    logging.getLogger("vllm.model_executor.model_loader.reload.layerwise").setLevel(logging.ERROR)
+    # It warns at every update of all weights that did not come, which is what was meant.
+    logging.getLogger("vllm.model_executor.model_loader.reload").setLevel(logging.ERROR)
     if is_eager:
         _replace(transformers_backend.Base, "_decorate_cls_for_torch_compile", _as_it_is)
     leave = partial(_leave_process_group, is_ours=not dist.is_initialized())
