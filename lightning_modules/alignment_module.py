@@ -10,31 +10,11 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from algorithms import Prompt
-from lightning_modules.policy_module import OptimizerConfig, PolicyModule
-from models import LoRAConfig, PolicySource
+from lightning_modules.policy_module import PolicyModule
 
 
 class AlignmentModule(PolicyModule):
     """Trains parts of a policy to continue prompts as demonstrated."""
-
-    def __init__(
-        self,
-        policy: PolicySource,
-        trainable: list[str],
-        optimizer: OptimizerConfig,
-        lora: LoRAConfig | None = None,
-        recompute_activations: bool = False,
-    ) -> None:
-        """Remember the settings.
-
-        Args:
-            policy: where the policy comes from.
-            trainable: parts that learn, any of ``vision_tower``, ``adapter``, ``language_model``.
-            optimizer: learning rate and schedule.
-            lora: low-rank updates that learn besides; null adds none.
-            recompute_activations: keep little for backward and compute the rest again, for memory.
-        """
-        super().__init__(policy, trainable, optimizer, lora, recompute_activations)
 
     def training_step(self, batch: Sequence[Prompt], batch_idx: int) -> Tensor:
         """Return the loss of a batch of demonstrations."""
