@@ -10,7 +10,7 @@ What had to be known (tried on exactly this version; private names fail loudly w
 - Building it reseeds generators, changes the environment and freezes garbage: ``_leave_no_trace`` undoes that.
 """
 
-# pyright: reportMissingImports=false
+# pyright: reportMissingImports=false, reportPrivateImportUsage=false
 # vLLM is an extra.
 
 import gc
