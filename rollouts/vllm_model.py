@@ -119,7 +119,7 @@ def _build(folder: Path, policy: PolicyFiles, settings: VLLMSettings) -> Any:
         str(folder),
         load_format="dummy",
         dtype=policy.dtype if settings.dtype == "auto" else settings.dtype,
-        max_model_len=settings.max_model_len,
+        max_model_len=min(settings.max_model_len, policy.max_positions),
         max_num_seqs=settings.max_rows,
         enforce_eager=settings.eager,
         model_impl=settings.model_impl,

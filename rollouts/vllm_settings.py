@@ -22,7 +22,7 @@ class VLLMSettings:
     """How vLLM runs the policy; docs/scaling.md says what to choose when."""
 
     max_model_len: int = 4096
-    """Longest prompt, image tokens expanded, plus completion, in tokens."""
+    """Longest prompt, image tokens expanded, plus completion, in tokens; at most what the model was made for."""
 
     max_rows: int = 256
     """Completions sampled side by side at most (vLLM: ``max_num_seqs``)."""
@@ -97,13 +97,15 @@ class SampledGroup(NamedTuple):
 
 
 class PolicyFiles(NamedTuple):
-    """Everything about a policy but its weights."""
+    """What vLLM must know of a policy, besides its weights."""
 
     files: dict[str, bytes]
     """Config and processor, as ``save_pretrained`` writes them, by file name."""
 
     banned_token_ids: list[int]
     dtype: str
+    max_positions: int
+    """Longest text that the language model was made for, in tokens."""
 
 
 def policy_files(policy: Any) -> PolicyFiles:
@@ -116,7 +118,8 @@ def policy_files(policy: Any) -> PolicyFiles:
         config.save_pretrained(folder)
         policy.processor.save_pretrained(folder)
         files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
-    return PolicyFiles(files, policy.banned_token_ids.tolist(), str(model.dtype).removeprefix("torch."))
+    dtype = str(model.dtype).removeprefix("torch.")
+    return PolicyFiles(files, policy.banned_token_ids.tolist(), dtype, config.get_text_config().max_position_embeddings)
 
 
 def requests_of(

@@ -31,7 +31,9 @@ def unpack_policy(body: bytes) -> tuple[PolicyFiles, VLLMSettings]:
     files = {name: base64.b64decode(content) for name, content in told["files"].items()}
     if unsafe := [name for name in files if "/" in name or name.startswith(".")]:
         raise DataError(f"a policy's files must be plain names, got {unsafe[0]!r}.")
-    return PolicyFiles(files, told["banned_token_ids"], told["dtype"]), VLLMSettings(**told["settings"])
+    return PolicyFiles(files, told["banned_token_ids"], told["dtype"], told["max_positions"]), VLLMSettings(
+        **told["settings"]
+    )
 
 
 def pack_requests(requests: Sequence[SampleRequest]) -> bytes:

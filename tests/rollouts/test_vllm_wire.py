@@ -34,13 +34,13 @@ def body(chunks: list[bytes]) -> bytes:
 
 
 def test_a_policy_and_its_settings_arrive_as_they_were_sent() -> None:
-    policy = PolicyFiles({"config.json": b"{}", "tokenizer.json": bytes(range(256))}, [1, 5], "float32")
+    policy = PolicyFiles({"config.json": b"{}", "tokenizer.json": bytes(range(256))}, [1, 5], "float32", 512)
     settings = VLLMSettings(max_model_len=77, engine_args={"swap_space": 1})
     assert unpack_policy(pack_policy(policy, settings)) == (policy, settings)
 
 
 def test_a_policy_file_outside_its_folder_is_refused() -> None:
-    packed = pack_policy(PolicyFiles({"../config.json": b"{}"}, [], "float32"), VLLMSettings())
+    packed = pack_policy(PolicyFiles({"../config.json": b"{}"}, [], "float32", 512), VLLMSettings())
     with pytest.raises(DataError, match=r"\.\./config\.json"):
         unpack_policy(packed)
 
@@ -96,7 +96,7 @@ def test_what_an_engine_builds_from_has_no_weights_and_names_its_class(policy) -
     files = policy_files(policy)
     assert json.loads(files.files["config.json"])["architectures"] == ["LlavaForConditionalGeneration"]
     assert not [name for name in files.files if name.endswith((".safetensors", ".bin"))]
-    assert files.dtype == "float32"
+    assert (files.dtype, files.max_positions) == ("float32", 512)
     assert policy.model.config.image_token_id in files.banned_token_ids
 
 
