@@ -72,14 +72,7 @@ class HallucinationMonitor(Callback):
                 neither the rounds nor what a calibrator makes of them are repeated exactly, resumed runs included.
             seed: seed of the probes' completions.
         """
-        for key, value in (("every_n_steps", every_n_steps), ("num_probes", num_probes), ("num_samples", num_samples)):
-            if value < 1:
-                raise ConfigError(f"callbacks.hallucination.{key} must be at least 1, got {value}.")
-        if max_time_share is not None and not 0.0 < max_time_share < 1.0:
-            raise ConfigError(
-                f"callbacks.hallucination.max_time_share must lie between 0 and 1, got {max_time_share}: it is a share "
-                "of the time since training started. null sets no bound."
-            )
+        _check(max_time_share, every_n_steps=every_n_steps, num_probes=num_probes, num_samples=num_samples)
         self.every_n_steps, self.num_probes, self.num_samples = every_n_steps, num_probes, num_samples
         self.at_validation, self.max_time_share = at_validation, max_time_share
         self.probes, self.split, self.judge = probes, split, judge
@@ -249,3 +242,14 @@ def validation_follows(trainer: Trainer) -> bool:
     """
     loop = trainer.fit_loop
     return loop.epoch_loop._should_check_val_fx(cast(Any, loop._data_fetcher))
+
+
+def _check(max_time_share: float | None, **counts: int) -> None:
+    for key, value in counts.items():
+        if value < 1:
+            raise ConfigError(f"callbacks.hallucination.{key} must be at least 1, got {value}.")
+    if max_time_share is not None and not 0.0 < max_time_share < 1.0:
+        raise ConfigError(
+            f"callbacks.hallucination.max_time_share must lie between 0 and 1, got {max_time_share}: it is a share "
+            "of the time since training started. null sets no bound."
+        )

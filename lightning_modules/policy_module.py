@@ -80,7 +80,7 @@ class PolicyModule(L.LightningModule):
             optimizer: learning rate and schedule.
             lora: low-rank updates that learn besides; null adds none.
             recompute_activations: keep only what enters each layer for backward, and compute the rest again (gradient
-                checkpointing): memory of a layer instead of all, about a third more time; prompts are then read once
+                checkpointing): memory of a layer instead of all, for another forward; prompts are then read once
                 per completion.
         """
         super().__init__()
