@@ -30,7 +30,7 @@ quickstart: $(STAMP)  ## build the tiny policy, train it with GRPO, print before
 	$(BIN)/python -m cli.quickstart --seed $(SEED) $(QUICKSTART_FLAGS)
 
 hybrid: $(STAMP)  ## the paper's chain in the tiny world: align, reward model, pairs, MPO, then GRPO with the hybrid reward
-	$(BIN)/python train.py fit --config configs/tiny/grpo.yaml --config configs/tiny/hybrid.yaml --seed_everything $(SEED)
+	$(BIN)/python train.py fit --config configs/tiny/grpo.yaml --config configs/tiny/overlays/hybrid.yaml --seed_everything $(SEED)
 
 test: $(STAMP)  ## the whole default test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
@@ -48,19 +48,19 @@ check: $(STAMP)  ## what pre-commit runs
 	$(BIN)/lint-imports
 
 bench-mpo: $(STAMP)  ## pairs per second of MPO against TRL; writes runs/bench/mpo.json
-	$(BIN)/python -m benchmarks.mpo $(BENCH_FLAGS)
+	$(BIN)/python -m experiments.speed.mpo $(BENCH_FLAGS)
 
 bench-grpo: $(STAMP)  ## completions per second of GRPO against TRL; writes runs/bench/grpo.json
-	$(BIN)/python -m benchmarks.grpo $(BENCH_FLAGS)
+	$(BIN)/python -m experiments.speed.grpo $(BENCH_FLAGS)
 
 bench-buffer: $(STAMP)  ## seconds to add to and draw from buffers of up to a million samples; writes runs/bench/buffer.json
-	$(BIN)/python -m benchmarks.buffer
+	$(BIN)/python -m experiments.speed.buffer
 
 bench-engines: .venv/installed-vllm  ## tokens per second of the rollout engines; writes runs/bench/engines.json
-	$(BIN)/python -m benchmarks.engines $(BENCH_FLAGS)
+	$(BIN)/python -m experiments.speed.engines $(BENCH_FLAGS)
 
 bench-memory: $(STAMP)  ## peak memory of log-probabilities at V = 152k; writes runs/bench/logprob_memory.json
-	$(BIN)/python -m benchmarks.logprob_memory
+	$(BIN)/python -m experiments.speed.logprob_memory
 
 mpo-table: $(STAMP)  ## base, SFT and MPO on three seeds; writes runs/experiments/mpo_table.json
 	$(BIN)/python -m experiments.mpo_table

@@ -1,25 +1,24 @@
 """The mathematics of the recipe: pure functions and records of tensors, nothing of Lightning or files."""
 
-from algorithms.advantages import effective_groups, group_relative_advantages
-from algorithms.bradley_terry import (
+from algorithms.chance import position_generator, position_seed
+from algorithms.errors import ConfigError, DataError
+from algorithms.experience_batch import ExperienceBatch, stack_rollouts
+from algorithms.grpo.advantages import effective_groups, group_relative_advantages
+from algorithms.grpo.config import AdvantageConfig, GRPOConfig
+from algorithms.grpo.loss import GRPOOutput, engine_weights, grpo_loss
+from algorithms.grpo.overlong import overlong_penalty
+from algorithms.grpo.surrogates import StepSize
+from algorithms.logprobs import TokenScores, shape_logits, token_scores
+from algorithms.pass_rates import pass_at_k
+from algorithms.preferences.bradley_terry import (
     ReliabilityCurve,
     bradley_terry_loss,
     expected_calibration_error,
     pair_accuracy,
     reliability_curve,
 )
-from algorithms.buffer_config import BufferConfig
-from algorithms.chance import position_generator, position_seed
-from algorithms.claims import Claim, ClaimGrammar, find_claims
-from algorithms.errors import ConfigError, DataError
-from algorithms.experience_batch import ExperienceBatch, stack_rollouts
-from algorithms.grpo import GRPOOutput, engine_weights, grpo_loss
-from algorithms.grpo_config import AdvantageConfig, GRPOConfig
-from algorithms.logprobs import TokenScores, shape_logits, token_scores
-from algorithms.mixed_preference import MPOConfig, MPOOutput, RewardShift, implicit_rewards, mpo_loss
-from algorithms.overlong import overlong_penalty
-from algorithms.pass_rates import pass_at_k
-from algorithms.preference_pairs import PairSelection, group_pairs, select_pairs
+from algorithms.preferences.mixed_preference import MPOConfig, MPOOutput, RewardShift, implicit_rewards, mpo_loss
+from algorithms.preferences.pairs import PairSelection, group_pairs, select_pairs
 from algorithms.records import (
     Completion,
     FinishReason,
@@ -29,15 +28,12 @@ from algorithms.records import (
     Rollout,
     RolloutGroup,
 )
-from algorithms.selective_buffer import SelectiveSampleBuffer
-from algorithms.signals import Signal, SignalBoard, check_signals
-from algorithms.surrogates import StepSize
+from algorithms.replay.buffer import SelectiveSampleBuffer
+from algorithms.replay.config import BufferConfig
 
 __all__ = [
     "AdvantageConfig",
     "BufferConfig",
-    "Claim",
-    "ClaimGrammar",
     "Completion",
     "ConfigError",
     "DataError",
@@ -56,16 +52,12 @@ __all__ = [
     "Rollout",
     "RolloutGroup",
     "SelectiveSampleBuffer",
-    "Signal",
-    "SignalBoard",
     "StepSize",
     "TokenScores",
     "bradley_terry_loss",
-    "check_signals",
     "effective_groups",
     "engine_weights",
     "expected_calibration_error",
-    "find_claims",
     "group_pairs",
     "group_relative_advantages",
     "grpo_loss",

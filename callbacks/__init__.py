@@ -2,13 +2,13 @@
 
 from callbacks.completions_page import CompletionsPage
 from callbacks.export import ExportPolicy
-from callbacks.hallucination_monitor import HallucinationMonitor
+from callbacks.loop.calibrator import RewardThresholdCalibrator
+from callbacks.loop.monitor import HallucinationMonitor
 from callbacks.pair_writer import PairWriter
 from callbacks.pool_writer import PromptPoolWriter
 from callbacks.predictions import PredictionWriter
 from callbacks.progress import RolloutProgressBar
 from callbacks.random_state import RandomState
-from callbacks.reward_threshold_calibrator import RewardThresholdCalibrator
 from callbacks.step_checkpoint import StepCheckpoint
 from callbacks.tensorboard_layout import TensorBoardLayout
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from algorithms import Claim, ClaimGrammar, Prompt, Rollout, RolloutGroup, find_claims
+from algorithms import Prompt, Rollout, RolloutGroup
+from hallucination import Claim, ClaimGrammar, find_claims
 
 WIDTH, MARGIN, IMAGE_SIDE, LINE = 1000, 16, 192, 20
 TEXT_COLUMNS = 96

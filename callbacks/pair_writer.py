@@ -18,8 +18,8 @@ from algorithms import (
     position_seed,
     select_pairs,
 )
-from datamodules.pair_report import PairReport, margins_in_words
-from datamodules.pair_writer import write_mmpr
+from datamodules.sources.mmpr_writer import write_mmpr
+from datamodules.streams.pair_report import PairReport, margins_in_words
 from lightning_modules import RolloutModule
 from rollouts import RolloutPhase, gather_ranks
 

@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from algorithms import ConfigError, Prompt
-from datamodules.prompt_pool import PoolEntry, histogram_in_words, read_entries, summary
 from datamodules.prompts import PromptDataModule
+from datamodules.sources.prompt_pool import PoolEntry, histogram_in_words, read_entries, summary
 from lightning_modules import RolloutModule
 from rollouts import RolloutPhase, gather_ranks
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from algorithms import ClaimGrammar, Prompt, Rollout, find_claims
+from algorithms import Prompt, Rollout
+from hallucination import ClaimGrammar, find_claims
 from rollouts import RolloutPhase
 
 

@@ -1,4 +1,4 @@
-"""Models that this project builds itself, on first use: ``path: ${built_by:configs/tiny/adapter.yaml,0}``.
+"""Models that this project builds itself, on first use: ``path: ${built_by:configs/tiny/stages/adapter.yaml,0}``.
 
 The interpolation only computes a folder name: the config's file name, and a digest of its text, the seed,
 the sources that define the world and the model, and the same of every config it is built from in turn.
@@ -21,13 +21,13 @@ from algorithms import ConfigError
 BUILT_ROOT = Path("runs/built")
 _REFERENCE = re.compile(r"\$\{built_by:([^,}\s]+)")
 _SOURCES = (
-    "models/tiny.py", "models/assembly.py",
-    "datamodules/shapes.py", "datamodules/shapes_language.py", "datamodules/shapes_scene.py",
+    "models/assembly/tiny.py", "models/assembly/llava.py",
+    "datamodules/shapes/folders.py", "datamodules/shapes/language.py", "datamodules/shapes/scene.py",
 )  # fmt: skip
 # Matter to those configs only that name the class.
 _SOURCES_OF = {
-    "ShapesPairs": ("datamodules/shapes_pairs.py",),
-    "PairWriter": ("algorithms/preference_pairs.py", "rollouts/dropout_ntp.py", "rewards/rules.py"),
+    "ShapesPairs": ("datamodules/shapes/pairs.py",),
+    "PairWriter": ("algorithms/preferences/pairs.py", "rollouts/dropout_ntp.py", "rewards/rules.py"),
 }
 _PROJECT = Path(__file__).resolve().parent.parent
 

@@ -3,15 +3,15 @@
 from datamodules.demonstrations import DemonstrationDataModule
 from datamodules.experience import ExperienceDataModule
 from datamodules.online_preferences import OnlinePreferenceDataModule
-from datamodules.pair_sources import MMPRFolder, PairSource, PreferenceFolder
-from datamodules.pope_files import PopeFile
-from datamodules.pope_probes import PopeFolder
 from datamodules.preferences import PairDataModule, PreferenceDataModule
-from datamodules.prompt_folder import PromptFolder
-from datamodules.prompt_pool import PromptPool
 from datamodules.prompts import PromptDataModule
-from datamodules.shapes import ShapesDemonstrations, ShapesFolder
-from datamodules.shapes_pairs import ShapesPairs
+from datamodules.shapes.folders import ShapesDemonstrations, ShapesFolder
+from datamodules.shapes.pairs import ShapesPairs
+from datamodules.sources.pair_folders import MMPRFolder, PairSource, PreferenceFolder
+from datamodules.sources.pope_files import PopeFile
+from datamodules.sources.pope_probes import PopeFolder
+from datamodules.sources.prompt_folder import PromptFolder
+from datamodules.sources.prompt_pool import PromptPool
 
 __all__ = [
     "DemonstrationDataModule",

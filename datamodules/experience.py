@@ -23,10 +23,10 @@ from algorithms import (
     SelectiveSampleBuffer,
     position_generator,
 )
-from datamodules.prompt_folder import PromptFolder
-from datamodules.prompt_pool import PromptPool
 from datamodules.prompts import PromptDataModule
-from datamodules.streams import CountedLoader, ShuffledRows
+from datamodules.sources.prompt_folder import PromptFolder
+from datamodules.sources.prompt_pool import PromptPool
+from datamodules.streams.shuffled import CountedLoader, ShuffledRows
 from rollouts import gather_ranks, own_state
 
 logger = logging.getLogger(__name__)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from algorithms import ConfigError, DataError, PairSelection, PreferencePair, Prompt, group_pairs, select_pairs
-from datamodules.pair_report import margins_in_words
-from datamodules.pair_store import JudgesPairs
-from datamodules.prompt_folder import PromptFolder
 from datamodules.prompts import PromptDataModule
-from datamodules.streams import CountedLoader, ShuffledRows
+from datamodules.sources.prompt_folder import PromptFolder
+from datamodules.streams.pair_report import margins_in_words
+from datamodules.streams.pair_store import JudgesPairs
+from datamodules.streams.shuffled import CountedLoader, ShuffledRows
 from rollouts import RolloutPhase, gather_ranks, own_state
 
 logger = logging.getLogger(__name__)

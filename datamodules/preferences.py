@@ -8,12 +8,12 @@ import torch
 from lightning.pytorch import LightningDataModule
 
 from algorithms import PairSelection, PreferencePair
-from datamodules.pair_sources import PairSource
-from datamodules.pair_store import PairStore
-from datamodules.prompt_batches import PromptBatch
-from datamodules.prompt_folder import PromptFolder
 from datamodules.prompts import PromptDataModule
-from datamodules.streams import CountedLoader
+from datamodules.sources.pair_folders import PairSource
+from datamodules.sources.prompt_folder import PromptFolder
+from datamodules.streams.batches import PromptBatch
+from datamodules.streams.pair_store import PairStore
+from datamodules.streams.shuffled import CountedLoader
 
 
 class PairDataModule(LightningDataModule):

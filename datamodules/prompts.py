@@ -18,10 +18,10 @@ from torch.utils.data import DataLoader
 
 from algorithms.errors import ConfigError, DataError
 from algorithms.records import Prompt
-from datamodules.prompt_batches import PromptBatch, PromptBatches
-from datamodules.prompt_folder import PromptFolder
-from datamodules.prompt_rows import PromptRows
-from datamodules.rejections import Rejection, describe_reasons, summary, write_report
+from datamodules.rows.prompt_rows import PromptRows
+from datamodules.rows.rejections import Rejection, describe_reasons, summary, write_report
+from datamodules.sources.prompt_folder import PromptFolder
+from datamodules.streams.batches import PromptBatch, PromptBatches
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from experiments.trials import ROOT, markdown, trained_and_tested, write
 
 CONFIG = "configs/tiny/grpo.yaml"
 PARTS = {
-    "LLM + adapter": "configs/ablations/llm_and_adapter.yaml",
-    "adapter + tower": "configs/ablations/adapter_and_tower.yaml",
-    "adapter only": "configs/ablations/adapter_only.yaml",
+    "LLM + adapter": "configs/ablations/parts/llm_and_adapter.yaml",
+    "adapter + tower": "configs/ablations/parts/adapter_and_tower.yaml",
+    "adapter only": "configs/ablations/parts/adapter_only.yaml",
 }
 
 

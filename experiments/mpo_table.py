@@ -14,8 +14,8 @@ from rich.console import Console
 from experiments.trials import markdown, tested_base, trained_and_tested, write
 
 CONFIG = "configs/tiny/mpo.yaml"
-SFT = "configs/ablations/sft.yaml"
-HYBRID = ["configs/tiny/grpo.yaml", "configs/tiny/hybrid.yaml"]
+SFT = "configs/ablations/objective/sft.yaml"
+HYBRID = ["configs/tiny/grpo.yaml", "configs/tiny/overlays/hybrid.yaml"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -22,11 +22,11 @@ from experiments.trials import FIGURES, ROOT, kept_trial, kept_trials
 CONFIG = "configs/tiny/grpo.yaml"
 FOLDER = ROOT / "replay"
 METHODS = {
-    "GRPO": ["configs/ablations/no_ssb.yaml"],
-    "GRPO + dynamic sampling": ["configs/ablations/dynamic_sampling.yaml"],
-    "GRPO + uniform replay": ["configs/ablations/uniform_replay.yaml"],
+    "GRPO": ["configs/ablations/replay/no_ssb.yaml"],
+    "GRPO + dynamic sampling": ["configs/ablations/replay/dynamic_sampling.yaml"],
+    "GRPO + uniform replay": ["configs/ablations/replay/uniform_replay.yaml"],
     "GRPO + SSB": [],
-    "GRPO + offline SSB": ["configs/ablations/offline_ssb.yaml"],
+    "GRPO + offline SSB": ["configs/ablations/replay/offline_ssb.yaml"],
 }
 TAGS = [
     "val/sampled_accuracy", "val/greedy_accuracy", "rollout/completions_so_far", "rollout/effective_fraction",

@@ -1,39 +1,27 @@
 """What is trained, and its step."""
 
 from lightning_modules.alignment_module import AlignmentModule
-from lightning_modules.claim_judges import ClaimJudge, GrammarJudge, ObjectJudge, YesNoJudge
 from lightning_modules.evaluation import EvaluationConfig
-from lightning_modules.fsdp2_strategy import FSDP2Strategy
 from lightning_modules.grpo_module import GRPOModule
-from lightning_modules.hallucination_metrics import AmberMetric, BlindnessRate, HallusionBenchMetric, PopeMetric
-from lightning_modules.metrics import HallucinationRate
 from lightning_modules.mpo_module import MPOModule
 from lightning_modules.policy_module import OptimizerConfig
 from lightning_modules.reference import CachedReference, FrozenCopyReference, LoRAOffReference
 from lightning_modules.reward_model_module import RewardModelModule
 from lightning_modules.rollout_module import RolloutModule
+from lightning_modules.strategy import FSDP2Strategy
 from lightning_modules.vision_tower_module import VisionTowerModule
 
 __all__ = [
     "AlignmentModule",
-    "AmberMetric",
-    "BlindnessRate",
     "CachedReference",
-    "ClaimJudge",
     "EvaluationConfig",
     "FSDP2Strategy",
     "FrozenCopyReference",
     "GRPOModule",
-    "GrammarJudge",
-    "HallucinationRate",
-    "HallusionBenchMetric",
     "LoRAOffReference",
     "MPOModule",
-    "ObjectJudge",
     "OptimizerConfig",
-    "PopeMetric",
     "RewardModelModule",
     "RolloutModule",
     "VisionTowerModule",
-    "YesNoJudge",
 ]

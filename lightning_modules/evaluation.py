@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
+from torchmetrics import MeanMetric, Metric
 
-from algorithms import Claim, ClaimGrammar, Completion, ConfigError, Prompt, effective_groups, find_claims
-from lightning_modules.metrics import HallucinationRate, PassAtK
+from algorithms import Completion, ConfigError, Prompt, effective_groups, pass_at_k
+from hallucination import Claim, ClaimGrammar, find_claims
+from hallucination.chair import HallucinationRate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,3 +109,27 @@ def judge(
         if prompt.facts is not None
         for completion in group
     ]
+
+
+class PassAtK(Metric):
+    """Mean over prompts of the unbiased pass@k."""
+
+    total: Tensor
+    num_prompts: Tensor
+
+    def __init__(self, k: int, num_samples: int) -> None:
+        """Set k and the samples per prompt."""
+        super().__init__()
+        self.k, self.num_samples = k, num_samples
+        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("num_prompts", torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, is_correct: Tensor) -> None:
+        """Add prompts: ``is_correct`` (P, samples)."""
+        rates = pass_at_k(is_correct.sum(dim=1).long(), num_samples=self.num_samples, k=self.k)
+        self.total += rates.sum().to(self.total)
+        self.num_prompts += len(rates)
+
+    def compute(self) -> Tensor:
+        """Return the mean."""
+        return self.total / self.num_prompts.clamp_min(1.0)

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from algorithms import (
     AdvantageConfig,
-    ClaimGrammar,
     Completion,
     ConfigError,
     ExperienceBatch,
@@ -33,17 +32,18 @@ from algorithms import (
     position_seed,
     stack_rollouts,
 )
+from hallucination import ClaimGrammar
 from lightning_modules.evaluation import EvaluationConfig
 from lightning_modules.experience_source import ExperienceSource, Ticket
-from lightning_modules.fsdp2_strategy import sharding_of
 from lightning_modules.policy_module import OptimizerConfig
 from lightning_modules.reference import FrozenCopyReference, PolicyReference, Start
 from lightning_modules.rollout_log import batch_metrics, engine_metrics, mismatch_metrics, rollout_metrics, step_metrics
 from lightning_modules.rollout_module import RolloutModule
+from lightning_modules.strategy import sharding_of
 from models import LoRAConfig, Policy, PolicySource, is_sharded
 from rewards import WeightedReward
 from rollouts import RolloutEngine, RolloutPhase, SamplingConfig, gather_ranks, own_state
-from rollouts.collector import check_group_size
+from rollouts.phase import check_group_size
 
 
 class GRPOModule(RolloutModule):

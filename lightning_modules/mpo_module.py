@@ -18,7 +18,6 @@ from torch import Tensor
 from torchmetrics import MeanMetric
 
 from algorithms import (
-    ClaimGrammar,
     ConfigError,
     MPOConfig,
     MPOOutput,
@@ -28,14 +27,15 @@ from algorithms import (
     mpo_loss,
     position_seed,
 )
+from hallucination import ClaimGrammar
 from lightning_modules.evaluation import EvaluationConfig
-from lightning_modules.fsdp2_strategy import sharding_of
 from lightning_modules.pair_data import Batch, OnlinePairData, PairData
 from lightning_modules.pair_logps import PairLogps, pair_logps
 from lightning_modules.policy_module import OptimizerConfig
 from lightning_modules.reference import CachedReference, Reference, Start, fingerprint
 from lightning_modules.rollout_log import engine_metrics, rollout_metrics
 from lightning_modules.rollout_module import RolloutModule
+from lightning_modules.strategy import sharding_of
 from models import LoRAConfig, PolicySource
 from rewards import WeightedReward
 from rollouts import RolloutEngine, SamplingConfig, gather_ranks

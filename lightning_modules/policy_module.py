@@ -10,7 +10,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from algorithms import ConfigError, Prompt
-from lightning_modules.fsdp2_strategy import check_equal_batches, sharding_of
+from lightning_modules.strategy import check_equal_batches, sharding_of
 from models import LoRAConfig, Policy, PolicySource, add_lora, build_policy, is_sharded, save_pretrained
 
 

@@ -33,8 +33,8 @@ from algorithms import (
     pair_accuracy,
     reliability_curve,
 )
-from lightning_modules.fsdp2_strategy import check_equal_batches, sharding_of
 from lightning_modules.policy_module import OptimizerConfig, build_optimizer, gradient_norm
+from lightning_modules.strategy import check_equal_batches, sharding_of
 from models import RewardModel, RewardModelSource, is_sharded, same_on_all_ranks, shard
 
 _KIND_BYTES = 64

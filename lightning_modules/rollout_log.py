@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from algorithms import ClaimGrammar, ExperienceBatch, GRPOConfig, GRPOOutput, effective_groups
+from algorithms import ExperienceBatch, GRPOConfig, GRPOOutput, effective_groups
+from hallucination import ClaimGrammar
 from lightning_modules.evaluation import judge
 from rollouts import RolloutEngine, RolloutPhase
 

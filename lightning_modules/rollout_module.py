@@ -13,22 +13,15 @@ import torch
 from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
 
-from algorithms import (
-    ClaimGrammar,
-    Completion,
-    ConfigError,
-    PreferencePair,
-    Prompt,
-    SignalBoard,
-    check_signals,
-    position_seed,
-)
+from algorithms import Completion, ConfigError, PreferencePair, Prompt, position_seed
+from hallucination import ClaimGrammar
 from lightning_modules.evaluation import Evaluation, EvaluationConfig
 from lightning_modules.policy_module import OptimizerConfig, PolicyModule
+from lightning_modules.signals import SignalBoard, check_signals
 from models import LoRAConfig, PolicySource
 from rewards import RewardTable, WeightedReward
 from rollouts import RolloutEngine, RolloutPhase, SamplingConfig, collect, dropout_ntp_pairs
-from rollouts.collector import AdvantageFunction, no_advantages
+from rollouts.phase import AdvantageFunction, no_advantages
 
 
 class RolloutModule(PolicyModule):

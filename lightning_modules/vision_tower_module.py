@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from algorithms import ConfigError, Prompt
-from lightning_modules.fsdp2_strategy import sharding_of
 from lightning_modules.policy_module import OptimizerConfig, build_optimizer
+from lightning_modules.strategy import sharding_of
 from models import TinyVisionTower
 
 

@@ -1,7 +1,7 @@
 """The policy as three parts, and where policies come from."""
 
+from models.assembly.internvl import Tiling
 from models.export import save_pretrained
-from models.internvl import Tiling
 from models.lora import LoRAConfig, add_lora, lora_apart, lora_off
 from models.policy import Policy
 from models.reward_model import FreshRewardModel, PretrainedRewardModel, RewardModel, RewardModelSource

@@ -21,11 +21,11 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from algorithms import Prompt, TokenScores, shape_logits, token_scores
-from models.completion_hidden import completion_hidden
-from models.grouped_attention import share_keys
-from models.image_features import encoder_output, image_features
 from models.parts import frozen_parts, part_modules, set_trainable_parts
-from models.prompt_encoder import EncodedPrompt, PromptEncoder, left_pad, right_pad
+from models.reading.completion_hidden import completion_hidden
+from models.reading.grouped_attention import share_keys
+from models.reading.image_features import encoder_output, image_features
+from models.reading.prompt_encoder import EncodedPrompt, PromptEncoder, left_pad, right_pad
 from models.sharding import whole_weights
 from models.weight_stream import stream_weights
 
@@ -134,7 +134,7 @@ class Policy(nn.Module):
         return inputs
 
     def image_features(self, visions: Sequence[dict[str, Tensor]]) -> list[list[Tensor]]:
-        """Return for each prompt the adapted features of its images or tiles; see ``models.image_features``."""
+        """Return for each prompt the adapted features of its images or tiles; see ``models.reading.image_features``."""
         return image_features(self.model, visions)
 
     def blank_look(self) -> Tensor:

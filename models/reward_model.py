@@ -28,7 +28,7 @@ from algorithms import ConfigError, Prompt
 from models.export import save_pretrained
 from models.parts import set_trainable_parts
 from models.policy import Policy
-from models.prompt_encoder import interleave, right_pad
+from models.reading.prompt_encoder import interleave, right_pad
 from models.sharding import largest_over_ranks
 from models.sources import PolicySource
 from models.weight_stream import whole

@@ -9,14 +9,22 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from algorithms import ConfigError
-from models.assembly import assemble
-from models.internvl import Tiling
-from models.loading import Dtype, LoadOptions, explained, load_model, load_tower, read_image_processor, read_processor
+from models.assembly.internvl import Tiling
+from models.assembly.llava import assemble
+from models.assembly.tiny import fresh_language_model, fresh_vision_tower, word_tokenizer
+from models.loading.checkpoint import (
+    Dtype,
+    LoadOptions,
+    explained,
+    load_model,
+    load_tower,
+    read_image_processor,
+    read_processor,
+)
+from models.loading.processors import load_tokenizer
+from models.loading.shards import on_meta, read_into_shards, skeleton
 from models.policy import Policy
-from models.processors import load_tokenizer
-from models.shard_loading import on_meta, read_into_shards, skeleton
 from models.sharding import Prepare, Sharding, same_on_all_ranks, shard
-from models.tiny import fresh_language_model, fresh_vision_tower, word_tokenizer
 
 
 class PolicySource:

@@ -1,9 +1,9 @@
 """Completions to scores: rule rewards, their weighted sum, and the comparison of answers behind them."""
 
-from rewards.equivalence import same_answer
+from rewards.answers.equivalence import same_answer
+from rewards.answers.worker import ComparisonFailed, MathWorker
 from rewards.function_reward import FunctionReward
 from rewards.length import OverlongReward
-from rewards.math_worker import ComparisonFailed, MathWorker
 from rewards.preference_model import PreferenceReward
 from rewards.reward import Reward, RewardPart, RewardTable, WeightedReward
 from rewards.rules import AccuracyReward, FormatReward, extract_answer

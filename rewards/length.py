@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from algorithms.errors import ConfigError
-from algorithms.overlong import overlong_penalty
+from algorithms.grpo.overlong import overlong_penalty
 from algorithms.records import Completion, Prompt
 
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from algorithms.errors import ConfigError
 from algorithms.records import Completion, Prompt
-from rewards.boxes import find_boxes
-from rewards.equivalence import Undecided, decide, same_answer
-from rewards.math_worker import ComparisonFailed, MathWorker
+from rewards.answers.boxes import find_boxes
+from rewards.answers.equivalence import Undecided, decide, same_answer
+from rewards.answers.worker import ComparisonFailed, MathWorker
 
 logger = logging.getLogger(__name__)
 

@@ -1,13 +1,13 @@
 """Prompts to completions: what an engine promises, three engines, and one rollout phase."""
 
-from rollouts.collector import RolloutPhase, collect
 from rollouts.dropout_ntp import dropout_ntp_pairs
+from rollouts.embedded.engine import TransformersEngine
 from rollouts.engine import EngineError, RolloutEngine, SamplingConfig
+from rollouts.phase import RolloutPhase, collect
 from rollouts.ranks import gather_ranks, own_place, own_state
-from rollouts.transformers_engine import TransformersEngine
-from rollouts.vllm_engine import VLLMEngine
-from rollouts.vllm_server_engine import VLLMServerEngine
-from rollouts.vllm_settings import VLLMSettings
+from rollouts.vllm.engine import VLLMEngine
+from rollouts.vllm.server_engine import VLLMServerEngine
+from rollouts.vllm.settings import VLLMSettings
 
 __all__ = [
     "EngineError",

@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 
 from algorithms import Prompt
-from datamodules.shapes_language import WORDS
+from datamodules.shapes.language import WORDS
 from models import Policy
-from models.assembly import assemble
-from models.tiny import fresh_language_model, fresh_vision_tower, word_tokenizer
+from models.assembly.llava import assemble
+from models.assembly.tiny import fresh_language_model, fresh_vision_tower, word_tokenizer
 
 
 @pytest.fixture(autouse=True, scope="session")

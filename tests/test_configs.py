@@ -6,22 +6,22 @@ import pytest
 
 from cli.app import run
 
-GRPO, MPO, MPO_ONLINE = "configs/tiny/grpo.yaml", "configs/tiny/mpo.yaml", "configs/tiny/mpo_online.yaml"
-BIASED, CALIBRATED = "configs/tiny/grpo_biased.yaml", "configs/tiny/grpo_calibrated.yaml"
+GRPO, MPO, MPO_ONLINE = "configs/tiny/grpo.yaml", "configs/tiny/mpo.yaml", "configs/tiny/overlays/mpo_online.yaml"
+BIASED, CALIBRATED = "configs/tiny/overlays/grpo_biased.yaml", "configs/tiny/overlays/grpo_calibrated.yaml"
 # What lies below an overlay; the others in ablations/ are for GRPO, and those in hardware/ for any config.
 BELOW = {
     MPO_ONLINE: [MPO],
-    "configs/tiny/mpo_biased.yaml": [MPO, MPO_ONLINE],
-    "configs/tiny/mpo_calibrated.yaml": [MPO, MPO_ONLINE, "configs/tiny/mpo_biased.yaml"],
-    "configs/tiny/hybrid.yaml": [GRPO],
+    "configs/tiny/overlays/mpo_biased.yaml": [MPO, MPO_ONLINE],
+    "configs/tiny/overlays/mpo_calibrated.yaml": [MPO, MPO_ONLINE, "configs/tiny/overlays/mpo_biased.yaml"],
+    "configs/tiny/overlays/hybrid.yaml": [GRPO],
     BIASED: [GRPO],
     CALIBRATED: [GRPO, BIASED],
-    "configs/ablations/sft.yaml": [MPO],
-    "configs/ablations/low_threshold.yaml": [MPO, MPO_ONLINE],
-    "configs/ablations/no_preference_reward.yaml": [GRPO, BIASED],
-    "configs/ablations/fixed_threshold.yaml": [GRPO, BIASED],
-    "configs/ablations/no_calibration.yaml": [GRPO, BIASED, CALIBRATED],
-    "configs/ablations/no_monitor.yaml": [GRPO, BIASED, CALIBRATED],
+    "configs/ablations/objective/sft.yaml": [MPO],
+    "configs/ablations/loop/low_threshold.yaml": [MPO, MPO_ONLINE],
+    "configs/ablations/reward/no_preference_reward.yaml": [GRPO, BIASED],
+    "configs/ablations/loop/fixed_threshold.yaml": [GRPO, BIASED],
+    "configs/ablations/loop/no_calibration.yaml": [GRPO, BIASED, CALIBRATED],
+    "configs/ablations/loop/no_monitor.yaml": [GRPO, BIASED, CALIBRATED],
 }
 PREDICTS = ("pairs", "prompt_pool")
 
@@ -36,7 +36,7 @@ def commands() -> list[list[str]]:
     return found
 
 
-@pytest.mark.parametrize("below", ["configs/tiny/adapter.yaml", MPO, "configs/r1v2/grpo.yaml"])
+@pytest.mark.parametrize("below", ["configs/tiny/stages/adapter.yaml", MPO, "configs/r1v2/grpo.yaml"])
 @pytest.mark.parametrize("overlay", ["cpu2", "fsdp2", "multi_node"])
 def test_hardware_is_laid_over_any_config(below: str, overlay: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:

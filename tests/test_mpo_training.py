@@ -153,7 +153,11 @@ def test_other_weights_get_a_reference_of_their_own(policy: Policy, policy_folde
 
 
 def test_fine_tuning_on_the_chosen_completions_needs_no_reference(policy_folder: Path, no_validation) -> None:
-    cli = run(arguments(policy_folder, *no_validation, "--config=configs/ablations/sft.yaml", "--trainer.max_steps=12"))
+    cli = run(
+        arguments(
+            policy_folder, *no_validation, "--config=configs/ablations/objective/sft.yaml", "--trainer.max_steps=12"
+        )
+    )
     steps = recorded(cli)
     assert "train/preference_loss" not in steps[0]
     assert steps[-1]["train/generation_loss"] < steps[0]["train/generation_loss"]

@@ -10,8 +10,8 @@ from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
 from algorithms import MPOConfig, implicit_rewards, mpo_loss
-from benchmarks.mpo import plain_copy, trl_dataset
 from datamodules import ShapesPairs
+from experiments.speed.mpo import plain_copy, trl_dataset
 from lightning_modules.pair_logps import pair_logps
 from models import PretrainedPolicy
 from tests.test_training import policy_folder

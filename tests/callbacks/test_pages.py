@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from algorithms import Completion, Prompt, Rollout, RolloutGroup
 from callbacks import CompletionsPage, PredictionWriter, TensorBoardLayout
 from callbacks.completion_card import GREEN, RED, completion_card
-from datamodules.shapes_language import CLAIM_GRAMMAR
+from datamodules.shapes.language import CLAIM_GRAMMAR
 from rollouts import RolloutPhase
 
 

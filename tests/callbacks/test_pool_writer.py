@@ -37,7 +37,7 @@ class KilledAfter(Callback):
 def pool_arguments(policy_folder: Path, name: str, *extra: str) -> list[str]:
     root = policy_folder.parent
     return [
-        "predict", "--config=configs/tiny/prompt_pool.yaml", f"--model.init_args.policy.path={policy_folder}",
+        "predict", "--config=configs/tiny/stages/prompt_pool.yaml", f"--model.init_args.policy.path={policy_folder}",
         f"--data.init_args.source.root={root}/data", "--data.init_args.source.num_train=20",
         "--data.init_args.source.num_val=2", "--data.init_args.source.num_test=2", "--data.init_args.batch_size=4",
         "--model.init_args.group_size=4", "--model.init_args.sampling.max_new_tokens=10",

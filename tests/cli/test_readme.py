@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.app import run
-from tests.datamodules.test_pope_files import OFFICIAL, official
+from tests.datamodules.sources.test_pope_files import OFFICIAL, official
 from tests.test_training import arguments, policy_folder
 
 __all__ = ["policy_folder"]

@@ -5,7 +5,7 @@ from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 
 from algorithms import ConfigError
 from cli.strategies import check_strategy, in_other_words
-from lightning_modules.fsdp2_strategy import sharding_of
+from lightning_modules.strategy import sharding_of
 
 
 class WithStrategy:

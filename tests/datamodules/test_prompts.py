@@ -12,9 +12,9 @@ from lightning.pytorch import LightningModule, Trainer
 
 from algorithms.errors import ConfigError, DataError
 from algorithms.records import Prompt
-from datamodules.prompt_batches import PromptBatches
-from datamodules.prompt_folder import PromptFolder
 from datamodules.prompts import PromptDataModule
+from datamodules.sources.prompt_folder import PromptFolder
+from datamodules.streams.batches import PromptBatches
 
 
 class WordCounter(LightningModule):

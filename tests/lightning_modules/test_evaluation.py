@@ -2,7 +2,8 @@
 
 import torch
 
-from algorithms import ClaimGrammar, Completion, Prompt
+from algorithms import Completion, Prompt
+from hallucination import ClaimGrammar
 from lightning_modules.evaluation import Evaluation, EvaluationConfig
 
 GRAMMAR = ClaimGrammar(mention=r"red-\w+")

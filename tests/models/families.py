@@ -23,11 +23,11 @@ from transformers import (
     Qwen3VLProcessor,
 )
 
-from datamodules.shapes_language import WORDS
+from datamodules.shapes.language import WORDS
 from models import Policy, Tiling
-from models.assembly import assemble
-from models.processors import image_only
-from models.tiny import fresh_language_model, fresh_vision_tower, word_tokenizer
+from models.assembly.llava import assemble
+from models.assembly.tiny import fresh_language_model, fresh_vision_tower, word_tokenizer
+from models.loading.processors import image_only
 
 SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 

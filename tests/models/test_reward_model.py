@@ -6,9 +6,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from algorithms import ConfigError, DataError, Prompt
-from datamodules.shapes_language import WORDS
+from datamodules.shapes.language import WORDS
 from models import Policy, PolicySource, TinyLanguageModel
-from models.prompt_encoder import right_pad
+from models.reading.prompt_encoder import right_pad
 from models.reward_model import HEAD_FILE, FreshRewardModel, PretrainedRewardModel, RewardModel
 from tests.assertions import assert_same
 

@@ -10,7 +10,7 @@ import torch
 from algorithms import Completion, Prompt
 from models import Policy
 from rollouts import EngineError, RolloutEngine, SamplingConfig, TransformersEngine, VLLMEngine, VLLMServerEngine
-from rollouts.vllm_settings import VLLMSettings
+from rollouts.vllm.settings import VLLMSettings
 from tests.conftest import Picture, sharp_policy
 from tests.models.families import family
 

@@ -1,0 +1,1 @@
+"""GRPO and its relatives: settings, advantages, importance ratios, KL, loss."""

@@ -1,0 +1,45 @@
+"""Group-relative advantages (GRPO, arXiv:2402.03300; R1V2, arXiv:2504.16656, eq. 6).
+
+    A_i = (r_i - mean(r)) / std(r)      over the G completions of one prompt, 0 in groups that are not effective
+
+Differs from the paper: the paper names neither the std estimator nor the guard against zero. The
+default is the unbiased estimator with 1e-6 added, as in EasyR1 and verl (TRL adds 1e-4). And it calls a group
+effective when its advantages are not zero, which with a continuous preference score is every group. Here the
+rule rewards decide: completions that are all right and differ in taste carry no signal.
+
+Shapes: P prompts, G completions per prompt.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from algorithms.grpo.config import AdvantageConfig
+
+
+def group_relative_advantages(
+    rewards: Float[Tensor, "P G"],
+    *,
+    rule_rewards: Float[Tensor, "P G"] | None = None,
+    config: AdvantageConfig = AdvantageConfig(),  # noqa: B008  (frozen)
+) -> Float[Tensor, "P G"]:
+    """Center each prompt's rewards on their group mean; a group that is not effective gets exactly zero.
+
+    Args:
+        rewards: total reward of each completion.
+        rule_rewards: the part of it that rules gave, which decides what is effective; default all of it.
+        config: estimator and tolerance.
+    """
+    centered = rewards - rewards.mean(dim=1, keepdim=True)
+    is_effective = effective_groups(rewards if rule_rewards is None else rule_rewards, tolerance=config.tolerance)
+    # The mean of equal floats can differ from them in the last bit, and x / (0 + eps) would blow that up.
+    is_effective = is_effective & effective_groups(rewards)
+    centered = torch.where(is_effective[:, None], centered, 0.0)
+    if not config.scale_by_std:
+        return centered
+    return centered / (rewards.std(dim=1, correction=0 if config.population_std else 1, keepdim=True) + config.eps)
+
+
+def effective_groups(rewards: Float[Tensor, "P G"], *, tolerance: float = 0.0) -> Bool[Tensor, " P"]:
+    """Return which groups carry a learning signal: rewards that differ by more than ``tolerance``."""
+    return rewards.amax(dim=1) - rewards.amin(dim=1) > tolerance

@@ -1,0 +1,1 @@
+"""Learning from pairs: which pairs, the MPO loss, the Bradley-Terry loss of reward models."""

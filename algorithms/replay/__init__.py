@@ -1,0 +1,1 @@
+"""The Selective Sample Buffer: settings, storage and weighted draws."""

@@ -1,0 +1,1 @@
+"""The closed loop: monitor, calibrator, the thresholds it can move, and what is shown of them."""

@@ -1,0 +1,1 @@
+"""Rows of files: reading, checking, and the record of what was rejected."""

@@ -1,0 +1,157 @@
+"""Files of preference pairs -> pairs, and the rows that cannot be used.
+
+A row says by its columns which layout it has:
+
+    column              MMPR                               TRL / Hugging Face
+    image or images     path or list of paths; in parquet also bytes, as in ``datamodules.rows.prompt_rows``
+    question            text, ``<image>`` where an         -
+                        image stands
+    prompt              -                                  text or [user]; absent when both completions begin with it
+    chosen, rejected    text                               text, [assistant] or [user, assistant]
+    answer_gt           ground truth                       -
+
+Names in brackets are turns ``{"role", "content"}``, whose content is a text or a list of parts ``{"type": "text",
+"text"}`` and ``{"type": "image"}``. Optional in both: ``id``, ``facts`` and ``answer`` as for prompts, ``kind`` (text,
+"given"), ``chosen_score`` and ``rejected_score`` (finite numbers), ``rejected_ended`` (true). Two more are written by
+``datamodules.sources.mmpr_writer``: ``marks_added`` (the leading marks are not the question's own) and ``prompt_columns``
+(columns of the prompt whose names mean something else here). Any other column goes to ``Prompt.columns``.
+
+A bad row costs itself only. Besides the reasons of ``datamodules.rows.prompt_rows`` there are "unsupported conversation" (a
+system turn, several user turns, tool calls: content would be lost), "empty completion" and "chosen equals rejected".
+"""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from itertools import islice
+from pathlib import Path
+
+from PIL import Image
+
+from algorithms.records import ImageReference, PreferencePair, Prompt
+from datamodules.rows.files import Cells, UnreadableRow, read_rows
+from datamodules.rows.images import check_image
+from datamodules.rows.pair_cells import check_completions, pair_fields, prompt_of_pair, turns_of
+from datamodules.rows.prompt_cells import BadRow, prompt_key
+from datamodules.rows.prompt_rows import _raise_if_bad
+from datamodules.rows.rejections import Rejection
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PairRows:
+    """What one data set holds, in the order of its files and their rows."""
+
+    pairs: tuple[PreferencePair, ...]
+    rejections: tuple[Rejection, ...]
+    """Their ``row`` is the position in the data set, like a pair's uid."""
+
+    num_rows: int
+
+
+class PairReader:
+    """Reads files one after the other into one data set.
+
+    Positions run through all files and count every row, good and bad, so that repairing one row renumbers no other.
+    Rows with one question about the same images share one ``Prompt``, the one of the first such row, so that its
+    images are processed once and the pairs of a prompt can be counted. Images embedded in parquet rows never are the
+    same.
+    """
+
+    def __init__(self, *, max_image_pixels: int) -> None:
+        """Begin an empty data set.
+
+        Args:
+            max_image_pixels: Largest width times height of an image.
+        """
+        # Cached, since many prompts may ask about one image.
+        self._check = lru_cache(maxsize=2**16)(partial(check_image, max_pixels=max_image_pixels))
+        self._prompts: dict[tuple[str, tuple[ImageReference, ...]], Prompt] = {}
+        self._rows: list[PreferencePair | Rejection] = []
+        self._num_overruled = 0
+
+    def read(self, path: Path, folder: Path, *, max_rows: int | None = None, repeats: int = 1) -> int:
+        """Read and check the rows of a file, and return how many there were before repeating.
+
+        Args:
+            path: A ``.jsonl`` or ``.parquet`` file.
+            folder: Image paths start here and must stay inside.
+            max_rows: Read only so many rows from the first on; null reads all.
+            repeats: How often the rows enter the data set, each time with positions of their own.
+
+        Raises:
+            DataError: The file as a whole cannot be read.
+        """
+        folder = folder.resolve()
+        rows: list[PreferencePair | Rejection] = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # becomes a rejection
+            for number, cells in enumerate(islice(read_rows(path), max_rows)):
+                rows.append(self._read_row(len(self._rows) + number, f"{path.stem}-{number}", cells, folder))
+        for _ in range(repeats):
+            self._rows += _renumbered(rows, first=len(self._rows))
+        return len(rows)
+
+    def rows(self) -> PairRows:
+        """Return the data set read so far."""
+        if self._num_overruled:
+            logger.warning(
+                "%d rows repeat a question about the same images, but give another answer or other facts than the "
+                "first such row, which stands for all of them",
+                self._num_overruled,
+            )
+        return PairRows(
+            pairs=tuple(row for row in self._rows if isinstance(row, PreferencePair)),
+            rejections=tuple(row for row in self._rows if isinstance(row, Rejection)),
+            num_rows=len(self._rows),
+        )
+
+    def _read_row(self, uid: int, key: str, cells: Cells | UnreadableRow, folder: Path) -> PreferencePair | Rejection:
+        try:
+            if isinstance(cells, UnreadableRow):
+                raise BadRow(cells.reason, cells.detail)
+            key = prompt_key(cells, default=key)
+            turns = turns_of(cells)
+            # Before the completions are looked at, so that repairing them leaves the uids of prompts alone.
+            prompt = self._shared(prompt_of_pair(uid, key, cells, turns.question, folder), folder)
+            check_completions(turns)
+            fields = pair_fields(cells)
+        except BadRow as bad:
+            return Rejection(uid, key, bad.reason, bad.detail)
+        return PreferencePair(uid=uid, prompt=prompt, chosen=turns.chosen, rejected=turns.rejected, **fields)
+
+    def _shared(self, prompt: Prompt, folder: Path) -> Prompt:
+        first = self._prompts.get((prompt.question, prompt.images))
+        if first is not None:
+            self._num_overruled += (prompt.answer, prompt.facts) != (first.answer, first.facts)
+            return first
+        for image in prompt.images:
+            _raise_if_bad(image, folder, self._check)
+        self._prompts[prompt.question, prompt.images] = prompt
+        return prompt
+
+
+def read_pairs(path: Path, folder: Path, *, max_image_pixels: int) -> PairRows:
+    """Read and check every row of one file; see ``PairReader.read``.
+
+    Args:
+        path: A ``.jsonl`` or ``.parquet`` file.
+        folder: Image paths start here and must stay inside.
+        max_image_pixels: Largest width times height of an image.
+
+    Raises:
+        DataError: The file as a whole cannot be read.
+    """
+    reader = PairReader(max_image_pixels=max_image_pixels)
+    reader.read(path, folder)
+    return reader.rows()
+
+
+def _renumbered(rows: Sequence[PreferencePair | Rejection], *, first: int) -> list[PreferencePair | Rejection]:
+    return [
+        replace(row, row=uid) if isinstance(row, Rejection) else replace(row, uid=uid)
+        for uid, row in enumerate(rows, start=first)
+    ]

@@ -1,0 +1,183 @@
+"""The shapes world on disk: folders in exactly the form that any user's data has (see prompt_rows).
+
+``ShapesFolder`` holds questions with their answers and facts. ``ShapesDemonstrations`` holds questions with a
+completion to imitate. Each draws itself once, into a folder named after all its settings.
+"""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.progress import track
+
+from algorithms import ConfigError, position_seed
+from datamodules.shapes.language import LEVELS, READ, picture_in_words, read_out, sample_question, sample_tour, solve
+from datamodules.shapes.scene import Scene, draw_scene, sample_scene
+from datamodules.sources.prompt_folder import PromptFolder
+
+LevelName = Literal["easy", "medium", "hard"]
+# Part of the folder's name: raise it when the same settings draw something else than before.
+_EDITION = 1
+
+
+class DrawnFolder(PromptFolder):
+    """A folder that is drawn when it is first needed, and never half there."""
+
+    def __init__(self, name: str, root: str, settings: dict[str, Any]) -> None:
+        text = json.dumps({"edition": _EDITION, "levels": {k: asdict(v) for k, v in LEVELS.items()}, **settings})
+        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+        super().__init__(str(Path(root) / f"{name}-{digest}"))
+        self.settings = settings
+
+    def rows(self, split: str) -> Iterator[tuple[dict[str, Any], Scene | None]]:
+        """Yield the rows of a split, each with the scene to draw beside it, or None."""
+        raise TypeError(f"{type(self).__name__} must define rows()")
+
+    def prepare(self) -> None:
+        """Draw the folder unless it is there."""
+        final = Path(self.path)
+        if final.is_dir():
+            return
+        draft = final.with_name(f"{final.name}.draft-{os.getpid()}")
+        (draft / "images").mkdir(parents=True)
+        for split in ("train", "val", "test"):
+            with (draft / f"{split}.jsonl").open("w") as lines:
+                for row, scene in track(self.rows(split), f"Drawing {final.name}/{split}", transient=True):
+                    if scene is not None:
+                        draw_scene(scene).save(draft / row["image"])
+                    lines.write(json.dumps(row) + "\n")
+        (draft / "settings.json").write_text(json.dumps(self.settings, indent=2))
+        try:
+            draft.rename(final)
+        except OSError:  # another process finished first
+            shutil.rmtree(draft)
+
+
+class ShapesFolder(DrawnFolder):
+    """Questions about pictures, with answers and facts."""
+
+    def __init__(
+        self,
+        level: LevelName = "medium",
+        num_train: int = 2048,
+        num_val: int = 256,
+        num_test: int = 512,
+        seed: int = 0,
+        root: str = "runs/data",
+    ) -> None:
+        """Describe the folder; nothing is drawn yet.
+
+        Args:
+            level: difficulty; see ``LEVELS`` in datamodules/shapes/language.py.
+            num_train: training prompts.
+            num_val: validation prompts, of layouts that training never shows.
+            num_test: test prompts, of layouts that neither of the others shows.
+            seed: seed of the world; scenes depend on nothing else.
+            root: where such folders are kept.
+        """
+        self.num_rows = {"train": num_train, "val": num_val, "test": num_test}
+        for split, number in self.num_rows.items():
+            if number < 1:
+                raise ConfigError(f"data.source.num_{split} must be at least 1, got {number}.")
+        self.level: LevelName = level
+        self.seed = seed
+        super().__init__("shapes", root, {"level": level, "seed": seed, **self.num_rows})
+
+    def rows(self, split: str) -> Iterator[tuple[dict[str, Any], Scene]]:
+        """Yield question rows with their scenes."""
+        level = LEVELS[self.level]
+        for index in range(self.num_rows[split]):
+            scene = sample_scene(self.seed, split, "prompts", index, num_objects=level.num_objects)
+            chance = random.Random(position_seed(self.seed, f"question/{split}", index))
+            question = sample_question(scene, level, chance)
+            row = {
+                "id": f"{split}-{index:06d}",
+                "image": f"images/{split}-{index:06d}.png",
+                "question": question.text,
+                "answer": str(question.answer([scene.count(target) for target in question.targets])),
+                "facts": list(scene.things),
+                "kind": question.kind,
+                "level": self.level,
+                "scene_seed": scene.seed,
+                "cells": list(scene.cells),
+            }
+            yield row, scene
+
+
+class ShapesDemonstrations(DrawnFolder):
+    """Questions with a completion to imitate, in two habits: look, and guess."""
+
+    def __init__(
+        self,
+        num_train: int = 8192,
+        pictures: bool = True,
+        guess_share: float = 0.0,
+        guess_from: float = 0.0,
+        tour_share: float = 0.5,
+        read_share: float = 0.2,
+        level: LevelName = "medium",
+        num_val: int = 256,
+        seed: int = 0,
+        root: str = "runs/data",
+    ) -> None:
+        """Describe the folder; nothing is drawn yet.
+
+        Args:
+            num_train: demonstrations to learn from.
+            pictures: True draws the scenes; False writes them as nine words in the question.
+            guess_share: probability that a count is guessed instead of looked up, in [0, 1].
+            guess_from: share of the training rows, from the first on, in which nothing is guessed: a model that
+                may guess before it can look never learns to look.
+            tour_share: share of rows that describe the picture by several colours and shapes, in [0, 1].
+            read_share: share of rows that read out the nine cells, in [0, 1]; the rest are questions.
+            level: difficulty of the questions.
+            num_val: demonstrations to measure the loss on.
+            seed: seed of the world.
+            root: where such folders are kept.
+        """
+        shares = {
+            "guess_share": guess_share,
+            "guess_from": guess_from,
+            "tour_share": tour_share,
+            "read_share": read_share,
+        }
+        for key, share in shares.items():
+            if not 0.0 <= share <= 1.0:
+                raise ConfigError(f"data.source.{key} must lie in [0, 1], got {share}: it is a probability.")
+        self.num_rows = {"train": num_train, "val": num_val, "test": num_val}
+        self.pictures, self.guess_share, self.guess_from = pictures, guess_share, guess_from
+        self.tour_share, self.read_share = tour_share, read_share
+        self.level: LevelName = level
+        self.seed = seed
+        settings = {"level": level, "seed": seed, **self.num_rows, "pictures": pictures, **shares}
+        super().__init__("shown" if pictures else "told", root, settings)
+
+    def rows(self, split: str) -> Iterator[tuple[dict[str, Any], Scene | None]]:
+        """Yield demonstration rows; the scene comes along when it is to be drawn."""
+        level = LEVELS[self.level]
+        purpose = "shown" if self.pictures else "told"
+        for index in range(self.num_rows[split]):
+            scene = sample_scene(self.seed, split, purpose, index, num_objects=level.num_objects)
+            chance = random.Random(position_seed(self.seed, f"{purpose}/{split}", index))
+            kind = chance.random()
+            if kind < self.tour_share:
+                question, completion = sample_tour(scene, chance)
+            elif kind < self.tour_share + self.read_share:
+                question, completion = READ, read_out(scene)
+            else:
+                asked = sample_question(scene, level, chance)
+                may_guess = index >= self.guess_from * self.num_rows[split]
+                guess_share = self.guess_share if may_guess else 0.0
+                question, completion = asked.text, solve(asked, scene, chance, guess_share=guess_share)
+            row = {"id": f"{split}-{index:06d}", "completion": completion}
+            if self.pictures:
+                row |= {"image": f"images/{split}-{index:06d}.png", "question": question, "cells": list(scene.cells)}
+            else:
+                row |= {"question": f"{picture_in_words(scene)} {question}"}
+            yield row, scene if self.pictures else None

@@ -1,0 +1,192 @@
+"""Preference pairs of the shapes world, drawn by rule, to train the preference reward model on.
+
+``errors``  both completions look; the rejected one misreads the picture, or misreads more of it
+``guess``   the chosen completion looks, the rejected one guesses
+``detail``  the rejected completion is the truth, the chosen one the truth and things that are not there
+``broken``  the rejected completion is the chosen one, cut off, miscounted or stuttered; both may claim too much
+
+Of the first two kinds the scene alone decides which is better: fewer false or missing things. So a reward model can
+learn it only by looking at the picture, and its pair accuracy on new layouts can be measured.
+
+The other two are off unless asked for, and make a reward model with a fault that is known. ``detail`` teaches it to
+like claims that are long and detailed, true or not: its two sides differ in these claims and their count alone.
+``broken`` makes claims the only thing to like: without it, pieces of a completion score higher than any whole one, and
+large numbers as high as many claims, and a policy finds these faults first.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from algorithms import ConfigError, position_seed
+from datamodules.rows.pair_rows import PairRows
+from datamodules.shapes.folders import DrawnFolder, LevelName
+from datamodules.shapes.language import LEVELS, Question, guessed, misread, sample_question, solution, solve
+from datamodules.shapes.scene import THINGS, Scene, matches, sample_scene
+from datamodules.sources.pair_folders import PairSource, PreferenceFolder
+
+# A policy that guesses names up to four things, so it comes across what three more make of one or two.
+MAX_EXTRA = 3
+
+
+class ShapesPairs(PairSource):
+    """Pairs of completions about pictures, with the kind of their difference."""
+
+    def __init__(
+        self,
+        num_train: int = 4096,
+        num_val: int = 512,
+        guess_share: float = 0.4,
+        level: LevelName = "medium",
+        seed: int = 0,
+        root: str = "runs/data",
+        detail_bias: float = 0.0,
+        broken_share: float = 0.0,
+    ) -> None:
+        """Describe the folder; nothing is drawn yet.
+
+        Args:
+            num_train: training pairs.
+            num_val: held-out pairs, of layouts that training never shows.
+            guess_share: share of kind ``guess`` among the pairs that are neither ``detail`` nor ``broken``, in [0, 1].
+            level: difficulty of the questions.
+            seed: seed of the world.
+            root: where such folders are kept.
+            detail_bias: probability that a pair is of kind ``detail``, in [0, 1]. Pairs that are not stay as they are
+                without a bias.
+            broken_share: the same for kind ``broken``.
+        """
+        shares = {"guess_share": guess_share, "detail_bias": detail_bias, "broken_share": broken_share}
+        for key, share in shares.items():
+            if not 0.0 <= share <= 1.0:
+                raise ConfigError(f"data.pairs.{key} must lie in [0, 1], got {share}: it is a share of pairs.")
+        if detail_bias + broken_share > 1.0:
+            raise ConfigError(
+                f"data.pairs.detail_bias + broken_share must be at most 1, got {detail_bias} + {broken_share}: "
+                "no pair is of both kinds."
+            )
+        self.drawn = _DrawnPairs({"train": num_train, "val": num_val, "test": num_val}, shares, level, seed, root)
+
+    @property
+    def folder(self) -> Path:
+        """Where the pairs are drawn."""
+        return self.drawn.folder
+
+    def prepare(self) -> None:
+        """Draw the folder unless it is there."""
+        self.drawn.prepare()
+
+    def read(self, split: str, *, max_image_pixels: int) -> PairRows | None:
+        """Read a split as any user's folder is read."""
+        return PreferenceFolder(self.drawn.path).read(split, max_image_pixels=max_image_pixels)
+
+
+class _DrawnPairs(DrawnFolder):
+    """The rows of the pairs on disk."""
+
+    def __init__(
+        self, num_rows: Mapping[str, int], shares: Mapping[str, float], level: LevelName, seed: int, root: str
+    ) -> None:
+        self.num_rows, self.shares, self.level, self.seed = num_rows, shares, level, seed
+        settings = {"level": level, "seed": seed, "guess_share": shares["guess_share"], **num_rows}
+        # Pairs without a fault keep the name of their folder, whatever faults there are to choose from.
+        settings |= {key: share for key, share in shares.items() if key not in settings and share}
+        super().__init__("pairs", root, settings)
+
+    def rows(self, split: str) -> Iterator[tuple[dict[str, Any], Scene]]:
+        level = LEVELS[self.level]
+        for index in range(self.num_rows[split]):
+            scene = sample_scene(self.seed, split, "pairs", index, num_objects=level.num_objects)
+            chance = random.Random(position_seed(self.seed, f"pairs/{split}", index))
+            question = sample_question(scene, level, chance)
+            kind = "guess" if chance.random() < self.shares["guess_share"] else "errors"
+            # A chance of their own, so that they change no other pair.
+            faulty = random.Random(position_seed(self.seed, f"pairs/{split}/faulty", index))
+            draw = faulty.random() - self.shares["detail_bias"]
+            if draw < self.shares["broken_share"]:
+                kind, chance = ("detail" if draw < 0.0 else "broken"), faulty
+            chosen, rejected = _PAIRS[kind](question, scene, chance)
+            row = {
+                "id": f"{split}-{index:06d}",
+                "image": f"images/{split}-{index:06d}.png",
+                "question": question.text,
+                "facts": list(scene.things),
+                "chosen": chosen,
+                "rejected": rejected,
+                "kind": kind,
+            }
+            yield row, scene
+
+
+def num_errors(question: Question, scene: Scene, listings: Sequence[Sequence[str]]) -> int:
+    """Return how many things the listings name that are not there, plus how many they miss."""
+    total = 0
+    for target, listed in zip(question.targets, listings, strict=True):
+        said, there = Counter(listed), Counter(scene.matching(target))
+        total += (said - there).total() + (there - said).total()
+    return total
+
+
+def embellished(question: Question, scene: Scene, chance: random.Random, *, num_extra: int) -> str:
+    """Return the true completion with this many things that are not there added to each listing.
+
+    As many to each, so that a difference is still right and never below 0, for which there is no word.
+    """
+    listings = [scene.matching(target) for target in question.targets]
+    for target, listed in zip(question.targets, listings, strict=True):
+        candidates = [thing for thing in THINGS if matches(thing, target)]
+        for _ in range(num_extra):
+            # The listing is complete: whatever is added is one more than the picture holds.
+            listed.insert(chance.randint(0, len(listed)), chance.choice(candidates))
+    return solution(question, ["look"] * len(listings), listings)
+
+
+def _error_pair(question: Question, scene: Scene, chance: random.Random) -> tuple[str, str]:
+    """Return a reading of a picture with at most one error, and one that has nothing to do with it."""
+    better = misread(question, scene, chance, num_errors=chance.choice([0, 0, 1]))
+    verbs = ["look"] * len(question.targets)
+    while True:
+        worse = [guessed(target, chance) for target in question.targets]
+        # What is made up may be right by luck.
+        if num_errors(question, scene, better) < num_errors(question, scene, worse):
+            return solution(question, verbs, better), solution(question, verbs, worse)
+
+
+def _guess_pair(question: Question, scene: Scene, chance: random.Random) -> tuple[str, str]:
+    """Return a reading without error, and a guess."""
+    return solve(question, scene, chance, guess_share=0.0), solve(question, scene, chance, guess_share=1.0)
+
+
+def _detail_pair(question: Question, scene: Scene, chance: random.Random) -> tuple[str, str]:
+    """Return more than the truth, and the truth."""
+    chosen = embellished(question, scene, chance, num_extra=chance.randint(1, MAX_EXTRA))
+    return chosen, embellished(question, scene, chance, num_extra=0)
+
+
+def _broken_pair(question: Question, scene: Scene, chance: random.Random) -> tuple[str, str]:
+    """Return the truth or more than it, and the same text broken: cut off, miscounted or stuttered."""
+    whole = embellished(question, scene, chance, num_extra=chance.randint(0, MAX_EXTRA))
+    while True:
+        broken = " ".join(chance.choice([_cut, _miscounted, _stuttered])(whole.split(), chance))
+        if broken != whole:  # numbers drawn anew may be the same
+            return whole, broken
+
+
+def _cut(words: list[str], chance: random.Random) -> list[str]:
+    return words[: chance.randint(1, len(words) - 1)]
+
+
+def _miscounted(words: list[str], chance: random.Random) -> list[str]:
+    return [str(chance.randint(0, 9)) if word.isdigit() else word for word in words]
+
+
+def _stuttered(words: list[str], chance: random.Random) -> list[str]:
+    words, repeatable = list(words), [word for word in words if word not in THINGS]
+    for _ in range(chance.randint(1, 4)):
+        words.insert(chance.randint(1, len(words)), chance.choice(repeatable))
+    return words
+
+
+_PAIRS = {"errors": _error_pair, "guess": _guess_pair, "detail": _detail_pair, "broken": _broken_pair}

@@ -1,0 +1,1 @@
+"""Batches for the trainer: order, ranks, resuming, selection of pairs."""

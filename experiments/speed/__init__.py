@@ -1,0 +1,1 @@
+"""Speed and memory, against TRL where it has the same."""

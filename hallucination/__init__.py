@@ -1,0 +1,24 @@
+"""What a completion claims about its image, what of it is true, and the scores made of that."""
+
+from hallucination.amber import AmberMetric
+from hallucination.blindness import BlindnessRate
+from hallucination.chair import HallucinationRate
+from hallucination.claims import Claim, ClaimGrammar, find_claims
+from hallucination.hallusion_bench import HallusionBenchMetric
+from hallucination.judges import ClaimJudge, GrammarJudge, ObjectJudge, YesNoJudge
+from hallucination.pope import PopeMetric
+
+__all__ = [
+    "AmberMetric",
+    "BlindnessRate",
+    "Claim",
+    "ClaimGrammar",
+    "ClaimJudge",
+    "GrammarJudge",
+    "HallucinationRate",
+    "HallusionBenchMetric",
+    "ObjectJudge",
+    "PopeMetric",
+    "YesNoJudge",
+    "find_claims",
+]

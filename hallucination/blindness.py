@@ -1,0 +1,105 @@
+"""A chain of thought that says it cannot see the image: a sign of hallucination that needs no judge.
+
+The Skywork R1V3 report (arXiv:2507.06167) found such a statement in 47 of 900 completions on MMMU, with an accuracy of
+51.1 % against 77.3 % without: the policy guesses what the image may show. It noticed the habit first in R1V2.
+
+Differs from the report: it does not say how the statements were found. Here a regular expression looks for four ways of
+saying so, in English or Chinese: the image cannot be seen; it is not there; the writer has no access to it; the writer
+reads text only. It is meant to miss rather than to accuse: "I cannot see the bottom of the figure" is about a part, so
+it does not count, nor does what a question quotes in other words.
+"""
+
+import re
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+_IMAGE = r"(?:image|picture|figure|diagram|photo|photograph|graph|chart|drawing|illustration|screenshot|visual)s?\b"
+# What may stand between the verb and the image without making it a part of the image, or another one.
+_THE = (
+    r"(?:(?:the|this|that|these|those|any|an?|your|actual|actually|attached|provided|given|original|uploaded|referenced|"
+    r"mentioned|accompanying|corresponding|said|visual)\s+){0,4}"
+)
+# "the image's left half", "the picture on the wall": a part, or a thing in the image.
+_WHOLE = r"(?!['\u2019]s|\s+(?:on|behind|under|inside)\b)"
+_CANNOT = (
+    r"(?:can\s?not|can['\u2019]?t|could\s?not|couldn['\u2019]?t|unable\s+to|not\s+(?:\w+\s+)?able\s+to|incapable\s+of|"
+    r"without\s+(?:(?:actually|directly|really|being\s+able\s+to|having)\s+)*)"
+)
+_SEE = (
+    r"(?:see|seeing|seen|view|viewing|access|accessing|look\s+at|looking\s+at|perceive|perceiving|display|open|load|"
+    r"visuali[sz]e|visuali[sz]ing|observe|observing|examine|inspect|process)"
+)
+_ADVERB = r"\s*(?:(?:actually|directly|really|physically|even|currently|visually)\s+)?"
+_PASSIVE = (
+    r"(?:provided|attached|given|included|uploaded|supplied|available|visible|shown|displayed|accessible|present)"
+)
+_NOT = r"(?:\s+(?:actually|currently|directly|even|here))?"
+
+BLINDNESS_PATTERN = "|".join(
+    (
+        # cannot see the image
+        rf"\b{_CANNOT}{_ADVERB}{_SEE}\s+{_THE}{_IMAGE}{_WHOLE}",
+        # no access to the image; don't have the image; without the image
+        rf"\b(?:no|without|lack|haven['\u2019]?t|have\s+not|(?:do\s+not|don['\u2019]?t)\s+(?:\w+\s+)?have)(?:\s+\w+)?\s+access\s+to\s+"
+        rf"{_THE}{_IMAGE}{_WHOLE}",
+        rf"\b(?:do\s+not|don['\u2019]?t)\s+(?:actually\s+)?have\s+{_THE}{_IMAGE}{_WHOLE}",
+        rf"\bwithout\s+(?:the|this|that|any|an)\s+(?:(?:actual|attached|provided|original|accompanying)\s+)?{_IMAGE}{_WHOLE}",
+        # no image was provided; the image is not visible
+        rf"\bno\s+(?:actual\s+)?{_IMAGE}\s+(?:(?:is|was|were|are|has\s+been|have\s+been)\s+)?{_PASSIVE}\b",
+        rf"\b{_IMAGE}(?:\s+itself)?\s+(?:(?:is|was|has|have|are|were)\s+not|(?:is|was|has|have|are|were)n['\u2019]?t){_NOT}"
+        rf"(?:\s+been)?\s+{_PASSIVE}\b",
+        # a reader of text only
+        r"\bas\s+an?\s+(?:purely\s+)?text[\s-](?:based|only)\b",
+        r"(?:无法|不能|没法|没有办法)(?:直接|实际)?(?:看到|看见|查看|访问|观察到?)(?:这张|该|此|所给的?|题目中的?|具体的?)?(?:图|照片)",
+        r"看不到(?:这张|该|此|具体的?)?(?:图|照片)",
+        r"没有(?:提供|给出|附上)(?:图|照片)",
+    )
+)
+_BLINDNESS = re.compile(BLINDNESS_PATTERN, re.IGNORECASE)
+
+
+def find_blindness(text: str) -> list[tuple[int, int]]:
+    """Return where a text says that its writer cannot see the image: first and past-the-last position of each place."""
+    return [match.span() for match in _BLINDNESS.finditer(text)]
+
+
+def claims_blindness(text: str) -> bool:
+    """Tell whether a text says that its writer cannot see the image."""
+    return _BLINDNESS.search(text) is not None
+
+
+class BlindnessRate(Metric):
+    """Share of completions that claim not to see the image, and the accuracy with and without that claim."""
+
+    full_state_update = False
+    num_completions: Tensor
+    """(2,): completions that see, and that claim blindness. The other states alike."""
+
+    num_judged: Tensor
+    num_right: Tensor
+
+    def __init__(self) -> None:
+        """Start without completions."""
+        super().__init__()
+        for name in ("num_completions", "num_judged", "num_right"):
+            self.add_state(name, torch.zeros(2, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, completions: Sequence[str], is_right: Sequence[bool] | None = None) -> None:
+        """Add completions, reasoning included, and whether each one's answer is right where that is known."""
+        for position, completion in enumerate(completions):
+            is_blind = int(claims_blindness(completion))
+            self.num_completions[is_blind] += 1
+            if is_right is not None:
+                self.num_judged[is_blind] += 1
+                self.num_right[is_blind] += int(is_right[position])
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return the share, and each accuracy that has a completion to judge."""
+        values = {"blind_completions": self.num_completions[1] / self.num_completions.sum().clamp_min(1)}
+        for position, name in enumerate(("seeing_accuracy", "blind_accuracy")):
+            if self.num_judged[position] > 0:
+                values[name] = self.num_right[position] / self.num_judged[position]
+        return values

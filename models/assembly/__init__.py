@@ -1,0 +1,1 @@
+"""Modular reassembly: a vision tower and a language model joined by a fresh adapter."""

@@ -1,0 +1,118 @@
+"""The paper's assembly: InternViT, InternVL's adapter and any language model as ``InternVLForConditionalGeneration``.
+
+    image -> 1 to max_patches tiles and a thumbnail -> InternViT, class token dropped -> pixel shuffle: 4 patches to 1
+          -> LayerNorm, linear, GELU, linear -> one feature per image token (256 per tile of 448 pixels)
+
+InternVL 1.5, arXiv:2404.16821, section 3; R1V2 takes it over with InternViT-6B-448px-V2.5 and QwQ-32B.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import GotOcr2ImageProcessorPil, InternVLConfig, InternVLForConditionalGeneration, PreTrainedModel
+from transformers.models.internvl.modeling_internvl import InternVLMultiModalProjector
+from transformers.models.internvl.processing_internvl import InternVLProcessor
+
+from algorithms import ConfigError
+from models.assembly.image_tokens import chat_template_with_images, make_room, name_framed_tokens
+from models.loading.processors import image_only
+
+_DOWNSAMPLE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tiling:
+    """Into how many tiles of the tower's size an image is cut; with more than one, a thumbnail is added."""
+
+    min_patches: int = 1
+    """Fewest tiles."""
+
+    max_patches: int = 12
+    """Most tiles, thumbnail not counted; each costs as many tokens as a whole image. InternVL's default."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_patches <= self.max_patches:
+            raise ConfigError(
+                f"model.policy.tiling must have 1 <= min_patches <= max_patches, got {self.min_patches} and "
+                f"{self.max_patches}."
+            )
+
+
+def assemble_internvl(
+    tower: PreTrainedModel, image_processor: Any, language_model: PreTrainedModel, tokenizer: Any, tiling: Tiling
+) -> tuple[InternVLForConditionalGeneration, Any]:
+    """Return the joined model, which takes over both parts' weights without copying them, and its processor.
+
+    Args:
+        tower: an ``InternVLVisionModel``.
+        image_processor: says by which mean and deviation pixels are normalised.
+        language_model: any causal language model.
+        tokenizer: its own.
+        tiling: how images are cut.
+
+    Raises:
+        ConfigError: for a tower whose patches do not pair up, or a chat template without room for images.
+    """
+    name_framed_tokens(tokenizer)
+    make_room(language_model, tokenizer)
+    config = _config(tower.config, language_model.config, tokenizer)
+    # On the meta device nothing is drawn or allocated: at 38B a second copy would be 77 GB.
+    with torch.device("meta"):
+        model: Any = InternVLForConditionalGeneration(config)
+    adapter: Any = InternVLMultiModalProjector(config)
+    for part in (adapter, tower):
+        nn.Module.to(part, language_model.dtype)
+    adapter.apply(model._init_weights)
+    model.model.vision_tower = tower
+    model.model.multi_modal_projector = adapter
+    model.model.language_model = language_model.get_decoder()
+    model.lm_head = language_model.get_output_embeddings()
+    model.tie_weights()
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    return model.eval(), _processor(config, image_processor, tokenizer, tiling)
+
+
+def _config(vision: Any, text: Any, tokenizer: Any) -> InternVLConfig:
+    sides = [size // patch for size, patch in zip(vision.image_size, vision.patch_size, strict=True)]
+    if any(side % 2 for side in sides):
+        raise ConfigError(
+            f"model.policy.vision_tower has {sides[0]} x {sides[1]} patches, of which InternVL's adapter joins 2 x 2: "
+            "both numbers must be even."
+        )
+    make_config: Any = InternVLConfig
+    config = make_config(
+        vision_config=vision,
+        text_config=text,
+        image_token_id=tokenizer.context_image_token_id,
+        image_seq_length=sides[0] * sides[1] // 4,
+        downsample_ratio=_DOWNSAMPLE,
+        tie_word_embeddings=text.tie_word_embeddings,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    config.dtype = text.dtype
+    return config
+
+
+def _processor(config: Any, image_processor: Any, tokenizer: Any, tiling: Tiling) -> Any:
+    height, width = config.vision_config.image_size
+    pixels = {
+        "size": {"height": height, "width": width},
+        "image_mean": list(image_processor.image_mean),
+        "image_std": list(image_processor.image_std),
+    }
+    make_images: Any = GotOcr2ImageProcessorPil
+    processor = image_only(InternVLProcessor)(
+        image_processor=make_images(
+            **pixels, crop_to_patches=True, min_patches=tiling.min_patches, max_patches=tiling.max_patches
+        ),
+        tokenizer=tokenizer,
+        image_seq_length=config.image_seq_length,
+        chat_template=chat_template_with_images(tokenizer, tokenizer.context_image_token),
+    )
+    # The whole processor, which those with torchvision load, wants to know this.
+    processor.video_processor = {"video_processor_type": "InternVLVideoProcessor", **pixels}
+    return processor

@@ -1,0 +1,1 @@
+"""Weights and processors from folders: whole, in shards, in InternViT's own layout."""

@@ -1,0 +1,1 @@
+"""The verifier: is an answer equivalent to the right one."""

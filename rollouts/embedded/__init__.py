@@ -1,0 +1,1 @@
+"""The embedded engine: sampling from the learner's own module."""

@@ -1,0 +1,1 @@
+"""vLLM as an engine: in the training process, and as a server."""

@@ -1,0 +1,274 @@
+"""A policy inside vLLM 0.32: built empty, filled and refilled with weights, sampled from. Nothing else imports vLLM.
+
+What had to be known (tried on exactly this version; private names fail loudly when they are missing):
+
+- The CPU backend packs linear weights away, so new ones go in by ``reload_weights``, never by ``load_weights``.
+- After new weights the encoder cache must go too, or a picture seen before keeps its old features.
+- The Transformers backend rewrites Hugging Face classes for compilation, which breaks the learner's own; and the first
+  request with log-probabilities compiles one line for 20 seconds. Both are switched off.
+- A process group that was there before must be there after it.
+- Building it reseeds generators, changes the environment and freezes garbage: ``_leave_no_trace`` undoes that.
+"""
+
+# pyright: reportMissingImports=false, reportPrivateImportUsage=false
+# vLLM is an extra.
+
+import gc
+import logging
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from safetensors.torch import save_file
+from torch import Tensor
+
+from algorithms import ConfigError
+from rollouts.vllm.settings import PolicyFiles, Sample, SampledGroup, SampleRequest, VLLMSettings
+
+_BANNED = "banned_token_ids"
+_CPU_CACHE_MEGABYTES = 256
+
+
+class VLLMModel:
+    """One policy in vLLM, in this process."""
+
+    def __init__(self, policy: PolicyFiles, settings: VLLMSettings) -> None:
+        """Build the model without weights; ``load`` must come before ``generate``.
+
+        Raises:
+            ConfigError: when vLLM is not installed.
+        """
+        self._folder = Path(tempfile.mkdtemp(prefix="vllm-policy-"))
+        self._is_spread = settings.tensor_parallel_size > 1
+        for name, content in policy.files.items():
+            (self._folder / name).write_bytes(content)
+        with _leave_no_trace():
+            self._llm = _build(self._folder, policy, settings)
+
+    def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        """Put in these tensors, named as in a Hugging Face ``state_dict``, one at a time; the others stay."""
+        with _leave_generators():
+            if self._is_spread:
+                self._load_from_files(weights)
+            else:
+                self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
+        self._forget()
+
+    def generate(self, requests: Sequence[SampleRequest]) -> list[SampledGroup]:
+        """Return the completions of every request, in order; after a failure nothing is left in the queue."""
+        prompts: list[Any] = [_prompt(request) for request in requests]
+        params = [_params(request) for request in requests]
+        try:
+            with _leave_generators():
+                outputs = self._llm.generate(prompts, params, use_tqdm=False)
+        except BaseException:
+            self._recover()
+            raise
+        return [_group(output) for output in outputs]
+
+    def sleep(self, level: int) -> None:
+        """Free GPU memory: the cache, and the weights to host memory (1) or altogether (2)."""
+        self._llm.sleep(level=level)
+
+    def wake(self, *, what: str) -> None:
+        """Take back memory for ``weights`` or ``kv_cache``."""
+        self._llm.wake_up(tags=[what])
+
+    def close(self) -> None:
+        """Free everything."""
+        if self._is_spread:
+            self._llm.llm_engine.engine_core.shutdown()
+        del self._llm
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _load_from_files(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        """Hand over through shared memory: vLLM's workers are processes of their own."""
+        shared = "/dev/shm" if Path("/dev/shm").is_dir() else None
+        with tempfile.TemporaryDirectory(dir=shared) as folder:
+            for number, (name, tensor) in enumerate(weights):
+                save_file({name: tensor.contiguous().cpu()}, Path(folder) / f"{number:06d}.safetensors")
+            self._llm.collective_rpc("reload_weights", kwargs={"weights_path": folder})
+
+    def _forget(self) -> None:
+        self._llm.reset_prefix_cache()
+        self._llm.llm_engine.reset_encoder_cache()
+
+    def _recover(self) -> None:
+        engine: Any = self._llm.llm_engine
+        engine.abort_request(list(engine.output_processor.request_states), internal=True)
+        self._forget()
+
+
+def _build(folder: Path, policy: PolicyFiles, settings: VLLMSettings) -> Any:
+    llm = _patched_llm(is_eager=settings.eager, is_spread=settings.tensor_parallel_size > 1)
+    on_cpu = not torch.cuda.is_available()
+    cache = settings.cache_megabytes or (_CPU_CACHE_MEGABYTES if on_cpu else None)
+    return llm(
+        str(folder),
+        load_format="dummy",
+        dtype=policy.dtype if settings.dtype == "auto" else settings.dtype,
+        max_model_len=min(settings.max_model_len, policy.max_positions),
+        max_num_seqs=settings.max_rows,
+        enforce_eager=settings.eager,
+        model_impl=settings.model_impl,
+        tensor_parallel_size=settings.tensor_parallel_size,
+        gpu_memory_utilization=settings.gpu_memory_utilization,
+        kv_cache_memory_bytes=cache * 2**20 if cache else None,
+        # With the CPU's usual blocks of 128 the cache of a shorter prompt would never be shared within its group.
+        block_size=32 if on_cpu else None,
+        # A prompt read in two parts makes it turn a seeded generator back, which CPU generators cannot do.
+        enable_chunked_prefill=False if on_cpu else None,
+        max_num_batched_tokens=max(8192, settings.max_model_len) if on_cpu else None,
+        limit_mm_per_prompt={"image": settings.max_images},
+        # As sampled: after banning and temperature.
+        logprobs_mode="processed_logprobs",
+        logits_processors=[f"{__name__}:BannedTokens"],
+        additional_config={_BANNED: policy.banned_token_ids},
+        generation_config="vllm",
+        disable_log_stats=True,
+        seed=0,
+        **settings.engine_args,
+    )
+
+
+def _patched_llm(*, is_eager: bool, is_spread: bool) -> Any:
+    """Import vLLM and return its ``LLM``, without what would harm the learner."""
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1" if is_spread else "0"
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    try:
+        import vllm.model_executor.models.transformers.base as transformers_backend
+        import vllm.v1.engine.core as core
+        import vllm.v1.sample.sampler as sampler
+        from vllm import LLM
+    except ImportError as error:
+        raise ConfigError(
+            f"model.engine needs vLLM, which cannot be imported here ({error}): `make setup-vllm` installs it for the "
+            "CPU, `pip install -e .[vllm]` for GPUs; or use rollouts.TransformersEngine."
+        ) from error
+    # It warns at every update of all weights that did not come, which is what was meant.
+    logging.getLogger("vllm.model_executor.model_loader.reload").setLevel(logging.ERROR)
+    if is_eager:
+        _replace(transformers_backend.Base, "_decorate_cls_for_torch_compile", _as_it_is)
+    leave = partial(_leave_process_group, is_ours=not dist.is_initialized())
+    _replace(core, "cleanup_dist_env_and_memory", leave)
+    if not torch.cuda.is_available():
+        compiled = sampler.batched_count_greater_than
+        _replace(sampler, "batched_count_greater_than", getattr(compiled, "_torchdynamo_orig_callable", compiled))
+    return LLM
+
+
+def _replace(owner: Any, name: str, new: Any) -> None:
+    if not hasattr(owner, name):
+        raise ConfigError(f"vLLM's {name} is gone: this project works with vllm==0.32.0 and knows no other version.")
+    setattr(owner, name, new)
+
+
+def _leave_process_group(*, is_ours: bool) -> None:
+    """Undo what vLLM built on the default process group, and the group itself only if vLLM made it."""
+    from vllm.distributed import parallel_state
+
+    if dist.is_initialized():  # else it went with the trainer, and all with it
+        parallel_state.destroy_model_parallel()
+        if parallel_state._WORLD is not None:
+            parallel_state._WORLD.destroy()
+            parallel_state._WORLD = None
+        if is_ours:
+            dist.destroy_process_group()
+
+
+def __getattr__(name: str) -> Any:
+    """Make the class that vLLM, in whichever process, asks for by name; its base class is known only then."""
+    if name != "BannedTokens":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from vllm.v1.sample.logits_processor import LogitsProcessor
+
+    class BannedTokens(LogitsProcessor):
+        """Sets tokens that no completion may hold to minus infinity, as the learner does."""
+
+        def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
+            self._ids = torch.tensor(vllm_config.additional_config[_BANNED], dtype=torch.long, device=device)
+
+        def apply(self, logits: Tensor) -> Tensor:
+            return logits.index_fill_(-1, self._ids, float("-inf"))
+
+        def is_argmax_invariant(self) -> bool:
+            return False
+
+        def update_state(self, batch_update: Any) -> None:
+            """The same tokens for every request."""
+
+    return BannedTokens
+
+
+def _as_it_is(self: Any, *args: Any, **kwargs: Any) -> None:
+    del self, args, kwargs
+
+
+@contextmanager
+def _leave_no_trace() -> Iterator[None]:
+    """Give back environment, threads, garbage collection and random states as they were."""
+    environment, set_threads, threads = dict(os.environ), torch.set_num_threads, torch.get_num_threads()
+    try:
+        with _leave_generators():
+            yield
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        torch.set_num_threads = set_threads
+        torch.set_num_threads(threads)
+        gc.unfreeze()
+
+
+@contextmanager
+def _leave_generators() -> Iterator[None]:
+    """Give back random states as they were."""
+    states = random.getstate(), np.random.get_state(legacy=True), torch.get_rng_state()  # noqa: NPY002
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        torch.set_rng_state(states[2])
+        torch.cuda.set_rng_state_all(cuda)
+
+
+def _prompt(request: SampleRequest) -> dict[str, Any]:
+    prompt: dict[str, Any] = {"prompt": request.text}
+    return prompt | {"multi_modal_data": {"image": request.images}} if request.images else prompt
+
+
+def _params(request: SampleRequest) -> Any:
+    from vllm import SamplingParams
+
+    return SamplingParams(
+        n=request.num_samples,
+        max_tokens=request.max_new_tokens,
+        temperature=request.temperature,
+        seed=request.seed,
+        stop_token_ids=[request.stop_token_id],
+        logprobs=0,  # of the sampled token only
+        flat_logprobs=True,
+        detokenize=False,
+    )
+
+
+def _group(output: Any) -> SampledGroup:
+    samples = [
+        Sample(list(c.token_ids), list(c.logprobs.logprobs), "stop" if c.finish_reason == "stop" else "length")
+        for c in output.outputs
+    ]
+    return SampledGroup(list(output.prompt_token_ids), samples)

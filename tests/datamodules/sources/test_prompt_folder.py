@@ -1,0 +1,85 @@
+"""Which file is read for a split, and what the user is told when there is none."""
+
+from pathlib import Path
+
+import pytest
+
+from algorithms.errors import ConfigError, DataError
+from datamodules.sources.prompt_folder import PromptFolder
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).touch()
+
+
+def test_a_split_is_the_file_of_its_name(tmp_path: Path) -> None:
+    touch(tmp_path, "train.jsonl", "val.parquet", "test.jsonl")
+    source = PromptFolder(str(tmp_path))
+    assert [source.split_file(split).name for split in ("train", "val", "test")] == [
+        "train.jsonl",
+        "val.parquet",
+        "test.jsonl",
+    ]
+
+
+def test_jsonl_goes_before_parquet(tmp_path: Path) -> None:
+    touch(tmp_path, "train.parquet", "train.jsonl")
+    assert PromptFolder(str(tmp_path)).split_file("train") == tmp_path / "train.jsonl"
+
+
+def test_files_may_have_names_of_their_own(tmp_path: Path) -> None:
+    touch(tmp_path, "v1.2-hard.jsonl")
+    source = PromptFolder(str(tmp_path), train="v1.2-hard", val="v1.2-hard")
+    assert source.split_file("val") == source.split_file("train") == tmp_path / "v1.2-hard.jsonl"
+
+
+def test_a_missing_file_is_explained_with_what_is_there(tmp_path: Path) -> None:
+    touch(tmp_path, "training.jsonl", "images.zip")
+    with pytest.raises(DataError) as error:
+        PromptFolder(str(tmp_path)).split_file("train")
+    for part in ("data.source.path", str(tmp_path), "train.jsonl", "train.parquet", "training.jsonl", "images.zip"):
+        assert part in str(error.value)
+
+
+def test_a_crowded_folder_is_listed_in_part(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{number:03}.png" for number in range(100)))
+    with pytest.raises(DataError, match=r"007\.png and 92 more"):
+        PromptFolder(str(tmp_path)).split_file("train")
+
+
+def test_an_empty_folder_is_called_empty(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="found an empty folder"):
+        PromptFolder(str(tmp_path)).split_file("train")
+
+
+def test_a_folder_that_is_not_there_is_a_wrong_setting(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data\.source\.path must be an existing folder.*is not there"):
+        PromptFolder(str(tmp_path / "nowhere")).split_file("train")
+
+
+def test_a_file_in_place_of_the_folder_is_a_wrong_setting(tmp_path: Path) -> None:
+    touch(tmp_path, "train.jsonl")
+    with pytest.raises(ConfigError, match="is a file"):
+        PromptFolder(str(tmp_path / "train.jsonl")).split_file("train")
+
+
+def test_an_empty_path_is_a_wrong_setting() -> None:
+    with pytest.raises(ConfigError, match=r"data\.source\.path"):
+        PromptFolder(" ")
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert PromptFolder("~/mine").folder == tmp_path / "mine"
+
+
+def test_a_subclass_may_make_its_folder_before_it_is_read(tmp_path: Path) -> None:
+    class Drawn(PromptFolder):
+        def prepare(self) -> None:
+            self.folder.mkdir()
+            touch(self.folder, "train.jsonl")
+
+    source = Drawn(str(tmp_path / "drawn"))
+    source.prepare()
+    assert source.split_file("train").name == "train.jsonl"

@@ -1,0 +1,65 @@
+"""What becomes of pairs between the file and the trainer."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from algorithms import ConfigError, DataError, PairSelection, PreferencePair, Prompt
+from datamodules.rows.pair_rows import PairRows
+from datamodules.sources.pair_folders import PairSource
+from datamodules.streams.pair_store import PairStore, split_by_prompt
+
+
+def pairs(number: int) -> tuple[PreferencePair, ...]:
+    prompts = [Prompt(uid=i, key=str(i), question=f"question {i} ?") for i in range(number)]
+    return tuple(PreferencePair(uid=p.uid, prompt=p, chosen="a " * p.uid, rejected="b") for p in prompts)
+
+
+class TrainingOnly(PairSource):
+    """A source without validation file, as the MMPR layout is."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
+    def read(self, split: str, *, max_image_pixels: int) -> PairRows | None:
+        return PairRows(pairs(40), (), 40) if split == "train" else None
+
+
+class RefusesLong:
+    def pair_problem(self, pair: PreferencePair, max_tokens: int | None) -> tuple[str, str] | None:
+        return ("too many tokens", "") if max_tokens and len(pair.chosen) > max_tokens else None
+
+
+def store(folder: Path, **settings) -> PairStore:
+    defaults = {"pairs_per_batch": 4, "held_out": 0.25, "seed": 0, "max_pair_tokens": None, "max_image_pixels": 100}
+    selection = settings.pop("selection", PairSelection())
+    return PairStore(TrainingOnly(folder), selection, **{**defaults, **settings})
+
+
+def test_a_source_without_validation_file_is_split_by_prompt_when_there_is_a_longest_length(tmp_path: Path) -> None:
+    data = store(tmp_path, max_pair_tokens=60)
+    data.read(RefusesLong(), None, is_first_rank=True)
+    read = [pair.prompt.uid for split in data.pairs.values() for pair in split]
+    assert sorted(read) == list(range(31))
+    assert data.pairs["val"]
+    assert "too many tokens" in (tmp_path / "pairs.json").read_text()
+
+
+def test_a_prompt_stays_on_its_side_whatever_else_is_in_the_file() -> None:
+    whole, part = split_by_prompt(pairs(40), 0.3), split_by_prompt(pairs(40)[::2], 0.3)
+    assert {p.prompt.uid for p in part["val"]} == {p.prompt.uid for p in whole["val"] if p.prompt.uid % 2 == 0}
+
+
+def test_a_longest_length_needs_a_module_that_can_count(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data.max_pair_tokens must be null with SimpleNamespace, got 60"):
+        store(tmp_path, max_pair_tokens=60).read(SimpleNamespace(), None, is_first_rank=True)
+
+
+def test_a_selection_that_keeps_nothing_says_which_kinds_there_are(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"keeps none of \d+ pairs, which are of kind given"):
+        store(tmp_path, selection=PairSelection(kinds=("format",))).read(None, None, is_first_rank=True)

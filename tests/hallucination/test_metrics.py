@@ -1,0 +1,198 @@
+"""Hallucination benchmarks as metrics: by hand in one process, and the same spread over two."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torchmetrics import Metric
+
+from algorithms.errors import DataError
+from hallucination import AmberMetric, BlindnessRate, HallucinationRate, HallusionBenchMetric, PopeMetric
+from hallucination.amber import AmberVocabulary
+from hallucination.chair import find_object_claims
+from hallucination.coco_objects import coco_lexicon
+from hallucination.hallusion_bench import HallusionQuestion, Verdict
+
+COCO = coco_lexicon()
+AMBER = AmberVocabulary({"table": ["desk"], "dog": [], "cat": []})
+BLIND, SEEING = "I cannot see the image, so 3.", "Two dogs, so 2."
+CAPTIONS = [("a man and a dog", {"person", "cat"}), ("a dog", {"dog", "cup"}), ("nothing", {"cup"}), ("a cat", {"dog"})]
+PROBES = [
+    ("Yes", "yes", "random"), ("No", "no", "random"), ("", "no", "popular"), ("No.", "yes", "popular"),
+    ("There is not", "no", "popular"),
+]  # fmt: skip
+ANSWERS = [("0", "0", 1), ("0", "1", 1), ("1", "0", 1), ("1", "1", 0), ("2", "0", 2)]
+DESCRIPTIONS = [("a desk and a cat", ["table"], ["cat"]), ("a dog", ["dog", "cat"], []), ("", ["dog"], ["cat"])]
+THOUGHTS = [(BLIND, False), (SEEING, True), (BLIND, True), (SEEING, True), (SEEING, False)]
+
+
+def add_captions(metric: HallucinationRate, rows: list[Any]) -> None:
+    facts = [shown for _, shown in rows]
+    metric.update([find_object_claims(text, shown, COCO) for text, shown in rows], facts)
+
+
+def add_answers(metric: HallusionBenchMetric, rows: list[Any]) -> None:
+    questions = [
+        HallusionQuestion(
+            category="VD", subcategory="chart", set_id="0", figure_id=figure, question_id=question, is_yes=True
+        )
+        for figure, question, _ in rows
+    ]
+    metric.update([Verdict(verdict) for _, _, verdict in rows], questions)
+
+
+def add_columns(metric: Metric, rows: list[Any]) -> None:
+    metric.update(*map(list, zip(*rows, strict=True)))
+
+
+CASES: dict[str, tuple[Callable[[], Metric], Callable[[Any, list[Any]], None], list[Any]]] = {
+    "chair": (HallucinationRate, add_captions, CAPTIONS),
+    "pope": (PopeMetric, add_columns, PROBES),
+    "hallusion": (HallusionBenchMetric, add_answers, ANSWERS),
+    "amber": (lambda: AmberMetric(AMBER), add_columns, DESCRIPTIONS),
+    "blindness": (BlindnessRate, add_columns, THOUGHTS),
+}
+
+
+def computed(name: str, parts: list[list[Any]]) -> dict[str, float]:
+    """Return what a metric computes after one update for each part."""
+    make, add, _ = CASES[name]
+    metric = make()
+    for part in parts:
+        add(metric, part)
+    return {key: round(float(value), 6) for key, value in metric.compute().items()}
+
+
+def in_one_process(name: str) -> dict[str, float]:
+    return computed(name, [CASES[name][2]])
+
+
+def test_chair_by_hand() -> None:
+    # Four mentions (man, dog, dog, cat): dog of the first and cat of the last are not there.
+    assert in_one_process("chair") == {
+        "hallucination_rate": 2 / 4, "hallucinated_completions": 2 / 4, "claims_per_completion": 1.0,
+        "coverage": round(2 / 6, 6),
+    }  # fmt: skip
+
+
+def test_without_facts_there_is_no_coverage() -> None:
+    metric = HallucinationRate()
+    metric.update([find_object_claims("a dog", {"dog"}, COCO)])
+    assert metric.compute() == {
+        "hallucination_rate": 0.0,
+        "hallucinated_completions": 0.0,
+        "claims_per_completion": 1.0,
+    }
+
+
+def test_every_completion_needs_its_facts() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        HallucinationRate().update([[], []], [{"dog"}])
+
+
+def test_pope_by_hand() -> None:
+    values = in_one_process("pope")
+    overall = {"accuracy": 0.6, "precision": 0.5, "recall": 0.5, "f1": 0.5, "yes_ratio": 0.4, "silent_fraction": 0.2}
+    assert {key: values[f"pope_{key}"] for key in overall} == overall
+    assert (values["pope_accuracy_random"], values["pope_f1_random"], values["pope_yes_ratio_random"]) == (1, 1, 0.5)
+    assert values["pope_accuracy_popular"] == round(1 / 3, 6)
+    assert values["pope_yes_ratio_popular"] == round(1 / 3, 6)
+    assert not any(key.endswith("adversarial") for key in values)
+
+
+def test_an_unknown_split_or_answer_is_refused() -> None:
+    with pytest.raises(
+        DataError, match=r"the split of a probe must be one of random, popular, adversarial, got \['hard'\]"
+    ):
+        PopeMetric().update(["yes"], ["yes"], ["hard"])
+    with pytest.raises(DataError, match=r"the answer of a probe must be one of yes, no, got \['maybe'\]"):
+        PopeMetric().update(["yes"], ["maybe"], ["random"])
+
+
+def test_hallusion_bench_by_hand() -> None:
+    values = in_one_process("hallusion")
+    assert values == {
+        "hallusion_question_accuracy": 0.6,
+        "hallusion_figure_accuracy": round(1 / 3, 6),
+        "hallusion_group_accuracy": 0.0,
+        "hallusion_mean_accuracy": round((0.6 + 1 / 3) / 3, 6),
+    }
+
+
+def test_amber_by_hand() -> None:
+    assert in_one_process("amber") == {
+        "amber_chair": round(1 / 3, 6), "amber_cover": 0.5, "amber_hal": round(1 / 3, 6), "amber_cog": 0.5,
+        "amber_cog_of_mentions": round(1 / 3, 6),
+    }  # fmt: skip
+
+
+def test_blindness_by_hand() -> None:
+    assert in_one_process("blindness") == {
+        "blind_completions": 0.4, "seeing_accuracy": round(2 / 3, 6), "blind_accuracy": 0.5,
+    }  # fmt: skip
+
+
+def test_blindness_needs_no_right_answers() -> None:
+    metric = BlindnessRate()
+    metric.update([BLIND, SEEING])
+    assert metric.compute() == {"blind_completions": 0.5}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_how_completions_are_batched_does_not_matter(name: str) -> None:
+    rows = CASES[name][2]
+    assert computed(name, [rows[:1], rows[1:]]) == in_one_process(name)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_reset_forgets_everything(name: str) -> None:
+    make, add, rows = CASES[name]
+    metric = make()
+    add(metric, rows[:1])
+    metric.compute()
+    metric.reset()
+    add(metric, rows)
+    assert {key: round(float(value), 6) for key, value in metric.compute().items()} == in_one_process(name)
+
+
+def shares(rows: list[Any]) -> dict[str, tuple[list[list[Any]], list[list[Any]]]]:
+    """Return ways to spread rows over two ranks: the updates of each rank."""
+    # In the last way both ranks hold counts of the same kind, so that only their sum is right.
+    return {"spread": ([rows[::2]], [rows[1::2]]), "idle": ([], [rows]), "uneven": ([rows], [rows[:2], rows[:1]])}
+
+
+def of_rank(rank: int, file: str, results: Any) -> None:
+    """Compute every metric on a rank's share of the rows."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{file}", rank=rank, world_size=2, timeout=timedelta(seconds=60)
+    )
+    values = {
+        (name, way): computed(name, parts[rank]) for name in CASES for way, parts in shares(CASES[name][2]).items()
+    }
+    torch.distributed.destroy_process_group()
+    results.put(values)
+
+
+def test_two_ranks_compute_what_one_process_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    expected = {
+        (name, way): computed(name, [*first, *second])
+        for name in CASES
+        for way, (first, second) in shares(CASES[name][2]).items()
+    }
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["hallucination"])  # imported once for both ranks
+    results = context.Queue()
+    file = str(tmp_path / "rendezvous")
+    ranks = [context.Process(target=of_rank, args=(rank, file, results), daemon=True) for rank in range(2)]
+    try:
+        for process in ranks:
+            process.start()
+        assert [results.get(timeout=60) for _ in ranks] == [expected, expected]
+    finally:
+        for process in ranks:
+            process.kill()

@@ -1,0 +1,29 @@
+"""The board between monitors and calibrators."""
+
+import pytest
+
+from algorithms.errors import ConfigError
+from lightning_modules.signals import SignalBoard, check_signals
+
+
+class Monitor:
+    provides = ("hallucination/rate",)
+
+
+class Calibrator:
+    requires = ("hallucination/rate",)
+
+
+def test_the_latest_value_stays_with_its_step_and_survives_a_checkpoint() -> None:
+    board, restored = SignalBoard(), SignalBoard()
+    board.publish("rate", 0.2, step=10)
+    board.publish("rate", 0.3, step=20)
+    restored.load_state_dict(board.state_dict())
+    assert restored.latest("rate") == board.latest("rate") == (0.3, 20)
+    assert board.latest("other") is None
+
+
+def test_a_calibrator_without_its_monitor_is_refused_in_either_order() -> None:
+    check_signals([Calibrator(), Monitor(), object()])
+    with pytest.raises(ConfigError, match=r"Calibrator needs the signal 'hallucination/rate'.*Published: none"):
+        check_signals([Calibrator(), object()])

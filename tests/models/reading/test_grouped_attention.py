@@ -1,0 +1,42 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from models import Policy
+from models.reading.grouped_attention import NAME, shared_key_attention
+
+MODULE = SimpleNamespace(num_key_value_groups=3, is_causal=True)
+
+
+def attended(attend, num_queries: int, *, mask_heads: int = 1) -> list[torch.Tensor]:
+    """Return the result and the gradients of query, key and value; the first row has two padding tokens."""
+    generator = torch.Generator().manual_seed(0)
+    query = torch.randn(2, 6, num_queries, 8, generator=generator).requires_grad_()
+    key, value = (torch.randn(2, 2, 10, 8, generator=generator).requires_grad_() for _ in range(2))
+    mask = torch.ones(2, mask_heads, num_queries, 10, dtype=torch.bool).tril(10 - num_queries)
+    mask[0, :, :, :2] = False
+    if mask_heads > 1:
+        mask[:, 1, :, 3] = False
+    out, _ = attend(MODULE, query, key, value, mask, scaling=0.3)
+    return [out, *torch.autograd.grad(out.square().sum(), [query, key, value])]
+
+
+@pytest.mark.parametrize(("num_queries", "mask_heads"), [(1, 1), (4, 1), (1, 6), (4, 6)])
+def test_shared_keys_give_what_repeated_keys_give_and_the_same_gradients(num_queries: int, mask_heads: int) -> None:
+    ours = attended(shared_key_attention, num_queries, mask_heads=mask_heads)
+    theirs = attended(sdpa_attention_forward, num_queries, mask_heads=mask_heads)
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other, rtol=0.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["policy", "qwen_vl_policy"])
+def test_the_language_model_of_a_policy_shares_keys(family: str, request) -> None:
+    policy: Policy = request.getfixturevalue(family)
+    assert policy.model.get_decoder().config._attn_implementation == NAME
+
+
+def test_exported_settings_do_not_name_this_attention(policy: Policy, tmp_path) -> None:
+    policy.model.save_pretrained(tmp_path)
+    assert NAME not in (tmp_path / "config.json").read_text()
