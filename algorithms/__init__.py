@@ -1,7 +1,7 @@
 """The mathematics of the recipe: pure functions and records of tensors, nothing of Lightning or files."""
 
 from algorithms.chance import position_generator, position_seed
-from algorithms.errors import ConfigError, DataError
+from algorithms.errors import ConfigError, DataError, check_at_least
 from algorithms.experience_batch import ExperienceBatch, stack_rollouts
 from algorithms.grpo.advantages import effective_groups, group_relative_advantages
 from algorithms.grpo.config import AdvantageConfig, GRPOConfig
@@ -55,6 +55,7 @@ __all__ = [
     "StepSize",
     "TokenScores",
     "bradley_terry_loss",
+    "check_at_least",
     "effective_groups",
     "engine_weights",
     "expected_calibration_error",

@@ -7,3 +7,20 @@ class ConfigError(ValueError):
 
 class DataError(ValueError):
     """A data set that cannot be used: names the file, what is wrong with it, and how to repair it."""
+
+
+def check_at_least(key: str, value: float | int, least: float | int, why: str = "") -> None:
+    """Refuse a number that is too small.
+
+    Args:
+        key: the setting as a user types it, such as ``data.micro_batches``.
+        value: what was given.
+        least: smallest allowed number.
+        why: what a smaller number would cause; added to the sentence.
+
+    Raises:
+        ConfigError: with key, value and bound.
+    """
+    # Written so that NaN is refused too.
+    if not value >= least:
+        raise ConfigError(f"{key} must be at least {least:g}, got {value}{f': {why}' if why else ''}.")

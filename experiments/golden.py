@@ -22,6 +22,13 @@ RUNS = {
     "mpo": ("mpo",),
     "calibrated": ("grpo", "grpo_biased", "grpo_calibrated"),
 }
+# Within so few steps the calibrator must act, or the run would equal plain GRPO.
+FLAGS = {
+    "calibrated": (
+        "--callbacks.hallucination.init_args.every_n_steps=5",
+        "--callbacks.calibrator.init_args.strategy.init_args.target=0.9",
+    )
+}
 
 
 def main() -> None:
@@ -38,7 +45,7 @@ def _train(name: str, configs: tuple[str, ...]) -> Path:
     flags = [f"--config={_config(config)}" for config in configs]
     flags += [f"--trainer.max_steps={STEPS}", "--trainer.limit_val_batches=0", "--trainer.logger=false"]
     flags += ["--callbacks.progress=null", "--callbacks.layout=null", "--callbacks.predictions=null"]
-    flags += [f"--trainer.default_root_dir={FOLDER}"]
+    flags += [f"--trainer.default_root_dir={FOLDER}", *FLAGS.get(name, ())]
     flags += ["--callbacks.export=callbacks.ExportPolicy", f"--callbacks.export.folder={export}"]
     # One thread: with several, sums are taken in another order on another machine.
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -30,7 +30,9 @@ def commands() -> list[list[str]]:
     found: list[list[str]] = []
     for path in sorted(Path("configs").rglob("*.yaml")):
         name = str(path)
-        below = BELOW.get(name, [GRPO] if path.parent.name in ("ablations", "engines", "hardware") else [])
+        below = BELOW.get(
+            name, [GRPO] if "ablations" in path.parts or path.parent.name in ("engines", "hardware") else []
+        )
         command = "predict" if path.stem in PREDICTS else "fit"
         found.append([command, *(f"--config={file}" for file in [*below, name])])
     return found

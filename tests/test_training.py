@@ -164,7 +164,8 @@ RECORDED = ("--callbacks.recorder=tests.test_training.Recorder", "--trainer.limi
     "overlay", ["dapo", "dr_grpo", "gspo", "cispo", "no_ssb", "uniform_replay", "dynamic_sampling"]
 )
 def test_every_ablation_of_the_objective_trains(policy_folder: Path, overlay: str) -> None:
-    flags = (f"--config=configs/ablations/{overlay}.yaml", *RECORDED, "--model.init_args.grpo.mask_truncated=false")
+    (file,) = Path("configs/ablations").rglob(f"{overlay}.yaml")
+    flags = (f"--config={file}", *RECORDED, "--model.init_args.grpo.mask_truncated=false")
     cli = run(arguments("fit", policy_folder, *flags))
     assert largest_difference(weights(cli), starting_weights(policy_folder)) > 0.0
     assert cli.model.reference is None

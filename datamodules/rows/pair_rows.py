@@ -13,11 +13,11 @@ A row says by its columns which layout it has:
 Names in brackets are turns ``{"role", "content"}``, whose content is a text or a list of parts ``{"type": "text",
 "text"}`` and ``{"type": "image"}``. Optional in both: ``id``, ``facts`` and ``answer`` as for prompts, ``kind`` (text,
 "given"), ``chosen_score`` and ``rejected_score`` (finite numbers), ``rejected_ended`` (true). Two more are written by
-``datamodules.sources.mmpr_writer``: ``marks_added`` (the leading marks are not the question's own) and ``prompt_columns``
-(columns of the prompt whose names mean something else here). Any other column goes to ``Prompt.columns``.
+``datamodules.sources.mmpr_writer``: ``marks_added`` (the leading marks are not the question's own) and
+``prompt_columns`` (columns of the prompt whose names mean something else here). Any other column goes to ``Prompt.columns``.
 
-A bad row costs itself only. Besides the reasons of ``datamodules.rows.prompt_rows`` there are "unsupported conversation" (a
-system turn, several user turns, tool calls: content would be lost), "empty completion" and "chosen equals rejected".
+A bad row costs itself only. Besides the reasons of ``datamodules.rows.prompt_rows`` there are "unsupported
+conversation" (a system turn, several user turns, tool calls: content would be lost), "empty completion" and "chosen equals rejected".
 """
 
 import logging

@@ -5,8 +5,8 @@
         annotations/<name>_<kind>.jsonl     rows whose images stay where they are
         annotations/<name>_<kind>.saved.jsonl, images/000000.png    rows with an image that has no file of its own
 
-Beyond MMPR's own columns a row has those that ``datamodules.rows.pair_rows`` explains, so that nothing of a pair is lost but
-its position. The same pairs give the same bytes.
+Beyond MMPR's own columns a row has those that ``datamodules.rows.pair_rows`` explains, so that nothing of a pair is lost
+but its position. The same pairs give the same bytes.
 """
 
 import json

@@ -7,7 +7,7 @@
         val.jsonl           optional; ``.parquet`` works as well; ``datamodules.rows.pair_rows`` has the columns
         images/1.png
 
-``MMPRFolder`` is what MMPR ships and what ``datamodules.sources.mmpr_writer`` writes: a ``meta.json`` that lists subsets.
+``MMPRFolder`` is what MMPR ships and what ``mmpr_writer`` writes: a ``meta.json`` that lists subsets.
 
     MMPR-v1.1/
         meta.json           {"scienceqa": {"root": "MMPR-v1.1/images/ScienceQA", "annotation": ..., "repeat_time": 1}}

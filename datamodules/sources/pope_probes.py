@@ -4,7 +4,7 @@
     probes/val.jsonl    {"id": "val-000000-popular-0", "image": "images/000000.png", "answer": "yes", "facts": [...],
                          "question": "Is there a red-circle in the image?",
                          "category": "popular", "object": "red-circle", "split": "val"}
-    probes/official/val_popular.json    the same in POPE's own layout (datamodules/sources/pope_files.py), for public scorers
+    probes/official/val_popular.json    the same in POPE's own layout (pope_files.py), for public scorers
 
 Rows with one image and with facts are used; rows about the same image become one. ``category`` is named as in the
 published probes (lmms-lab/POPE). The folder is named after the settings and the state of the source's files, so new

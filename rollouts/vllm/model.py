@@ -152,7 +152,7 @@ def _patched_llm(*, is_eager: bool, is_spread: bool) -> Any:
         import vllm.model_executor.models.transformers.base as transformers_backend
         import vllm.v1.engine.core as core
         import vllm.v1.sample.sampler as sampler
-        from vllm import LLM
+        from vllm import LLM  # pyright: ignore[reportAttributeAccessIssue]
     except ImportError as error:
         raise ConfigError(
             f"model.engine needs vLLM, which cannot be imported here ({error}): `make setup-vllm` installs it for the "
@@ -252,7 +252,7 @@ def _prompt(request: SampleRequest) -> dict[str, Any]:
 
 
 def _params(request: SampleRequest) -> Any:
-    from vllm import SamplingParams
+    from vllm import SamplingParams  # pyright: ignore[reportAttributeAccessIssue]
 
     return SamplingParams(
         n=request.num_samples,

@@ -18,7 +18,7 @@ def flat(nested: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def config(name: str) -> dict[str, Any]:
-    return yaml.safe_load((TINY / name).read_text())
+    return yaml.safe_load(next(TINY.rglob(name)).read_text())
 
 
 def test_the_biased_reward_model_differs_from_the_honest_one_in_its_pairs_only() -> None:
@@ -29,7 +29,7 @@ def test_the_biased_reward_model_differs_from_the_honest_one_in_its_pairs_only()
 
 def test_the_overlay_adds_one_part_to_the_reward(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
-        main(["fit", f"--config={TINY}/grpo.yaml", f"--config={TINY}/grpo_biased.yaml", "--print_config"])
+        main(["fit", f"--config={TINY}/grpo.yaml", f"--config={TINY}/overlays/grpo_biased.yaml", "--print_config"])
     assert stopped.value.code == 0
     parts = yaml.safe_load(capsys.readouterr().out)["model"]["init_args"]["reward"]["init_args"]["parts"]
     assert list(parts) == ["accuracy", "format", "preference"]

@@ -7,12 +7,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from test_images import encoded, noise, png_that_claims
 
 from algorithms.errors import DataError
 from algorithms.records import PreferencePair, Prompt
 from datamodules.rows.images import EmbeddedImage, ImageFile
 from datamodules.rows.pair_rows import PairReader, PairRows, read_pairs
+from tests.datamodules.rows.test_images import encoded, noise, png_that_claims
 
 MAX_PIXELS = 50_000_000
 PLAIN = {"question": "?", "chosen": "yes", "rejected": "no"}

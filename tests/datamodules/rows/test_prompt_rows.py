@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from test_images import png_that_claims
 
 from algorithms.errors import DataError
 from algorithms.records import Prompt
 from datamodules.rows.images import EmbeddedImage, ImageFile
 from datamodules.rows.prompt_rows import PromptRows, read_prompts
+from tests.datamodules.rows.test_images import png_that_claims
 
 
 def png(seed: int = 0) -> bytes:

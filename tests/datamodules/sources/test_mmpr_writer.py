@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from test_images import encoded, noise
 
 from algorithms.errors import DataError
 from algorithms.records import PreferencePair, Prompt
@@ -21,6 +19,8 @@ from datamodules.rows.images import ImageFile
 from datamodules.rows.pair_rows import PairRows
 from datamodules.sources.mmpr_writer import write_mmpr
 from datamodules.sources.pair_folders import MMPRFolder
+from tests.conftest import Picture
+from tests.datamodules.rows.test_images import encoded, noise
 
 
 @pytest.fixture

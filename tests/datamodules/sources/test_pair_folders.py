@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_images import encoded, noise
 
 from algorithms.errors import ConfigError, DataError
 from datamodules.rows.images import ImageFile
 from datamodules.rows.pair_rows import PairRows
 from datamodules.sources.pair_folders import MMPRFolder, PairSource, PreferenceFolder
+from tests.datamodules.rows.test_images import encoded, noise
 
 MAX_PIXELS = 50_000_000
 

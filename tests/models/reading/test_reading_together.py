@@ -5,7 +5,7 @@ import torch
 
 from algorithms import Prompt
 from models import Policy
-from models import completion_hidden as reading
+from models.reading import completion_hidden as reading
 
 ROWS = torch.tensor([2, 0, 1])
 IDS = torch.randint(10, 40, (3, 6), generator=torch.Generator().manual_seed(0))
