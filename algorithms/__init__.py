@@ -2,7 +2,7 @@
 
 from algorithms.chance import position_generator, position_seed
 from algorithms.errors import ConfigError, DataError, check_at_least
-from algorithms.experience_batch import ExperienceBatch, stack_rollouts
+from algorithms.experience_batch import ExperienceBatch, stack_completions
 from algorithms.grpo.advantages import effective_groups, group_relative_advantages
 from algorithms.grpo.config import AdvantageConfig, GRPOConfig
 from algorithms.grpo.loss import GRPOOutput, engine_weights, grpo_loss
@@ -20,13 +20,16 @@ from algorithms.preferences.bradley_terry import (
 from algorithms.preferences.mixed_preference import MPOConfig, MPOOutput, RewardShift, implicit_rewards, mpo_loss
 from algorithms.preferences.pairs import PairSelection, group_pairs, select_pairs
 from algorithms.records import (
+    Claim,
     Completion,
     FinishReason,
     ImageReference,
+    PairTicket,
     PreferencePair,
     Prompt,
-    Rollout,
+    RewardTable,
     RolloutGroup,
+    Ticket,
 )
 from algorithms.replay.buffer import SelectiveSampleBuffer
 from algorithms.replay.config import BufferConfig
@@ -34,6 +37,7 @@ from algorithms.replay.config import BufferConfig
 __all__ = [
     "AdvantageConfig",
     "BufferConfig",
+    "Claim",
     "Completion",
     "ConfigError",
     "DataError",
@@ -45,14 +49,16 @@ __all__ = [
     "MPOConfig",
     "MPOOutput",
     "PairSelection",
+    "PairTicket",
     "PreferencePair",
     "Prompt",
     "ReliabilityCurve",
     "RewardShift",
-    "Rollout",
+    "RewardTable",
     "RolloutGroup",
     "SelectiveSampleBuffer",
     "StepSize",
+    "Ticket",
     "TokenScores",
     "bradley_terry_loss",
     "check_at_least",
@@ -72,6 +78,6 @@ __all__ = [
     "reliability_curve",
     "select_pairs",
     "shape_logits",
-    "stack_rollouts",
+    "stack_completions",
     "token_scores",
 ]

@@ -5,13 +5,12 @@ Shapes: B samples (rows of a batch), T completion tokens of the longest.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from algorithms.records import Rollout
+from algorithms.records import Completion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +86,8 @@ class ExperienceBatch:
     @staticmethod
     def empty() -> "ExperienceBatch":
         """Return a batch of no rows."""
-        return stack_rollouts([])
+        none = torch.zeros(0, dtype=torch.long)
+        return stack_completions([], prompt_uids=none, group_ids=none, advantages=torch.zeros(0), policy_versions=none)
 
     @staticmethod
     def cat(batches: Sequence["ExperienceBatch"]) -> "ExperienceBatch":
@@ -110,27 +110,38 @@ def token_mask(lengths: Int[Tensor, " B"]) -> Bool[Tensor, "B T"]:
     return torch.arange(longest, device=lengths.device)[None, :] < lengths[:, None]
 
 
-def stack_rollouts(rollouts: Sequence[Rollout]) -> ExperienceBatch:
-    """Pad rollouts into one batch of fresh rows."""
-    lengths = torch.tensor([len(r.completion.token_ids) for r in rollouts], dtype=torch.long)
-    is_completion = token_mask(lengths)
+def stack_completions(
+    completions: Sequence[Completion],
+    *,
+    prompt_uids: Int[Tensor, " B"],
+    group_ids: Int[Tensor, " B"],
+    advantages: Float[Tensor, " B"],
+    policy_versions: Int[Tensor, " B"],
+) -> ExperienceBatch:
+    """Pad B completions into one batch of fresh rows.
+
+    Args:
+        completions: B completions.
+        prompt_uids: prompt of each completion.
+        group_ids: group of each completion.
+        advantages: advantage of each completion.
+        policy_versions: optimizer steps behind the weights that sampled each completion.
+    """
+    lengths = torch.tensor([len(completion.token_ids) for completion in completions], dtype=torch.long)
+    is_completion = token_mask(lengths)  # (B, T)
     ids = torch.zeros(is_completion.shape, dtype=torch.long)
     logps = torch.zeros(is_completion.shape)
-    for row, rollout in enumerate(rollouts):
-        ids[row, : lengths[row]] = rollout.completion.token_ids
-        logps[row, : lengths[row]] = rollout.completion.behavior_logps
-
-    def column(name: str, dtype: Any = torch.long) -> Tensor:
-        return torch.tensor([getattr(rollout, name) for rollout in rollouts], dtype=dtype)
-
+    for row, completion in enumerate(completions):
+        ids[row, : lengths[row]] = completion.token_ids
+        logps[row, : lengths[row]] = completion.behavior_logps
     return ExperienceBatch(
-        prompt_uids=column("prompt_uid"),
-        group_ids=column("group_id"),
+        prompt_uids=prompt_uids,
+        group_ids=group_ids,
         completion_ids=ids,
         is_completion=is_completion,
         behavior_logps=logps,
-        advantages=column("advantage", torch.float32),
-        policy_versions=column("policy_version"),
-        is_replay=torch.zeros(len(rollouts), dtype=torch.bool),
-        weights=torch.ones(len(rollouts)),
+        advantages=advantages,
+        policy_versions=policy_versions,
+        is_replay=torch.zeros(len(completions), dtype=torch.bool),
+        weights=torch.ones(len(completions)),
     )

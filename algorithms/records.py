@@ -1,8 +1,9 @@
-"""The nouns that travel through the pipeline. Plain data: no behaviour beyond selecting and saving rows.
+"""The nouns that travel through the pipeline: plain data, in the order in which they come to be.
 
 Shapes: B samples (rows of a batch), T completion tokens, P prompts, G completions per prompt.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -38,7 +39,7 @@ class Prompt:
     images: tuple[ImageReference, ...] = ()
 
     answer: str | None = None
-    """Ground truth for the accuracy reward; None when nobody knows."""
+    """Ground truth for the accuracy reward; None when it is unknown."""
 
     facts: tuple[str, ...] | None = None
     """What the images show, one entry per thing, repeats counted; None when not annotated."""
@@ -67,35 +68,73 @@ class Completion:
     """``stop``: the policy ended its turn. ``length``: cut at the token limit."""
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One statement of a completion about the image, and whether the image supports it."""
+
+    thing: str
+    """What is claimed to be there."""
+
+    start: int
+    """Position of its first character in the completion."""
+
+    end: int
+    """Position after its last character."""
+
+    is_supported: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rollout:
-    """One completion with its scores."""
+class RewardTable:
+    """The scores of completions: one entry per completion, in whatever shape the completions have.
 
-    prompt_uid: int
-    completion: Completion
-    policy_version: int
-    """Optimizer steps behind the weights that sampled; 0 is the initial policy."""
+    64-bit floats, as reward functions return them: a margin between two scores must not be lost in rounding.
+    """
 
-    reward_parts: Mapping[str, float | None]
-    """Score of each part by name, before scaling and weight; None where the part did not apply."""
+    parts: Mapping[str, Float[Tensor, "*shape"]]
+    """Score of each part by name, before scaling and weight; NaN where the part did not apply or failed."""
 
-    reward: float
-    """Weighted sum of the parts."""
+    totals: Float[Tensor, "*shape"]
+    """Weighted sum of the parts that applied; 0 where none did."""
 
-    advantage: float
-    rule_reward: float = 0.0
-    """Weighted sum of the parts that are rules; they decide whether a group is effective."""
+    rule_totals: Float[Tensor, "*shape"]
+    """The same sum over the parts that are rules; it decides whether a group is effective."""
 
-    group_id: int = 0
-    """Tells the groups of a run apart: a prompt sampled twice makes two groups."""
+    num_failures: Mapping[str, int]
+    """Number of completions that each part failed on."""
+
+    def view(self, *shape: int) -> "RewardTable":
+        """Return the same scores in another shape, such as (P, G) for P prompts with G completions each."""
+        return RewardTable(
+            parts={name: scores.view(shape) for name, scores in self.parts.items()},
+            totals=self.totals.view(shape),
+            rule_totals=self.rule_totals.view(shape),
+            num_failures=self.num_failures,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutGroup:
-    """The G rollouts of one prompt, in the order sampled."""
+    """The G completions of one prompt with their scores: one row of a rollout phase."""
 
     prompt: Prompt
-    rollouts: Sequence[Rollout]
+    completions: Sequence[Completion]
+    parts: Mapping[str, Float[Tensor, " G"]]
+    """Score of each reward part by name, NaN where the part did not apply or failed."""
+
+    rewards: Float[Tensor, " G"]
+    """Weighted sum of the parts."""
+
+    advantages: Float[Tensor, " G"]
+    claims: Sequence[Sequence[Claim] | None] | None = None
+    """Judged claims of each completion; None where no judge knows the image, or there is no judge."""
+
+    def score(self, part: str, index: int) -> float | None:
+        """Return the score of one completion in one part; None where there is none."""
+        if part not in self.parts:
+            return None
+        score = float(self.parts[part][index])
+        return None if math.isnan(score) else score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,3 +166,37 @@ class PreferencePair:
         if self.chosen_score is None or self.rejected_score is None:
             return None
         return self.chosen_score - self.rejected_score
+
+
+class Ticket:
+    """What the GRPO module does in one training step. The data module hands it out in place of a batch.
+
+    This is no dataclass on purpose: Lightning rebuilds the dataclasses in a batch and refuses frozen ones.
+    """
+
+    def __init__(self, rollout: int, micro: int, prompts: Sequence[Prompt]) -> None:
+        """Describe the step.
+
+        Args:
+            rollout: number of the rollout phase, from 0.
+            micro: number of the micro-batch within the phase; micro-batch 0 begins with sampling.
+            prompts: the prompts of the rollout on this rank.
+        """
+        self.rollout, self.micro, self.prompts = rollout, micro, prompts
+
+
+class PairTicket:
+    """What the MPO module does in one training step, when pairs are built from its own rollouts.
+
+    This is no dataclass, for the same reason as ``Ticket``.
+    """
+
+    def __init__(self, number: int, refresh: int | None = None, prompts: Sequence[Prompt] = ()) -> None:
+        """Describe the step.
+
+        Args:
+            number: number of the training step, from 0.
+            refresh: number of the rollout that comes before this step; None: there is no rollout before it.
+            prompts: the prompts of that rollout on this rank.
+        """
+        self.number, self.refresh, self.prompts = number, refresh, prompts

@@ -6,37 +6,35 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from algorithms import Prompt, Rollout, RolloutGroup
-from hallucination import Claim, ClaimGrammar, find_claims
+from algorithms import Claim, Prompt, RolloutGroup
 
 WIDTH, MARGIN, IMAGE_SIDE, LINE = 1000, 16, 192, 20
 TEXT_COLUMNS = 96
 BLACK, GRAY, RED, GREEN, RULE = (25, 25, 25), (110, 110, 110), (200, 30, 30), (20, 130, 60), (225, 225, 225)
 
 
-def completion_card(group: RolloutGroup, grammar: ClaimGrammar | None) -> Image.Image:
-    """Return the card; claims that the facts support are green, the others red."""
-    blocks = [wrap_text(rollout.completion.text) for rollout in group.rollouts]
+def completion_card(group: RolloutGroup) -> Image.Image:
+    """Return the card; claims that the image supports are green, the others red."""
+    blocks = [wrap_text(completion.text) for completion in group.completions]
     height = 2 * MARGIN + IMAGE_SIDE + sum((len(lines) + 2) * LINE for lines in blocks)
     card = Image.new("RGB", (WIDTH, height), "white")
     canvas, font = ImageDraw.Draw(card), ImageFont.load_default(size=15)
     draw_prompt(card, canvas, font, group.prompt)
     y = MARGIN + IMAGE_SIDE + LINE // 2
-    facts = group.prompt.facts
-    for rollout, lines in zip(group.rollouts, blocks, strict=True):
-        text = rollout.completion.text
+    claims = group.claims or [None] * len(group.completions)
+    for index, (completion, lines) in enumerate(zip(group.completions, blocks, strict=True)):
         canvas.line((MARGIN, y - 4, WIDTH - MARGIN, y - 4), fill=RULE)
-        canvas.text((MARGIN, y), score_line(rollout), fill=GRAY, font=font)
-        claims = find_claims(text, facts, grammar) if facts is not None and grammar is not None else []
-        draw_text(canvas, font, y + LINE, text, claims)
+        canvas.text((MARGIN, y), score_line(group, index), fill=GRAY, font=font)
+        draw_text(canvas, font, y + LINE, completion.text, claims[index] or [])
         y += (len(lines) + 2) * LINE
     return card
 
 
-def score_line(rollout: Rollout) -> str:
-    """Return the scores of a rollout in one line."""
-    parts = "  ".join(f"{name} {'-' if v is None else f'{v:g}'}" for name, v in rollout.reward_parts.items())
-    return f"advantage {rollout.advantage:+.2f}   reward {rollout.reward:.2f}   ({parts})"
+def score_line(group: RolloutGroup, index: int) -> str:
+    """Return the scores of one completion of a group in one line."""
+    scores = {name: group.score(name, index) for name in group.parts}
+    parts = "  ".join(f"{name} {'-' if score is None else f'{score:g}'}" for name, score in scores.items())
+    return f"advantage {group.advantages[index]:+.2f}   reward {group.rewards[index]:.2f}   ({parts})"
 
 
 def draw_prompt(card: Image.Image, canvas: ImageDraw.ImageDraw, font: Any, prompt: Prompt) -> None:

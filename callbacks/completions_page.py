@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.tensorboard import SummaryWriter
 
-from algorithms import ConfigError, RolloutGroup
+from algorithms import RolloutGroup, check_at_least
 from callbacks.completion_card import completion_card, score_line
+from lightning_modules.tensorboard import tensorboard_writers
 from rollouts import RolloutPhase
 
 
@@ -22,9 +23,8 @@ class CompletionsPage(Callback):
             every_n_rollouts: rollouts between two pages; the first rollout always gets one.
             num_prompts: prompts on a page; those with the most mixed rewards come first.
         """
-        for key, value in (("every_n_rollouts", every_n_rollouts), ("num_prompts", num_prompts)):
-            if value < 1:
-                raise ConfigError(f"callbacks.completions.{key} must be at least 1, got {value}.")
+        check_at_least("callbacks.completions.every_n_rollouts", every_n_rollouts, 1)
+        check_at_least("callbacks.completions.num_prompts", num_prompts, 1)
         self.every_n_rollouts, self.num_prompts = every_n_rollouts, num_prompts
         self.num_rollouts = 0
 
@@ -40,17 +40,15 @@ class CompletionsPage(Callback):
         """Write a page when it is time."""
         is_due = self.num_rollouts % self.every_n_rollouts == 0
         self.num_rollouts += 1
-        if not is_due or not trainer.is_global_zero:
-            return
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                self._write(logger.experiment, phase, getattr(pl_module, "claims", None), trainer.global_step)
+        for writer in tensorboard_writers(trainer) if is_due else ():
+            self._write(writer, phase, trainer.global_step)
 
-    def _write(self, writer: Any, phase: RolloutPhase, grammar: Any, step: int) -> None:
-        spread = phase.rewards.std(dim=1, correction=0)
-        shown = [phase.groups[i] for i in spread.argsort(descending=True, stable=True)[: self.num_prompts].tolist()]
+    def _write(self, writer: SummaryWriter, phase: RolloutPhase, step: int) -> None:
+        spread = phase.rewards.std(dim=1, correction=0)  # (P,)
+        most_mixed = spread.argsort(descending=True, stable=True)[: self.num_prompts]
+        shown = [phase.group(index) for index in most_mixed.tolist()]
         for number, group in enumerate(shown):
-            card = np.asarray(completion_card(group, grammar))
+            card = np.asarray(completion_card(group))
             writer.add_image(f"completions/prompt_{number}", card, step, dataformats="HWC")
         writer.add_text("completions/text", "\n\n".join(_as_text(group) for group in shown), step)
         writer.add_histogram("rollout/reward_histogram", phase.rewards, step)
@@ -60,6 +58,6 @@ class CompletionsPage(Callback):
 def _as_text(group: RolloutGroup) -> str:
     """Return a group as preformatted text; raw completions would be read as markdown."""
     lines = [f"{group.prompt.question}   (answer: {group.prompt.answer})"]
-    for rollout in group.rollouts:
-        lines += [score_line(rollout), f"    {rollout.completion.text}"]
+    for index, completion in enumerate(group.completions):
+        lines += [score_line(group, index), f"    {completion.text}"]
     return f"<pre>\n{html.escape(chr(10).join(lines))}\n</pre>"

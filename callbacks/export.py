@@ -1,7 +1,5 @@
 """Writes the trained model in Hugging Face format, whole or not at all."""
 
-import os
-import shutil
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
@@ -9,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import FSDPStrategy
 
 from algorithms import ConfigError
+from storage import whole_folder
 
 
 class SavesPretrained(Protocol):
@@ -56,16 +55,10 @@ class ExportPolicy(Callback):
         """Write beside the destination, then move into place; all ranks give their part of the weights."""
         if trainer.interrupted:
             return
-        draft = self.folder.with_name(f"{self.folder.name}.draft-{os.getpid()}")
-        if trainer.is_global_zero:
-            draft.mkdir(parents=True)
-        cast(SavesPretrained, pl_module).save_pretrained(str(draft))
-        if trainer.is_global_zero:
-            self._move_into_place(draft)
-
-    def _move_into_place(self, draft: Path) -> None:
-        if self.folder.exists():
-            replaced = self.folder.with_name(f"{self.folder.name}.replaced-{os.getpid()}")
-            self.folder.rename(replaced)
-            shutil.rmtree(replaced)
-        draft.rename(self.folder)
+        module = cast(SavesPretrained, pl_module)
+        if not trainer.is_global_zero:
+            # This rank gives its part of the weights and writes nothing.
+            module.save_pretrained(str(self.folder))
+            return
+        with whole_folder(self.folder, replace=True) as draft:
+            module.save_pretrained(str(draft))

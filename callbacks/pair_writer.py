@@ -91,7 +91,7 @@ class PairWriter(Callback):
         if not pairs:
             raise DataError(
                 f"callbacks.pairs: no pair could be built with {self.selection}; {margins_in_words(candidates)}. "
-                "Sample more per prompt (model.group_size), lower the threshold or allow more kinds."
+                "Sample more per prompt (model.sampling.group_size), lower the threshold or allow more kinds."
             )
         if not trainer.is_global_zero:
             return

@@ -11,11 +11,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from algorithms import ConfigError, Prompt
+from algorithms import ConfigError, Prompt, RolloutGroup
 from datamodules.prompts import PromptDataModule
 from datamodules.sources.prompt_pool import PoolEntry, histogram_in_words, read_entries, summary
 from lightning_modules import RolloutModule
 from rollouts import RolloutPhase, gather_ranks
+from storage import whole_folder
 
 
 class PromptPoolWriter(Callback):
@@ -59,7 +60,7 @@ class PromptPoolWriter(Callback):
         """Note the prompts of a batch."""
         phase: RolloutPhase = outputs
         with self._notes(trainer).open("a") as notes:
-            notes.write("".join(self._entry(group.prompt, group.rollouts).line() for group in phase.groups))
+            notes.write("".join(self._entry(group).line() for group in phase.groups))
             notes.flush()
             os.fsync(notes.fileno())
 
@@ -69,19 +70,16 @@ class PromptPoolWriter(Callback):
         if not trainer.is_global_zero:
             return
         entries = [entry for _, entry in sorted({entry.uid: entry for entry in noted}.items())]
-        draft = self.folder.with_name(f"{self.folder.name}.draft-{os.getpid()}")
-        draft.mkdir(parents=True)
-        (draft / "pool.jsonl").write_text("".join(entry.line() for entry in entries))
-        (draft / "pool.json").write_text(json.dumps(summary(entries), indent=1) + "\n")
-        draw_histogram(entries, draft / "pool.png")
-        shutil.rmtree(self.folder, ignore_errors=True)
-        draft.rename(self.folder)
+        with whole_folder(self.folder, replace=True) as draft:
+            (draft / "pool.jsonl").write_text("".join(entry.line() for entry in entries))
+            (draft / "pool.json").write_text(json.dumps(summary(entries), indent=1) + "\n")
+            draw_histogram(entries, draft / "pool.png")
         shutil.rmtree(self.partial)
         print(f"{self.folder}: {len(entries)} prompts, {histogram_in_words(entries)}")  # noqa: T201
 
-    def _entry(self, prompt: Prompt, rollouts: Sequence[Any]) -> PoolEntry:
-        scores = [rollout.reward_parts[self.part] for rollout in rollouts]
-        return PoolEntry(prompt.uid, prompt.key, len(scores), sum((score or 0.0) > 0.5 for score in scores))
+    def _entry(self, group: RolloutGroup) -> PoolEntry:
+        scores = group.parts[self.part]  # (G,), NaN is not above 0.5
+        return PoolEntry(group.prompt.uid, group.prompt.key, len(scores), int((scores > 0.5).sum()))
 
     def _notes(self, trainer: Trainer) -> Path:
         return self.partial / f"rank{trainer.global_rank}of{trainer.world_size}.jsonl"
@@ -92,7 +90,6 @@ class PromptPoolWriter(Callback):
             "policy": {key: str(value) for key, value in vars(module.policy_source).items()},
             "prompts": str(data.source.split_file(data.predict_split)),
             "sampling": str(module.sampling),
-            "group_size": module.group_size,
             "batch_size": data.batch_size,
             "seed": module.seed,
         }

@@ -7,8 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from algorithms import Prompt, Rollout
-from hallucination import ClaimGrammar, find_claims
+from algorithms import Prompt, RolloutGroup
 from rollouts import RolloutPhase
 
 
@@ -41,12 +40,11 @@ class PredictionWriter(Callback):
     ) -> None:
         """Append the prompts of a batch."""
         phase: RolloutPhase = outputs
-        grammar = getattr(pl_module, "claims", None)
         with self._file(trainer).open("a") as lines:
             for group in phase.groups:
                 prompt = group.prompt
                 row = {"key": prompt.key, "question": prompt.question, "answer": prompt.answer}
-                completions = [_row(prompt, rollout, grammar) for rollout in group.rollouts]
+                completions = [_row(group, index) for index in range(len(group.completions))]
                 lines.write(json.dumps({**row, "completions": completions}) + "\n")
 
     def _file(self, trainer: Trainer) -> Path:
@@ -54,17 +52,14 @@ class PredictionWriter(Callback):
         return file if trainer.world_size == 1 else file.with_suffix(f".rank{trainer.global_rank}{file.suffix}")
 
 
-def _row(prompt: Prompt, rollout: Rollout, grammar: ClaimGrammar | None) -> dict[str, Any]:
-    completion = rollout.completion
-    claims = None
-    if grammar is not None and prompt.facts is not None:
-        found = find_claims(completion.text, prompt.facts, grammar)
-        claims = [{"thing": claim.thing, "is_supported": claim.is_supported} for claim in found]
+def _row(group: RolloutGroup, index: int) -> dict[str, Any]:
+    completion = group.completions[index]
+    claims = None if group.claims is None else group.claims[index]
     return {
         "text": completion.text,
         "finish_reason": completion.finish_reason,
         "num_tokens": len(completion.token_ids),
-        "reward_parts": dict(rollout.reward_parts),
-        "reward": rollout.reward,
-        "claims": claims,
+        "reward_parts": {name: group.score(name, index) for name in group.parts},
+        "reward": group.rewards[index].item(),
+        "claims": claims and [{"thing": claim.thing, "is_supported": claim.is_supported} for claim in claims],
     }

@@ -5,7 +5,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from algorithms import ConfigError
+from algorithms import check_at_least
 
 
 class StepCheckpoint(ModelCheckpoint):
@@ -23,9 +23,8 @@ class StepCheckpoint(ModelCheckpoint):
             keep: newest checkpoints that stay.
             dirpath: folder of the checkpoints; null: ``checkpoints`` in the run's log folder.
         """
-        for key, value in (("every_n_train_steps", every_n_train_steps), ("keep", keep)):
-            if value < 1:
-                raise ConfigError(f"callbacks.checkpoint.{key} must be at least 1, got {value}.")
+        check_at_least("callbacks.checkpoint.every_n_train_steps", every_n_train_steps, 1)
+        check_at_least("callbacks.checkpoint.keep", keep, 1)
         super().__init__(
             dirpath=dirpath,
             filename="{step}",

@@ -1,7 +1,8 @@
 """Groups the curves in TensorBoard's custom-scalars page so that the first page tells the story."""
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
+
+from lightning_modules.tensorboard import tensorboard_writers
 
 STORY = {
     "1 Is it learning?": {
@@ -35,6 +36,5 @@ class TensorBoardLayout(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the layout to every TensorBoard logger."""
         layout = {page: {title: ["Multiline", tags] for title, tags in plots.items()} for page, plots in STORY.items()}
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
-                logger.experiment.add_custom_scalars(layout)
+        for writer in tensorboard_writers(trainer):
+            writer.add_custom_scalars(layout)

@@ -9,7 +9,6 @@ samples are missing is known only after the rollout.
 """
 
 import logging
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,6 +20,7 @@ from algorithms import (
     ExperienceBatch,
     Prompt,
     SelectiveSampleBuffer,
+    Ticket,
     position_generator,
 )
 from datamodules.prompts import PromptDataModule
@@ -30,20 +30,6 @@ from datamodules.streams.shuffled import CountedLoader, ShuffledRows
 from rollouts import gather_ranks, own_state
 
 logger = logging.getLogger(__name__)
-
-
-class Ticket:
-    """What the trainer is to do in one training step. No dataclass: Lightning refuses frozen ones in batches."""
-
-    def __init__(self, rollout: int, micro: int, prompts: tuple[Prompt, ...]) -> None:
-        """Name the step.
-
-        Args:
-            rollout: number of the rollout phase, from 0.
-            micro: number of the micro-batch within it; 0 begins with sampling.
-            prompts: the prompts of the rollout on this rank.
-        """
-        self.rollout, self.micro, self.prompts = rollout, micro, prompts
 
 
 class ExperienceDataModule(PromptDataModule):
@@ -130,7 +116,7 @@ class ExperienceDataModule(PromptDataModule):
         num_sampled: int,
         rollout: int,
         policy_version: int,
-        solved_uids: Sequence[int] = (),
+        solved_uids: Tensor,
     ) -> list[ExperienceBatch]:
         """Return the micro-batches of a rollout: its effective samples, and replay.
 
@@ -146,7 +132,7 @@ class ExperienceDataModule(PromptDataModule):
         rank = self.rank[0]
         self.buffer.forget_stale(policy_version)
         if self.buffer_config.retire_solved:
-            self.buffer.retire(torch.tensor(solved_uids, dtype=torch.long))
+            self.buffer.retire(solved_uids)
         num_replay = self.buffer_config.num_replay(num_fresh=num_sampled, num_effective=len(effective))
         replay = self.buffer.draw(num_replay, generator=position_generator(self.seed, "replay", rollout, rank))
         self.buffer.add(effective)

@@ -12,7 +12,15 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from algorithms import ConfigError, DataError, PairSelection, PreferencePair, Prompt, group_pairs, select_pairs
+from algorithms import (
+    ConfigError,
+    DataError,
+    PairSelection,
+    PairTicket,
+    PreferencePair,
+    group_pairs,
+    select_pairs,
+)
 from datamodules.prompts import PromptDataModule
 from datamodules.sources.prompt_folder import PromptFolder
 from datamodules.streams.pair_report import margins_in_words
@@ -21,20 +29,6 @@ from datamodules.streams.shuffled import CountedLoader, ShuffledRows
 from rollouts import RolloutPhase, gather_ranks, own_state
 
 logger = logging.getLogger(__name__)
-
-
-class PairTicket:
-    """The request of one step. No dataclass: Lightning refuses frozen ones in batches."""
-
-    def __init__(self, number: int, refresh: int | None = None, prompts: Sequence[Prompt] = ()) -> None:
-        """Name the step.
-
-        Args:
-            number: number of the training step, from 0.
-            refresh: number of the rollout that is due before this step; None: no rollout is.
-            prompts: the prompts of that rollout.
-        """
-        self.number, self.refresh, self.prompts = number, refresh, prompts
 
 
 class OnlinePreferenceDataModule(PromptDataModule):

@@ -81,6 +81,9 @@ class PairDataModule(LightningDataModule):
 class PreferenceDataModule(PromptDataModule):
     """As ``PairDataModule``; but validation and test see prompts, and validation held-out pairs besides."""
 
+    refresh_every: int | None = None
+    """The pairs are never built anew."""
+
     def __init__(
         self,
         source: PromptFolder,

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         flags = [
             "--data.selection.kinds=[reward_model]", f"--data.selection.threshold={tau}",
             f"--trainer.max_steps={options.steps}", f"--trainer.val_check_interval={options.steps // 12}",
-            "--model.optimizer.cosine=false",
+            "--model.learning.optimizer.cosine=false",
         ]  # fmt: skip
         tested = trained_and_tested([CONFIG], options.seed, name=name, flags=flags)
         kept = curves(name, ["train/pairs_kept"])["train/pairs_kept"][0][1]

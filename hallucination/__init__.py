@@ -1,11 +1,13 @@
 """What a completion claims about its image, what of it is true, and the scores made of that."""
 
+from algorithms.records import Claim
 from hallucination.amber import AmberMetric
 from hallucination.blindness import BlindnessRate
 from hallucination.chair import HallucinationRate
-from hallucination.claims import Claim, ClaimGrammar, find_claims
+from hallucination.claims import ClaimGrammar, find_claims
 from hallucination.hallusion_bench import HallusionBenchMetric
-from hallucination.judges import ClaimJudge, GrammarJudge, ObjectJudge, YesNoJudge
+from hallucination.judged import JudgedCompletion, claim_counts, judged_completions
+from hallucination.judges import ClaimJudge, GrammarJudge, ObjectJudge, YesNoJudge, judge_groups
 from hallucination.pope import PopeMetric
 
 __all__ = [
@@ -17,8 +19,12 @@ __all__ = [
     "GrammarJudge",
     "HallucinationRate",
     "HallusionBenchMetric",
+    "JudgedCompletion",
     "ObjectJudge",
     "PopeMetric",
     "YesNoJudge",
+    "claim_counts",
     "find_claims",
+    "judge_groups",
+    "judged_completions",
 ]

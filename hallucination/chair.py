@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from hallucination.claims import Claim
+from algorithms.records import Claim
+from hallucination.judged import JudgedCompletion, claim_counts
 from hallucination.objects import ObjectLexicon
 
 
@@ -75,18 +76,17 @@ class HallucinationRate(Metric):
         ):  # fmt: skip
             self.add_state(name, torch.tensor(0.0), dist_reduce_fx="sum")
 
-    def update(self, claims: Sequence[Sequence[Claim]], facts: Sequence[Collection[str]] | None = None) -> None:
-        """Add completions, each given by its judged claims; coverage needs what each one's image shows."""
-        for claimed, shown in zip(claims, facts, strict=True) if facts is not None else ():
-            num_covered, num_facts = count_covered(claimed, shown)
+    def update(self, judged: Sequence[JudgedCompletion]) -> None:
+        """Add completions with their claims; coverage counts only those whose prompt has facts."""
+        counts = claim_counts(judged)
+        self.num_unsupported += counts.events
+        self.num_claims += counts.trials
+        self.num_completions += len(judged)
+        self.num_with_unsupported += sum(each.num_unsupported > 0 for each in judged)
+        for each in judged:
+            num_covered, num_facts = count_covered(each.claims, each.prompt.facts or ())
             self.num_covered += num_covered
             self.num_facts += num_facts
-        for claimed in claims:
-            unsupported = sum(not claim.is_supported for claim in claimed)
-            self.num_claims += len(claimed)
-            self.num_unsupported += unsupported
-            self.num_completions += 1
-            self.num_with_unsupported += unsupported > 0
 
     def compute(self) -> dict[str, Tensor]:
         """Return the rates, 0 when nothing was claimed; nothing without completions, ``coverage`` only with facts."""

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from algorithms.errors import ConfigError
+from algorithms.records import Claim
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,20 +33,6 @@ class ClaimGrammar:
                 re.compile(getattr(self, key))
             except re.error as error:
                 raise ConfigError(f"claims.{key} is not a regular expression: {error}.") from None
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One mention and whether the facts support it."""
-
-    thing: str
-    start: int
-    """Position of its first character in the text."""
-
-    end: int
-    """Position after its last character."""
-
-    is_supported: bool
 
 
 def find_claims(text: str, facts: Sequence[str], grammar: ClaimGrammar) -> list[Claim]:

@@ -5,11 +5,13 @@ ObjectJudge    objects and their synonyms, against the set of objects in the ima
 YesNoJudge     "yes, it is there", against the answer of the row                         (POPE, arXiv:2305.10355)
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from algorithms import ConfigError, DataError, Prompt
-from hallucination import Claim, ClaimGrammar, find_claims
+from algorithms.errors import ConfigError, DataError
+from algorithms.records import Claim, Completion, Prompt
 from hallucination.chair import find_object_claims
+from hallucination.claims import ClaimGrammar, find_claims
 from hallucination.coco_objects import chair_lexicon, coco_lexicon
 from hallucination.objects import ObjectLexicon, parse_synonyms
 from hallucination.yes_no import poll_answer
@@ -26,13 +28,15 @@ class ClaimJudge:
 class GrammarJudge(ClaimJudge):
     """Claims that a regular expression finds, against the column ``facts``, repeats counted."""
 
-    def __init__(self, grammar: ClaimGrammar) -> None:
+    def __init__(self, mention: str, clause_end: str = r"[=.;\n]") -> None:
         """Set the grammar.
 
         Args:
-            grammar: how to find claims.
+            mention: regular expression of one mention; its whole match is compared with the facts.
+            clause_end: regular expression of the end of a clause. Within a clause, the k-th mention of a thing needs
+                k of that thing in the image.
         """
-        self.grammar = grammar
+        self.grammar = ClaimGrammar(mention=mention, clause_end=clause_end)
 
     def claims(self, prompt: Prompt, text: str) -> list[Claim] | None:
         """Return the mentions."""
@@ -69,6 +73,16 @@ class YesNoJudge(ClaimJudge):
         if not poll_answer(text).is_yes:
             return []
         return [Claim(str(prompt.columns.get("object", "yes")), 0, len(text), prompt.answer.strip().lower() == "yes")]
+
+
+def judge_groups(
+    judge: ClaimJudge, prompts: Sequence[Prompt], groups: Sequence[Sequence[Completion]]
+) -> list[list[list[Claim] | None]]:
+    """Return the claims of G completions for each of P prompts; None where the judge does not know the image."""
+    return [
+        [judge.claims(prompt, completion.text) for completion in group]
+        for prompt, group in zip(prompts, groups, strict=True)
+    ]
 
 
 def load_lexicon(path: str) -> ObjectLexicon:

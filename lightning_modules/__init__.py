@@ -3,8 +3,8 @@
 from lightning_modules.alignment_module import AlignmentModule
 from lightning_modules.evaluation import EvaluationConfig
 from lightning_modules.grpo_module import GRPOModule
+from lightning_modules.learning import LearningConfig, OptimizerConfig
 from lightning_modules.mpo_module import MPOModule
-from lightning_modules.policy_module import OptimizerConfig
 from lightning_modules.reference import CachedReference, FrozenCopyReference, LoRAOffReference
 from lightning_modules.reward_model_module import RewardModelModule
 from lightning_modules.rollout_module import RolloutModule
@@ -18,6 +18,7 @@ __all__ = [
     "FSDP2Strategy",
     "FrozenCopyReference",
     "GRPOModule",
+    "LearningConfig",
     "LoRAOffReference",
     "MPOModule",
     "OptimizerConfig",

@@ -20,7 +20,7 @@ class AlignmentModule(PolicyModule):
         """Return the loss of a batch of demonstrations."""
         loss = self.demonstration_nll(batch)
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch))
-        return self.reaching(loss)
+        return self.connected(loss)
 
     def validation_step(self, batch: Sequence[Prompt], batch_idx: int) -> None:
         """Log the loss on held-out demonstrations."""

@@ -1,16 +1,16 @@
 """Held-out evaluation: one greedy and several sampled completions per prompt, scored and judged."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
-from algorithms import Completion, ConfigError, Prompt, effective_groups, pass_at_k
-from hallucination import Claim, ClaimGrammar, find_claims
-from hallucination.chair import HallucinationRate
+from algorithms import ConfigError, effective_groups, pass_at_k
+from hallucination import HallucinationRate, judged_completions
+from rollouts import RolloutPhase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,48 +42,32 @@ class EvaluationConfig:
 class Evaluation(nn.Module):
     """The metrics of one split."""
 
-    def __init__(self, config: EvaluationConfig, grammar: ClaimGrammar | None) -> None:
-        """Create the metrics; without grammar no claims are judged."""
+    def __init__(self, config: EvaluationConfig) -> None:
+        """Create the metrics."""
         super().__init__()
-        self.config, self.grammar = config, grammar
         names = ("greedy_accuracy", "sampled_accuracy", "format_rate", "effective_fraction", "completion_tokens")
         self.means: Any = nn.ModuleDict({name: MeanMetric() for name in names})
         self.pass_at: Any = nn.ModuleDict({f"pass_at_{k}": PassAtK(k, config.num_samples) for k in config.pass_at})
         self.hallucination = HallucinationRate()
 
-    def update(
-        self,
-        prompts: Sequence[Prompt],
-        samples: Sequence[Sequence[Completion]],
-        *,
-        accuracy: Tensor,
-        greedy_accuracy: Tensor,
-        well_formed: Tensor | None,
-        rule_totals: Tensor,
-    ) -> None:
-        """Add a batch of prompts.
+    def update(self, sampled: RolloutPhase, *, greedy_accuracy: Float[Tensor, " P"]) -> None:
+        """Add a batch of P prompts.
 
         Args:
-            prompts: P prompts.
-            samples: G sampled completions for each.
-            accuracy: (P, G) 1 where right, 0 where wrong.
-            greedy_accuracy: (P,) the same for the greedy completions.
-            well_formed: (P, G) format scores; None when the reward has no such part.
-            rule_totals: (P, G) rule rewards, which decide whether a group is effective.
+            sampled: G scored and judged completions of each prompt; a score that is missing counts as 0.
+            greedy_accuracy: score of the greedy completion of each prompt.
         """
+        parts = {name: scores.nan_to_num(0.0).float() for name, scores in sampled.scores.parts.items()}  # (P, G) each
         self.means["greedy_accuracy"].update(greedy_accuracy)
-        self.means["sampled_accuracy"].update(accuracy)
-        if well_formed is not None:
-            self.means["format_rate"].update(well_formed)
-        self.means["effective_fraction"].update(effective_groups(rule_totals).float())
-        self.means["completion_tokens"].update(
-            torch.tensor([float(len(c.token_ids)) for group in samples for c in group])
-        )
+        self.means["sampled_accuracy"].update(parts["accuracy"])
+        if "format" in parts:
+            self.means["format_rate"].update(parts["format"])
+        self.means["effective_fraction"].update(effective_groups(sampled.rule_rewards).float())
+        self.means["completion_tokens"].update(sampled.lengths.float())
         for metric in self.pass_at.values():
-            metric.update(accuracy > 0.5)
-        if self.grammar is not None:
-            facts = [p.facts for p, group in zip(prompts, samples, strict=True) if p.facts is not None for _ in group]
-            self.hallucination.update(judge(prompts, samples, self.grammar), facts)
+            metric.update(parts["accuracy"] > 0.5)
+        if sampled.claims is not None:
+            self.hallucination.update(judged_completions(sampled.prompts, sampled.completions, sampled.claims))
 
     def compute(self) -> dict[str, Tensor]:
         """Return every metric that has seen data, by name."""
@@ -97,18 +81,6 @@ class Evaluation(nn.Module):
         """Forget everything."""
         for metric in (*self.means.values(), *self.pass_at.values(), self.hallucination):
             metric.reset()
-
-
-def judge(
-    prompts: Sequence[Prompt], groups: Sequence[Sequence[Completion]], grammar: ClaimGrammar
-) -> list[list[Claim]]:
-    """Return the claims of every completion whose prompt has known facts."""
-    return [
-        find_claims(completion.text, prompt.facts, grammar)
-        for prompt, group in zip(prompts, groups, strict=True)
-        if prompt.facts is not None
-        for completion in group
-    ]
 
 
 class PassAtK(Metric):

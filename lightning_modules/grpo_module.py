@@ -10,8 +10,7 @@ and checkpoints work as everywhere.
 Shapes: P prompts, G completions per prompt, B samples of a micro-batch, T completion tokens, V vocabulary.
 """
 
-import time
-from functools import partial
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
@@ -19,31 +18,30 @@ from torch import Tensor
 
 from algorithms import (
     AdvantageConfig,
-    Completion,
     ConfigError,
     ExperienceBatch,
     GRPOConfig,
     Prompt,
-    Rollout,
     StepSize,
+    Ticket,
     TokenScores,
-    group_relative_advantages,
+    check_at_least,
     grpo_loss,
     position_seed,
-    stack_rollouts,
+    stack_completions,
 )
-from hallucination import ClaimGrammar
+from algorithms.records import Completion
+from hallucination import ClaimJudge
+from lightning_modules.data_contracts import ExperienceSource
 from lightning_modules.evaluation import EvaluationConfig
-from lightning_modules.experience_source import ExperienceSource, Ticket
-from lightning_modules.policy_module import OptimizerConfig
+from lightning_modules.learning import LearningConfig
 from lightning_modules.reference import FrozenCopyReference, PolicyReference, Start
-from lightning_modules.rollout_log import batch_metrics, engine_metrics, mismatch_metrics, rollout_metrics, step_metrics
+from lightning_modules.rollout_log import batch_metrics, mismatch_metrics, step_metrics
 from lightning_modules.rollout_module import RolloutModule
 from lightning_modules.strategy import sharding_of
-from models import LoRAConfig, Policy, PolicySource, is_sharded
+from models import Policy, PolicySource, is_sharded
 from rewards import WeightedReward
 from rollouts import RolloutEngine, RolloutPhase, SamplingConfig, gather_ranks, own_state
-from rollouts.phase import check_group_size
 
 
 class GRPOModule(RolloutModule):
@@ -52,19 +50,15 @@ class GRPOModule(RolloutModule):
     def __init__(
         self,
         policy: PolicySource,
-        trainable: list[str],
-        optimizer: OptimizerConfig,
+        learning: LearningConfig,
         engine: RolloutEngine,
         reward: WeightedReward,
         sampling: SamplingConfig = SamplingConfig(),  # noqa: B008  (frozen)
         advantage: AdvantageConfig = AdvantageConfig(),  # noqa: B008
         grpo: GRPOConfig = GRPOConfig(),  # noqa: B008
         reference: PolicyReference | None = None,
-        lora: LoRAConfig | None = None,
-        recompute_activations: bool = False,
         evaluation: EvaluationConfig = EvaluationConfig(),  # noqa: B008
-        claims: ClaimGrammar | None = None,
-        group_size: int = 8,
+        judge: ClaimJudge | None = None,
         max_attempts: int = 1,
         seed: int = 0,
     ) -> None:
@@ -72,32 +66,39 @@ class GRPOModule(RolloutModule):
 
         Args:
             policy: where the policy comes from.
-            trainable: parts that learn, any of ``vision_tower``, ``adapter``, ``language_model``.
-            optimizer: learning rate and schedule.
+            learning: which weights learn, and how.
             engine: what samples completions.
             reward: what scores them; its part ``accuracy`` is what evaluation reports.
-            sampling: temperature and longest completion.
+            sampling: temperature, longest completion, completions per prompt.
             advantage: how rewards become advantages.
             grpo: the objective.
             reference: how the reference of the KL penalty is kept; null: ``FrozenCopyReference`` where
                 ``grpo.kl_weight`` is above 0, else none.
-            lora: low-rank updates that learn besides; null adds none.
-            recompute_activations: keep little for backward and compute the rest again, for memory.
             evaluation: what validation and test measure.
-            claims: how to find claims about the image in a text; null judges none.
-            group_size: completions per prompt.
-            max_attempts: most times to sample further prompts until ``prompts_per_rollout`` groups are effective
-                (dynamic sampling, DAPO); 1 samples once and takes what comes.
+            judge: how claims about the image are found in a completion and judged; null judges none.
+            max_attempts: how many times, at most, further prompts are sampled until ``prompts_per_rollout`` groups are
+                effective (dynamic sampling, DAPO); 1 samples once.
             seed: seed of all sampling.
         """
         super().__init__(
-            policy, engine, reward, trainable, optimizer, sampling, evaluation, claims, group_size, seed, lora,
-            recompute_activations,
-        )  # fmt: skip
-        check_group_size(group_size)
-        if max_attempts < 1:
-            raise ConfigError(f"model.max_attempts must be at least 1, got {max_attempts}; 1 samples once.")
+            policy,
+            engine,
+            reward,
+            learning=learning,
+            sampling=sampling,
+            evaluation=evaluation,
+            judge=judge,
+            seed=seed,
+        )
+        check_at_least(
+            "model.sampling.group_size",
+            sampling.group_size,
+            2,
+            "with one completion per prompt every group-relative advantage is zero and nothing is learned",
+        )
+        check_at_least("model.max_attempts", max_attempts, 1, "1 samples once")
         self.grpo, self.advantage, self.max_attempts = grpo, advantage, max_attempts
+        self.effective_tolerance = advantage.tolerance
         self.reference = (reference or FrozenCopyReference()) if grpo.kl_weight else None
         self.micro_batches: list[ExperienceBatch] = []
         self.num_completions = 0
@@ -124,42 +125,43 @@ class GRPOModule(RolloutModule):
             sharding = sharding_of(self.trainer)
             self.reference.prepare(Start.without_pairs(self.policy_source, self.loaded_policy, convert, sharding))
 
-    def on_train_batch_start(self, batch: Ticket, batch_idx: int) -> None:
-        """Roll out before the first micro-batch of a rollout."""
-        if batch.micro != 0:
-            return
-        # Lightning frees gradients only after the next forward; they need not live through the sampling.
-        for optimizer in self.trainer.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        started = time.perf_counter()
-        phase = self._sample_groups(batch)
-        self.num_completions += len(phase.rollouts) * self.trainer.world_size
+    def starts_rollout(self, batch: Ticket) -> bool:
+        """Return whether this is the first micro-batch of a rollout."""
+        return batch.micro == 0
+
+    def act(self, batch: Ticket) -> tuple[RolloutPhase, Mapping[str, float]]:
+        """Sample, score, compute advantages, and exchange the effective samples for micro-batches."""
+        phase: RolloutPhase | None = None
+        for attempt in range(self.max_attempts):
+            prompts = batch.prompts if attempt == 0 else self.experience.further_prompts(batch.rollout, attempt)
+            seed = position_seed(self.seed, "rollout", batch.rollout, self.global_rank, attempt)
+            completions = self.sample(prompts, self.sampling, seed=seed)  # (P, G)
+            scored = self.score(prompts, completions, first_group=self._first_group(batch.rollout, attempt))
+            learnt = scored.with_advantages(self.advantage)
+            phase = learnt if phase is None else phase.joined(learnt)
+            if attempt + 1 < self.max_attempts and self._is_full(phase):
+                break
+        assert phase is not None
+        self.num_completions += phase.rewards.numel() * self.trainer.world_size
         self.micro_batches = self.experience.exchange(
             self._learnable(phase),
-            num_sampled=len(batch.prompts) * self.group_size,
+            num_sampled=len(batch.prompts) * self.sampling.group_size,
             rollout=batch.rollout,
             policy_version=self.trainer.global_step,
             solved_uids=phase.solved_uids(),
         )
-        seconds = time.perf_counter() - started
-        values = rollout_metrics(phase, self.claims, tolerance=self.advantage.tolerance, seconds=seconds)
-        values |= batch_metrics(self.micro_batches, self.trainer.global_step) | engine_metrics(self.engine)
-        values |= {
+        return phase, batch_metrics(self.micro_batches, self.trainer.global_step) | {
             "buffer/held": float(len(self.experience.buffer)),
             "rollout/completions_so_far": float(self.num_completions),
         }
-        self.log_dict(values, batch_size=1)
-        for callback in self.trainer.callbacks:  # pyright: ignore[reportAttributeAccessIssue]
-            if hook := getattr(callback, "on_rollout_end", None):
-                hook(self.trainer, self, phase)
 
     def training_step(self, batch: Ticket, batch_idx: int) -> Tensor:
         """Return the loss of one micro-batch."""
         self.engine.release()
         samples = self.micro_batches[batch.micro]
         if is_idle := len(samples) == 0:
-            # Nothing to learn here, but every rank must take part in forward and backward.
-            samples = self._made_up(batch.prompts[0])
+            # Nothing to learn on this rank, but every rank must take part in forward and backward.
+            samples = self._placeholder(batch.prompts[0])
         samples = samples.to(self.device)
         scores = self.completion_scores(self.loaded_policy, samples)  # (B, T)
         out = grpo_loss(
@@ -171,58 +173,53 @@ class GRPOModule(RolloutModule):
             entropies=scores.entropies,
         )
         if is_idle:
-            return self.reaching(out.loss * 0.0)
+            return self.connected(out.loss * 0.0)
         values = step_metrics(samples, out, scores.entropies, self.grpo)
         if samples.engine_logps is None:
             # Before the first update the learner's weights are still the engine's.
             values |= mismatch_metrics(samples, scores.logps, where=self._is_as_sampled(samples))
         self.log_dict(values, batch_size=len(samples))
-        return self.reaching(out.loss)
+        return self.connected(out.loss)
 
-    def _made_up(self, prompt: Prompt) -> ExperienceBatch:
-        """Return a sample that says nothing, for a rank without samples whom others wait for."""
+    def _placeholder(self, prompt: Prompt) -> ExperienceBatch:
+        """Return one sample with advantage 0, for a rank without samples while other ranks have some."""
         end = torch.tensor([self.loaded_policy.end_token_id])
-        said = Completion(token_ids=end, behavior_logps=torch.zeros(1), text="", finish_reason="stop")
-        rollout = Rollout(
-            prompt_uid=prompt.uid, completion=said, policy_version=0, reward_parts={}, reward=0.0, advantage=0.0
+        completion = Completion(token_ids=end, behavior_logps=torch.zeros(1), text="", finish_reason="stop")
+        zero = torch.zeros(1, dtype=torch.long)
+        samples = stack_completions(
+            [completion],
+            prompt_uids=torch.tensor([prompt.uid]),
+            group_ids=zero,
+            advantages=torch.zeros(1),
+            policy_versions=zero,
         )
-        samples = stack_rollouts([rollout])
         return samples if self.grpo.engine_ratio_cap is None else samples.with_columns(engine_logps=torch.zeros(1, 1))
 
     def _is_as_sampled(self, samples: ExperienceBatch) -> Tensor:
         """Return which samples (B) the present weights have sampled."""
         return ~samples.is_replay & (samples.policy_versions == self.trainer.global_step)
 
-    def _sample_groups(self, ticket: Ticket) -> RolloutPhase:
-        """Sample, and with dynamic sampling further prompts until enough groups are effective on every rank."""
-        phase = self._attempt(ticket, 0)
-        for attempt in range(1, self.max_attempts):
-            is_enough = len(phase.effective_groups) >= len(ticket.prompts)
-            if self.trainer.strategy.reduce_boolean_decision(is_enough, all=True):
-                break
-            phase = phase.joined(self._attempt(ticket, attempt))
-        return phase
+    def _is_full(self, phase: RolloutPhase) -> bool:
+        """Return whether every rank has as many effective groups as were wanted; a collective call."""
+        is_full = int(phase.is_effective.sum()) >= self.experience.prompts_per_rollout
+        return self.trainer.strategy.reduce_boolean_decision(is_full, all=True)
 
-    def _attempt(self, ticket: Ticket, attempt: int) -> RolloutPhase:
-        place = (ticket.rollout * self.trainer.world_size + self.global_rank) * self.max_attempts + attempt
-        advantage = partial(_advantages, config=self.advantage)
-        return self.roll_out(
-            self.experience.further_prompts(ticket.rollout, attempt) if attempt else ticket.prompts,
-            seed=position_seed(self.seed, "rollout", ticket.rollout, self.global_rank, attempt),
-            advantage=advantage,
-            first_group=place * self.experience.prompts_per_rollout,
-        )
+    def _first_group(self, rollout: int, attempt: int) -> int:
+        """Return a group id such that the ids of all rollouts, ranks and attempts are different."""
+        place = (rollout * self.trainer.world_size + self.global_rank) * self.max_attempts + attempt
+        return place * self.experience.prompts_per_rollout
 
     def _learnable(self, phase: RolloutPhase) -> ExperienceBatch:
-        """Return the effective samples, no more groups than were asked for."""
-        groups = phase.effective_groups[: self.experience.prompts_per_rollout]
-        rollouts = [rollout for group in groups for rollout in group.rollouts if rollout.advantage != 0.0]
+        """Return the samples with an advantage, of no more effective groups than were wanted."""
+        is_effective = phase.is_effective  # (P,)
+        is_wanted = is_effective & (is_effective.cumsum(0) <= self.experience.prompts_per_rollout)
+        is_learnt = is_wanted[:, None] & (phase.advantages != 0.0)  # (P, G)
         if self.grpo.mask_truncated:
-            rollouts = [rollout for rollout in rollouts if rollout.completion.finish_reason != "length"]
-        return self._scored_by_learner(stack_rollouts(rollouts), self._made_up(phase.groups[0].prompt))
+            is_learnt &= ~phase.is_truncated
+        return self._scored_by_learner(phase.rows(is_learnt), self._placeholder(phase.prompts[0]))
 
     @torch.no_grad()
-    def _scored_by_learner(self, samples: ExperienceBatch, made_up: ExperienceBatch) -> ExperienceBatch:
+    def _scored_by_learner(self, samples: ExperienceBatch, placeholder: ExperienceBatch) -> ExperienceBatch:
         """Return samples whose ratios are taken against the learner's own log-probs, the engine's kept apart."""
         if self.grpo.engine_ratio_cap is None:
             return samples
@@ -233,8 +230,8 @@ class GRPOModule(RolloutModule):
                 if len(part):
                     scored.append(self.completion_scores(self.loaded_policy, samples.rows(part)).logps.cpu())
                 elif is_sharded(self.loaded_policy):
-                    # Ranks that share weights read equally often.
-                    self.completion_scores(self.loaded_policy, made_up)
+                    # Sharded weights are gathered by all ranks together, so every rank runs equally many forwards.
+                    self.completion_scores(self.loaded_policy, placeholder)
         if not scored:
             return samples
         longest = samples.completion_ids.shape[1]
@@ -250,7 +247,7 @@ class GRPOModule(RolloutModule):
         makes it the whole step's mean.
         """
         config, experience = self.experience.buffer_config, self.experience
-        num_sampled = experience.prompts_per_rollout * self.group_size
+        num_sampled = experience.prompts_per_rollout * self.sampling.group_size
         num_samples = max(1.0, config.full_batch(num_sampled) / experience.micro_batches)
         tokens_per_sample = 1.0
         if self.grpo.average == "token":
@@ -292,7 +289,3 @@ class GRPOModule(RolloutModule):
         states = own_state(checkpoint["micro_batches"], self.global_rank, self.trainer.world_size)
         self.micro_batches = [ExperienceBatch.from_state_dict(state) for state in states]
         self.num_completions = checkpoint["num_completions"]
-
-
-def _advantages(rewards: Tensor, rule_rewards: Tensor, *, config: AdvantageConfig) -> Tensor:
-    return group_relative_advantages(rewards, rule_rewards=rule_rewards, config=config)

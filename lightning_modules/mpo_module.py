@@ -9,8 +9,7 @@ chosen completions.
 Shapes: B pairs of a batch on one rank.
 """
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -23,22 +22,22 @@ from algorithms import (
     MPOOutput,
     PreferencePair,
     RewardShift,
+    check_at_least,
     implicit_rewards,
     mpo_loss,
     position_seed,
 )
-from hallucination import ClaimGrammar
+from hallucination import ClaimJudge
+from lightning_modules.data_contracts import OnlinePairData, PairBatch, PairData
 from lightning_modules.evaluation import EvaluationConfig
-from lightning_modules.pair_data import Batch, OnlinePairData, PairData
+from lightning_modules.learning import LearningConfig
 from lightning_modules.pair_logps import PairLogps, pair_logps
-from lightning_modules.policy_module import OptimizerConfig
 from lightning_modules.reference import CachedReference, Reference, Start, fingerprint
-from lightning_modules.rollout_log import engine_metrics, rollout_metrics
 from lightning_modules.rollout_module import RolloutModule
 from lightning_modules.strategy import sharding_of
-from models import LoRAConfig, PolicySource
+from models import PolicySource
 from rewards import WeightedReward
-from rollouts import RolloutEngine, SamplingConfig, gather_ranks
+from rollouts import RolloutEngine, RolloutPhase, SamplingConfig, gather_ranks
 
 
 class MPOModule(RolloutModule):
@@ -47,47 +46,45 @@ class MPOModule(RolloutModule):
     def __init__(
         self,
         policy: PolicySource,
-        trainable: list[str],
-        optimizer: OptimizerConfig,
+        learning: LearningConfig,
         engine: RolloutEngine,
         reward: WeightedReward,
         mpo: MPOConfig = MPOConfig(),  # noqa: B008  (frozen)
         reference: Reference | None = None,
-        lora: LoRAConfig | None = None,
-        recompute_activations: bool = False,
         pairs_per_forward: int | None = None,
         sampling: SamplingConfig = SamplingConfig(),  # noqa: B008
         evaluation: EvaluationConfig = EvaluationConfig(),  # noqa: B008
-        claims: ClaimGrammar | None = None,
-        group_size: int = 8,
+        judge: ClaimJudge | None = None,
         seed: int = 0,
     ) -> None:
         """Remember the settings.
 
         Args:
             policy: where the policy comes from.
-            trainable: parts that learn, any of ``vision_tower``, ``adapter``, ``language_model``.
-            optimizer: learning rate and schedule.
+            learning: which weights learn, and how.
             engine: what samples completions, for evaluation and for iterative MPO.
             reward: what scores them; its part ``accuracy`` is what evaluation reports.
             mpo: weights of the losses, beta and the reward shift.
             reference: how the reference policy is kept; null: ``CachedReference``.
-            lora: low-rank updates that learn besides; null adds none.
-            recompute_activations: keep little for backward and compute the rest again, for memory.
             pairs_per_forward: most pairs in one forward; a larger batch is read in parts and computed again in
                 backward, with the gradient of the whole batch, shift included. null reads it at once.
-            sampling: temperature and longest completion.
+            sampling: temperature, longest completion, completions per prompt of a rollout.
             evaluation: what validation and test measure.
-            claims: how to find claims about the image in a text; null judges none.
-            group_size: completions per prompt of a rollout.
+            judge: how claims about the image are found in a completion and judged; null judges none.
             seed: seed of all sampling.
         """
         super().__init__(
-            policy, engine, reward, trainable, optimizer, sampling, evaluation, claims, group_size, seed, lora,
-            recompute_activations,
-        )  # fmt: skip
-        if pairs_per_forward is not None and pairs_per_forward < 1:
-            raise ConfigError(f"model.pairs_per_forward must be null or at least 1, got {pairs_per_forward}.")
+            policy,
+            engine,
+            reward,
+            learning=learning,
+            sampling=sampling,
+            evaluation=evaluation,
+            judge=judge,
+            seed=seed,
+        )
+        if pairs_per_forward is not None:
+            check_at_least("model.pairs_per_forward", pairs_per_forward, 1, "null reads all pairs at once")
         self.mpo = mpo
         self.initial_weights = ""
         self.reference: Reference = reference or CachedReference()
@@ -100,6 +97,11 @@ class MPOModule(RolloutModule):
     def data(self) -> PairData:
         """The data module."""
         return cast(PairData, self.trainer.datamodule)  # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def online_data(self) -> OnlinePairData:
+        """The data module, which builds pairs from rollouts."""
+        return cast(OnlinePairData, self.data)
 
     def configure_model(self) -> None:
         """Build the policy, and remember what it was before a checkpoint or a step changed it."""
@@ -155,11 +157,10 @@ class MPOModule(RolloutModule):
 
     def _check_online(self) -> None:
         """Refuse settings of a data module that builds pairs from rollouts."""
-        refresh_every: int | None = getattr(self.data, "refresh_every", None)
+        refresh_every = self.data.refresh_every
         if refresh_every is None:
             return
-        data = cast(OnlinePairData, self.data)
-        data.selection.check_buildable(data.score_part, self.reward.parts)
+        self.online_data.selection.check_buildable(self.online_data.score_part, self.reward.parts)
         accumulate: int = self.trainer.accumulate_grad_batches  # pyright: ignore[reportAttributeAccessIssue]
         if refresh_every % accumulate:
             raise ConfigError(
@@ -167,26 +168,18 @@ class MPOModule(RolloutModule):
                 f"{accumulate}: gradients do not live through a rollout."
             )
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Build new pairs from rollouts, where the batch asks for it."""
-        if isinstance(batch, list) or batch.refresh is None:
-            return
-        # Lightning frees gradients only after the next forward; they need not live through the sampling.
-        for optimizer in self.trainer.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        started = time.perf_counter()
-        seed = position_seed(self.seed, "rollout", batch.refresh, self.global_rank)
-        phase = self.roll_out(batch.prompts, seed=seed)
-        seconds = time.perf_counter() - started
-        self.log_dict(rollout_metrics(phase, self.claims, seconds=seconds) | engine_metrics(self.engine), batch_size=1)
-        data = cast(OnlinePairData, self.data)
-        blind = self.dropout_ntp_pairs(phase, seed=seed) if data.wants_dropout_ntp else []
-        self.log_dict(data.refresh(phase, blind, batch.refresh), batch_size=1)
-        for callback in self.trainer.callbacks:  # pyright: ignore[reportAttributeAccessIssue]
-            if hook := getattr(callback, "on_rollout_end", None):
-                hook(self.trainer, self, phase)
+    def starts_rollout(self, batch: PairBatch) -> bool:
+        """Return whether new pairs are built before this step."""
+        return not isinstance(batch, list) and batch.refresh is not None
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def act(self, batch: Any) -> tuple[RolloutPhase, Mapping[str, float]]:
+        """Sample, score, and exchange the scored groups for pairs."""
+        seed = position_seed(self.seed, "rollout", batch.refresh, self.global_rank)
+        phase = self.score(batch.prompts, self.sample(batch.prompts, self.sampling, seed=seed))
+        blind = self.dropout_ntp_pairs(phase, seed=seed) if self.online_data.wants_dropout_ntp else []
+        return phase, self.online_data.refresh(phase, blind, batch.refresh)
+
+    def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         """Return the loss of one batch of pairs."""
         self.engine.release()
         pairs = self.data.pairs_of(batch)
@@ -195,7 +188,7 @@ class MPOModule(RolloutModule):
             self._update_shift(rewards)
         out = self._loss(scored, rewards)
         self._log_step(out, scored, rewards)
-        return self.reaching(out.loss)
+        return self.connected(out.loss)
 
     def _rewards(self, pairs: Sequence[PreferencePair]) -> tuple[PairLogps, Tensor]:
         """Return log-probs and implicit rewards (B, 2); zero rewards where no term of the loss needs them."""

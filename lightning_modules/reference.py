@@ -205,8 +205,8 @@ class LoRAOffReference(PolicyReference):
         if others := [name for name in learning if ".lora_" not in name]:
             raise ConfigError(
                 f"model.reference LoRAOffReference needs a policy in which only LoRA layers learn, but {len(others)} "
-                f"of {len(learning)} learning tensors are not LoRA's, such as {others[0]}: set model.lora and "
-                "model.trainable: [], or use CachedReference."
+                f"of {len(learning)} learning tensors are not LoRA's, such as {others[0]}: set model.learning.lora and "
+                "model.learning.trainable: [], or use CachedReference."
             )
 
     @contextmanager

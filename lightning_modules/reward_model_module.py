@@ -16,7 +16,6 @@ from typing import Any
 import lightning.pytorch as L
 import numpy as np
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -33,8 +32,9 @@ from algorithms import (
     pair_accuracy,
     reliability_curve,
 )
-from lightning_modules.policy_module import OptimizerConfig, build_optimizer, gradient_norm
+from lightning_modules.learning import OptimizerConfig, build_optimizer, gradient_norm
 from lightning_modules.strategy import check_equal_batches, sharding_of
+from lightning_modules.tensorboard import tensorboard_writers
 from models import RewardModel, RewardModelSource, is_sharded, same_on_all_ranks, shard
 
 _KIND_BYTES = 64
@@ -141,10 +141,9 @@ class RewardModelModule(L.LightningModule):
             return
         # Gathered before, so that ranks average equal numbers; Lightning warns of anything else.
         self.log_dict({f"val/{name}": value for name, value in pair_metrics(margins, kinds).items()}, sync_dist=True)
-        experiment = self._tensorboard()
-        if experiment is not None:
+        for writer in () if self.trainer.sanity_checking else tensorboard_writers(self.trainer):
             picture = rendered(calibration_figure(margins.cpu()))
-            experiment.add_image("reward_model/calibration", picture, self.global_step, dataformats="HWC")
+            writer.add_image("reward_model/calibration", picture, self.global_step, dataformats="HWC")
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Log the norm of the gradient before clipping."""
@@ -167,12 +166,6 @@ class RewardModelModule(L.LightningModule):
             return True
         token_ids = self.loaded_reward_model.token_ids
         return all(len(token_ids(pair.prompt, text)) <= self.max_tokens for text in (pair.chosen, pair.rejected))
-
-    def _tensorboard(self) -> Any:
-        """Return TensorBoard's writer, where this process is the one to draw."""
-        if not self.trainer.is_global_zero or self.trainer.sanity_checking:
-            return None
-        return next((lg.experiment for lg in self.trainer.loggers if isinstance(lg, TensorBoardLogger)), None)
 
 
 class PairMargins(Metric):

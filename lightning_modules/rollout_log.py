@@ -6,39 +6,38 @@ import torch
 from torch import Tensor
 
 from algorithms import ExperienceBatch, GRPOConfig, GRPOOutput, effective_groups
-from hallucination import ClaimGrammar
-from lightning_modules.evaluation import judge
+from hallucination import claim_counts, judged_completions
 from rollouts import RolloutEngine, RolloutPhase
 
 
-def rollout_metrics(
-    phase: RolloutPhase, grammar: ClaimGrammar | None, *, tolerance: float = 0.0, seconds: float
-) -> dict[str, float]:
-    """Return the means over one rollout."""
-    rollouts = phase.rollouts
-    lengths = torch.tensor([float(len(r.completion.token_ids)) for r in rollouts])
+def rollout_metrics(phase: RolloutPhase, *, tolerance: float, seconds: float) -> dict[str, float]:
+    """Return the means over one rollout.
+
+    Args:
+        phase: what was sampled.
+        tolerance: largest difference of rule rewards within a group that is not effective.
+        seconds: time that sampling, scoring and exchange took.
+    """
+    lengths = phase.lengths.float()  # (P, G)
     values = {
         "rollout/reward": phase.rewards.mean().item(),
         "rollout/reward_std_within_group": _std_within_group(phase.rewards),
         "rollout/effective_fraction": effective_groups(phase.rule_rewards, tolerance=tolerance).float().mean().item(),
         "rollout/effective_fraction_total": effective_groups(phase.rewards).float().mean().item(),
         "rollout/completion_tokens": lengths.mean().item(),
-        "rollout/truncated_fraction": sum(r.completion.finish_reason == "length" for r in rollouts) / len(rollouts),
-        "rollout/failed_scores": float(sum(phase.num_failures.values())),
+        "rollout/truncated_fraction": phase.is_truncated.float().mean().item(),
+        "rollout/failed_scores": float(sum(phase.scores.num_failures.values())),
         "time/rollout_seconds": seconds,
         "time/rollout_tokens_per_second": lengths.sum().item() / max(seconds, 1e-9),
     }
-    for name in rollouts[0].reward_parts:
-        scores = phase.part(name)
+    for name, scores in phase.scores.parts.items():
         if not scores.isnan().all():
             values[f"rollout/{name}"] = scores.nanmean().item()
             values[f"rollout/{name}_std_within_group"] = _std_within_group(scores)
-    if grammar is not None:
-        prompts = [group.prompt for group in phase.groups]
-        claims = judge(prompts, [[r.completion for r in group.rollouts] for group in phase.groups], grammar)
-        flat = [claim.is_supported for completion in claims for claim in completion]
-        if flat:
-            values["rollout/hallucination_rate"] = 1.0 - sum(flat) / len(flat)
+    if phase.claims is not None:
+        counts = claim_counts(judged_completions(phase.prompts, phase.completions, phase.claims))
+        if counts.trials:
+            values["rollout/hallucination_rate"] = counts.rate
     return values
 
 

@@ -1,46 +1,48 @@
-"""A policy that samples: rollouts with scores, and held-out evaluation. What GRPO and MPO have in common.
+"""A policy that samples: rollouts with scores, and held-out evaluation. GRPO and MPO both build on it.
 
-By itself it trains nothing; ``validate``, ``test`` and ``predict`` work with it.
+    sample -> score (and judge) -> what the subclass makes of it
+
+The module by itself trains nothing; ``validate``, ``test`` and ``predict`` work with it.
 
 Shapes: P prompts, G completions per prompt.
 """
 
-from collections.abc import Sequence
-from functools import partial
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-import torch
 from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
 
-from algorithms import Completion, ConfigError, PreferencePair, Prompt, position_seed
-from hallucination import ClaimGrammar
+from algorithms import Completion, ConfigError, PreferencePair, Prompt, RewardTable, position_seed
+from hallucination import ClaimJudge, judge_groups
 from lightning_modules.evaluation import Evaluation, EvaluationConfig
-from lightning_modules.policy_module import OptimizerConfig, PolicyModule
+from lightning_modules.learning import LearningConfig
+from lightning_modules.policy_module import PolicyModule
+from lightning_modules.rollout_log import engine_metrics, rollout_metrics
 from lightning_modules.signals import SignalBoard, check_signals
-from models import LoRAConfig, PolicySource
-from rewards import RewardTable, WeightedReward
-from rollouts import RolloutEngine, RolloutPhase, SamplingConfig, collect, dropout_ntp_pairs
-from rollouts.phase import AdvantageFunction, no_advantages
+from models import PolicySource
+from rewards import WeightedReward
+from rollouts import RolloutEngine, RolloutPhase, SamplingConfig, dropout_ntp_pairs
 
 
 class RolloutModule(PolicyModule):
     """Samples, scores and evaluates. Subclasses learn."""
+
+    effective_tolerance = 0.0
+    """A group is effective when its rule rewards differ by more than this."""
 
     def __init__(
         self,
         policy: PolicySource,
         engine: RolloutEngine,
         reward: WeightedReward,
-        trainable: list[str] = [],  # noqa: B006  (never changed)
-        optimizer: OptimizerConfig = OptimizerConfig(),  # noqa: B008  (frozen)
+        learning: LearningConfig = LearningConfig(),  # noqa: B008  (frozen)
         sampling: SamplingConfig = SamplingConfig(),  # noqa: B008
         evaluation: EvaluationConfig = EvaluationConfig(),  # noqa: B008
-        claims: ClaimGrammar | None = None,
-        group_size: int = 8,
+        judge: ClaimJudge | None = None,
         seed: int = 0,
-        lora: LoRAConfig | None = None,
-        recompute_activations: bool = False,
     ) -> None:
         """Remember the settings.
 
@@ -48,72 +50,98 @@ class RolloutModule(PolicyModule):
             policy: where the policy comes from.
             engine: what samples completions.
             reward: what scores them; its part ``accuracy`` is what evaluation reports.
-            trainable: parts that learn, any of ``vision_tower``, ``adapter``, ``language_model``.
-            optimizer: learning rate and schedule.
-            sampling: temperature and longest completion.
+            learning: which weights learn, and how.
+            sampling: temperature, longest completion, completions per prompt.
             evaluation: what validation and test measure.
-            claims: how to find claims about the image in a text; null judges none.
-            group_size: completions per prompt of a rollout and of ``predict``.
+            judge: how claims about the image are found in a completion and judged; null judges none.
             seed: seed of all sampling.
-            lora: low-rank updates that learn besides; null adds none.
-            recompute_activations: keep little for backward and compute the rest again, for memory.
         """
-        super().__init__(policy, trainable, optimizer, lora, recompute_activations)
+        super().__init__(policy, learning)
         if "accuracy" not in reward.parts:
             raise ConfigError(
                 f"model.reward.parts must have a part named 'accuracy', got {sorted(reward.parts)}: "
                 "it is what validation reports as accuracy. Give it weight 0 to leave it out of the training reward."
             )
-        self.engine, self.reward = engine, reward
-        self.sampling, self.claims = sampling, claims
-        self.group_size, self.seed = group_size, seed
+        self.engine, self.reward, self.judge = engine, reward, judge
+        self.sampling, self.seed = sampling, seed
         self.signals = SignalBoard()
         self.evaluation_config = evaluation
-        self.evaluation = Evaluation(evaluation, claims)
+        self.evaluation = Evaluation(evaluation)
 
-    def sample(
-        self, prompts: Sequence[Prompt], group_size: int, sampling: SamplingConfig, *, seed: int
-    ) -> list[list[Completion]]:
-        """Return completions of the present policy, without scores."""
+    # --- rollouts -------------------------------------------------------------------------------------------
+
+    def sample(self, prompts: Sequence[Prompt], sampling: SamplingConfig, *, seed: int) -> list[list[Completion]]:
+        """Return ``sampling.group_size`` completions of each prompt by the present policy, without scores."""
         self.engine.sync(self.loaded_policy, version=self.trainer.global_step)
+        # The engine computes in the precision of the learner: else the importance ratio of a fresh sample is not 1.
         with self.trainer.precision_plugin.forward_context():
-            return self.engine.generate(prompts, group_size=group_size, sampling=sampling, seed=seed)
+            return self.engine.generate(prompts, group_size=sampling.group_size, sampling=sampling, seed=seed)
 
-    def roll_out(
-        self,
-        prompts: Sequence[Prompt],
-        *,
-        seed: int,
-        advantage: AdvantageFunction = no_advantages,
-        first_group: int = 0,
+    def score(
+        self, prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]], *, first_group: int = 0
     ) -> RolloutPhase:
-        """Sample groups for the prompts, score them and compute advantages."""
-        completions = self.sample(prompts, self.group_size, self.sampling, seed=seed)
-        self.reward.reduce = lambda sums: self.trainer.strategy.reduce(sums, reduce_op="sum")
-        return collect(
+        """Return a phase with the scores and the judged claims of completions (P, G), without advantages.
+
+        Args:
+            prompts: P prompts.
+            completions: G completions of each.
+            first_group: id of the first group; the ids of the other groups count up from it.
+        """
+        return RolloutPhase(
             prompts,
             completions,
-            partial(self.reward, is_training=self.trainer.training),
-            advantage,
+            self._reward_table(prompts, completions),
             policy_version=self.trainer.global_step,
+            claims=None if self.judge is None else judge_groups(self.judge, prompts, completions),
             first_group=first_group,
         )
 
     def dropout_ntp_pairs(self, phase: RolloutPhase, *, seed: int) -> list[PreferencePair]:
-        """Return pairs of a phase's completions against ones that went on without the images."""
+        """Return pairs of a phase's completions against continuations that were sampled without the images."""
         decode = self.loaded_policy.encoder.tokenizer.decode
-        # A draw of its own: with the rollout's seed the blind half would repeat its numbers.
+        # A seed of its own: with the rollout's seed, the continuations would repeat its random numbers.
         seed = position_seed(seed, "blind continuations")
         with self.trainer.precision_plugin.forward_context():
             return dropout_ntp_pairs(self.engine, decode, phase.groups, sampling=self.sampling, seed=seed)
 
-    def teardown(self, stage: str) -> None:
-        """End the engine, whatever it runs."""
-        del stage
-        self.engine.shut_down()
+    def starts_rollout(self, batch: Any) -> bool:
+        """Return whether a training batch begins with a rollout; subclasses that roll out override it."""
+        return False
+
+    def act(self, batch: Any) -> tuple[RolloutPhase, Mapping[str, float]]:
+        """Roll out for a training batch and return the phase, with further values for the log."""
+        raise TypeError(f"{type(self).__name__} must define act()")
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Roll out before the batches that begin with a rollout: free gradients, act, log, call the callbacks."""
+        if not self.starts_rollout(batch):
+            return
+        # Lightning frees gradients only after the next forward; sampling can use their memory.
+        for optimizer in self.trainer.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        started = time.perf_counter()
+        phase, values = self.act(batch)
+        seconds = time.perf_counter() - started
+        metrics = rollout_metrics(phase, tolerance=self.effective_tolerance, seconds=seconds)
+        self.log_dict({**metrics, **values, **engine_metrics(self.engine)}, batch_size=1)
+        for callback in self.trainer.callbacks:  # pyright: ignore[reportAttributeAccessIssue]
+            if hook := getattr(callback, "on_rollout_end", None):
+                hook(self.trainer, self, phase)
+
+    def _reward_table(self, prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]]) -> RewardTable:
+        """Return the scores (P, G) of completions; running statistics of scalings learn from those of training."""
+        repeated = [prompt for prompt, group in zip(prompts, completions, strict=True) for _ in group]
+        flat = [completion for group in completions for completion in group]
+        table = self.reward(repeated, flat, sum_over_ranks=self._sum_over_ranks if self.trainer.training else None)
+        return table.view(len(prompts), -1)
+
+    def _sum_over_ranks(self, sums: Tensor) -> Tensor:
+        return self.trainer.strategy.reduce(sums, reduce_op="sum")
+
+    # --- hooks of Lightning ---------------------------------------------------------------------------------
 
     def on_fit_start(self) -> None:
-        """Refuse callbacks that read what nobody publishes, and FSDP1."""
+        """Refuse callbacks that read a signal without a publisher, and FSDP1."""
         if isinstance(self.trainer.strategy, FSDPStrategy):
             raise ConfigError(
                 f"trainer.strategy fsdp (FSDP1) cannot train {type(self).__name__}: it has whole weights inside of a "
@@ -121,12 +149,17 @@ class RolloutModule(PolicyModule):
             )
         check_signals(self.trainer.callbacks)  # pyright: ignore[reportAttributeAccessIssue]
 
+    def teardown(self, stage: str) -> None:
+        """End the engine and the processes it started."""
+        del stage
+        self.engine.shut_down()
+
     def validation_step(self, batch: Sequence[Prompt], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Sample, score and judge a batch of held-out prompts."""
         self._evaluate(batch, batch_idx)
 
     def test_step(self, batch: Sequence[Prompt], batch_idx: int) -> None:
-        """As validation, on the test split."""
+        """Do the same on the test split."""
         self._evaluate(batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
@@ -139,48 +172,36 @@ class RolloutModule(PolicyModule):
 
     def predict_step(self, batch: Sequence[Prompt], batch_idx: int) -> RolloutPhase:
         """Return scored groups, without advantages."""
-        # Named after the prompts, so that a run that skips finished batches samples the others as before.
+        # The seed comes from the prompts, so that a run that skips finished batches samples the rest as before.
         seed = position_seed(self.seed, "predict", batch[0].uid)
-        return self.roll_out(batch, seed=seed)
+        return self.score(batch, self.sample(batch, self.sampling, seed=seed))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the signals, and what has moved in the reward: weights, thresholds, running statistics."""
+        """Add the signals and the state of the reward: weights, thresholds, running statistics."""
         checkpoint["signals"] = self.signals.state_dict()
         checkpoint["reward"] = self.reward.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore them."""
+        """Restore the signals and the state of the reward."""
         self.signals.load_state_dict(checkpoint["signals"])
         self.reward.load_state_dict(checkpoint["reward"])
 
-    def _evaluate(self, prompts: Sequence[Prompt], batch_idx: int) -> None:
-        num_samples = self.evaluation_config.num_samples
-        greedy_sampling = SamplingConfig(temperature=0.0, max_new_tokens=self.sampling.max_new_tokens)
-        seed = position_seed(self.evaluation_config.seed, "evaluation", batch_idx, self.global_rank)
-        samples = self.sample(prompts, num_samples, self.sampling, seed=seed)
-        greedy = self.sample(prompts, 1, greedy_sampling, seed=seed)
-        scores, greedy_scores = self._score(prompts, samples), self._score(prompts, greedy)
-        shape = (len(prompts), num_samples)
-        self.evaluation.update(
-            prompts,
-            samples,
-            accuracy=_filled(scores.parts["accuracy"]).view(shape),
-            greedy_accuracy=_filled(greedy_scores.parts["accuracy"]),
-            well_formed=_filled(scores.parts["format"]).view(shape) if "format" in scores.parts else None,
-            rule_totals=torch.tensor(scores.rule_totals, dtype=torch.float32).view(shape),
-        )
+    # --- evaluation -----------------------------------------------------------------------------------------
 
-    def _score(self, prompts: Sequence[Prompt], groups: Sequence[Sequence[Completion]]) -> RewardTable:
-        repeated = [prompt for prompt, group in zip(prompts, groups, strict=True) for _ in group]
-        return self.reward(repeated, [completion for group in groups for completion in group])
+    def _evaluate(self, prompts: Sequence[Prompt], batch_idx: int) -> None:
+        config = self.evaluation_config
+        seed = position_seed(config.seed, "evaluation", batch_idx, self.global_rank)
+        sampled = self.score(
+            prompts, self.sample(prompts, replace(self.sampling, group_size=config.num_samples), seed=seed)
+        )
+        greedy_sampling = replace(self.sampling, group_size=1, temperature=0.0)
+        greedy = self._reward_table(prompts, self.sample(prompts, greedy_sampling, seed=seed))
+        # A score that did not apply or failed counts as 0.
+        self.evaluation.update(sampled, greedy_accuracy=greedy.parts["accuracy"][:, 0].nan_to_num(0.0).float())
 
     def _log_evaluation(self, split: str) -> None:
         values: dict[str, Any] = {f"{split}/{name}": value for name, value in self.evaluation.compute().items()}
-        # Added up over ranks before, so that they average equal numbers; Lightning warns of anything else.
+        # The metrics are sums over all ranks already, so the average over ranks changes nothing; without sync_dist
+        # Lightning warns.
         self.log_dict(values, sync_dist=True)
         self.evaluation.reset()
-
-
-def _filled(scores: Sequence[float | None]) -> Tensor:
-    """Scores as a tensor; a score that did not apply or failed counts as 0."""
-    return torch.tensor([0.0 if score is None else score for score in scores], dtype=torch.float32)

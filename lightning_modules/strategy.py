@@ -93,7 +93,7 @@ def _by_name(saved: dict[str, Any], optimizer: Optimizer, model: nn.Module) -> d
     if len(numbers) != len(learning):
         raise ConfigError(
             f"ckpt_path: {len(numbers)} tensors learned in the run that wrote the checkpoint and {len(learning)} learn "
-            "in this one; resume with the same model.trainable and model.lora."
+            "in this one; resume with the same model.learning."
         )
     named = dict(zip(numbers, learning, strict=True))
     return {

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from algorithms import ConfigError, Prompt
-from lightning_modules.policy_module import OptimizerConfig, build_optimizer
+from lightning_modules.learning import OptimizerConfig, build_optimizer
 from lightning_modules.strategy import sharding_of
 from models import TinyVisionTower
 

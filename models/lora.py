@@ -29,7 +29,7 @@ class LoRAConfig:
 
     def __post_init__(self) -> None:
         if self.rank < 1:
-            raise ConfigError(f"model.lora.rank must be at least 1, got {self.rank}.")
+            raise ConfigError(f"model.learning.lora.rank must be at least 1, got {self.rank}.")
 
 
 def add_lora(model: Any, config: LoRAConfig) -> None:
@@ -40,7 +40,9 @@ def add_lora(model: Any, config: LoRAConfig) -> None:
     """
     available = part_modules(model)
     if wrong := [part for part in config.parts if part not in available]:
-        raise ConfigError(f"model.lora.parts must be among {list(available)}, got {wrong}: the model has these parts.")
+        raise ConfigError(
+            f"model.learning.lora.parts must be among {list(available)}, got {wrong}: the model has these parts."
+        )
     head = model.get_output_embeddings()
     wanted = {id(m) for part in config.parts for module in available[part] for m in module.modules()}
     wanted -= {id(m) for module in unused_modules(model) for m in module.modules()}

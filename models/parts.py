@@ -41,7 +41,7 @@ def set_trainable_parts(model: PreTrainedModel, parts: Sequence[str]) -> None:
     wrong = [part for part in parts if part not in available]
     if wrong or not parts:
         raise ConfigError(
-            f"model.trainable must name at least one of {list(available)}, got {list(parts)}: "
+            f"model.learning.trainable must name at least one of {list(available)}, got {list(parts)}: "
             "these are the parts this model has."
         )
     model.requires_grad_(False)

@@ -5,7 +5,7 @@ from rewards.answers.worker import ComparisonFailed, MathWorker
 from rewards.function_reward import FunctionReward
 from rewards.length import OverlongReward
 from rewards.preference_model import PreferenceReward
-from rewards.reward import Reward, RewardPart, RewardTable, WeightedReward
+from rewards.reward import Reward, RewardPart, WeightedReward
 from rewards.rules import AccuracyReward, FormatReward, extract_answer
 from rewards.scaling import Cap, RunningZScore, Scaling, Squash
 
@@ -20,7 +20,6 @@ __all__ = [
     "PreferenceReward",
     "Reward",
     "RewardPart",
-    "RewardTable",
     "RunningZScore",
     "Scaling",
     "Squash",

@@ -16,8 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
+from torch import Tensor
+
 from algorithms.errors import ConfigError
-from algorithms.records import Completion, Prompt
+from algorithms.records import Completion, Prompt, RewardTable
 from rewards.scaling import Reduce, Scaling
 
 logger = logging.getLogger(__name__)
@@ -58,23 +61,6 @@ class RewardPart:
         return getattr(self.reward, "is_rule", True) if self.is_rule is None else self.is_rule
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RewardTable:
-    """The scores of a batch of completions, in the order of the completions."""
-
-    parts: dict[str, list[float | None]]
-    """Unweighted scores by part; None where the part did not apply or failed."""
-
-    totals: list[float]
-    """Weighted sum of the parts that applied; 0 where none did."""
-
-    rule_totals: list[float]
-    """The same over the parts that are rules."""
-
-    num_failures: dict[str, int]
-    """Samples each part failed on."""
-
-
 class WeightedReward:
     """Sums reward parts and contains their failures."""
 
@@ -88,19 +74,18 @@ class WeightedReward:
         self.parts = dict(parts)
         self.weights = {name: part.weight for name, part in parts.items()}
         """Present weights; they start as configured and may be moved while training goes on."""
-        self.reduce: Reduce = lambda sums: sums
-        """Adds a tensor up over ranks; the module sets it."""
         self._logged: set[str] = set()
 
     def __call__(
-        self, prompts: Sequence[Prompt], completions: Sequence[Completion], *, is_training: bool = False
+        self, prompts: Sequence[Prompt], completions: Sequence[Completion], *, sum_over_ranks: Reduce | None = None
     ) -> RewardTable:
-        """Score every completion with every part.
+        """Score N completions with every part; the scores are (N,) tensors.
 
         Args:
             prompts: the prompt of each completion, repeated for siblings.
             completions: what to score.
-            is_training: whether running statistics may learn from these scores.
+            sum_over_ranks: adds a tensor up over ranks. It is given in training, when running statistics learn from
+                these scores; None leaves the statistics as they are.
         """
         if len(prompts) != len(completions):
             raise ValueError(f"{len(prompts)} prompts for {len(completions)} completions: repeat them per completion.")
@@ -113,15 +98,16 @@ class WeightedReward:
             num_failures[name] = len(errors)
             if errors:
                 self._log_once(name, errors, len(completions))
-        if is_training:
-            self._observe(scores)
+        if sum_over_ranks is not None:
+            self._observe(scores, sum_over_ranks)
         rows = range(len(completions))
         weighted = {name: [self._weighted(name, scores, row) for row in rows] for name in self.parts}
         rules = [name for name, part in self.parts.items() if part.decides]
         return RewardTable(
-            parts=scores,
-            totals=[math.fsum(values[row] for values in weighted.values()) for row in rows],
-            rule_totals=[math.fsum(weighted[name][row] for name in rules) for row in rows],
+            parts={name: _as_tensor(of_part) for name, of_part in scores.items()},
+            # fsum: the order of the parts in the config does not change the total.
+            totals=_as_tensor([math.fsum(values[row] for values in weighted.values()) for row in rows]),
+            rule_totals=_as_tensor([math.fsum(weighted[name][row] for name in rules) for row in rows]),
             num_failures=num_failures,
         )
 
@@ -137,10 +123,10 @@ class WeightedReward:
             if part.scaling is not None and name in state["scalings"]:
                 part.scaling.load_state_dict(state["scalings"][name])
 
-    def _observe(self, scores: Mapping[str, Sequence[float | None]]) -> None:
+    def _observe(self, scores: Mapping[str, Sequence[float | None]], sum_over_ranks: Reduce) -> None:
         for name, part in self.parts.items():
             if part.scaling is not None:
-                part.scaling.observe([score for score in scores[name] if score is not None], self.reduce)
+                part.scaling.observe([score for score in scores[name] if score is not None], sum_over_ranks)
 
     def _weighted(self, name: str, scores: Mapping[str, Sequence[float | None]], row: int) -> float:
         part, score = self.parts[name], scores[name][row]
@@ -178,6 +164,10 @@ def _call(reward: Reward, prompts: Sequence[Prompt], completions: Sequence[Compl
         if len(completions) == 1:
             return [error]
         return [_call(reward, [p], [c])[0] for p, c in zip(prompts, completions, strict=True)]
+
+
+def _as_tensor(scores: Sequence[float | None]) -> Tensor:
+    return torch.tensor([math.nan if score is None else score for score in scores], dtype=torch.double)
 
 
 def _score_or_error(raw: Any) -> float | BaseException | None:

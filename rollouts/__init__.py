@@ -3,7 +3,7 @@
 from rollouts.dropout_ntp import dropout_ntp_pairs
 from rollouts.embedded.engine import TransformersEngine
 from rollouts.engine import EngineError, RolloutEngine, SamplingConfig
-from rollouts.phase import RolloutPhase, collect
+from rollouts.phase import RolloutPhase
 from rollouts.ranks import gather_ranks, own_place, own_state
 from rollouts.vllm.engine import VLLMEngine
 from rollouts.vllm.server_engine import VLLMServerEngine
@@ -18,7 +18,6 @@ __all__ = [
     "VLLMEngine",
     "VLLMServerEngine",
     "VLLMSettings",
-    "collect",
     "dropout_ntp_pairs",
     "gather_ranks",
     "own_place",

@@ -29,16 +29,16 @@ def dropout_ntp_pairs(
     Args:
         engine: continues the truncated completions; its policy is the one that sampled.
         decode: token ids to text, as the policy's tokenizer does it.
-        groups: scored rollouts.
+        groups: the completions of each prompt.
         sampling: as at the rollout.
         seed: seed of the continuations.
         kept_share: share of a completion's tokens that is kept; MPO found 0.5 better than 0.25 and 0.75.
     """
     chosen = [
-        (group.prompt, rollout.completion)
+        (group.prompt, completion)
         for group in groups
         if group.prompt.images
-        for rollout in [r for r in group.rollouts if r.completion.finish_reason == "stop"][:1]
+        for completion in [c for c in group.completions if c.finish_reason == "stop"][:1]
     ]
     kept = [completion.token_ids[: int(len(completion.token_ids) * kept_share)].tolist() for _, completion in chosen]
     blind = [_blindfolded(prompt, decode(ids)) for (prompt, _), ids in zip(chosen, kept, strict=True)]

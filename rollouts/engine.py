@@ -23,6 +23,9 @@ class SamplingConfig:
     max_new_tokens: int = 512
     """Longest completion in tokens; one that gets there is cut and finishes by ``length``."""
 
+    group_size: int = 8
+    """Completions per prompt."""
+
     def __post_init__(self) -> None:
         if self.temperature < 0.0:
             raise ConfigError(

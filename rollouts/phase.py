@@ -1,153 +1,140 @@
-"""One rollout phase: sampled completions to scored groups with advantages.
+"""One rollout phase: what was sampled, how it was scored, and the advantages, as tensors.
 
-completions (P, G)  ->  reward parts and totals (P, G)  ->  advantages (P, G)
+    completions (P, G)  ->  reward parts and totals (P, G)  ->  advantages (P, G)  ->  rows for the learner (B)
+
+Shapes: P prompts, G completions per prompt, B samples of a batch.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Sequence
+from copy import copy
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from algorithms import Completion, ConfigError, Prompt, Rollout, RolloutGroup
-
-
-class Scores(Protocol):
-    """What a reward returns for N completions."""
-
-    @property
-    def parts(self) -> Mapping[str, Sequence[float | None]]:
-        """Unweighted scores by part."""
-        ...
-
-    @property
-    def totals(self) -> Sequence[float]:
-        """Weighted sums."""
-        ...
-
-    @property
-    def rule_totals(self) -> Sequence[float]:
-        """Weighted sums of the parts that are rules."""
-        ...
-
-    @property
-    def num_failures(self) -> Mapping[str, int]:
-        """Scores lost to a failing part."""
-        ...
-
-
-ScoreFunction = Callable[[Sequence[Prompt], Sequence[Completion]], Scores]
-AdvantageFunction = Callable[[Float[Tensor, "P G"], Float[Tensor, "P G"]], Float[Tensor, "P G"]]
-"""Total and rule rewards to advantages."""
-
-
-def no_advantages(rewards: Float[Tensor, "P G"], rule_rewards: Float[Tensor, "P G"]) -> Float[Tensor, "P G"]:
-    """Return zeros, for those who do not learn from advantages."""
-    del rule_rewards
-    return torch.zeros_like(rewards)
+from algorithms import (
+    AdvantageConfig,
+    Claim,
+    Completion,
+    ExperienceBatch,
+    Prompt,
+    RewardTable,
+    RolloutGroup,
+    group_relative_advantages,
+    stack_completions,
+)
 
 
 class RolloutPhase:
-    """What one phase produced. No dataclass: Lightning refuses frozen ones in what ``predict`` returns."""
+    """Scored completions. This is no dataclass: Lightning refuses frozen ones in what ``predict`` returns."""
 
-    def __init__(self, groups: list[RolloutGroup], num_failures: Mapping[str, int]) -> None:
-        """Hold the groups, and how many scores each reward part lost to a failure."""
-        self.groups, self.num_failures = groups, num_failures
+    def __init__(
+        self,
+        prompts: Sequence[Prompt],
+        completions: Sequence[Sequence[Completion]],
+        scores: RewardTable,
+        *,
+        policy_version: int = 0,
+        claims: Sequence[Sequence[Sequence[Claim] | None]] | None = None,
+        first_group: int = 0,
+    ) -> None:
+        """Hold what was sampled and scored.
+
+        Args:
+            prompts: P prompts.
+            completions: G completions of each prompt.
+            scores: their scores, (P, G).
+            policy_version: optimizer steps behind the weights that sampled.
+            claims: judged claims of each completion; None inside where the judge does not know the image; None
+                altogether without a judge.
+            first_group: id of the first group; ids count up from it, and all groups of a run have different ones.
+        """
+        self.prompts, self.completions, self.scores = prompts, completions, scores
+        self.policy_version, self.claims = policy_version, claims
+        self.group_ids: Int[Tensor, " P"] = first_group + torch.arange(len(prompts))
+        self.advantages: Float[Tensor, "P G"] = torch.zeros_like(self.rewards)
+        """0 until ``with_advantages``; modules that do not learn from advantages leave it so."""
 
     @property
     def rewards(self) -> Float[Tensor, "P G"]:
-        """Total rewards."""
-        return torch.tensor([[r.reward for r in group.rollouts] for group in self.groups])
+        """Total rewards in 32-bit floats, as advantages are computed from them."""
+        return self.scores.totals.float()
 
     @property
     def rule_rewards(self) -> Float[Tensor, "P G"]:
-        """The part of them that rules gave."""
-        return torch.tensor([[r.rule_reward for r in group.rollouts] for group in self.groups])
+        """The part of the total rewards that rules gave, in 32-bit floats."""
+        return self.scores.rule_totals.float()
 
     @property
-    def advantages(self) -> Float[Tensor, "P G"]:
-        """Advantages as the learner gets them."""
-        return torch.tensor([[r.advantage for r in group.rollouts] for group in self.groups])
+    def lengths(self) -> Int[Tensor, "P G"]:
+        """Number of tokens of each completion."""
+        return torch.tensor([[len(completion.token_ids) for completion in group] for group in self.completions])
 
     @property
-    def rollouts(self) -> list[Rollout]:
-        """All rollouts, group by group."""
-        return [rollout for group in self.groups for rollout in group.rollouts]
+    def is_truncated(self) -> Bool[Tensor, "P G"]:
+        """True where a completion was cut at the token limit."""
+        return torch.tensor([[completion.finish_reason == "length" for completion in g] for g in self.completions])
 
     @property
-    def effective_groups(self) -> list[RolloutGroup]:
-        """The groups with an advantage that is not 0."""
-        return [group for group in self.groups if any(rollout.advantage != 0.0 for rollout in group.rollouts)]
+    def is_effective(self) -> Bool[Tensor, " P"]:
+        """True at groups with an advantage that is not 0."""
+        return (self.advantages != 0.0).any(dim=1)
 
-    def solved_uids(self, part: str = "accuracy") -> list[int]:
-        """Return the prompts all of whose completions got the whole score of a part, such as all are right."""
-        return [g.prompt.uid for g in self.groups if all((r.reward_parts.get(part) or 0.0) >= 1.0 for r in g.rollouts)]
+    @property
+    def groups(self) -> list[RolloutGroup]:
+        """The groups one by one, for pictures, files and pairs."""
+        return [self.group(index) for index in range(len(self.prompts))]
 
-    def part(self, name: str) -> Float[Tensor, "P G"]:
-        """Return the scores of one reward part, NaN where it did not apply."""
-        scores = [[r.reward_parts[name] for r in group.rollouts] for group in self.groups]
-        return torch.tensor([[math.nan if score is None else score for score in row] for row in scores])
+    def group(self, index: int) -> RolloutGroup:
+        """Return one row of the phase."""
+        return RolloutGroup(
+            prompt=self.prompts[index],
+            completions=self.completions[index],
+            parts={name: scores[index] for name, scores in self.scores.parts.items()},
+            rewards=self.scores.totals[index],
+            advantages=self.advantages[index],
+            claims=None if self.claims is None else self.claims[index],
+        )
+
+    def solved_uids(self, part: str = "accuracy") -> Int[Tensor, " S"]:
+        """Return the uids of the prompts all of whose completions have the full score 1 of a part."""
+        uids = torch.tensor([prompt.uid for prompt in self.prompts])
+        return uids[(self.scores.parts[part] >= 1.0).all(dim=1)]
 
     def joined(self, other: "RolloutPhase") -> "RolloutPhase":
-        """Return the groups of both."""
-        failures = {name: n + other.num_failures.get(name, 0) for name, n in self.num_failures.items()}
-        return RolloutPhase([*self.groups, *other.groups], failures)
-
-
-def collect(
-    prompts: Sequence[Prompt],
-    completions: Sequence[Sequence[Completion]],
-    score: ScoreFunction,
-    advantage: AdvantageFunction,
-    *,
-    policy_version: int,
-    first_group: int = 0,
-) -> RolloutPhase:
-    """Score the group sampled for each prompt, and give each completion its advantage.
-
-    Args:
-        prompts: P prompts.
-        completions: G completions of each.
-        score: the reward.
-        advantage: total and rule rewards to advantages.
-        policy_version: optimizer steps behind the weights that sampled.
-        first_group: id of the first group; the others count on from it.
-    """
-    group_size = len(completions[0])
-    flat = [completion for group in completions for completion in group]
-    scores = score([prompt for prompt in prompts for _ in range(group_size)], flat)
-    totals, rules = (
-        torch.tensor(rewards, dtype=torch.float32).view(len(prompts), group_size)
-        for rewards in (scores.totals, scores.rule_totals)
-    )
-    advantages = advantage(totals, rules).flatten().tolist()
-
-    rollouts = [
-        Rollout(
-            prompt_uid=prompts[i // group_size].uid,
-            completion=completion,
-            policy_version=policy_version,
-            reward_parts={name: values[i] for name, values in scores.parts.items()},
-            reward=scores.totals[i],
-            rule_reward=scores.rule_totals[i],
-            advantage=advantages[i],
-            group_id=first_group + i // group_size,
+        """Return a phase with the groups of both."""
+        one, two = self.scores, other.scores
+        scores = RewardTable(
+            parts={name: torch.cat([one.parts[name], two.parts[name]]) for name in one.parts},
+            totals=torch.cat([one.totals, two.totals]),
+            rule_totals=torch.cat([one.rule_totals, two.rule_totals]),
+            num_failures={name: count + two.num_failures[name] for name, count in one.num_failures.items()},
         )
-        for i, completion in enumerate(flat)
-    ]
-    groups = [
-        RolloutGroup(prompt=prompt, rollouts=rollouts[i * group_size : (i + 1) * group_size])
-        for i, prompt in enumerate(prompts)
-    ]
-    return RolloutPhase(groups, scores.num_failures)
+        joined = RolloutPhase(
+            [*self.prompts, *other.prompts],
+            [*self.completions, *other.completions],
+            scores,
+            policy_version=self.policy_version,
+            claims=None if self.claims is None or other.claims is None else [*self.claims, *other.claims],
+        )
+        joined.group_ids = torch.cat([self.group_ids, other.group_ids])
+        joined.advantages = torch.cat([self.advantages, other.advantages])
+        return joined
 
+    def with_advantages(self, config: AdvantageConfig) -> "RolloutPhase":
+        """Return the phase with the group-relative advantages of its rewards."""
+        learnt = copy(self)
+        learnt.advantages = group_relative_advantages(self.rewards, rule_rewards=self.rule_rewards, config=config)
+        return learnt
 
-def check_group_size(group_size: int) -> None:
-    """Refuse groups in which every advantage would be zero."""
-    if group_size < 2:
-        raise ConfigError(
-            f"model.group_size must be at least 2, got {group_size}: with one completion per prompt "
-            "every group-relative advantage is zero and nothing is learned."
+    def rows(self, is_wanted: Bool[Tensor, "P G"]) -> ExperienceBatch:
+        """Return the wanted completions as rows for the learner, group by group."""
+        group, place = is_wanted.nonzero(as_tuple=True)  # (B,), (B,)
+        uids = torch.tensor([prompt.uid for prompt in self.prompts], dtype=torch.long)
+        return stack_completions(
+            [self.completions[p][g] for p, g in zip(group.tolist(), place.tolist(), strict=True)],
+            prompt_uids=uids[group],
+            group_ids=self.group_ids[group],
+            advantages=self.advantages[group, place],
+            policy_versions=torch.full_like(group, self.policy_version),
         )

@@ -42,7 +42,7 @@ def flags(policy_folder: Path, name: str) -> list[str]:
     return arguments(
         "fit", policy_folder, f"--trainer.max_steps={STEPS}", "--trainer.val_check_interval=6",
         "--trainer.accumulate_grad_batches=2", "--data.init_args.micro_batches=4", "--model.init_args.max_attempts=2",
-        "--model.init_args.optimizer.cosine=true", "--model.init_args.optimizer.warmup_steps=2",
+        "--model.init_args.learning.optimizer.cosine=true", "--model.init_args.learning.optimizer.warmup_steps=2",
         "--model.init_args.grpo.engine_ratio_cap=2.0", "--model.init_args.grpo.kl_weight=0.01",
         "--model.init_args.reference=lightning_modules.FrozenCopyReference",
         "--model.init_args.reward.parts.length.reward=tests.test_exact_resume.Length",

@@ -20,7 +20,7 @@ ONLINE = (
     "--data.init_args.score_part=even", "--model.init_args.reward.parts.even.reward=tests.test_training.EvenIsGood",
     "--model.init_args.reference=lightning_modules.FrozenCopyReference",
     # A random policy seldom ends its turn, and what has no end is never chosen.
-    "--model.init_args.sampling.max_new_tokens=48", "--model.init_args.group_size=8",
+    "--model.init_args.sampling.max_new_tokens=48", "--model.init_args.sampling.group_size=8",
 )  # fmt: skip
 OFFLINE = (
     "--data.init_args.pairs=datamodules.ShapesPairs", "--data.init_args.pairs.init_args.num_train=40",
@@ -35,11 +35,12 @@ def arguments(policy_folder: Path, *extra: str, data: tuple[str, ...] = OFFLINE)
         roots.append(f"--data.init_args.pairs.init_args.root={root}/data")
     return [
         "fit", "--config=configs/tiny/mpo.yaml", f"--model.init_args.policy.path={policy_folder}",
-        "--model.init_args.sampling.max_new_tokens=10", "--model.init_args.group_size=4", *data, *roots,
+        "--model.init_args.sampling.max_new_tokens=10", "--model.init_args.sampling.group_size=4", *data, *roots,
         "--data.init_args.source.num_train=24", "--data.init_args.source.num_val=6",
         "--data.init_args.source.num_test=6", "--data.init_args.pairs_per_batch=8",
         "--model.init_args.evaluation.num_samples=4", "--model.init_args.evaluation.pass_at=[2]",
-        "--model.init_args.optimizer.learning_rate=1e-3", "--model.init_args.optimizer.warmup_steps=0",
+        "--model.init_args.learning.optimizer.learning_rate=1e-3",
+        "--model.init_args.learning.optimizer.warmup_steps=0",
         "--trainer.max_steps=4", "--trainer.val_check_interval=4", f"--trainer.default_root_dir={root}",
         f"--trainer.logger.save_dir={root}", "--trainer.enable_progress_bar=false", "--callbacks.progress=null",
         "--callbacks.recorder=tests.test_training.Recorder", *extra,
@@ -75,7 +76,7 @@ def test_learning_on_pairs_widens_the_margin_and_moves_the_shift(policy_folder: 
 @pytest.mark.parametrize("killed_after", [1, 3, 5])
 def test_a_resumed_run_ends_with_the_weights_of_one_never_stopped(policy_folder: Path, killed_after: int, data) -> None:
     constant = (
-        "--trainer.max_steps=6", "--trainer.val_check_interval=6", "--model.init_args.optimizer.cosine=false",
+        "--trainer.max_steps=6", "--trainer.val_check_interval=6", "--model.init_args.learning.optimizer.cosine=false",
     )  # fmt: skip
     checkpoints = policy_folder.parent / "checkpoints"
     saving = (
@@ -83,7 +84,7 @@ def test_a_resumed_run_ends_with_the_weights_of_one_never_stopped(policy_folder:
         "--callbacks.checkpoint=lightning.pytorch.callbacks.ModelCheckpoint",
         f"--callbacks.checkpoint.dirpath={checkpoints}", "--callbacks.checkpoint.every_n_train_steps=1",
         "--callbacks.checkpoint.filename={step}", "--callbacks.checkpoint.save_top_k=-1",
-        "--model.init_args.optimizer.cosine=false",
+        "--model.init_args.learning.optimizer.cosine=false",
     )  # fmt: skip
     straight = run(arguments(policy_folder, *constant, data=data))
     run(arguments(policy_folder, *saving, data=data))
@@ -120,7 +121,7 @@ def test_cached_and_copied_references_give_the_same_weights(policy_folder: Path,
 
 
 def test_switching_lora_off_is_the_reference_too(policy_folder: Path, no_validation) -> None:
-    lora = (*no_validation, "--model.init_args.trainable=[]", "--model.init_args.lora.rank=4")
+    lora = (*no_validation, "--model.init_args.learning.trainable=[]", "--model.init_args.learning.lora.rank=4")
     cached = run(arguments(policy_folder, *lora))
     off = run(arguments(policy_folder, *lora, "--model.init_args.reference=lightning_modules.LoRAOffReference"))
     for one, other in zip(recorded(cached), recorded(off), strict=True):
@@ -129,7 +130,7 @@ def test_switching_lora_off_is_the_reference_too(policy_folder: Path, no_validat
 
 
 def test_lora_off_is_refused_when_more_than_lora_learns(policy_folder: Path) -> None:
-    flags = ("--model.init_args.lora.rank=4", "--model.init_args.reference=lightning_modules.LoRAOffReference")
+    flags = ("--model.init_args.learning.lora.rank=4", "--model.init_args.reference=lightning_modules.LoRAOffReference")
     with pytest.raises(ConfigError, match=r"only LoRA layers learn, but .* such as"):
         run(arguments(policy_folder, *flags))
 

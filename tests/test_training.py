@@ -29,9 +29,9 @@ def arguments(command: str, policy_folder: Path, *extra: str) -> list[str]:
         f"--data.init_args.source.root={root}/data",
         "--data.init_args.source.num_train=24", "--data.init_args.source.num_val=6",
         "--data.init_args.source.num_test=6", "--data.init_args.prompts_per_rollout=4",
-        "--model.init_args.group_size=4", "--model.init_args.sampling.max_new_tokens=10",
+        "--model.init_args.sampling.group_size=4", "--model.init_args.sampling.max_new_tokens=10",
         "--model.init_args.evaluation.num_samples=4", "--model.init_args.evaluation.pass_at=[2]",
-        "--model.init_args.optimizer.learning_rate=1e-3",
+        "--model.init_args.learning.optimizer.learning_rate=1e-3",
         # A random policy is never right: what it is rewarded for must be something it sometimes does.
         "--model.init_args.reward.parts.even.reward=tests.test_training.EvenIsGood",
         "--trainer.max_steps=4", "--trainer.val_check_interval=4", f"--trainer.default_root_dir={root}",
@@ -135,7 +135,7 @@ def test_a_resumed_run_ends_with_the_weights_of_one_never_stopped(policy_folder:
 
 
 def test_only_the_named_part_learns(policy_folder: Path) -> None:
-    cli = run(arguments("fit", policy_folder, "--model.init_args.trainable=[adapter]"))
+    cli = run(arguments("fit", policy_folder, "--model.init_args.learning.trainable=[adapter]"))
     start = starting_weights(policy_folder)
     changed = {n for n, t in weights(cli).items() if not torch.equal(t, start[n])}
     assert changed
@@ -174,7 +174,7 @@ def test_every_ablation_of_the_objective_trains(policy_folder: Path, overlay: st
 
 def test_dynamic_sampling_tries_further_prompts_until_the_batch_is_full_and_counts_them(policy_folder: Path) -> None:
     # Groups of two are mixed half of the time.
-    flags = ("--model.init_args.group_size=2", "--data.init_args.buffer.capacity=0", *RECORDED)
+    flags = ("--model.init_args.sampling.group_size=2", "--data.init_args.buffer.capacity=0", *RECORDED)
     once = logged_by(run(arguments("fit", policy_folder, *flags)))
     often = logged_by(run(arguments("fit", policy_folder, *flags, "--model.init_args.max_attempts=6")))
     assert once[-1]["rollout/completions_so_far"] == 2 * 4 * 2
@@ -186,7 +186,9 @@ def test_dynamic_sampling_tries_further_prompts_until_the_batch_is_full_and_coun
 def test_a_preference_score_does_not_make_a_group_effective_but_is_logged_as_if_it_would(policy_folder: Path) -> None:
     taste = ("--model.init_args.reward.parts.taste.reward=tests.test_exact_resume.Length",
              "--model.init_args.reward.parts.taste.weight=0.1")  # fmt: skip
-    first = logged_by(run(arguments("fit", policy_folder, *taste, *RECORDED, "--model.init_args.group_size=2")))[0]
+    first = logged_by(
+        run(arguments("fit", policy_folder, *taste, *RECORDED, "--model.init_args.sampling.group_size=2"))
+    )[0]
     assert first["rollout/effective_fraction"] < first["rollout/effective_fraction_total"]
     assert first["rollout/taste_std_within_group"] > 0.0
 

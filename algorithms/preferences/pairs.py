@@ -19,7 +19,7 @@ import torch
 
 from algorithms.chance import position_generator
 from algorithms.errors import ConfigError
-from algorithms.records import PreferencePair, Rollout, RolloutGroup
+from algorithms.records import PreferencePair, RolloutGroup
 
 KINDS = ("correctness", "format", "reward_model", "dropout_ntp")
 
@@ -78,15 +78,28 @@ def group_pairs(group: RolloutGroup, *, score_part: str = "preference") -> list[
     """Return every candidate pair of one group, all with uid 0.
 
     Args:
-        group: rollouts whose reward parts may have ``accuracy``, ``format`` and ``score_part``.
+        group: completions with scores; the parts ``accuracy``, ``format`` and ``score_part`` are used where present.
         score_part: name of the reward part that is the preference reward model.
     """
     found: list[PreferencePair] = []
-    for chosen, rejected in permutations(group.rollouts, 2):
-        # A completion that was cut has no end to learn.
-        if chosen.completion.finish_reason != "stop" or chosen.completion.text == rejected.completion.text:
+    for chosen, rejected in permutations(range(len(group.completions)), 2):
+        better, worse = group.completions[chosen], group.completions[rejected]
+        # A completion that was cut has no end that could be learned.
+        if better.finish_reason != "stop" or better.text == worse.text:
             continue
-        found += [_pair(group, chosen, rejected, kind, score_part) for kind in _kinds(chosen, rejected, score_part)]
+        found += [
+            PreferencePair(
+                uid=0,
+                prompt=group.prompt,
+                chosen=better.text,
+                rejected=worse.text,
+                rejected_ended=worse.finish_reason == "stop",
+                kind=kind,
+                chosen_score=group.score(score_part, chosen),
+                rejected_score=group.score(score_part, rejected),
+            )
+            for kind in _kinds(group, chosen, rejected, score_part)
+        ]
     return found
 
 
@@ -108,29 +121,15 @@ def select_pairs(pairs: Sequence[PreferencePair], selection: PairSelection, *, s
     return [replace(pairs[position], uid=uid) for uid, position in enumerate(sorted(kept))]
 
 
-def _kinds(chosen: Rollout, rejected: Rollout, score_part: str) -> list[str]:
-    """Return in which senses the first rollout is better than the second."""
+def _kinds(group: RolloutGroup, chosen: int, rejected: int, score_part: str) -> list[str]:
+    """Return in which senses one completion of a group is better than another one."""
     kinds: list[str] = []
-    is_right, other_is_right = (rollout.reward_parts.get("accuracy") == 1.0 for rollout in (chosen, rejected))
-    if is_right and rejected.reward_parts.get("accuracy") == 0.0:
+    accuracy = (group.score("accuracy", chosen), group.score("accuracy", rejected))
+    if accuracy == (1.0, 0.0):
         kinds.append("correctness")
-    formats = [rollout.reward_parts.get("format") for rollout in (chosen, rejected)]
-    if is_right and other_is_right and formats == [1.0, 0.0]:
+    if accuracy == (1.0, 1.0) and (group.score("format", chosen), group.score("format", rejected)) == (1.0, 0.0):
         kinds.append("format")
-    scores = [rollout.reward_parts.get(score_part) for rollout in (chosen, rejected)]
-    if scores[0] is not None and scores[1] is not None and scores[0] > scores[1]:
+    better, worse = group.score(score_part, chosen), group.score(score_part, rejected)
+    if better is not None and worse is not None and better > worse:
         kinds.append("reward_model")
     return kinds
-
-
-def _pair(group: RolloutGroup, chosen: Rollout, rejected: Rollout, kind: str, score_part: str) -> PreferencePair:
-    return PreferencePair(
-        uid=0,
-        prompt=group.prompt,
-        chosen=chosen.completion.text,
-        rejected=rejected.completion.text,
-        rejected_ended=rejected.completion.finish_reason == "stop",
-        kind=kind,
-        chosen_score=chosen.reward_parts.get(score_part),
-        rejected_score=rejected.reward_parts.get(score_part),
-    )

@@ -10,12 +10,12 @@ import logging
 from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from algorithms import ConfigError
 from algorithms.calibration.strategies import Decision, Evidence, Reading, ThresholdStrategy
 from callbacks.loop.knobs import Knob, find_knob
 from lightning_modules import RolloutModule
+from lightning_modules.tensorboard import tensorboard_writers
 from rollouts import RolloutPhase, gather_ranks
 
 logger = logging.getLogger(__name__)
@@ -82,7 +82,8 @@ class RewardThresholdCalibrator(Callback):
 
     def on_rollout_end(self, trainer: Trainer, pl_module: LightningModule, phase: RolloutPhase) -> None:
         """Keep the scores of the rollout, of all ranks."""
-        own = [score for score in phase.part(self.part).flatten().tolist() if score == score]
+        scores = phase.scores.parts[self.part]  # (P, G)
+        own = scores[~scores.isnan()].tolist()
         self.scores = [score for scores in gather_ranks(own) for score in scores]
         self._reward_sum += sum(self.scores)
         self._reward_count += len(self.scores)
@@ -119,5 +120,5 @@ class RewardThresholdCalibrator(Callback):
             logger.info(told)
         for log in trainer.loggers:
             log.log_metrics({"calibration/threshold": decision.threshold}, step=trainer.global_step)
-            if has_moved and isinstance(log, TensorBoardLogger) and trainer.is_global_zero:
-                log.experiment.add_text("calibration/changes", told, trainer.global_step)
+        for writer in tensorboard_writers(trainer) if has_moved else ():
+            writer.add_text("calibration/changes", told, trainer.global_step)

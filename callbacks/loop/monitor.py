@@ -9,21 +9,22 @@ and a run without the monitor ends with the same weights. The rate is published 
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
-from algorithms import ConfigError, Prompt, position_seed
+from algorithms import ConfigError, Prompt, check_at_least, position_seed
 from callbacks.loop.probe_cards import probe_card
-from callbacks.loop.probe_report import JudgedCompletion, ProbeCounts, count, judge_all, rates, worst
+from callbacks.loop.probe_report import ProbeCounts, count, rates, worst
 from callbacks.loop.probes import read_probes
 from datamodules.sources.prompt_folder import PromptFolder
-from hallucination.judges import ClaimJudge, GrammarJudge
+from hallucination import ClaimJudge, JudgedCompletion, claim_counts, judge_groups, judged_completions
 from hallucination.rates import Counts, has_risen
 from lightning_modules import RolloutModule
+from lightning_modules.tensorboard import tensorboard_writers
 from rollouts import RolloutPhase, gather_ranks, own_state
 
 RATE = "hallucination/rate"
@@ -60,7 +61,7 @@ class HallucinationMonitor(Callback):
             num_samples: completions of each, at the training temperature.
             probes: where the probes lie: any folder of prompts with facts or answers; null: the training's own.
             split: which file of it.
-            judge: how claims are found and judged; null: by ``model.claims``.
+            judge: how claims are found and judged; null: ``model.judge``.
             kind_column: column that names the kind of question, to tell rates apart.
             length_bounds: completion lengths in tokens that part ``rate_length_0``, ``_1``, ...
             num_shown: worst examples shown in TensorBoard.
@@ -123,10 +124,10 @@ class HallucinationMonitor(Callback):
 
     def on_rollout_end(self, trainer: Trainer, pl_module: LightningModule, phase: RolloutPhase) -> None:
         """Count the claims of training's own rollouts: faults of the training data show there first."""
-        judged = self._judged(
-            [g.prompt for g in phase.groups], [[r.completion for r in g.rollouts] for g in phase.groups]
-        )
-        self.rollouts += Counts(sum(j.num_unsupported for j in judged), sum(len(j.claims) for j in judged))
+        has_own_judge = self.judge is not cast(RolloutModule, pl_module).judge
+        claims = judge_groups(self._judge, phase.prompts, phase.completions) if has_own_judge else phase.claims
+        assert claims is not None
+        self.rollouts += claim_counts(judged_completions(phase.prompts, phase.completions, claims))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -164,12 +165,12 @@ class HallucinationMonitor(Callback):
                 f"callbacks.hallucination needs a model that samples, such as GRPOModule, got {type(module).__name__}: "
                 "its completions are what is judged. null switches the monitor off."
             )
-        if self.judge is None and module.claims is None:
+        self.judge = self.judge or module.judge
+        if self.judge is None:
             raise ConfigError(
-                "callbacks.hallucination.judge must be set, or model.claims: without either nobody can tell which "
-                f"claims {type(module).__name__} makes."
+                "callbacks.hallucination.judge must be set, or model.judge: without either, no claim of a completion "
+                "can be found."
             )
-        self.judge = self.judge or GrammarJudge(cast(Any, module.claims))
         self.prompts = read_probes(trainer, self.probes, self.split, self.judge, max_probes=self.num_probes)
         self._started = time.perf_counter()
 
@@ -193,8 +194,8 @@ class HallucinationMonitor(Callback):
         started = time.perf_counter()
         self.last_step = trainer.global_step
         seed = position_seed(self.seed, "probes", trainer.global_rank)
-        groups = module.sample(self.prompts, self.num_samples, module.sampling, seed=seed)
-        judged = self._judged(self.prompts, groups)
+        groups = module.sample(self.prompts, replace(module.sampling, group_size=self.num_samples), seed=seed)
+        judged = judged_completions(self.prompts, groups, judge_groups(self._judge, self.prompts, groups))
         counts = count(judged, kind_column=self.kind_column, length_bounds=self.length_bounds)
         everywhere: list[tuple[ProbeCounts, Counts]] = gather_ranks((counts, self.rollouts))
         totals = ProbeCounts().merged([each for each, _ in everywhere])
@@ -208,9 +209,11 @@ class HallucinationMonitor(Callback):
             logger.log_metrics(values | {"time/monitor_share": self._time_share()}, step=trainer.global_step)
         self._show(trainer, judged)
 
-    def _judged(self, prompts: Sequence[Prompt], groups: Sequence[Sequence[Any]]) -> list[JudgedCompletion]:
+    @property
+    def _judge(self) -> ClaimJudge:
+        """The judge, which ``_set_up`` has chosen."""
         assert self.judge is not None
-        return judge_all(self.judge, prompts, groups)
+        return self.judge
 
     def _flag(self, trainer: Trainer, now: dict[str, Counts]) -> bool:
         """Compare with the round before, remember this one, and say what rose; the same on every rank."""
@@ -225,13 +228,10 @@ class HallucinationMonitor(Callback):
         return bool(risen)
 
     def _show(self, trainer: Trainer, judged: Sequence[JudgedCompletion]) -> None:
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
-                for number, each in enumerate(worst(judged, self.num_shown)):
-                    card = probe_card(each)
-                    logger.experiment.add_image(
-                        f"hallucination/worst_{number}", card, trainer.global_step, dataformats="HWC"
-                    )
+        for writer in tensorboard_writers(trainer):
+            for number, each in enumerate(worst(judged, self.num_shown)):
+                card = probe_card(each)
+                writer.add_image(f"hallucination/worst_{number}", card, trainer.global_step, dataformats="HWC")
 
 
 def validation_follows(trainer: Trainer) -> bool:
@@ -246,8 +246,7 @@ def validation_follows(trainer: Trainer) -> bool:
 
 def _check(max_time_share: float | None, **counts: int) -> None:
     for key, value in counts.items():
-        if value < 1:
-            raise ConfigError(f"callbacks.hallucination.{key} must be at least 1, got {value}.")
+        check_at_least(f"callbacks.hallucination.{key}", value, 1)
     if max_time_share is not None and not 0.0 < max_time_share < 1.0:
         raise ConfigError(
             f"callbacks.hallucination.max_time_share must lie between 0 and 1, got {max_time_share}: it is a share "

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from callbacks.completion_card import IMAGE_SIDE, LINE, MARGIN, WIDTH, draw_prompt, draw_text, wrap_text
-from callbacks.loop.probe_report import JudgedCompletion
+from hallucination import JudgedCompletion
 
 
 def probe_card(judged: JudgedCompletion) -> Any:

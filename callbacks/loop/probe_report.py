@@ -3,27 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from algorithms import Completion, Prompt
-from hallucination import Claim
+from hallucination import JudgedCompletion, claim_counts
 from hallucination.blindness import claims_blindness
 from hallucination.chair import count_covered
-from hallucination.judges import ClaimJudge
 from hallucination.rates import Counts, wilson_interval
-
-
-class JudgedCompletion(NamedTuple):
-    """One probe's completion and its claims."""
-
-    prompt: Prompt
-    completion: Completion
-    claims: list[Claim]
-
-    @property
-    def num_unsupported(self) -> int:
-        """Claims that the image does not support."""
-        return sum(not claim.is_supported for claim in self.claims)
 
 
 @dataclass
@@ -49,19 +34,6 @@ class ProbeCounts:
         return self.sums.get(name, Counts(0, 0))
 
 
-def judge_all(
-    judge: ClaimJudge, prompts: Sequence[Prompt], groups: Sequence[Sequence[Completion]]
-) -> list[JudgedCompletion]:
-    """Return the completions about whose image something is known."""
-    judged: list[JudgedCompletion] = []
-    for prompt, group in zip(prompts, groups, strict=True):
-        for completion in group:
-            claims = judge.claims(prompt, completion.text)
-            if claims is not None:
-                judged.append(JudgedCompletion(prompt, completion, claims))
-    return judged
-
-
 def count(judged: Sequence[JudgedCompletion], *, kind_column: str, length_bounds: tuple[int, ...]) -> ProbeCounts:
     """Count claims and completions.
 
@@ -71,9 +43,10 @@ def count(judged: Sequence[JudgedCompletion], *, kind_column: str, length_bounds
         length_bounds: completion lengths in tokens that part short from longer ones.
     """
     counts = ProbeCounts()
-    for prompt, completion, claims in judged:
-        unsupported = sum(not claim.is_supported for claim in claims)
-        counts.add("rate", unsupported, len(claims))
+    for each in judged:
+        prompt, completion, claims = each
+        unsupported = each.num_unsupported
+        counts.add("rate", *claim_counts([each]))
         counts.add("completions", unsupported > 0, 1)
         counts.add("claims_per_completion", len(claims), 1)
         counts.add("blindness", claims_blindness(completion.text), 1)

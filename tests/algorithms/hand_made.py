@@ -1,34 +1,49 @@
 """Small records built by hand for the tests of the algorithms."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 
-from algorithms.experience_batch import ExperienceBatch, stack_rollouts
-from algorithms.records import Completion, Rollout
+from algorithms.experience_batch import ExperienceBatch, stack_completions
+from algorithms.records import Completion
 
 
-def rollout(uid: int, *, num_tokens: int = 2, advantage: float = 1.0, version: int = 0) -> Rollout:
-    """Return a rollout whose tokens and log-probs can be told from those of any other uid."""
+class Row(NamedTuple):
+    """One sample before it is stacked."""
+
+    uid: int
+    completion: Completion
+    advantage: float
+    version: int
+
+
+def row(uid: int, *, num_tokens: int = 2, advantage: float = 1.0, version: int = 0) -> Row:
+    """Return a sample whose tokens and log-probs differ from those of any other uid."""
     tokens = torch.arange(1, num_tokens + 1)
-    return Rollout(
-        prompt_uid=uid,
-        completion=Completion(
-            token_ids=100 * uid + tokens, behavior_logps=-(uid + tokens / 16), text="", finish_reason="stop"
-        ),
-        policy_version=version,
-        reward_parts={},
-        reward=0.0,
-        advantage=advantage,
-        group_id=uid // 2,
+    completion = Completion(
+        token_ids=100 * uid + tokens, behavior_logps=-(uid + tokens / 16), text="", finish_reason="stop"
+    )
+    return Row(uid, completion, advantage, version)
+
+
+def stacked(rows: Sequence[Row]) -> ExperienceBatch:
+    """Return the samples as a batch; uids 0 and 1, 2 and 3, ... make a group."""
+    uids = torch.tensor([each.uid for each in rows], dtype=torch.long)
+    return stack_completions(
+        [each.completion for each in rows],
+        prompt_uids=uids,
+        group_ids=uids // 2,
+        advantages=torch.tensor([each.advantage for each in rows], dtype=torch.float32),
+        policy_versions=torch.tensor([each.version for each in rows], dtype=torch.long),
     )
 
 
 def batch(advantages: Sequence[float], *, first_uid: int = 0, version: int = 0) -> ExperienceBatch:
     """Return fresh rows with the given advantages, uids that count up, and lengths of 1, 2, 3, 1, 2, 3, ..."""
-    return stack_rollouts(
+    return stacked(
         [
-            rollout(first_uid + i, num_tokens=i % 3 + 1, advantage=advantage, version=version)
+            row(first_uid + i, num_tokens=i % 3 + 1, advantage=advantage, version=version)
             for i, advantage in enumerate(advantages)
         ]
     )

@@ -1,54 +1,52 @@
-"""Rollouts as batches: stacking, joining, selecting."""
-
-from dataclasses import replace
+"""Samples as batches: stacking, joining, selecting."""
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algorithms.experience_batch import ExperienceBatch, stack_rollouts
+from algorithms.experience_batch import ExperienceBatch
 from algorithms.records import Completion, Prompt
-from tests.algorithms.hand_made import assert_equal_batches, batch, rollout
+from tests.algorithms.hand_made import assert_equal_batches, batch, row, stacked
 
 LENGTHS = st.lists(st.integers(0, 5), min_size=1, max_size=5)
 
 
 def of_lengths(lengths: list[int], first_uid: int = 0) -> ExperienceBatch:
-    return stack_rollouts([rollout(first_uid + i, num_tokens=n) for i, n in enumerate(lengths)])
+    return stacked([row(first_uid + i, num_tokens=n) for i, n in enumerate(lengths)])
 
 
 def test_stacking_pads_on_the_right_and_marks_what_was_sampled() -> None:
-    stacked = stack_rollouts([rollout(1, num_tokens=3, advantage=0.5, version=7), rollout(2, num_tokens=1)])
-    assert stacked.completion_ids.tolist() == [[101, 102, 103], [201, 0, 0]]
-    assert stacked.is_completion.tolist() == [[True, True, True], [True, False, False]]
-    assert stacked.behavior_logps.tolist() == [[-1.0625, -1.125, -1.1875], [-2.0625, 0.0, 0.0]]
-    assert stacked.prompt_uids.tolist() == [1, 2]
-    assert stacked.advantages.tolist() == [0.5, 1.0]
-    assert stacked.policy_versions.tolist() == [7, 0]
-    assert stacked.is_replay.tolist() == [False, False]
+    found = stacked([row(1, num_tokens=3, advantage=0.5, version=7), row(2, num_tokens=1)])
+    assert found.completion_ids.tolist() == [[101, 102, 103], [201, 0, 0]]
+    assert found.is_completion.tolist() == [[True, True, True], [True, False, False]]
+    assert found.behavior_logps.tolist() == [[-1.0625, -1.125, -1.1875], [-2.0625, 0.0, 0.0]]
+    assert found.prompt_uids.tolist() == [1, 2]
+    assert found.advantages.tolist() == [0.5, 1.0]
+    assert found.policy_versions.tolist() == [7, 0]
+    assert found.is_replay.tolist() == [False, False]
 
 
 def test_token_zero_is_a_token_like_any_other() -> None:
     tokens, logps = torch.tensor([5, 0]), torch.tensor([-1.0, -2.0])
     completion = Completion(token_ids=tokens, behavior_logps=logps, text="", finish_reason="stop")
-    stacked = stack_rollouts([replace(rollout(0), completion=completion)])
-    assert stacked.is_completion.tolist() == [[True, True]]
+    found = stacked([row(0)._replace(completion=completion)])
+    assert found.is_completion.tolist() == [[True, True]]
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(LENGTHS, LENGTHS)
-def test_joining_batches_equals_stacking_all_their_rollouts(one: list[int], other: list[int]) -> None:
+def test_joining_batches_equals_stacking_all_their_samples(one: list[int], other: list[int]) -> None:
     joined = ExperienceBatch.cat([of_lengths(one), of_lengths(other, first_uid=len(one))])
     assert_equal_batches(joined, of_lengths(one + other))
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(LENGTHS, st.data())
-def test_selected_rows_equal_stacking_the_selected_rollouts(lengths: list[int], data: st.DataObject) -> None:
+def test_selected_rows_equal_stacking_the_selected_samples(lengths: list[int], data: st.DataObject) -> None:
     index = data.draw(st.lists(st.integers(0, len(lengths) - 1), max_size=6))
     selected = of_lengths(lengths).rows(torch.tensor(index, dtype=torch.long))
-    assert_equal_batches(selected, stack_rollouts([rollout(i, num_tokens=lengths[i]) for i in index]))
+    assert_equal_batches(selected, stacked([row(i, num_tokens=lengths[i]) for i in index]))
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)

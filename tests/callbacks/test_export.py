@@ -13,8 +13,8 @@ from transformers import AutoModelForImageTextToText
 from algorithms import Prompt
 from callbacks import ExportPolicy
 from cli.app import run
-from lightning_modules import AlignmentModule
-from lightning_modules.policy_module import OptimizerConfig, PolicyModule
+from lightning_modules import AlignmentModule, LearningConfig
+from lightning_modules.policy_module import PolicyModule
 from models import LoRAConfig, Policy, PolicySource, PretrainedPolicy
 from tests.models.families import FAMILIES, family
 from tests.models.merged_lora import lora_merged
@@ -33,7 +33,7 @@ class Built(PolicySource):
 def module_with_lora(name: str) -> PolicyModule:
     """Return a module whose LoRA layers, on all parts, change what the policy says."""
     lora = LoRAConfig(parts=("vision_tower", "adapter", "language_model"), rank=2, alpha=4)
-    module = PolicyModule(Built(name), [], OptimizerConfig(), lora)
+    module = PolicyModule(Built(name), LearningConfig(lora=lora))
     generator = torch.Generator().manual_seed(1)
     for parameter_name, parameter in module.loaded_policy.named_parameters():
         if "lora_B" in parameter_name:
@@ -90,7 +90,7 @@ def test_transformers_reads_an_export_whole_and_it_says_the_same(name: str, prom
 @pytest.mark.parametrize("name", FAMILIES)
 def test_an_export_is_a_policy_again(name: str, prompts: list[Prompt], tmp_path: Path) -> None:
     policy = family(name)
-    module = PolicyModule(Built(name), ["adapter"], OptimizerConfig())
+    module = PolicyModule(Built(name), LearningConfig(trainable=("adapter",)))
     again = PretrainedPolicy(str(export(module, tmp_path / "export"))).build()
     for prompt in prompts:
         one, other = policy.encoder.encode(prompt), again.encoder.encode(prompt)
@@ -137,7 +137,7 @@ def test_a_checkpoint_is_exported_on_demand(tmp_path: Path) -> None:
 
 
 def test_a_command_that_was_not_asked_to_export_leaves_the_folder_alone(tmp_path: Path) -> None:
-    module = AlignmentModule(Built("siglip_llava"), ["adapter"], OptimizerConfig())
+    module = AlignmentModule(Built("siglip_llava"), LearningConfig(trainable=("adapter",)))
     trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False)
     for after, stage in (("fit", "validate"), ("fit", "fit"), ("validate", "test")):
         ExportPolicy(str(tmp_path / "export"), after=after).teardown(trainer, module, stage)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_modules.policy_module import OptimizerConfig, PolicyModule
+from lightning_modules import LearningConfig
+from lightning_modules.policy_module import PolicyModule
 from models import LoRAConfig
 from rollouts import SamplingConfig, TransformersEngine
 from tests.callbacks.test_export import Built, export
@@ -33,7 +34,7 @@ print("RESULT" + json.dumps([list(out.outputs[0].token_ids) for out in outs]))
 @pytest.mark.parametrize("name", ["siglip_llava", "clip_llava"])
 def test_vllm_says_of_an_export_what_the_policy_said(name: str, prompts, tmp_path: Path) -> None:
     lora = LoRAConfig(parts=("adapter", "language_model"), rank=2, alpha=4)
-    module = PolicyModule(Built(name), [], OptimizerConfig(), lora).eval()
+    module = PolicyModule(Built(name), LearningConfig(lora=lora)).eval()
     policy = module.loaded_policy
     generator = torch.Generator().manual_seed(1)
     for parameter_name, parameter in policy.named_parameters():

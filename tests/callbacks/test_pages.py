@@ -8,10 +8,11 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from algorithms import Completion, Prompt, Rollout, RolloutGroup
+from algorithms import Completion, Prompt, RewardTable, RolloutGroup
 from callbacks import CompletionsPage, PredictionWriter, TensorBoardLayout
 from callbacks.completion_card import GREEN, RED, completion_card
 from datamodules.shapes.language import CLAIM_GRAMMAR
+from hallucination import GrammarJudge, judge_groups
 from rollouts import RolloutPhase
 
 
@@ -19,16 +20,22 @@ def completion(text: str) -> Completion:
     return Completion(token_ids=torch.tensor([1, 2]), behavior_logps=torch.zeros(2), text=text, finish_reason="stop")
 
 
-def group(*texts: str) -> RolloutGroup:
-    prompt = Prompt(uid=0, key="a", question="how many red ?", answer="1", facts=("red-circle",))
-    rollouts = [
-        Rollout(
-            prompt_uid=0, completion=completion(text), policy_version=0, reward_parts={"accuracy": float(i), "x": None},
-            reward=float(i), advantage=float(i) - 0.5,
-        )
-        for i, text in enumerate(texts)
-    ]  # fmt: skip
-    return RolloutGroup(prompt=prompt, rollouts=rollouts)
+JUDGE = GrammarJudge(CLAIM_GRAMMAR.mention, CLAIM_GRAMMAR.clause_end)
+PROMPT = Prompt(uid=0, key="a", question="how many red ?", answer="1", facts=("red-circle",))
+
+
+def phase(*texts: str, judge: GrammarJudge | None = JUDGE) -> RolloutPhase:
+    completions = [[completion(text) for text in texts]]
+    scores = torch.arange(float(len(texts)), dtype=torch.double)[None]
+    table = RewardTable(
+        parts={"accuracy": scores, "x": scores * torch.nan}, totals=scores, rule_totals=scores, num_failures={}
+    )
+    claims = None if judge is None else judge_groups(judge, [PROMPT], completions)
+    return RolloutPhase([PROMPT], completions, table, claims=claims)
+
+
+def group(*texts: str, judge: GrammarJudge | None = JUDGE) -> RolloutGroup:
+    return phase(*texts, judge=judge).group(0)
 
 
 def has_color(picture, color: tuple[int, int, int]) -> bool:
@@ -37,13 +44,13 @@ def has_color(picture, color: tuple[int, int, int]) -> bool:
 
 @pytest.mark.parametrize(("thing", "color", "other"), [("red-circle", GREEN, RED), ("blue-star", RED, GREEN)])
 def test_a_claim_is_green_when_the_facts_support_it_and_red_when_not(thing, color, other) -> None:
-    card = completion_card(group(f"look red : {thing} = 1"), CLAIM_GRAMMAR)
+    card = completion_card(group(f"look red : {thing} = 1"))
     assert has_color(card, color)
     assert not has_color(card, other)
 
 
 def test_a_card_grows_with_its_completions_and_takes_long_and_empty_ones() -> None:
-    short, long = completion_card(group(""), CLAIM_GRAMMAR), completion_card(group("", "word " * 500), None)
+    short, long = completion_card(group("")), completion_card(group("", "word " * 500, judge=None))
     assert long.height > short.height + 400
 
 
@@ -63,7 +70,7 @@ def test_the_page_holds_cards_texts_and_histograms(tmp_path: Path) -> None:
     run = trainer(tmp_path)
     page = CompletionsPage(every_n_rollouts=2, num_prompts=1)
     for _ in range(2):
-        page.on_rollout_end(run, SimpleNamespace(claims=CLAIM_GRAMMAR), RolloutPhase([group("a", "<b>")], {}))
+        page.on_rollout_end(run, None, phase("a", "<b>"))
     run.loggers[0].experiment.flush()
     tags = events(tmp_path).Tags()
     assert tags["images"] == ["completions/prompt_0"]
@@ -83,11 +90,8 @@ def test_the_layout_is_written_for_the_custom_scalars_page(tmp_path: Path) -> No
 def test_predictions_hold_prompt_completions_parts_and_claims(tmp_path: Path) -> None:
     writer = PredictionWriter(str(tmp_path / "out" / "p.jsonl"))
     run = SimpleNamespace(world_size=1, log_dir=None)
-    module = SimpleNamespace(claims=CLAIM_GRAMMAR)
-    sampled = group("red-circle blue-star")
-    phase = RolloutPhase([sampled], {})
-    writer.on_predict_start(run, module)
-    writer.on_predict_batch_end(run, module, phase, [sampled.prompt], 0)
+    writer.on_predict_start(run, None)
+    writer.on_predict_batch_end(run, None, phase("red-circle blue-star"), [PROMPT], 0)
     (row,) = [json.loads(line) for line in (tmp_path / "out" / "p.jsonl").read_text().splitlines()]
     assert (row["key"], row["answer"]) == ("a", "1")
     assert row["completions"][0]["reward_parts"] == {"accuracy": 0.0, "x": None}

@@ -40,7 +40,7 @@ def pool_arguments(policy_folder: Path, name: str, *extra: str) -> list[str]:
         "predict", "--config=configs/tiny/stages/prompt_pool.yaml", f"--model.init_args.policy.path={policy_folder}",
         f"--data.init_args.source.root={root}/data", "--data.init_args.source.num_train=20",
         "--data.init_args.source.num_val=2", "--data.init_args.source.num_test=2", "--data.init_args.batch_size=4",
-        "--model.init_args.group_size=4", "--model.init_args.sampling.max_new_tokens=10",
+        "--model.init_args.sampling.group_size=4", "--model.init_args.sampling.max_new_tokens=10",
         # A random policy is never right: some of its completions are to count as right.
         "--model.init_args.reward.parts.accuracy.reward=tests.test_training.EvenIsGood",
         f"--callbacks.pool.folder={root / name}", f"--trainer.default_root_dir={root}",
@@ -77,5 +77,5 @@ def test_report_and_histogram_lie_beside_the_pool_and_training_reads_it(policy_f
 def test_notes_of_other_settings_are_not_mixed_in(policy_folder: Path) -> None:
     killer = ("--callbacks.killer=tests.callbacks.test_pool_writer.KilledAfter", "--callbacks.killer.batch=0")
     run_apart(pool_arguments(policy_folder, "pool", *killer), policy_folder.parent / "w.pt")
-    with pytest.raises(ConfigError, match=r"holds notes of a run that was stopped, with another group_size"):
-        run(pool_arguments(policy_folder, "pool", "--model.init_args.group_size=6"))
+    with pytest.raises(ConfigError, match=r"holds notes of a run that was stopped, with another sampling"):
+        run(pool_arguments(policy_folder, "pool", "--model.init_args.sampling.group_size=6"))

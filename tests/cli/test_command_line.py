@@ -17,7 +17,7 @@ def message(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     ("flags", "said"),
     [
         (["--model.grop_size=4"], "grop_size"),
-        (["--model.group_size=many"], "group_size"),
+        (["--model.sampling.group_size=many"], "group_size"),
         (["--config=configs/none.yaml"], "configs/none.yaml"),
         (["--callbacks.completionz.every_n_rollouts=3"], "completionz"),
     ],
@@ -47,8 +47,8 @@ def test_a_wrong_nested_value_is_one_line_that_begins_with_its_key(flags, said, 
 
 def test_a_group_of_one_is_refused_in_one_line(capsys, tmp_path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    flags = ["--model.group_size=1", f"--model.init_args.policy.path={tmp_path}"]
-    assert message([*BASE, *flags], capsys).startswith("error: model.group_size must be at least 2, got 1")
+    flags = ["--model.sampling.group_size=1", f"--model.init_args.policy.path={tmp_path}"]
+    assert message([*BASE, *flags], capsys).startswith("error: model.sampling.group_size must be at least 2, got 1")
 
 
 def test_new_callback_names_come_from_files_and_flags(tmp_path) -> None:

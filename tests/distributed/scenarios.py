@@ -13,7 +13,11 @@ from tests.test_mpo_training import arguments as mpo_arguments
 from tests.test_training import arguments as grpo_arguments
 
 FSDP2, DDP = "--config=configs/hardware/cpu2.yaml", "--config=configs/hardware/ddp.yaml"
-_FOUR_STEPS = ("--trainer.max_steps=4", "--trainer.limit_val_batches=0", "--model.init_args.optimizer.cosine=false")
+_FOUR_STEPS = (
+    "--trainer.max_steps=4",
+    "--trainer.limit_val_batches=0",
+    "--model.init_args.learning.optimizer.cosine=false",
+)
 
 
 class ScriptedEngine(RolloutEngine):
@@ -90,7 +94,7 @@ FULL = "--trainer.strategy.init_args.sharded_checkpoints=false"
 NO_RANDOM_STATE = "--callbacks.random_state=null"
 COPY = "--model.init_args.reference=lightning_modules.FrozenCopyReference"
 BF16 = ("--trainer.strategy.init_args.param_dtype=bfloat16", "--trainer.strategy.init_args.frozen_dtype=bfloat16")
-LORA = ("--model.init_args.lora={rank: 2, alpha: 4}", "--model.init_args.trainable=[]")
+LORA = ("--model.init_args.learning.lora={rank: 2, alpha: 4}", "--model.init_args.learning.trainable=[]")
 
 Scenario = Callable[[Path], list[str]]
 SCENARIOS: dict[str, Scenario] = {
@@ -100,9 +104,9 @@ SCENARIOS: dict[str, Scenario] = {
                                       "--trainer.limit_val_batches=1.0", "--data.init_args.batch_size=2",
                                       "--data.init_args.source.num_val=5"),
     "mpo_copy": lambda root: mpo(root, FSDP2, COPY, "--model.init_args.pairs_per_forward=3"),
-    "mpo_recomputed": lambda root: mpo(root, FSDP2, "--model.init_args.recompute_activations=true"),
-    "mpo_adapter": lambda root: mpo(root, FSDP2, "--model.init_args.trainable=[adapter]",
-                                    "--model.init_args.recompute_activations=true"),
+    "mpo_recomputed": lambda root: mpo(root, FSDP2, "--model.init_args.learning.recompute_activations=true"),
+    "mpo_adapter": lambda root: mpo(root, FSDP2, "--model.init_args.learning.trainable=[adapter]",
+                                    "--model.init_args.learning.recompute_activations=true"),
     "mpo_lora": lambda root: mpo(root, FSDP2, *LORA, "--model.init_args.reference=lightning_modules.LoRAOffReference"),
     "scripted_ddp": lambda root: scripted(root, DDP),
     "scripted_fsdp2": lambda root: scripted(root, FSDP2),

@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from algorithms import ConfigError, DataError, Prompt
-from hallucination import ClaimGrammar
 from hallucination.coco_objects import coco_lexicon
 from hallucination.judges import GrammarJudge, ObjectJudge, YesNoJudge, load_lexicon
 
@@ -17,7 +16,7 @@ def verdicts(claims) -> list[tuple[str, bool]]:
 
 
 def test_a_grammar_judges_against_facts_with_their_number() -> None:
-    judge = GrammarJudge(ClaimGrammar(mention=r"red-\w+"))
+    judge = GrammarJudge(mention=r"red-\w+")
     assert verdicts(judge.claims(prompt(facts=("red-star",)), "red-star red-star")) == [
         ("red-star", True), ("red-star", False),
     ]  # fmt: skip
@@ -41,7 +40,7 @@ def test_a_no_claims_nothing() -> None:
 
 
 def test_where_nothing_is_known_nothing_is_judged() -> None:
-    assert GrammarJudge(ClaimGrammar(mention="x")).claims(prompt(), "x") is None
+    assert GrammarJudge(mention="x").claims(prompt(), "x") is None
     assert ObjectJudge().claims(prompt(), "a dog") is None
     assert YesNoJudge().claims(prompt(), "yes") is None
 

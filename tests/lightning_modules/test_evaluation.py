@@ -2,11 +2,12 @@
 
 import torch
 
-from algorithms import Completion, Prompt
-from hallucination import ClaimGrammar
+from algorithms import Completion, Prompt, RewardTable
+from hallucination import GrammarJudge, JudgedCompletion, judge_groups
 from lightning_modules.evaluation import Evaluation, EvaluationConfig
+from rollouts import RolloutPhase
 
-GRAMMAR = ClaimGrammar(mention=r"red-\w+")
+JUDGE = GrammarJudge(mention=r"red-\w+")
 ABOUT_FACTS = {"hallucination_rate", "hallucinated_completions", "claims_per_completion", "coverage"}
 
 
@@ -18,12 +19,12 @@ def said(text: str) -> Completion:
 def evaluated(facts: list[tuple[str, ...] | None], text: str) -> dict[str, float]:
     """Two samples with the same text for a prompt with each of the facts."""
     prompts = [Prompt(uid=i, key=str(i), question="?", facts=known) for i, known in enumerate(facts)]
-    evaluation = Evaluation(EvaluationConfig(num_samples=2, pass_at=(2,)), GRAMMAR)
-    shape = (len(prompts), 2)
-    evaluation.update(
-        prompts, [[said(text)] * 2] * len(prompts), accuracy=torch.ones(shape), greedy_accuracy=torch.ones(shape[0]),
-        well_formed=None, rule_totals=torch.ones(shape),
-    )  # fmt: skip
+    completions = [[said(text)] * 2] * len(prompts)
+    ones = torch.ones(len(prompts), 2, dtype=torch.double)
+    table = RewardTable(parts={"accuracy": ones}, totals=ones, rule_totals=ones, num_failures={})
+    evaluation = Evaluation(EvaluationConfig(num_samples=2, pass_at=(2,)))
+    sampled = RolloutPhase(prompts, completions, table, claims=judge_groups(JUDGE, prompts, completions))
+    evaluation.update(sampled, greedy_accuracy=torch.ones(len(prompts)))
     return {name: float(value) for name, value in evaluation.compute().items()}
 
 
@@ -54,7 +55,8 @@ def test_an_image_known_to_be_empty_has_no_coverage() -> None:
 
 
 def test_a_reset_forgets_the_claims() -> None:
-    evaluation = Evaluation(EvaluationConfig(num_samples=2, pass_at=(2,)), GRAMMAR)
-    evaluation.hallucination.update([[]], [("red-star",)])
+    evaluation = Evaluation(EvaluationConfig(num_samples=2, pass_at=(2,)))
+    known = Prompt(uid=0, key="0", question="?", facts=("red-star",))
+    evaluation.hallucination.update([JudgedCompletion(known, said(""), [])])
     evaluation.reset()
     assert evaluation.compute() == {}

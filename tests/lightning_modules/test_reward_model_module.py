@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from algorithms import ConfigError, PreferencePair, Prompt
 from callbacks import ExportPolicy
-from lightning_modules.policy_module import OptimizerConfig
+from lightning_modules import OptimizerConfig
 from lightning_modules.reward_model_module import (
     PairMargins,
     RewardModelModule,

@@ -6,9 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
-from algorithms import Prompt, Rollout, stack_rollouts
+from algorithms import Prompt
 from models import LoRAConfig, Policy, add_lora
 from models.parts import PARTS, part_modules
+from models.reading.prompt_encoder import right_pad
 from rollouts import SamplingConfig, TransformersEngine
 from tests.models.families import FAMILIES, family
 
@@ -92,17 +93,13 @@ def test_the_learner_gives_the_same_log_probs_as_the_engine(policy: Policy, prom
     engine, sampling = TransformersEngine(), SamplingConfig(temperature=0.8, max_new_tokens=12)
     engine.sync(policy, version=0)
     groups = engine.generate(prompts, group_size=3, sampling=sampling, seed=7)
-    batch = stack_rollouts(
-        [
-            Rollout(prompt_uid=p.uid, completion=c, policy_version=0, reward_parts={}, reward=0.0, advantage=1.0)
-            for p, group in zip(prompts, groups, strict=True)
-            for c in group
-        ]
-    )
+    completions = [completion for group in groups for completion in group]
+    ids, is_completion = right_pad([completion.token_ids for completion in completions], 0)
+    behavior_logps = right_pad([completion.behavior_logps for completion in completions], 0)[0]
     rows = torch.arange(len(prompts)).repeat_interleave(3)
     with torch.no_grad():
-        learner = policy.completion_scores(prompts, rows, batch.completion_ids, batch.is_completion, temperature=0.8)
-    torch.testing.assert_close(learner.logps, batch.behavior_logps, rtol=0.0, atol=1e-4)
+        learner = policy.completion_scores(prompts, rows, ids, is_completion, temperature=0.8)
+    torch.testing.assert_close(learner.logps, behavior_logps, rtol=0.0, atol=1e-4)
 
 
 def test_greedy_completions_are_those_of_generate(policy: Policy, prompts: list[Prompt]) -> None:

@@ -43,7 +43,7 @@ def test_every_trainable_parameter_gets_a_gradient(policy: Policy, prompts: list
 
 
 def test_an_unknown_part_is_refused_with_the_names_of_the_parts(policy: Policy) -> None:
-    with pytest.raises(ConfigError, match=r"model.trainable .*'adapter'.*projector"):
+    with pytest.raises(ConfigError, match=r"model.learning.trainable .*'adapter'.*projector"):
         policy.set_trainable(["projector"])
 
 

@@ -25,3 +25,8 @@ def completion(text: str, finish_reason: FinishReason = "stop", *, num_tokens: i
 def answered(answer: str) -> Completion:
     """Return a well-formed completion that answers this."""
     return completion(f"I look and count.</think>\nAnswer: \\boxed{{{answer}}}")
+
+
+def listed(scores: torch.Tensor) -> list[float | None]:
+    """Return scores as a list, with None for NaN."""
+    return [None if score != score else score for score in scores.tolist()]

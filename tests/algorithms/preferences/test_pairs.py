@@ -1,5 +1,6 @@
 """Which pairs a scored group gives, and which of them are learned from."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -9,18 +10,26 @@ from hypothesis import strategies as st
 
 from algorithms.errors import ConfigError
 from algorithms.preferences.pairs import PairSelection, group_pairs, select_pairs
-from algorithms.records import Completion, FinishReason, PreferencePair, Prompt, Rollout, RolloutGroup
+from algorithms.records import Completion, FinishReason, PreferencePair, Prompt, RolloutGroup
+
+Sample = tuple[Completion, dict[str, float | None]]
 
 
-def rollout(text: str, finish: FinishReason = "stop", **parts: float | None) -> Rollout:
-    completion = Completion(
-        token_ids=torch.zeros(1, dtype=torch.long), behavior_logps=torch.zeros(1), text=text, finish_reason=finish
+def sample(text: str, finish: FinishReason = "stop", **parts: float | None) -> Sample:
+    ids = torch.zeros(1, dtype=torch.long)
+    return Completion(token_ids=ids, behavior_logps=torch.zeros(1), text=text, finish_reason=finish), parts
+
+
+def group(*samples: Sample, uid: int = 0) -> RolloutGroup:
+    names = dict.fromkeys(name for _, parts in samples for name in parts)
+    scores = {name: [math.nan if parts.get(name) is None else parts[name] for _, parts in samples] for name in names}
+    return RolloutGroup(
+        prompt=Prompt(uid=uid, key=str(uid), question="?"),
+        completions=[completion for completion, _ in samples],
+        parts={name: torch.tensor(of_part, dtype=torch.double) for name, of_part in scores.items()},
+        rewards=torch.zeros(len(samples)),
+        advantages=torch.zeros(len(samples)),
     )
-    return Rollout(prompt_uid=0, completion=completion, policy_version=0, reward_parts=parts, reward=0.0, advantage=0.0)
-
-
-def group(*rollouts: Rollout, uid: int = 0) -> RolloutGroup:
-    return RolloutGroup(prompt=Prompt(uid=uid, key=str(uid), question="?"), rollouts=rollouts)
 
 
 def told(pairs: list[PreferencePair]) -> set[tuple[str, str, str]]:
@@ -35,33 +44,33 @@ def scored_pair(margin: float, *, chosen: str = "a", rejected: str = "b", uid: i
 
 
 def test_a_right_completion_is_chosen_over_a_wrong_one_and_never_over_one_nobody_could_judge() -> None:
-    pairs = group_pairs(group(rollout("r", accuracy=1.0), rollout("w", accuracy=0.0), rollout("?", accuracy=None)))
+    pairs = group_pairs(group(sample("r", accuracy=1.0), sample("w", accuracy=0.0), sample("?", accuracy=None)))
     assert told(pairs) == {("correctness", "r", "w")}
 
 
 def test_of_two_right_completions_the_well_formed_one_is_chosen() -> None:
-    good, bad = rollout("good", accuracy=1.0, format=1.0), rollout("bad", accuracy=1.0, format=0.0)
-    wrong = rollout("wrong", accuracy=0.0, format=0.0)
+    good, bad = sample("good", accuracy=1.0, format=1.0), sample("bad", accuracy=1.0, format=0.0)
+    wrong = sample("wrong", accuracy=0.0, format=0.0)
     kinds = told(group_pairs(group(good, bad, wrong)))
     assert {triple for triple in kinds if triple[0] == "format"} == {("format", "good", "bad")}
 
 
 def test_the_higher_score_is_chosen_whatever_the_rules_say_and_equal_scores_make_no_pair() -> None:
-    low, high, same = rollout("low", preference=-1.0), rollout("high", preference=2.5), rollout("same", preference=2.5)
+    low, high, same = sample("low", preference=-1.0), sample("high", preference=2.5), sample("same", preference=2.5)
     pairs = group_pairs(group(low, high, same))
     assert told(pairs) == {("reward_model", "high", "low"), ("reward_model", "same", "low")}
     assert [pair.margin for pair in pairs] == [3.5, 3.5]
 
 
 def test_a_cut_completion_is_never_chosen_and_is_rejected_without_an_end() -> None:
-    cut, whole = rollout("cut", "length", preference=9.0), rollout("whole", preference=1.0)
+    cut, whole = sample("cut", "length", preference=9.0), sample("whole", preference=1.0)
     assert group_pairs(group(cut, whole)) == []
-    (pair,) = group_pairs(group(rollout("cut", "length", preference=0.0), whole))
+    (pair,) = group_pairs(group(sample("cut", "length", preference=0.0), whole))
     assert (pair.chosen, pair.rejected, pair.rejected_ended) == ("whole", "cut", False)
 
 
 def test_equal_texts_make_no_pair_even_when_their_scores_differ() -> None:
-    assert group_pairs(group(rollout("x", accuracy=1.0), rollout("x", accuracy=0.0))) == []
+    assert group_pairs(group(sample("x", accuracy=1.0), sample("x", accuracy=0.0))) == []
 
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=20), st.floats(-5, 5))

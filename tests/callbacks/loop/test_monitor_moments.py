@@ -66,7 +66,7 @@ def test_the_best_checkpoint_is_the_one_with_the_lowest_rate(policy_folder: Path
     cli = run(
         arguments(
             "fit", policy_folder, *MONITOR, "--trainer.max_steps=8", "--trainer.limit_val_batches=0",
-            "--model.init_args.optimizer.learning_rate=1e-2", "--trainer.enable_checkpointing=true",
+            "--model.init_args.learning.optimizer.learning_rate=1e-2", "--trainer.enable_checkpointing=true",
             "--callbacks.best=lightning.pytorch.callbacks.ModelCheckpoint",
             "--callbacks.best.monitor=hallucination/rate", "--callbacks.best.mode=min",
             "--callbacks.best.every_n_train_steps=1", "--callbacks.best.filename={step}",
@@ -121,5 +121,5 @@ def test_a_model_that_does_not_sample_is_refused() -> None:
 
 
 def test_without_a_judge_or_a_grammar_nobody_can_tell(policy_folder: Path) -> None:
-    with pytest.raises(ConfigError, match=r"callbacks\.hallucination\.judge must be set, or model\.claims"):
-        run(arguments("validate", policy_folder, *MONITOR, "--model.init_args.claims=null"))
+    with pytest.raises(ConfigError, match=r"callbacks\.hallucination\.judge must be set, or model\.judge"):
+        run(arguments("validate", policy_folder, *MONITOR, "--model.init_args.judge=null"))

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from algorithms import Prompt, Rollout, stack_rollouts
+from algorithms import Prompt
 from models import Policy
+from models.reading.prompt_encoder import right_pad
 from rollouts import SamplingConfig, TransformersEngine
 from tests.assertions import assert_same
 
@@ -19,18 +20,13 @@ def sample(policy: Policy, prompts: list[Prompt], *, group_size: int = 4, seed: 
 def test_the_learner_gives_the_same_log_probs_as_the_engine(family: str, prompts: list[Prompt], request) -> None:
     policy: Policy = request.getfixturevalue(family)
     groups = sample(policy, prompts)
-    rollouts = [
-        Rollout(prompt_uid=p.uid, completion=c, policy_version=0, reward_parts={}, reward=0.0, advantage=1.0)
-        for p, group in zip(prompts, groups, strict=True)
-        for c in group
-    ]
-    batch = stack_rollouts(rollouts)
+    completions = [completion for group in groups for completion in group]
+    ids, is_completion = right_pad([completion.token_ids for completion in completions], 0)
+    behavior_logps = right_pad([completion.behavior_logps for completion in completions], 0)[0]
     rows = torch.arange(len(prompts)).repeat_interleave(4)
     with torch.no_grad():
-        learner = policy.completion_scores(
-            prompts, rows, batch.completion_ids, batch.is_completion, temperature=SAMPLING.temperature
-        )
-    torch.testing.assert_close(learner.logps, batch.behavior_logps, rtol=0.0, atol=1e-4)
+        learner = policy.completion_scores(prompts, rows, ids, is_completion, temperature=SAMPLING.temperature)
+    torch.testing.assert_close(learner.logps, behavior_logps, rtol=0.0, atol=1e-4)
 
 
 def test_no_image_or_structural_token_is_ever_sampled(policy: Policy, prompts: list[Prompt]) -> None:

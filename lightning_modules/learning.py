@@ -1,0 +1,87 @@
+"""What learns and how: parts, LoRA, optimizer and schedule, once for every module that trains a policy."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+from torch.optim import Optimizer
+
+from algorithms import ConfigError, check_at_least
+from models import LoRAConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """AdamW with linear warm-up, then constant or cosine."""
+
+    learning_rate: float = 1e-6
+    """Peak learning rate."""
+
+    warmup_steps: int = 0
+    """Optimizer steps of linear rise from 0."""
+
+    cosine: bool = False
+    """Fall to 0 along a cosine by trainer.max_steps; False stays constant."""
+
+    weight_decay: float = 0.0
+    """Decoupled weight decay of AdamW."""
+
+    beta2: float = 0.999
+    """Decay of AdamW's second moment."""
+
+    def __post_init__(self) -> None:
+        if self.learning_rate <= 0.0:
+            raise ConfigError(f"optimizer.learning_rate must be above 0, got {self.learning_rate}.")
+        check_at_least("optimizer.warmup_steps", self.warmup_steps, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningConfig:
+    """Which weights learn, and how they are updated."""
+
+    trainable: tuple[str, ...] = ()
+    """Parts that learn, any of ``vision_tower``, ``adapter``, ``language_model``."""
+
+    optimizer: OptimizerConfig = OptimizerConfig()
+    """Learning rate and schedule."""
+
+    lora: LoRAConfig | None = None
+    """Low-rank updates that learn in addition to the parts; null adds none."""
+
+    recompute_activations: bool = False
+    """Keep only the inputs of each layer for backward, and compute the rest again (gradient checkpointing). This takes
+    the memory of one layer instead of all, and the time of one more forward; prompts are then read once per
+    completion."""
+
+
+def build_optimizer(module: L.LightningModule, config: OptimizerConfig) -> dict[str, Any]:
+    """Return AdamW over the trainable parameters and its schedule, as Lightning wants them."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    if not parameters:
+        raise ConfigError(
+            "model.learning.trainable names no part and model.learning.lora is null, so nothing could learn: set one."
+        )
+    optimizer = torch.optim.AdamW(
+        parameters, lr=config.learning_rate, betas=(0.9, config.beta2), weight_decay=config.weight_decay
+    )
+    total = int(module.trainer.estimated_stepping_batches) if config.cosine else 0
+
+    def scale(step: int) -> float:
+        warm = min(1.0, (step + 1) / (config.warmup_steps + 1))
+        if not config.cosine:
+            return warm
+        done = max(0, step - config.warmup_steps) / max(1, total - config.warmup_steps)
+        return warm * 0.5 * (1.0 + torch.cos(torch.tensor(min(1.0, done) * torch.pi)).item())
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, scale)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def gradient_norm(optimizer: Optimizer) -> Tensor:
+    """Return the 2-norm over all gradients, also of slices on other ranks; for those a collective call."""
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm
