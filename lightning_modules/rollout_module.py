@@ -75,7 +75,7 @@ class RolloutModule(PolicyModule):
         self.engine.sync(self.loaded_policy, version=self.trainer.global_step)
         # The engine computes in the precision of the learner: else the importance ratio of a fresh sample is not 1.
         with self.trainer.precision_plugin.forward_context():
-            return self.engine.generate(prompts, group_size=sampling.group_size, sampling=sampling, seed=seed)
+            return self.engine.generate(prompts, sampling, seed=seed)
 
     def score(
         self, prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]], *, first_group: int = 0

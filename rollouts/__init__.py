@@ -4,6 +4,7 @@ from rollouts.dropout_ntp import dropout_ntp_pairs
 from rollouts.embedded.engine import TransformersEngine
 from rollouts.engine import EngineError, RolloutEngine, SamplingConfig
 from rollouts.phase import RolloutPhase
+from rollouts.policy_view import SampledPolicy
 from rollouts.ranks import gather_ranks, own_place, own_state
 from rollouts.vllm.engine import VLLMEngine
 from rollouts.vllm.server_engine import VLLMServerEngine
@@ -13,6 +14,7 @@ __all__ = [
     "EngineError",
     "RolloutEngine",
     "RolloutPhase",
+    "SampledPolicy",
     "SamplingConfig",
     "TransformersEngine",
     "VLLMEngine",

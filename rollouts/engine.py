@@ -1,12 +1,13 @@
 """What every rollout engine promises: prompts in, groups of sampled completions out."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 from torch import Tensor
 
-from algorithms import Completion, ConfigError, Prompt
+from algorithms import Completion, Prompt, check_at_least
+from rollouts.policy_view import SampledPolicy
 
 
 class EngineError(RuntimeError):
@@ -17,29 +18,24 @@ class EngineError(RuntimeError):
 class SamplingConfig:
     """How completions are drawn."""
 
+    group_size: int = 8
+    """Completions per prompt."""
+
     temperature: float = 1.0
     """Divides the logits, at sampling and in the loss alike. 0 takes the likeliest token."""
 
     max_new_tokens: int = 512
     """Longest completion in tokens; one that gets there is cut and finishes by ``length``."""
 
-    group_size: int = 8
-    """Completions per prompt."""
-
     def __post_init__(self) -> None:
-        if self.temperature < 0.0:
-            raise ConfigError(
-                f"sampling.temperature must be at least 0, got {self.temperature}; 0 takes the likeliest token."
-            )
-        if self.max_new_tokens < 1:
-            raise ConfigError(
-                f"sampling.max_new_tokens must be at least 1, got {self.max_new_tokens}: nothing could be said."
-            )
+        check_at_least("model.sampling.group_size", self.group_size, 1, "no prompt would get a completion")
+        check_at_least("model.sampling.temperature", self.temperature, 0, "0 takes the likeliest token")
+        check_at_least("model.sampling.max_new_tokens", self.max_new_tokens, 1, "every completion would be empty")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SyncReport:
-    """What handing the policy's weights to an engine took."""
+    """How much was copied from the policy to an engine, and how long it took."""
 
     seconds: float
     num_tensors: int
@@ -50,51 +46,61 @@ class CountedWeights:
     """Passes named tensors on, one at a time, and counts them."""
 
     def __init__(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Wait for somebody to iterate."""
-        self._weights, self._num_tensors, self._num_bytes = weights, 0, 0
+        """Take the tensors; the first one is read when iteration starts."""
+        # One iterator for all loops over this object: a second loop goes on where the first one stopped.
+        self._weights = iter(weights)
+        self._num_tensors = self._num_bytes = 0
 
     def __iter__(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield what there is."""
+        """Yield the tensors that no earlier loop has read."""
         for name, tensor in self._weights:
             self._num_tensors += 1
             self._num_bytes += tensor.numel() * tensor.element_size()
             yield name, tensor
 
     def report(self, seconds: float) -> SyncReport:
-        """Say what went through."""
+        """Return the counts of all tensors read so far."""
         return SyncReport(seconds=seconds, num_tensors=self._num_tensors, num_bytes=self._num_bytes)
 
 
-class RolloutEngine(Protocol):
-    """Samples completions from the current policy. An engine of one's own inherits from it.
+class RolloutEngine(ABC):
+    """Samples completions from the current policy. A new engine inherits from this class.
 
-    Guarantees: groups in prompt order, ``group_size`` completions each; no banned token in a completion;
+    Guarantees: groups in prompt order, ``sampling.group_size`` completions each; no banned token in a completion;
     log-probabilities of the tokens returned, as sampled; the same seed gives the same completions for a
     prompt at the same place, whatever else is in the batch. With several ranks every method is a collective call.
     """
 
     last_sync: SyncReport | None = None
-    """The last time weights were handed over; None where the engine reads the learner's own."""
+    """The last copy of weights; None where the engine reads the learner's own weights."""
 
     num_restarts: int = 0
-    """How often it was brought back after a failure."""
+    """How often the engine was brought back after a failure."""
 
-    def sync(self, policy: Any, *, version: int) -> None:
-        """Use the policy's present weights from now on; ``version`` counts optimizer steps."""
-        ...
+    @abstractmethod
+    def sync(self, policy: SampledPolicy, *, version: int) -> None:
+        """Use the policy's present weights from now on.
 
-    def generate(
-        self, prompts: Sequence[Prompt], *, group_size: int, sampling: SamplingConfig, seed: int
-    ) -> list[list[Completion]]:
-        """Return ``group_size`` completions for each prompt.
+        Args:
+            policy: what to sample from.
+            version: optimizer steps behind its weights.
+        """
+
+    @abstractmethod
+    def generate(self, prompts: Sequence[Prompt], sampling: SamplingConfig, *, seed: int) -> list[list[Completion]]:
+        """Return ``sampling.group_size`` completions for each prompt, in the order of the prompts.
 
         Raises:
-            EngineError: when it failed and could not be brought back.
+            EngineError: when the engine has no weights yet, or failed and could not be brought back.
         """
-        ...
 
-    def release(self) -> None:
-        """Free what only sampling needs; the next ``sync`` takes it back. By default nothing is held."""
+    def release(self) -> None:  # noqa: B027  (nothing to do is a good default)
+        """Free what only sampling needs; the next ``sync`` takes it back. An engine that holds nothing has no need."""
 
-    def shut_down(self) -> None:
-        """End whatever runs; the engine can be used again after the next ``sync``. By default nothing runs."""
+    def shut_down(self) -> None:  # noqa: B027
+        """End every process and free all memory of the engine; the next ``sync`` starts it again."""
+
+
+def no_weights_yet(engine: RolloutEngine) -> EngineError:
+    """Return the error of an engine that samples before it was given a policy."""
+    return EngineError(f"{type(engine).__name__} has no weights yet: call sync() before generate().")

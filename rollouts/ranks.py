@@ -1,30 +1,36 @@
-"""State that differs from rank to rank, gathered so that rank 0's checkpoint holds all of it."""
+"""Values that differ from rank to rank, gathered so that every rank has all of them.
+
+Rank 0 writes the checkpoint, so the state of all ranks must be gathered before it can be saved.
+"""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch.distributed as dist
 
 from algorithms import ConfigError
 
+T = TypeVar("T")
 
-def gather_ranks(state: Any) -> list[Any]:
-    """Return every rank's state in rank order; a collective call when several ranks run."""
+
+def own_place() -> tuple[int, int]:
+    """Return this process's rank and the number of ranks; (0, 1) when one process runs alone."""
     if not (dist.is_available() and dist.is_initialized()):
+        return 0, 1
+    return dist.get_rank(), dist.get_world_size()
+
+
+def gather_ranks(state: T) -> list[T]:
+    """Return every rank's state in rank order; a collective call when several ranks run. States must be picklable."""
+    if not (dist.is_available() and dist.is_initialized()):
+        # No copy and no pickling: one process gets its own object back.
         return [state]
     gathered: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(gathered, state)
     return gathered
 
 
-def own_place() -> tuple[int, int]:
-    """Return this process's rank and the number of ranks."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return 0, 1
-    return dist.get_rank(), dist.get_world_size()
-
-
-def own_state(gathered: Sequence[Any], rank: int, world_size: int) -> Any:
+def own_state(gathered: Sequence[T], rank: int, world_size: int) -> T:
     """Return this rank's share of a gathered state.
 
     Raises:

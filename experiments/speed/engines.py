@@ -1,8 +1,8 @@
 """``make bench-engines``: completion tokens per second of the three engines, on the tiny world's aligned policy.
 
-The same prompts, groups, temperature and limit for all; rounds alternate, so that whatever else the machine does meets
-all of them; the time of handing over all and only the learning weights is told apart. Needs vLLM (make setup-vllm).
-Writes runs/bench/engines.json.
+All engines get the same prompts, groups, temperature and token limit. Rounds alternate between them, so that other
+load of the machine slows all of them down. The first hand-over, of all weights, and the later ones, of the learning
+weights, are timed apart. Needs vLLM (make setup-vllm). Writes runs/bench/engines.json.
 """
 
 import argparse
@@ -41,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "vLLM, same process": VLLMEngine(settings),
         "vLLM, server": VLLMServerEngine(settings),
     }
-    rows = measure(engines, policy, prompts, group_size=options.group_size, rounds=options.rounds)
+    sampling = SamplingConfig(group_size=options.group_size, temperature=1.0, max_new_tokens=48)
+    rows = measure(engines, policy, prompts, sampling, rounds=options.rounds)
     for engine in engines.values():
         engine.shut_down()
     OUT.parent.mkdir(parents=True, exist_ok=True)
@@ -51,10 +52,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measure(
-    engines: dict[str, RolloutEngine], policy: Policy, prompts: Sequence[Prompt], *, group_size: int, rounds: int
+    engines: dict[str, RolloutEngine],
+    policy: Policy,
+    prompts: Sequence[Prompt],
+    sampling: SamplingConfig,
+    *,
+    rounds: int,
 ) -> dict[str, dict[str, float]]:
-    """Return medians over rounds, the first one not counted."""
-    sampling = SamplingConfig(temperature=1.0, max_new_tokens=48)
+    """Return for each engine medians over ``rounds``; the round before them counts for ``start_seconds`` only.
+
+    Args:
+        engines: by name; ``transformers`` is what the others are compared with.
+        policy: what all engines sample from.
+        prompts: the same for every round.
+        sampling: the same for every round.
+        rounds: how many are measured.
+    """
+    # As in tiny GRPO, where the vision tower is frozen and never handed over again.
     policy.set_trainable(["adapter", "language_model"])
     speeds: dict[str, list[float]] = {name: [] for name in engines}
     syncs: dict[str, list[float]] = {name: [] for name in engines}
@@ -64,8 +78,9 @@ def measure(
             started = time.perf_counter()
             engine.sync(policy, version=version)
             synced = time.perf_counter()
-            groups = engine.generate(prompts, group_size=group_size, sampling=sampling, seed=version)
+            groups = engine.generate(prompts, sampling, seed=version)
             num_tokens = sum(len(completion.token_ids) for group in groups for completion in group)
+            # vLLM starts with the first hand-over, so its time is no median's.
             if version == 0:
                 starts[name] = synced - started
             else:
@@ -84,7 +99,7 @@ def measure(
 
 
 def _policy() -> Policy:
-    # Builds the base if it is not there yet.
+    # Validation builds the base models if they are not there yet.
     quiet = ["--callbacks.progress=null", "--trainer.enable_progress_bar=false", "--trainer.logger=false"]
     run(["validate", "--config", "configs/tiny/grpo.yaml", "--trainer.limit_val_batches=1", *quiet])
     return PretrainedPolicy(path=str(built_folder("configs/tiny/stages/adapter.yaml", 0))).build()

@@ -1,39 +1,46 @@
-"""A key-value cache with room for the tokens to come: a new token is written into it, not joined to a copy of it.
+"""A key-value cache with spare room: a new token is written into the room that is left.
 
 ``transformers``' own cache copies all keys and values for every token.
+
+Shapes: U prompts, A rows in the batch, S tokens read so far, D width of a head.
 """
 
 from typing import Any
 
+from jaxtyping import Float
 from torch import Tensor
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import Cache, CacheLayerMixin, DynamicLayer, LinearAttentionCacheLayerMixin
 
 # Little room at a time: attention reads a cache with gaps more slowly. Measured with 24 and with 192 tokens.
 _MIN_ROOM = 8
 
+Layer = CacheLayerMixin | LinearAttentionCacheLayerMixin
 
-def make_roomy(cache: Any, group_size: int) -> None:
-    """Repeat a cache just filled for every group, in place, and make room in the layers that grow without limit."""
-    cache.layers = [_roomy(layer, group_size) for layer in cache.layers]
+
+def make_roomy(cache: Cache, group_size: int) -> None:
+    """Repeat the rows of a cache ``group_size`` times, in place, and make room in layers that grow without limit."""
+    cache.batch_repeat_interleave(group_size)
+    cache.layers = [_roomy(layer) for layer in cache.layers]
 
 
 class RoomyLayer(DynamicLayer):
     """Keys and values that are views of larger tensors."""
 
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
-        """Copy what has been read, (A, heads, S, D) each."""
+    def __init__(self, keys: Float[Tensor, "A heads S D"], values: Float[Tensor, "A heads S D"]) -> None:
+        """Copy the keys and values of the tokens read so far."""
         super().__init__()
         self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
         self._make_room(keys, values)
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Write new keys and values behind the others and return them all."""
+        """Write the keys and values of N new tokens (A, heads, N, D) behind the others, and return all of them."""
         start = self.get_seq_length()
         end = start + key_states.shape[-2]
         if end > self._key_room.shape[-2]:
             self._make_room(*self._filled(start), num_new=end - start)
         self._key_room[..., start:end, :] = key_states
         self._value_room[..., start:end, :] = value_states
+        # ``get_seq_length`` of the base class reads the length of ``keys``.
         self.keys, self.values = self._filled(end)
         return self.keys, self.values
 
@@ -53,16 +60,17 @@ class RoomyLayer(DynamicLayer):
         return self._key_room[..., :length, :], self._value_room[..., :length, :]
 
 
-def _roomy(layer: Any, group_size: int) -> Any:
-    layer.batch_repeat_interleave(group_size)
-    # Sliding windows and states of other kinds keep their own way.
+def _roomy(layer: Layer) -> Layer:
+    """Return a layer with room; a layer with a sliding window or a recurrent state, or without tokens, as it is."""
+    # Not ``isinstance``: a layer with a sliding window is a subclass of this one.
     if type(layer) is not DynamicLayer or layer.keys is None or layer.values is None:
         return layer
     return RoomyLayer(layer.keys, layer.values)
 
 
-def _with_room(part: Tensor, room: int) -> Tensor:
-    rows, heads, length, width = part.shape
-    larger = part.new_empty(rows, heads, room, width)
-    larger[..., :length, :] = part
+def _with_room(states: Tensor, room: int) -> Tensor:
+    """Return a copy with ``room`` tokens, the last of which are not set."""
+    rows, heads, length, width = states.shape
+    larger = states.new_empty(rows, heads, room, width)
+    larger[..., :length, :] = states
     return larger

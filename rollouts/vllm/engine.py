@@ -7,19 +7,22 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 
-from algorithms import Completion, ConfigError, Prompt
-from rollouts.engine import CountedWeights, EngineError, RolloutEngine, SamplingConfig
+from algorithms import ConfigError
+from rollouts.engine import CountedWeights, EngineError
+from rollouts.policy_view import SampledPolicy
+from rollouts.vllm.copy_engine import CopyEngine
 from rollouts.vllm.model import VLLMModel
-from rollouts.vllm.settings import VLLMSettings, completions_of, policy_files, requests_of
+from rollouts.vllm.policy_files import policy_files
+from rollouts.vllm.requests import SampledGroup, SampleRequest
+from rollouts.vllm.settings import VLLMSettings
 
 logger = logging.getLogger(__name__)
 
 
-class VLLMEngine(RolloutEngine):
+class VLLMEngine(CopyEngine):
     """Samples with a copy of the policy in vLLM, one on every rank."""
 
     def __init__(
@@ -43,57 +46,38 @@ class VLLMEngine(RolloutEngine):
                 f"model.engine.settings.tensor_parallel_size must be 1 for rollouts.VLLMEngine, which runs one copy "
                 f"per rank, got {settings.tensor_parallel_size}: rollouts.VLLMServerEngine spreads a model over GPUs."
             )
+        # vLLM can sleep only if it was built for it.
         args = settings.engine_args | ({"enable_sleep_mode": True} if sleep_level else {})
-        self.settings, self.sleep_level = replace(settings, engine_args=args), sleep_level
+        super().__init__(replace(settings, engine_args=args))
+        self.sleep_level = sleep_level
         self._model: VLLMModel | None = None
-        self._policy: Any = None
-        self._holds: tuple[int, int] | None = None
         self._is_asleep = False
 
-    def sync(self, policy: Any, *, version: int) -> None:
+    def sync(self, policy: SampledPolicy, *, version: int) -> None:
         """Take the weights that changed since the last time; all of them the first time, none for the same version."""
-        if self._holds == (id(policy), version) and not self._is_asleep:
+        if self._has_weights_of(policy, version) and not self._is_asleep:
             return
         started = time.perf_counter()
+        # A copy has the shapes and files of its policy, so another policy needs another copy.
         if policy is not self._policy:
             self.shut_down()
         if self._model is None:
             self._model = VLLMModel(policy_files(policy), self.settings)
-        is_complete = self._holds is not None and self.sleep_level < 2
+        # Weights that do not learn are in the copy already, unless it was never filled or forgot them asleep.
+        has_frozen = self._version is not None and self.sleep_level < 2
         if self._is_asleep:
             self._model.wake(what="weights")
-        self._policy, self._holds = policy, None  # until all is there
-        counted = CountedWeights(policy.stream_weights(only_trainable=is_complete))
+        self._policy, self._version = policy, None  # until all tensors have arrived
+        counted = CountedWeights(policy.stream_weights(only_trainable=has_frozen))
         self._model.load(counted)
+        # The cache takes its memory last, when no tensor is on its way any more.
         if self._is_asleep:
             self._model.wake(what="kv_cache")
-        self._is_asleep, self._holds = False, (id(policy), version)
+        self._is_asleep, self._version = False, version
         self.last_sync = counted.report(time.perf_counter() - started)
 
-    def generate(
-        self, prompts: Sequence[Prompt], *, group_size: int, sampling: SamplingConfig, seed: int
-    ) -> list[list[Completion]]:
-        """Return ``group_size`` completions for each prompt, in order; a failure is tried once more.
-
-        Raises:
-            EngineError: when it fails twice.
-        """
-        if self._model is None or self._holds is None:
-            raise EngineError("vLLM has no weights yet: sync() comes before generate().")
-        requests = requests_of(self._policy, prompts, group_size=group_size, sampling=sampling, seed=seed)
-        try:
-            groups = self._model.generate(requests)
-        except Exception as first:
-            logger.warning("vLLM failed and tries again: %s", first)
-            self.num_restarts += 1
-            try:
-                groups = self._model.generate(requests)
-            except Exception as error:
-                raise EngineError(f"vLLM failed twice on the same {len(prompts)} prompts: {error}") from error
-        return completions_of(self._policy, prompts, groups, group_size=group_size)
-
     def release(self) -> None:
-        """Sleep, if it is allowed to."""
+        """Sleep, where ``sleep_level`` allows it."""
         if self._model is not None and self.sleep_level and not self._is_asleep:
             self._model.sleep(self.sleep_level)
             self._is_asleep = True
@@ -102,4 +86,17 @@ class VLLMEngine(RolloutEngine):
         """Free the copy."""
         if self._model is not None:
             self._model.close()
-        self._model, self._holds, self._is_asleep = None, None, False
+        self._model, self._version, self._is_asleep = None, None, False
+
+    def _sample(self, requests: Sequence[SampleRequest]) -> list[SampledGroup]:
+        assert self._model is not None  # it has weights
+        try:
+            return self._model.generate(requests)
+        except Exception as first:
+            logger.warning("vLLM failed and tries again: %s", first)
+            self.num_restarts += 1
+        # Outside of the handler, whose error would keep the memory of the failed call.
+        try:
+            return self._model.generate(requests)
+        except Exception as error:
+            raise EngineError(f"vLLM failed twice on the same {len(requests)} prompts: {error}") from error

@@ -1,13 +1,7 @@
-"""A policy inside vLLM 0.32: built empty, filled and refilled with weights, sampled from. Nothing else imports vLLM.
+"""A policy inside vLLM 0.32: built empty, filled and refilled with weights, sampled from. No other file imports vLLM.
 
-What had to be known (tried on exactly this version; private names fail loudly when they are missing):
-
-- The CPU backend packs linear weights away, so new ones go in by ``reload_weights``, never by ``load_weights``.
-- After new weights the encoder cache must go too, or a picture seen before keeps its old features.
-- The Transformers backend rewrites Hugging Face classes for compilation, which breaks the learner's own; and the first
-  request with log-probabilities compiles one line for 20 seconds. Both are switched off.
-- A process group that was there before must be there after it.
-- Building it reseeds generators, changes the environment and freezes garbage: ``_leave_no_trace`` undoes that.
+What vLLM does to the process and to the learner's classes is prevented or undone here. All of it was tried on exactly
+this version; a private name that is missing in another version is an error.
 """
 
 # pyright: reportMissingImports=false, reportPrivateImportUsage=false
@@ -16,23 +10,23 @@ What had to be known (tried on exactly this version; private names fail loudly w
 import gc
 import logging
 import os
-import random
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import Tensor
 
 from algorithms import ConfigError
-from rollouts.vllm.settings import PolicyFiles, Sample, SampledGroup, SampleRequest, VLLMSettings
+from rollouts.vllm.policy_files import PolicyFiles
+from rollouts.vllm.process_state import restored_process_state, restored_random_states
+from rollouts.vllm.requests import SampledGroup, SampleRequest
+from rollouts.vllm.settings import VLLMSettings
 
 _BANNED = "banned_token_ids"
 _CPU_CACHE_MEGABYTES = 256
@@ -48,30 +42,32 @@ class VLLMModel:
             ConfigError: when vLLM is not installed.
         """
         self._folder = Path(tempfile.mkdtemp(prefix="vllm-policy-"))
+        # Spread over several GPUs vLLM runs in worker processes, otherwise in this process.
         self._is_spread = settings.tensor_parallel_size > 1
         for name, content in policy.files.items():
             (self._folder / name).write_bytes(content)
-        with _leave_no_trace():
+        with restored_process_state():
             self._llm = _build(self._folder, policy, settings)
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Put in these tensors, named as in a Hugging Face ``state_dict``, one at a time; the others stay."""
-        with _leave_generators():
+        """Replace these tensors, named as in a Hugging Face ``state_dict``, one at a time; other tensors stay."""
+        with restored_random_states():
             if self._is_spread:
                 self._load_from_files(weights)
             else:
+                # Not ``load_weights``: the CPU backend packs linear weights away, out of its reach.
                 self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
-        self._forget()
+        self._clear_caches()
 
     def generate(self, requests: Sequence[SampleRequest]) -> list[SampledGroup]:
-        """Return the completions of every request, in order; after a failure nothing is left in the queue."""
+        """Return the completions of every request, in order; after a failure no request is left in the queue."""
         prompts: list[Any] = [_prompt(request) for request in requests]
         params = [_params(request) for request in requests]
         try:
-            with _leave_generators():
+            with restored_random_states():
                 outputs = self._llm.generate(prompts, params, use_tqdm=False)
         except BaseException:
-            self._recover()
+            self._empty_queue()
             raise
         return [_group(output) for output in outputs]
 
@@ -84,7 +80,7 @@ class VLLMModel:
         self._llm.wake_up(tags=[what])
 
     def close(self) -> None:
-        """Free everything."""
+        """Free all memory and remove the files."""
         if self._is_spread:
             self._llm.llm_engine.engine_core.shutdown()
         del self._llm
@@ -94,24 +90,28 @@ class VLLMModel:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _load_from_files(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Hand over through shared memory: vLLM's workers are processes of their own."""
+        """Hand the weights over through shared memory: vLLM's workers are processes of their own."""
+        # None: the usual folder for temporary files.
         shared = "/dev/shm" if Path("/dev/shm").is_dir() else None
         with tempfile.TemporaryDirectory(dir=shared) as folder:
             for number, (name, tensor) in enumerate(weights):
                 save_file({name: tensor.contiguous().cpu()}, Path(folder) / f"{number:06d}.safetensors")
             self._llm.collective_rpc("reload_weights", kwargs={"weights_path": folder})
 
-    def _forget(self) -> None:
+    def _clear_caches(self) -> None:
+        """Drop keys, values and image features that were computed with old weights."""
         self._llm.reset_prefix_cache()
+        # Without this an image seen before would keep the features of the old weights.
         self._llm.llm_engine.reset_encoder_cache()
 
-    def _recover(self) -> None:
+    def _empty_queue(self) -> None:
         engine: Any = self._llm.llm_engine
         engine.abort_request(list(engine.output_processor.request_states), internal=True)
-        self._forget()
+        self._clear_caches()
 
 
 def _build(folder: Path, policy: PolicyFiles, settings: VLLMSettings) -> Any:
+    """Return vLLM's ``LLM`` with the policy's files, settings and banned tokens, and with random weights."""
     llm = _patched_llm(is_eager=settings.eager, is_spread=settings.tensor_parallel_size > 1)
     on_cpu = not torch.cuda.is_available()
     cache = settings.cache_megabytes or (_CPU_CACHE_MEGABYTES if on_cpu else None)
@@ -132,10 +132,11 @@ def _build(folder: Path, policy: PolicyFiles, settings: VLLMSettings) -> Any:
         enable_chunked_prefill=False if on_cpu else None,
         max_num_batched_tokens=max(8192, settings.max_model_len) if on_cpu else None,
         limit_mm_per_prompt={"image": settings.max_images},
-        # As sampled: after banning and temperature.
+        # Log-probabilities as sampled: after banning and temperature.
         logprobs_mode="processed_logprobs",
         logits_processors=[f"{__name__}:BannedTokens"],
         additional_config={_BANNED: policy.banned_token_ids},
+        # vLLM's own defaults of sampling, not those of the model's generation config.
         generation_config="vllm",
         disable_log_stats=True,
         seed=0,
@@ -145,6 +146,7 @@ def _build(folder: Path, policy: PolicyFiles, settings: VLLMSettings) -> Any:
 
 def _patched_llm(*, is_eager: bool, is_spread: bool) -> Any:
     """Import vLLM and return its ``LLM``, without what would harm the learner."""
+    # Before the import, because vLLM sets up its logging while it is imported.
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1" if is_spread else "0"
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -158,29 +160,33 @@ def _patched_llm(*, is_eager: bool, is_spread: bool) -> Any:
             f"model.engine needs vLLM, which cannot be imported here ({error}): `make setup-vllm` installs it for the "
             "CPU, `pip install -e .[vllm]` for GPUs; or use rollouts.TransformersEngine."
         ) from error
-    # It warns at every update of all weights that did not come, which is what was meant.
+    # At every update it warns of all weights that did not come; only those that learn are meant to come.
     logging.getLogger("vllm.model_executor.model_loader.reload").setLevel(logging.ERROR)
     if is_eager:
-        _replace(transformers_backend.Base, "_decorate_cls_for_torch_compile", _as_it_is)
-    leave = partial(_leave_process_group, is_ours=not dist.is_initialized())
-    _replace(core, "cleanup_dist_env_and_memory", leave)
+        # It rewrites Hugging Face classes for compilation, and the learner uses the same classes.
+        _replace(transformers_backend.Base, "_decorate_cls_for_torch_compile", _leave_class)
+    clean_up = partial(_leave_process_group, is_ours=not dist.is_initialized())
+    _replace(core, "cleanup_dist_env_and_memory", clean_up)
     if not torch.cuda.is_available():
+        # The first request with log-probabilities would compile this one line for 20 seconds.
         compiled = sampler.batched_count_greater_than
         _replace(sampler, "batched_count_greater_than", getattr(compiled, "_torchdynamo_orig_callable", compiled))
     return LLM
 
 
-def _replace(owner: Any, name: str, new: Any) -> None:
-    if not hasattr(owner, name):
-        raise ConfigError(f"vLLM's {name} is gone: this project works with vllm==0.32.0 and knows no other version.")
-    setattr(owner, name, new)
+def _replace(holder: Any, name: str, new: Any) -> None:
+    """Set an attribute of vLLM that must exist already."""
+    if not hasattr(holder, name):
+        raise ConfigError(f"vLLM has no {name} here: this project works with vllm==0.32.0 and no other version.")
+    setattr(holder, name, new)
 
 
 def _leave_process_group(*, is_ours: bool) -> None:
     """Undo what vLLM built on the default process group, and the group itself only if vLLM made it."""
     from vllm.distributed import parallel_state
 
-    if dist.is_initialized():  # else it went with the trainer, and all with it
+    # A trainer that ended before has destroyed the group with everything built on it.
+    if dist.is_initialized():
         parallel_state.destroy_model_parallel()
         if parallel_state._WORLD is not None:
             parallel_state._WORLD.destroy()
@@ -190,7 +196,7 @@ def _leave_process_group(*, is_ours: bool) -> None:
 
 
 def __getattr__(name: str) -> Any:
-    """Make the class that vLLM, in whichever process, asks for by name; its base class is known only then."""
+    """Make ``BannedTokens`` when vLLM imports it by name, in whichever process: its base class is vLLM's own."""
     if name != "BannedTokens":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from vllm.v1.sample.logits_processor import LogitsProcessor
@@ -205,45 +211,17 @@ def __getattr__(name: str) -> Any:
             return logits.index_fill_(-1, self._ids, float("-inf"))
 
         def is_argmax_invariant(self) -> bool:
+            # A banned token may be the likeliest, so greedy requests need this processor too.
             return False
 
         def update_state(self, batch_update: Any) -> None:
-            """The same tokens for every request."""
+            """Do nothing: the same tokens are banned for every request."""
 
     return BannedTokens
 
 
-def _as_it_is(self: Any, *args: Any, **kwargs: Any) -> None:
+def _leave_class(self: Any, *args: Any, **kwargs: Any) -> None:
     del self, args, kwargs
-
-
-@contextmanager
-def _leave_no_trace() -> Iterator[None]:
-    """Give back environment, threads, garbage collection and random states as they were."""
-    environment, set_threads, threads = dict(os.environ), torch.set_num_threads, torch.get_num_threads()
-    try:
-        with _leave_generators():
-            yield
-    finally:
-        os.environ.clear()
-        os.environ.update(environment)
-        torch.set_num_threads = set_threads
-        torch.set_num_threads(threads)
-        gc.unfreeze()
-
-
-@contextmanager
-def _leave_generators() -> Iterator[None]:
-    """Give back random states as they were."""
-    states = random.getstate(), np.random.get_state(legacy=True), torch.get_rng_state()  # noqa: NPY002
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
-        torch.set_rng_state(states[2])
-        torch.cuda.set_rng_state_all(cuda)
 
 
 def _prompt(request: SampleRequest) -> dict[str, Any]:
@@ -255,9 +233,9 @@ def _params(request: SampleRequest) -> Any:
     from vllm import SamplingParams  # pyright: ignore[reportAttributeAccessIssue]
 
     return SamplingParams(
-        n=request.num_samples,
-        max_tokens=request.max_new_tokens,
-        temperature=request.temperature,
+        n=request.sampling.group_size,
+        max_tokens=request.sampling.max_new_tokens,
+        temperature=request.sampling.temperature,
         seed=request.seed,
         stop_token_ids=[request.stop_token_id],
         logprobs=0,  # of the sampled token only
@@ -267,8 +245,8 @@ def _params(request: SampleRequest) -> Any:
 
 
 def _group(output: Any) -> SampledGroup:
-    samples = [
-        Sample(list(c.token_ids), list(c.logprobs.logprobs), "stop" if c.finish_reason == "stop" else "length")
-        for c in output.outputs
-    ]
-    return SampledGroup(list(output.prompt_token_ids), samples)
+    return SampledGroup(
+        prompt_token_ids=list(output.prompt_token_ids),
+        token_ids=[list(completion.token_ids) for completion in output.outputs],
+        logps=[list(completion.logprobs.logprobs) for completion in output.outputs],
+    )

@@ -3,9 +3,10 @@
     python -m rollouts.vllm.server --port 8000             # on the machine with the GPUs
     python train.py fit ... --model.engine.url=http://HOST:8000
 
-It starts empty. The training run sends it the policy's config and processor, then the weights, and again the weights
-after every update; so nothing has to be set twice. The last run to send a policy owns the server; earlier ones are
-told so. Whoever can reach the port can use it: keep it inside a cluster.
+It starts empty. The training run sends it the policy's config and processor, then the weights, and after every update
+the weights that changed; so nothing has to be set twice. The last run that sent a policy has the server; requests of
+earlier runs are refused. There is no authentication: anyone who reaches the port can use it, so keep it inside a
+cluster.
 
     GET  /health            {"is_ready", "version"}
     POST /policy            JSON, see rollouts/vllm/wire.py  ->  {"session"}
@@ -15,144 +16,65 @@ told so. Whoever can reach the port can use it: keep it inside a cluster.
 
 import argparse
 import json
-import logging
 import os
-import queue
+import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from uuid import uuid4
 
-from rollouts.vllm.model import VLLMModel
-from rollouts.vllm.settings import SampledGroup, SampleRequest
-from rollouts.vllm.wire import describe, pack_groups, read_weights, unpack_policy, unpack_requests
-
-logger = logging.getLogger(__name__)
-
-_GATHER_SECONDS = 0.01
-"""How long a batch waits for requests of other ranks, which ask at about the same time."""
-
-
-class Owner:
-    """Owns the model and runs every call to it in one thread, requests that wait together as one batch."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self.session, self.version = "", -1
-        self._model: VLLMModel | None = None
-        self._jobs: queue.Queue[tuple[Callable[[], Any] | list[SampleRequest], Future[Any]]] = queue.Queue()
-
-    def take_policy(self, body: bytes) -> str:
-        """Replace the model by an empty one of this policy; return the new session."""
-        policy, settings = unpack_policy(body)
-
-        def build() -> str:
-            if self._model is not None:
-                self._model.close()
-            self._model, self.version = VLLMModel(policy, settings), -1
-            self.session = uuid4().hex
-            return self.session
-
-        return self.call(build)
-
-    def take_weights(self, stream: Any, version: int) -> None:
-        """Load weights while they come in; until they are all there nothing can be sampled."""
-
-        def load() -> None:
-            assert self._model is not None
-            self.version = -1
-            self._model.load(read_weights(stream))
-            self.version = version
-
-        self.call(load)
-
-    def generate(self, requests: list[SampleRequest]) -> list[SampledGroup]:
-        """Sample, together with whatever else is waiting."""
-        return self._submit(requests)
-
-    def call(self, job: Callable[[], Any]) -> Any:
-        """Run something with the model."""
-        return self._submit(job)
-
-    def run(self) -> None:
-        """Work, forever."""
-        while True:
-            job, future = self._jobs.get()
-            if callable(job):
-                _settle([future], lambda job=job: [job()])
-                continue
-            self._run_batch(job, future)
-
-    def _run_batch(self, requests: list[SampleRequest], future: "Future[Any]") -> None:
-        parts, later = [(requests, future)], []
-        time.sleep(_GATHER_SECONDS)
-        while not self._jobs.empty():
-            job, other = self._jobs.get()
-            if callable(job):
-                later.append((job, other))
-                break
-            parts.append((job, other))
-        _settle([f for _, f in parts], lambda: self._sample([r for r, _ in parts]))
-        for job, other in later:
-            _settle([other], lambda job=job: [job()])
-
-    def _sample(self, parts: Sequence[list[SampleRequest]]) -> list[list[SampledGroup]]:
-        if self._model is None or self.version < 0:
-            raise RuntimeError("the server has no weights: an update broke off, or none came yet")
-        groups = iter(self._model.generate([request for part in parts for request in part]))
-        return [[next(groups) for _ in part] for part in parts]
-
-    def _submit(self, job: Any) -> Any:
-        future: Future[Any] = Future()
-        self._jobs.put((job, future))
-        return future.result()
-
-
-def _settle(futures: "Sequence[Future[Any]]", work: Callable[[], Sequence[Any]]) -> None:
-    try:
-        for future, result in zip(futures, work(), strict=True):
-            future.set_result(result)
-    except Exception as error:
-        logger.exception("a request failed")
-        for future in futures:
-            future.set_exception(error)
+from rollouts.vllm.model_thread import ModelThread
+from rollouts.vllm.wire import SERVER_TAKEN, pack_error, pack_groups, unpack_requests
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Turns HTTP into calls of the owner."""
+    """Turns one connection's HTTP requests into calls of the model's thread."""
 
+    # Connections stay open for several requests, and bodies may be chunked.
     protocol_version = "HTTP/1.1"
-    owner: Owner
+
+    def __init__(self, model: ModelThread, *connection: Any) -> None:
+        """Handle all requests of a connection; the base class does so in its constructor.
+
+        Args:
+            model: what samples.
+            connection: what ``ThreadingHTTPServer`` passes to its handlers.
+        """
+        self._model = model
+        super().__init__(*connection)
 
     def do_GET(self) -> None:
-        """Tell how it is."""
-        told = {"is_ready": self.owner.version >= 0, "version": self.owner.version}
-        self._answer(200, json.dumps(told).encode())
+        """Answer whether the weights are complete, and of which version, whatever the path."""
+        health = {"is_ready": self._model.version >= 0, "version": self._model.version}
+        self._answer(200, json.dumps(health).encode())
 
     def do_POST(self) -> None:
-        """Do what the path says."""
+        """Answer a request with its result, or with status 409 (another session), 404 or 500 and an error."""
         try:
-            if self.path == "/policy":
-                session = self.owner.take_policy(self._body())
-                self._answer(200, json.dumps({"session": session}).encode())
-            elif self.headers["Session"] != self.owner.session:
-                self.close_connection = True  # the body was not read
-                told = "another run has taken this server" if self.owner.session else "the server was restarted"
-                self._answer(409, describe(RuntimeError(told)))
-            elif self.path == "/weights":
-                self.owner.take_weights(self.rfile, int(self.headers["Version"]))
-                self._answer(200, b"{}")
-            elif self.path == "/generate":
-                self._answer(200, pack_groups(self.owner.generate(unpack_requests(self._body()))))
-            else:
-                self._answer(404, describe(ValueError(self.path)))
+            self._post()
         except Exception as error:
+            # Part of the body may be unread; on an open connection it would be taken for the next request.
             self.close_connection = True
-            self._answer(500, describe(error))
+            self._answer(500, pack_error(error))
+
+    def _post(self) -> None:
+        if self.path == "/policy":
+            session = self._model.take_policy(self._body())
+            self._answer(200, json.dumps({"session": session}).encode())
+        elif self.headers["Session"] != self._model.session:
+            self.close_connection = True  # the body was not read
+            reason = SERVER_TAKEN if self._model.session else "the server was restarted"
+            self._answer(409, pack_error(RuntimeError(reason)))
+        elif self.path == "/weights":
+            self._model.take_weights(self.rfile, int(self.headers["Version"]))
+            self._answer(200, b"{}")
+        elif self.path == "/generate":
+            self._answer(200, pack_groups(self._model.generate(unpack_requests(self._body()))))
+        else:
+            self.close_connection = True
+            self._answer(404, pack_error(ValueError(self.path)))
 
     def log_message(self, format: str, *args: Any) -> None:
         """Keep requests out of the log."""
@@ -167,10 +89,23 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+def http_server(model: ModelThread, host: str, port: int) -> ThreadingHTTPServer:
+    """Return a server that listens, and answers in a thread of its own.
+
+    Args:
+        model: what the requests are for; ``ModelThread.run`` must be called in some thread.
+        host: interface to listen on.
+        port: 0 takes a free one, which ``server_port`` of the result names.
+    """
+    server = ThreadingHTTPServer((host, port), partial(Handler, model))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
 def end_with_parent() -> None:
-    """End this process and what it started when its standard input closes, which happens however the parent ends."""
+    """Kill this process and its children when standard input closes, which happens however the parent ends."""
     sys.stdin.buffer.read()
-    os.killpg(os.getpgid(0), 9)
+    os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -182,14 +117,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.end_with_parent:
         threading.Thread(target=end_with_parent, daemon=True).start()
-    Handler.owner = Owner()
-    server = ThreadingHTTPServer((options.host, options.port), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    # Whoever started it reads the port and no further: what vLLM prints would fill the pipe and stop it.
+    model = ModelThread()
+    server = http_server(model, options.host, options.port)
+    # The parent process reads the port and no further, so anything that vLLM prints to standard output would fill the
+    # pipe and then block. It goes to standard error from here on.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as out:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         out.write(f"{server.server_port}\n")
-    Handler.owner.run()
+    # vLLM gets the main thread, HTTP another one.
+    model.run()
 
 
 if __name__ == "__main__":

@@ -1,38 +1,34 @@
 """Rollouts by a vLLM server over HTTP: one that this run starts on its machine, or one that runs elsewhere.
 
-All ranks sample from one server. Rank 0 starts it and streams the weights to it; the others take part in gathering
-what is sharded. When it fails on any rank, all of them bring it back together: restart or wait, weights, once more.
+All ranks sample from one server. Rank 0 starts it and streams the weights to it; the other ranks only take part in
+gathering sharded weights. When a call fails on any rank, all ranks bring the server back together: restart it or wait
+for it, send the weights, and repeat the call.
 """
 
-import http.client
-import json
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import closing
-from typing import Any
 from urllib.parse import urlsplit
 
-import torch.distributed as dist
-
-from algorithms import Completion, ConfigError, Prompt
-from rollouts.engine import CountedWeights, EngineError, RolloutEngine, SamplingConfig
-from rollouts.ranks import gather_ranks
+from algorithms import ConfigError
+from rollouts.engine import CountedWeights, EngineError
+from rollouts.policy_view import SampledPolicy
+from rollouts.ranks import gather_ranks, own_place
+from rollouts.vllm.client import ServerClient, attempt
+from rollouts.vllm.copy_engine import CopyEngine
+from rollouts.vllm.policy_files import policy_files
+from rollouts.vllm.requests import SampledGroup, SampleRequest
 from rollouts.vllm.server_process import ServerProcess
-from rollouts.vllm.settings import (
-    SampledGroup,
-    SampleRequest,
-    VLLMSettings,
-    completions_of,
-    policy_files,
-    requests_of,
-)
-from rollouts.vllm.wire import pack_policy, pack_requests, unpack_groups, weight_chunks
+from rollouts.vllm.settings import VLLMSettings
+from rollouts.vllm.wire import SERVER_TAKEN
 
 logger = logging.getLogger(__name__)
 
+# A failure with one of these in its text would come again: bad settings, or a server that another run needs.
+_PERMANENT = ("ConfigError", "ValidationError", SERVER_TAKEN)
 
-class VLLMServerEngine(RolloutEngine):
+
+class VLLMServerEngine(CopyEngine):
     """Samples on a vLLM server."""
 
     def __init__(
@@ -43,7 +39,7 @@ class VLLMServerEngine(RolloutEngine):
         timeout_s: float = 3600.0,
         max_restarts: int = 3,
     ) -> None:
-        """Remember the settings; the server is asked with the first rollout.
+        """Remember the settings; the server is started or called with the first rollout.
 
         Args:
             settings: how vLLM runs the policy; sent to the server.
@@ -58,162 +54,121 @@ class VLLMServerEngine(RolloutEngine):
             raise ConfigError(
                 "model.engine.environment is for a server started here: leave it out, or model.engine.url."
             )
-        self.settings, self.url, self.environment = settings, url, environment
+        super().__init__(settings)
+        self.url, self.environment = url, environment
         self.timeout_s, self.max_restarts = timeout_s, max_restarts
         self.process: ServerProcess | None = None
+        """The server, on the rank that started it."""
+
         self._address, self._session = "", ""
-        self._policy: Any = None
-        self._holds: tuple[int, int] | None = None
 
-    def sync(self, policy: Any, *, version: int) -> None:
-        """Send the weights that changed since the last time; all of them the first time, none for the same version."""
-        if self._holds == (id(policy), version):
-            return
-        while failure := self._try_sync(policy, version):
-            self._count_failure(failure)
-
-    def generate(
-        self, prompts: Sequence[Prompt], *, group_size: int, sampling: SamplingConfig, seed: int
-    ) -> list[list[Completion]]:
-        """Return ``group_size`` completions for each prompt, in order; the server is brought back if it fails.
+    def sync(self, policy: SampledPolicy, *, version: int) -> None:
+        """Send the weights that changed since the last time; all of them the first time, none for the same version.
 
         Raises:
-            EngineError: when it failed more than ``max_restarts`` times.
+            EngineError: when there were more than ``max_restarts`` failures, or one that would come again.
         """
-        if self._holds is None:
-            raise EngineError("the vLLM server has no weights yet: sync() comes before generate().")
-        requests = requests_of(self._policy, prompts, group_size=group_size, sampling=sampling, seed=seed)
-        version = self._holds[1]
-        while True:
-            groups, failure = self._try_generate(requests)
-            if not failure:
-                break
-            self._count_failure(failure)
-            self.sync(self._policy, version=version)
-        return completions_of(self._policy, prompts, groups, group_size=group_size)
+        if self._has_weights_of(policy, version):
+            return
+        while failure := self._try_sync(policy, version):
+            self._prepare_retry(failure)
 
     def shut_down(self) -> None:
         """End the server, if this run started it."""
         if self.process is not None:
             self.process.stop()
-        self.process, self._session, self._holds = None, "", None
+        self.process, self._session, self._version = None, "", None
 
-    # --- attempts: each returns what failed on any rank, the same on all of them; "" is success ----------------
+    def _sample(self, requests: Sequence[SampleRequest]) -> list[SampledGroup]:
+        policy, version = self._policy, self._version
+        # ``generate`` has checked both.
+        assert policy is not None
+        assert version is not None
+        while True:
+            groups, failure = self._try_sample(requests)
+            if not failure:
+                return groups
+            self._prepare_retry(failure)
+            self.sync(policy, version=version)
 
-    def _try_sync(self, policy: Any, version: int) -> str:
+    # --- attempts: each returns what failed on any rank, the same on all ranks; "" is success -------------------
+
+    def _try_sync(self, policy: SampledPolicy, version: int) -> str:
         if policy is not self._policy:
             self._session = ""
-        filled = self._session if self._holds is not None else None
-        self._policy, self._holds = policy, None
+        filled_session = self._session if self._version is not None else None
+        self._policy, self._version = policy, None
         if failure := self._try_connect(policy):
             return failure
-        # A server that has been started or told of this policy anew has no weights at all.
-        is_complete = filled == self._session
+        # A server that was started or given this policy anew has no weights at all.
+        has_frozen = filled_session == self._session
         started = time.perf_counter()
-        counted = CountedWeights(policy.stream_weights(only_trainable=is_complete))
-        failure = _send(self._address, self._session, counted, version, self.timeout_s) if _is_first_rank() else ""
-        # Whatever the server did with them: gathering sharded weights needs every rank to the end.
-        for _ in counted:
-            pass
-        failures = gather_ranks(failure)
-        if not any(failures):
-            self._holds = (id(policy), version)
-            self.last_sync = counted.report(time.perf_counter() - started)
-        return next(filter(None, failures), "")
-
-    def _try_connect(self, policy: Any) -> str:
-        """Have a server that holds this policy, with or without weights."""
+        counted = CountedWeights(policy.stream_weights(only_trainable=has_frozen))
         failure = ""
         if _is_first_rank():
-            try:
-                self._connect(policy)
-            except (OSError, http.client.HTTPException, EngineError) as error:
-                failure = f"{type(error).__name__}: {error}"
+            _, failure = attempt(lambda: self._client().send_weights(self._session, counted, version))
+        # Gathering sharded weights is a collective call per tensor, so every rank must iterate to the end: rank 0 too
+        # when the server failed in the middle.
+        for _ in counted:
+            pass
+        if failure := _first_failure(failure):
+            return failure
+        self._version = version
+        self.last_sync = counted.report(time.perf_counter() - started)
+        return ""
+
+    def _try_connect(self, policy: SampledPolicy) -> str:
+        """Make sure that a server has this policy, with or without weights."""
+        failure = ""
+        if _is_first_rank():
+            _, failure = attempt(lambda: self._connect(policy))
+        # All ranks get what rank 0 has.
         self._address, self._session, failure = gather_ranks((self._address, self._session, failure))[0]
         return failure
 
-    def _connect(self, policy: Any) -> None:
+    def _connect(self, policy: SampledPolicy) -> None:
         if self.url is not None:
             self._address = urlsplit(self.url).netloc
-            _wait_until_up(self._address, self.timeout_s)
+            self._client().wait_until_up()
         elif self.process is not None and not self.process.is_running and self._session:
             raise EngineError("its process has ended")
         elif self.process is None or not self.process.is_running:
             self.process = ServerProcess(self.environment)
             self._address, self._session = urlsplit(self.process.url).netloc, ""
         if not self._session:
-            body = pack_policy(policy_files(policy), self.settings)
-            self._session = json.loads(_post(self._address, "/policy", body, {}, self.timeout_s))["session"]
+            self._session = self._client().send_policy(policy_files(policy), self.settings)
 
-    def _try_generate(self, requests: Sequence[SampleRequest]) -> tuple[list[SampledGroup], str]:
-        groups: list[SampledGroup] = []
-        failure = ""
+    def _try_sample(self, requests: Sequence[SampleRequest]) -> tuple[list[SampledGroup], str]:
+        groups, failure = None, ""
+        # A rank without prompts sends nothing, but must learn of the failures of other ranks.
         if requests:
-            try:
-                headers = {"Session": self._session}
-                answer = _post(self._address, "/generate", pack_requests(requests), headers, self.timeout_s)
-                groups = unpack_groups(answer)
-            except (OSError, http.client.HTTPException, EngineError) as error:
-                failure = f"{type(error).__name__}: {error}"
-        return groups, next(filter(None, gather_ranks(failure)), "")
+            groups, failure = attempt(lambda: self._client().sample(self._session, requests))
+        return groups or [], _first_failure(failure)
 
-    def _count_failure(self, failure: str) -> None:
-        """Get ready for another attempt.
+    def _prepare_retry(self, failure: str) -> None:
+        """Count a failure, and forget the server's session, so that the next attempt starts from the policy.
 
         Raises:
-            EngineError: when there were too many, or another attempt would fail too.
+            EngineError: when there were too many failures, or another attempt would fail too.
         """
         self.num_restarts += 1
-        if self.num_restarts > self.max_restarts or any(mark in failure for mark in _HOPELESS):
+        if self.num_restarts > self.max_restarts or any(text in failure for text in _PERMANENT):
             self.shut_down()
             raise EngineError(f"the vLLM server failed {self.num_restarts} time(s); the last time: {failure}")
         logger.warning("the vLLM server failed and is brought back: %s", failure)
+        # A server that failed may hang; killed, it is started anew.
         if self.process is not None:
             self.process.stop()
-        self._session, self._holds = "", None
+        self._session, self._version = "", None
 
-
-_HOPELESS = ("ConfigError", "ValidationError", "another run has taken this server")
+    def _client(self) -> ServerClient:
+        return ServerClient(self._address, self.timeout_s)
 
 
 def _is_first_rank() -> bool:
-    return not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0
+    return own_place()[0] == 0
 
 
-def _send(address: str, session: str, weights: CountedWeights, version: int, timeout_s: float) -> str:
-    """Stream weights; return what failed."""
-    headers = {"Session": session, "Version": str(version), "Transfer-Encoding": "chunked"}
-    try:
-        _post(address, "/weights", weight_chunks(weights), headers, timeout_s)
-    except (OSError, http.client.HTTPException, EngineError) as error:
-        return f"{type(error).__name__}: {error}"
-    return ""
-
-
-def _wait_until_up(address: str, timeout_s: float) -> None:
-    started = time.monotonic()
-    while True:
-        try:
-            with closing(http.client.HTTPConnection(address, timeout=10.0)) as connection:
-                connection.request("GET", "/health")
-                connection.getresponse().read()
-            return
-        except OSError as error:
-            if time.monotonic() - started > timeout_s:
-                raise EngineError(f"no vLLM server answers at {address} within {timeout_s:g} s: {error}") from error
-            time.sleep(1.0)
-
-
-def _post(address: str, path: str, body: Any, headers: dict[str, str], timeout_s: float) -> bytes:
-    """Post, and return the answer.
-
-    Raises:
-        EngineError: with what the server says went wrong.
-    """
-    with closing(http.client.HTTPConnection(address, timeout=timeout_s)) as connection:
-        connection.request("POST", path, body, headers, encode_chunked="Transfer-Encoding" in headers)
-        response = connection.getresponse()
-        answer = response.read()
-    if response.status != 200:
-        raise EngineError(json.loads(answer)["error"])
-    return answer
+def _first_failure(failure: str) -> str:
+    """Return the failure of the first rank that has one, the same on all ranks; a collective call."""
+    return next(filter(None, gather_ranks(failure)), "")

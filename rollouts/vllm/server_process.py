@@ -5,16 +5,19 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from rollouts.engine import EngineError
+
+_TRAINER_VARIABLES = {
+    "RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"
+}  # fmt: skip
 
 
 class ServerProcess:
     """``python -m rollouts.vllm.server`` on this machine, in a process group of its own."""
 
     def __init__(self, environment: dict[str, str] | None = None) -> None:
-        """Start it and wait for its port.
+        """Start the process, and block until it listens on its port.
 
         Args:
             environment: variables set besides this process's own, such as ``CUDA_VISIBLE_DEVICES``.
@@ -23,19 +26,22 @@ class ServerProcess:
             EngineError: when it ends before it listens.
         """
         command = [sys.executable, "-m", "rollouts.vllm.server", "--port=0", "--end-with-parent"]
+        # The working folder may be another one than the project's.
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-        # Ranks and ports of the trainer's process group are not the server's.
-        own = {k: v for k, v in os.environ.items() if k not in _OF_THE_TRAINER}
-        # Its input stays open as long as this process lives, and closes however it ends.
-        self._process: Any = subprocess.Popen(
+        # vLLM would take the rank and the port of the trainer's process group for its own.
+        inherited = {k: v for k, v in os.environ.items() if k not in _TRAINER_VARIABLES}
+        # Standard input stays open as long as this process lives, and closes however it ends: the server's signal to
+        # end. A session of its own makes a process group that can be killed together with vLLM's workers.
+        self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            env=own | {"PYTHONPATH": path} | (environment or {}),
+            env=inherited | {"PYTHONPATH": path} | (environment or {}),
         )
+        assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             raise EngineError(f"`{' '.join(command[1:])}` ended with code {self._process.wait()} before it listened.")
@@ -43,7 +49,7 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
-        """Process id, which is its process group's too."""
+        """Process id, and the id of its process group."""
         return self._process.pid
 
     @property
@@ -52,12 +58,9 @@ class ServerProcess:
         return self._process.poll() is None
 
     def stop(self) -> None:
-        """End it with everything it started."""
+        """Kill the server with everything it started, and close the pipes to it."""
         if self.is_running:
             os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            pipe.close()
-
-
-_OF_THE_TRAINER = {"RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
+        # Leaving the context waits for the process and closes both pipes.
+        with self._process:
+            pass

@@ -44,8 +44,8 @@ def test_vllm_says_of_an_export_what_the_policy_said(name: str, prompts, tmp_pat
     policy.banned_token_ids = torch.zeros(0, dtype=torch.long)
     engine = TransformersEngine()
     engine.sync(policy, version=0)
-    greedy = SamplingConfig(temperature=0.0, max_new_tokens=8)
-    said = [group[0].token_ids.tolist() for group in engine.generate(prompts, group_size=1, sampling=greedy, seed=0)]
+    greedy = SamplingConfig(temperature=0.0, max_new_tokens=8, group_size=1)
+    said = [group[0].token_ids.tolist() for group in engine.generate(prompts, greedy, seed=0)]
 
     folder = export(module, tmp_path / "export")
     told = [[policy.encoder.chat_text(prompt), list(prompt.images[0].color)] for prompt in prompts]

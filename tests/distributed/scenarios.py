@@ -27,10 +27,8 @@ class ScriptedEngine(RolloutEngine):
         """Nothing to learn from the policy but how to write tokens."""
         self.policy = policy
 
-    def generate(
-        self, prompts: Sequence[Prompt], *, group_size: int, sampling: SamplingConfig, seed: int
-    ) -> list[list[Completion]]:
-        return [[self._say(prompt, i) for i in range(group_size)] for prompt in prompts]
+    def generate(self, prompts: Sequence[Prompt], sampling: SamplingConfig, *, seed: int) -> list[list[Completion]]:
+        return [[self._say(prompt, i) for i in range(sampling.group_size)] for prompt in prompts]
 
     def _say(self, prompt: Prompt, number: int) -> Completion:
         chance = position_generator(0, "script", prompt.uid, number)

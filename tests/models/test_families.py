@@ -90,9 +90,9 @@ def test_another_picture_gives_other_log_probs(policy: Policy, prompts: list[Pro
 
 
 def test_the_learner_gives_the_same_log_probs_as_the_engine(policy: Policy, prompts: list[Prompt]) -> None:
-    engine, sampling = TransformersEngine(), SamplingConfig(temperature=0.8, max_new_tokens=12)
+    engine, sampling = TransformersEngine(), SamplingConfig(temperature=0.8, max_new_tokens=12, group_size=3)
     engine.sync(policy, version=0)
-    groups = engine.generate(prompts, group_size=3, sampling=sampling, seed=7)
+    groups = engine.generate(prompts, sampling, seed=7)
     completions = [completion for group in groups for completion in group]
     ids, is_completion = right_pad([completion.token_ids for completion in completions], 0)
     behavior_logps = right_pad([completion.behavior_logps for completion in completions], 0)[0]
@@ -105,7 +105,7 @@ def test_the_learner_gives_the_same_log_probs_as_the_engine(policy: Policy, prom
 def test_greedy_completions_are_those_of_generate(policy: Policy, prompts: list[Prompt]) -> None:
     engine = TransformersEngine()
     engine.sync(policy, version=0)
-    groups = engine.generate(prompts, group_size=1, sampling=SamplingConfig(temperature=0.0, max_new_tokens=6), seed=0)
+    groups = engine.generate(prompts, SamplingConfig(temperature=0.0, max_new_tokens=6, group_size=1), seed=0)
     for prompt, group in zip(prompts, groups, strict=True):
         inputs = plain_inputs(policy, prompt)
         out = policy.model.generate(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -21,7 +22,7 @@ ENGINES = {
     "vllm_server": lambda: VLLMServerEngine(SETTINGS),
 }
 REAL_VLLM = [pytest.param(name, marks=pytest.mark.vllm) for name in ("vllm", "vllm_server")]
-SAMPLING = SamplingConfig(temperature=0.8, max_new_tokens=12)
+SAMPLING = SamplingConfig(group_size=4, temperature=0.8, max_new_tokens=12)
 VERSIONS = count()
 
 
@@ -61,9 +62,9 @@ def changed(policy: Policy, *, trainable: tuple[str, ...] = ("vision_tower", "ad
     policy.model.load_state_dict(before)
 
 
-def sample(engine: RolloutEngine, policy: Policy, prompts, *, group_size: int = 4, seed: int = 7, sampling=SAMPLING):
+def sample(engine: RolloutEngine, policy: Policy, prompts, *, sampling=SAMPLING, seed: int = 7):
     engine.sync(policy, version=next(VERSIONS))
-    return engine.generate(prompts, group_size=group_size, sampling=sampling, seed=seed)
+    return engine.generate(prompts, sampling, seed=seed)
 
 
 def gap(policy: Policy, prompts: list[Prompt], groups: list[list[Completion]], temperature: float) -> torch.Tensor:
@@ -90,7 +91,7 @@ def texts(groups: list[list[Completion]]) -> list[list[str]]:
 
 @pytest.mark.parametrize("temperature", [0.8, 1.0, 0.0])
 def test_log_probs_are_the_learners_to_the_fourth_digit(engine, policy, prompts, temperature: float) -> None:
-    sampling = SamplingConfig(temperature=temperature, max_new_tokens=12)
+    sampling = replace(SAMPLING, temperature=temperature)
     groups = sample(engine, policy, prompts, sampling=sampling)
     assert [len(group) for group in groups] == [4, 4, 4]
     assert gap(policy, prompts, groups, temperature or 1.0).max() < 1e-4
@@ -114,13 +115,13 @@ def test_a_completion_does_not_depend_on_the_prompts_after_it(engine, policy, pr
 
 
 def test_completions_of_a_group_differ(engine, policy, prompts) -> None:
-    (group,) = texts(sample(engine, policy, prompts[:1], group_size=8))
+    (group,) = texts(sample(engine, policy, prompts[:1], sampling=replace(SAMPLING, group_size=8)))
     assert len(set(group)) > 1
 
 
 def test_a_completion_ends_at_its_first_end_token_or_at_the_limit(engine, policy, prompts) -> None:
-    sampling = SamplingConfig(temperature=2.0, max_new_tokens=100)
-    completions = [c for group in sample(engine, policy, prompts, group_size=8, sampling=sampling) for c in group]
+    sampling = SamplingConfig(group_size=8, temperature=2.0, max_new_tokens=100)
+    completions = [c for group in sample(engine, policy, prompts, sampling=sampling) for c in group]
     for completion in completions:
         ends = (completion.token_ids == policy.end_token_id).nonzero().flatten().tolist()
         assert len(completion.token_ids) == len(completion.behavior_logps)
@@ -131,8 +132,8 @@ def test_a_completion_ends_at_its_first_end_token_or_at_the_limit(engine, policy
 
 
 def test_no_image_or_structural_token_is_ever_sampled(engine, policy, prompts) -> None:
-    sampling = SamplingConfig(temperature=2.0, max_new_tokens=32)
-    groups = sample(engine, policy, prompts, group_size=32, sampling=sampling)
+    sampling = SamplingConfig(group_size=32, temperature=2.0, max_new_tokens=32)
+    groups = sample(engine, policy, prompts, sampling=sampling)
     sampled = {int(token) for group in groups for completion in group for token in completion.token_ids}
     assert policy.model.config.image_token_id in policy.banned_token_ids.tolist()
     assert sampled.isdisjoint(policy.banned_token_ids.tolist())
@@ -169,7 +170,7 @@ def test_weights_are_stale_until_the_next_version(vllm_engine, policy, prompts) 
     vllm_engine.sync(policy, version=version)
     with changed(policy):
         vllm_engine.sync(policy, version=version)
-        groups = vllm_engine.generate(prompts, group_size=4, sampling=SAMPLING, seed=7)
+        groups = vllm_engine.generate(prompts, SAMPLING, seed=7)
         assert gap(policy, prompts, groups, SAMPLING.temperature).max() > 0.1
 
 
@@ -185,9 +186,9 @@ def test_only_what_learns_goes_over_again(vllm_engine, policy, prompts) -> None:
 
 @pytest.mark.vllm
 def test_greedy_completions_are_those_of_the_embedded_engine(vllm_engine, policy, prompts) -> None:
-    greedy = SamplingConfig(temperature=0.0, max_new_tokens=12)
-    ours = sample(TransformersEngine(), policy, prompts, group_size=2, sampling=greedy)
-    assert texts(sample(vllm_engine, policy, prompts, group_size=2, sampling=greedy)) == texts(ours)
+    greedy = SamplingConfig(group_size=2, temperature=0.0, max_new_tokens=12)
+    ours = sample(TransformersEngine(), policy, prompts, sampling=greedy)
+    assert texts(sample(vllm_engine, policy, prompts, sampling=greedy)) == texts(ours)
 
 
 @pytest.mark.vllm
@@ -202,7 +203,9 @@ def test_a_clip_tower_with_a_qwen3_is_served_too(prompts) -> None:
 @pytest.mark.vllm
 def test_in_bfloat16_log_probs_differ_in_the_second_digit(policy, prompts) -> None:
     engine = VLLMEngine(VLLMSettings(max_model_len=256, cache_megabytes=64, dtype="bfloat16"))
-    gaps = gap(policy, prompts, sample(engine, policy, prompts, group_size=8), SAMPLING.temperature)
+    gaps = gap(
+        policy, prompts, sample(engine, policy, prompts, sampling=replace(SAMPLING, group_size=8)), SAMPLING.temperature
+    )
     engine.shut_down()
     assert 1e-4 < gaps.mean() < 0.1
 
@@ -211,9 +214,9 @@ def test_in_bfloat16_log_probs_differ_in_the_second_digit(policy, prompts) -> No
 
 
 def test_sampling_before_any_weights_is_an_error_that_says_so(prompts) -> None:
-    for engine in (VLLMEngine(SETTINGS), VLLMServerEngine(SETTINGS)):
-        with pytest.raises(EngineError, match="sync"):
-            engine.generate(prompts, group_size=1, sampling=SAMPLING, seed=0)
+    for engine in (TransformersEngine(), VLLMEngine(SETTINGS), VLLMServerEngine(SETTINGS)):
+        with pytest.raises(EngineError, match=rf"^{type(engine).__name__} has no weights yet: call sync\(\)"):
+            engine.generate(prompts, SAMPLING, seed=0)
 
 
 @pytest.mark.vllm

@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from algorithms import Completion, ConfigError, Prompt
 from cli.app import run
-from rollouts import RolloutEngine
+from rollouts import RolloutEngine, SamplingConfig
 from tests.test_training import arguments, largest_difference, policy_folder, weights
 
 __all__ = ["policy_folder"]
@@ -59,13 +59,13 @@ class ReadsPictures(RolloutEngine):
     def sync(self, policy: Any, *, version: int) -> None:
         self.policy = policy
 
-    def generate(self, prompts: Sequence[Prompt], *, group_size: int, **settings: Any) -> list[list[Completion]]:
+    def generate(self, prompts: Sequence[Prompt], sampling: SamplingConfig, *, seed: int) -> list[list[Completion]]:
         tokenizer = self.policy.encoder.tokenizer
         groups = []
         for prompt in prompts:
             image: Any = prompt.images[0]
             things = facts_in(image.path.parent.parent)[image.path.name]
-            texts = [" ".join([*things, "</think>", *["."] * (number + 1)]) for number in range(group_size)]
+            texts = [" ".join([*things, "</think>", *["."] * (number + 1)]) for number in range(sampling.group_size)]
             tokens = [torch.tensor(tokenizer(text)["input_ids"]) for text in texts]
             groups.append(
                 [

@@ -11,7 +11,7 @@ from PIL import Image
 
 from algorithms import Completion, DataError, Prompt
 from cli.app import run
-from rollouts import RolloutEngine
+from rollouts import RolloutEngine, SamplingConfig
 from tests.callbacks.loop.test_hallucination_loop import scalars
 from tests.test_training import arguments, policy_folder
 
@@ -32,7 +32,7 @@ class SaysCaptions(RolloutEngine):
     def sync(self, policy: Any, *, version: int) -> None:
         self.policy = policy
 
-    def generate(self, prompts: Sequence[Prompt], *, group_size: int, **settings: Any) -> list[list[Completion]]:
+    def generate(self, prompts: Sequence[Prompt], sampling: SamplingConfig, *, seed: int) -> list[list[Completion]]:
         ids = torch.tensor(self.policy.encoder.tokenizer("yes")["input_ids"])
         return [
             [
@@ -40,7 +40,7 @@ class SaysCaptions(RolloutEngine):
                     token_ids=ids, behavior_logps=torch.zeros(len(ids)), finish_reason="stop",
                     text=CAPTIONS.get(prompt.question, "yes"),
                 )
-            ] * group_size
+            ] * sampling.group_size
             for prompt in prompts
         ]  # fmt: skip
 
@@ -48,10 +48,10 @@ class SaysCaptions(RolloutEngine):
 class SaysNo(SaysCaptions):
     """An engine that denies everything."""
 
-    def generate(self, prompts: Sequence[Prompt], *, group_size: int, **settings: Any) -> list[list[Completion]]:
+    def generate(self, prompts: Sequence[Prompt], sampling: SamplingConfig, *, seed: int) -> list[list[Completion]]:
         ids = torch.tensor([1])
         said = Completion(token_ids=ids, behavior_logps=torch.zeros(1), finish_reason="stop", text="No.")
-        return [[said] * group_size for _ in prompts]
+        return [[said] * sampling.group_size for _ in prompts]
 
 
 def monitor(judge: str, probes_class: str, **settings: Any) -> list[str]:

@@ -20,7 +20,7 @@ from tests.conftest import sharp_policy
 pytestmark = pytest.mark.vllm
 
 SETTINGS = VLLMSettings(max_model_len=256, cache_megabytes=64)
-SAMPLING = SamplingConfig(temperature=0.8, max_new_tokens=12)
+SAMPLING = SamplingConfig(group_size=2, temperature=0.8, max_new_tokens=12)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def engine() -> Iterator[VLLMServerEngine]:
 
 
 def sampled(engine: VLLMServerEngine, prompts) -> list[list[str]]:
-    groups = engine.generate(prompts, group_size=2, sampling=SAMPLING, seed=7)
+    groups = engine.generate(prompts, SAMPLING, seed=7)
     return [[completion.text for completion in group] for group in groups]
 
 

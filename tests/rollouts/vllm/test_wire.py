@@ -1,3 +1,4 @@
+from dataclasses import replace
 from io import BytesIO
 
 import pytest
@@ -5,28 +6,10 @@ import torch
 from PIL import Image
 
 from algorithms import ConfigError, DataError, Prompt
-from rollouts import EngineError, VLLMEngine, VLLMServerEngine
-from rollouts.vllm.settings import (
-    PolicyFiles,
-    Sample,
-    SampledGroup,
-    SampleRequest,
-    VLLMSettings,
-    completions_of,
-    policy_files,
-    requests_of,
-)
-from rollouts.vllm.wire import (
-    pack_groups,
-    pack_policy,
-    pack_requests,
-    read_weights,
-    unpack_groups,
-    unpack_policy,
-    unpack_requests,
-    weight_chunks,
-)
-from tests.rollouts.embedded.test_engine import SAMPLING
+from rollouts import EngineError, SamplingConfig, VLLMEngine, VLLMServerEngine, VLLMSettings
+from rollouts.vllm import wire
+from rollouts.vllm.policy_files import PolicyFiles, policy_files
+from rollouts.vllm.requests import SampledGroup, SampleRequest, completions_of, requests_of
 
 
 def body(chunks: list[bytes]) -> bytes:
@@ -36,48 +19,48 @@ def body(chunks: list[bytes]) -> bytes:
 def test_a_policy_and_its_settings_arrive_as_they_were_sent() -> None:
     policy = PolicyFiles({"config.json": b"{}", "tokenizer.json": bytes(range(256))}, [1, 5], "float32", 512)
     settings = VLLMSettings(max_model_len=77, engine_args={"swap_space": 1})
-    assert unpack_policy(pack_policy(policy, settings)) == (policy, settings)
+    assert wire.unpack_policy(wire.pack_policy(policy, settings)) == (policy, settings)
 
 
 def test_a_policy_file_outside_its_folder_is_refused() -> None:
-    packed = pack_policy(PolicyFiles({"../config.json": b"{}"}, [], "float32", 512), VLLMSettings())
+    packed = wire.pack_policy(PolicyFiles({"../config.json": b"{}"}, [], "float32", 512), VLLMSettings())
     with pytest.raises(DataError, match=r"\.\./config\.json"):
-        unpack_policy(packed)
+        wire.unpack_policy(packed)
 
 
 def test_requests_arrive_with_the_same_pixels() -> None:
     picture = Image.frombytes("RGB", (5, 3), bytes(range(45)))
-    request = SampleRequest("a <image>", [picture], 4, 0.7, 12, 3, 2**61)
-    (arrived,) = unpack_requests(pack_requests([request]))
+    request = SampleRequest("a <image>", [picture], SamplingConfig(group_size=4, temperature=0.7), 3, 2**61)
+    (arrived,) = wire.unpack_requests(wire.pack_requests([request]))
     assert arrived._replace(images=[]) == request._replace(images=[])
     assert arrived.images[0].tobytes() == picture.tobytes()
 
 
 def test_groups_arrive_with_every_digit() -> None:
-    group = SampledGroup([1, 2], [Sample([5, 3], [-0.1 - 1e-12, -1e-30], "stop")])
-    assert unpack_groups(pack_groups([group])) == [group]
+    group = SampledGroup([1, 2], [[5, 3], [4]], [[-0.1 - 1e-12, -1e-30], [-7.0]])
+    assert wire.unpack_groups(wire.pack_groups([group])) == [group]
 
 
 def test_weights_arrive_tensor_by_tensor_in_their_precision() -> None:
     sent = {"a": torch.randn(3, 4).to(torch.bfloat16), "b.c": torch.tensor(2.0)}
-    arrived = dict(read_weights(BytesIO(body(list(weight_chunks(sent.items()))))))
+    arrived = dict(wire.read_weights(BytesIO(body(list(wire.weight_chunks(sent.items()))))))
     assert list(arrived) == ["a", "b.c"]
     assert all(torch.equal(arrived[name], sent[name]) and arrived[name].dtype == sent[name].dtype for name in sent)
 
 
 @pytest.mark.parametrize("missing", [3, 40, 90])
 def test_weights_that_break_off_anywhere_are_an_error(missing: int) -> None:
-    whole = body(list(weight_chunks({"a": torch.ones(2)}.items())))
+    whole = body(list(wire.weight_chunks({"a": torch.ones(2)}.items())))
     with pytest.raises(DataError, match="broke off"):
-        list(read_weights(BytesIO(whole[: -missing - 2])))
+        list(wire.read_weights(BytesIO(whole[: -missing - 2])))
 
 
 def test_greedy_completions_are_sampled_once_and_repeated(policy, prompts: list[Prompt]) -> None:
-    greedy = SAMPLING.__class__(temperature=0.0, max_new_tokens=4)
-    (request,) = requests_of(policy, prompts[:1], group_size=3, sampling=greedy, seed=0)
-    assert request.num_samples == 1
+    greedy = SamplingConfig(group_size=3, temperature=0.0, max_new_tokens=4)
+    (request,) = requests_of(policy, prompts[:1], greedy, seed=0)
+    assert request.sampling == replace(greedy, group_size=1)
     read = policy.encoder.encode(prompts[0]).token_ids.tolist()
-    group = SampledGroup(read, [Sample([20, policy.end_token_id], [-0.5, -0.1], "stop")])
+    group = SampledGroup(read, [[20, policy.end_token_id]], [[-0.5, -0.1]])
     ((first, *others),) = completions_of(policy, prompts[:1], [group], group_size=3)
     assert len(others) == 2
     assert (first.finish_reason, first.token_ids.tolist()) == ("stop", [20, policy.end_token_id])
@@ -87,7 +70,16 @@ def test_greedy_completions_are_sampled_once_and_repeated(policy, prompts: list[
 def test_prompts_read_differently_than_by_the_learner_are_an_error(policy, prompts: list[Prompt]) -> None:
     read = policy.encoder.encode(prompts[0]).token_ids.tolist()
     with pytest.raises(EngineError, match="processors differ"):
-        completions_of(policy, prompts[:1], [SampledGroup(read + read[-1:], [])], group_size=1)
+        completions_of(policy, prompts[:1], [SampledGroup(read + read[-1:], [], [])], group_size=1)
+
+
+def test_a_temperature_that_vllm_refuses_is_an_error_with_its_key(policy, prompts: list[Prompt]) -> None:
+    with pytest.raises(ConfigError, match=r"^model\.sampling\.temperature must be at most 2 with vLLM, got 2\.5\.$"):
+        requests_of(policy, prompts, SamplingConfig(temperature=2.5), seed=0)
+
+
+def test_an_error_arrives_with_its_class_and_its_sentence() -> None:
+    assert wire.unpack_error(wire.pack_error(ConfigError("a sentence."))) == "ConfigError: a sentence."
 
 
 def test_what_an_engine_builds_from_has_no_weights_and_names_its_class(policy) -> None:
@@ -101,6 +93,8 @@ def test_what_an_engine_builds_from_has_no_weights_and_names_its_class(policy) -
 
 
 def test_settings_that_cannot_work_are_refused_with_their_key() -> None:
+    with pytest.raises(ConfigError, match=r"model\.engine\.settings\.max_rows must be at least 1, got 0\."):
+        VLLMSettings(max_rows=0)
     with pytest.raises(ConfigError, match=r"gpu_memory_utilization must lie in \(0, 1\], got 1.5"):
         VLLMSettings(gpu_memory_utilization=1.5)
     with pytest.raises(ConfigError, match=r"tensor_parallel_size must be 1 for rollouts\.VLLMEngine"):

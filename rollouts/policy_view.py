@@ -1,0 +1,126 @@
+"""What an engine may use of a policy. ``rollouts`` cannot import ``models``; ``models.Policy`` has all of this.
+
+Shapes: U prompts, B rows, L prompt tokens, V vocabulary, H hidden size.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
+
+from algorithms import Prompt
+
+
+class EncodedText(Protocol):
+    """A prompt as the policy reads it."""
+
+    @property
+    def token_ids(self) -> Int[Tensor, " L"]:
+        """Chat-formatted tokens up to and including the generation prompt, image tokens expanded."""
+        ...
+
+
+class SampledEncoder(Protocol):
+    """How a policy turns prompts into tokens, and tokens into text."""
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The Hugging Face tokenizer."""
+        ...
+
+    def encode(self, prompt: Prompt) -> EncodedText:
+        """Return the tokens of a prompt.
+
+        Raises:
+            algorithms.DataError: for images given to a policy without vision tower.
+        """
+        ...
+
+    def chat_text(self, prompt: Prompt) -> str:
+        """Return the prompt in the chat template with its prefill; one image mark per image, not expanded."""
+        ...
+
+
+class SampledPolicy(Protocol):
+    """A vision-language model that completions are sampled from."""
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The Hugging Face model. Its logits are raw: pass them through ``shape_logits`` before sampling."""
+        ...
+
+    @property
+    def encoder(self) -> SampledEncoder:
+        """What turns prompts into tokens."""
+        ...
+
+    @property
+    def processor(self) -> ProcessorMixin | PreTrainedTokenizerBase:
+        """The Hugging Face processor, or the tokenizer of a model without vision."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        ...
+
+    @property
+    def end_token_id(self) -> int:
+        """The token with which the policy ends its turn."""
+        ...
+
+    @property
+    def banned_token_ids(self) -> Int[Tensor, " N"]:
+        """Tokens that no completion may hold, sorted; ``end_token_id`` is never among them."""
+        ...
+
+    @property
+    def training(self) -> bool:
+        """Whether the policy is in training mode. Engines sample in evaluation mode and restore this afterwards."""
+        ...
+
+    def train(self, mode: bool = True) -> object:
+        """Switch to training mode, or to evaluation mode for False."""
+        ...
+
+    def whole_weights(self) -> AbstractContextManager[None]:
+        """Return a context in which this rank may read the model alone; a collective call for sharded weights."""
+        ...
+
+    def prompt_inputs(self, prompts: Sequence[Prompt]) -> dict[str, Any]:
+        """Return the model's keyword arguments for U prompts.
+
+        ``input_ids`` and ``attention_mask`` are (U, L), left-padded, on ``device``. Images are already features, in the
+        form that the model takes.
+        """
+        ...
+
+    def next_positions(self, inputs: dict[str, Any]) -> Int[Tensor, "U 1"] | None:
+        """Return the position of the first token after each prompt; None where the model counts positions itself.
+
+        Args:
+            inputs: of ``prompt_inputs``, after the model has read them.
+        """
+        ...
+
+    def position_inputs(self, positions: Int[Tensor, "B T"] | None) -> dict[str, Tensor]:
+        """Return the model's keyword arguments for positions of text tokens; none for None."""
+        ...
+
+    def shape_logits(self, logits: Tensor, temperature: float) -> Tensor:
+        """Return logits (..., V) divided by the temperature, with banned tokens at minus infinity."""
+        ...
+
+    def stream_weights(self, *, only_trainable: bool = False) -> Iterator[tuple[str, Tensor]]:
+        """Yield whole tensors under the names of the model's ``state_dict``, one at a time, LoRA merged.
+
+        With sharded weights every step of the iteration is a collective call, so every rank must iterate to the end.
+
+        Args:
+            only_trainable: leave out the tensors that no optimizer step changes.
+        """
+        ...

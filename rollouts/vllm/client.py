@@ -1,0 +1,104 @@
+"""The HTTP calls of a training process to a vLLM server."""
+
+import http.client
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from typing import TypeVar
+
+from torch import Tensor
+
+from rollouts.engine import EngineError
+from rollouts.vllm.policy_files import PolicyFiles
+from rollouts.vllm.requests import SampledGroup, SampleRequest
+from rollouts.vllm.settings import VLLMSettings
+from rollouts.vllm.wire import pack_policy, pack_requests, unpack_error, unpack_groups, weight_chunks
+
+T = TypeVar("T")
+
+_HEALTH_TIMEOUT = 10.0  # seconds
+_RETRY_SECONDS = 1.0
+
+
+class ServerClient:
+    """One server. Every method raises ``OSError``, ``HTTPException`` or ``EngineError`` when the call fails."""
+
+    def __init__(self, address: str, timeout_s: float) -> None:
+        """Set the server's place; nothing is sent yet.
+
+        Args:
+            address: ``HOST:PORT``.
+            timeout_s: longest wait for an answer, in seconds.
+        """
+        self._address, self._timeout_s = address, timeout_s
+
+    def wait_until_up(self) -> None:
+        """Block until the server answers.
+
+        Raises:
+            EngineError: when it does not within ``timeout_s``.
+        """
+        started = time.monotonic()
+        while True:
+            try:
+                # Any answer will do: a model is not needed yet.
+                self._request("GET", "/health", None, {}, _HEALTH_TIMEOUT)
+                return
+            except OSError as error:
+                if time.monotonic() - started > self._timeout_s:
+                    raise EngineError(
+                        f"no vLLM server answers at {self._address} within {self._timeout_s:g} s: {error}"
+                    ) from error
+                time.sleep(_RETRY_SECONDS)
+
+    def send_policy(self, policy: PolicyFiles, settings: VLLMSettings) -> str:
+        """Have the server build this policy without weights; return the session of all later calls."""
+        return json.loads(self._post("/policy", pack_policy(policy, settings), {}))["session"]
+
+    def send_weights(self, session: str, weights: Iterable[tuple[str, Tensor]], version: int) -> None:
+        """Stream weights; the server refuses to sample until it has read all of them."""
+        # Chunked, because the total size is not known before the last tensor was gathered.
+        headers = {"Session": session, "Version": str(version), "Transfer-Encoding": "chunked"}
+        self._post("/weights", weight_chunks(weights), headers)
+
+    def sample(self, session: str, requests: Sequence[SampleRequest]) -> list[SampledGroup]:
+        """Return the completions of every request, in order."""
+        return unpack_groups(self._post("/generate", pack_requests(requests), {"Session": session}))
+
+    def _post(self, path: str, body: bytes | Iterable[bytes], headers: dict[str, str]) -> bytes:
+        """Return the body of the answer.
+
+        Raises:
+            EngineError: with the server's own error, for any status but 200.
+        """
+        status, answer = self._request("POST", path, body, headers, self._timeout_s)
+        if status != 200:
+            raise EngineError(unpack_error(answer))
+        return answer
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None,
+        headers: dict[str, str],
+        timeout_s: float,
+    ) -> tuple[int, bytes]:
+        """Return status and body of the answer."""
+        # A connection per call: nothing is left open between rollouts, which may be hours apart.
+        with closing(http.client.HTTPConnection(self._address, timeout=timeout_s)) as connection:
+            connection.request(method, path, body, headers, encode_chunked="Transfer-Encoding" in headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+
+
+def attempt(call: Callable[[], T]) -> tuple[T | None, str]:
+    """Run a call of a client; return its result and "", or None and what failed.
+
+    Failures are values here, because ranks must agree on them before any of them acts.
+    """
+    try:
+        return call(), ""
+    except (OSError, http.client.HTTPException, EngineError) as error:
+        return None, f"{type(error).__name__}: {error}"

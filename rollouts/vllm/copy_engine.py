@@ -1,0 +1,42 @@
+"""An engine that samples from a copy of the policy: what the two vLLM engines have in common."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+from algorithms import Completion, Prompt
+from rollouts.engine import RolloutEngine, SamplingConfig, no_weights_yet
+from rollouts.policy_view import SampledPolicy
+from rollouts.vllm.requests import SampledGroup, SampleRequest, completions_of, requests_of
+from rollouts.vllm.settings import VLLMSettings
+
+
+class CopyEngine(RolloutEngine):
+    """Keeps track of which weights the copy has. Subclasses copy the weights and sample."""
+
+    def __init__(self, settings: VLLMSettings) -> None:
+        """Remember how vLLM runs the policy."""
+        self.settings = settings
+        self._policy: SampledPolicy | None = None
+        self._version: int | None = None
+        """Version of the weights of the copy; None while they are not complete."""
+
+    def generate(self, prompts: Sequence[Prompt], sampling: SamplingConfig, *, seed: int) -> list[list[Completion]]:
+        """Return ``sampling.group_size`` completions for each prompt, in order; a failed call is tried again.
+
+        Raises:
+            ConfigError: for a temperature that vLLM refuses.
+            EngineError: before the first ``sync``, and when there were too many failures.
+        """
+        if (policy := self._policy) is None or self._version is None:
+            raise no_weights_yet(self)
+        requests = requests_of(policy, prompts, sampling, seed=seed)
+        return completions_of(policy, prompts, self._sample(requests), group_size=sampling.group_size)
+
+    @abstractmethod
+    def _sample(self, requests: Sequence[SampleRequest]) -> list[SampledGroup]:
+        """Return the completions of every request, in order."""
+
+    def _has_weights_of(self, policy: SampledPolicy, version: int) -> bool:
+        """Return whether the copy has these very weights."""
+        # By identity: two policies may be at the same version.
+        return policy is self._policy and version == self._version

@@ -1,0 +1,42 @@
+"""What vLLM must be given to build a copy of a policy, before it gets the weights."""
+
+import copy
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from rollouts.policy_view import SampledPolicy
+
+
+class PolicyFiles(NamedTuple):
+    """A policy without its weights, in plain data that can be sent to a server."""
+
+    files: dict[str, bytes]
+    """Config and processor, as ``save_pretrained`` writes them, by file name."""
+
+    banned_token_ids: list[int]
+    dtype: str
+    """Precision of the weights, such as ``bfloat16``."""
+
+    max_positions: int
+    """Longest text that the language model was made for, in tokens."""
+
+
+def policy_files(policy: SampledPolicy) -> PolicyFiles:
+    """Return the files and numbers that describe a policy."""
+    model = policy.model
+    config = copy.deepcopy(model.config)
+    # vLLM picks the kind of model by this name, and takes a model without one for a model that generates nothing.
+    # FSDP2 puts a class of its own in front of the model's class.
+    config.architectures = [next(c.__name__ for c in type(model).__mro__ if not c.__name__.startswith("FSDP"))]
+    with TemporaryDirectory() as folder:
+        config.save_pretrained(folder)
+        policy.processor.save_pretrained(folder)
+        files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+    return PolicyFiles(
+        files=files,
+        banned_token_ids=policy.banned_token_ids.tolist(),
+        dtype=str(model.dtype).removeprefix("torch."),
+        # A vision-language model keeps the language model's config inside its own.
+        max_positions=config.get_text_config().max_position_embeddings,
+    )

@@ -1,0 +1,64 @@
+"""A model that takes vLLM's place, so that all code around vLLM is tested where vLLM is not installed."""
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from models import Policy
+from rollouts.vllm.policy_files import PolicyFiles
+from rollouts.vllm.requests import SampledGroup, SampleRequest
+from rollouts.vllm.settings import VLLMSettings
+
+
+class StandInModel:
+    """Reads prompts with the learner's processor; says one token, which depends on all weights and on the seed."""
+
+    policy: ClassVar[Policy]
+    built: ClassVar[list["StandInModel"]] = []
+    errors: ClassVar[list[Exception]] = []
+    """What the next calls of ``generate`` raise, on whichever model."""
+
+    def __init__(self, files: PolicyFiles, settings: VLLMSettings) -> None:
+        self.files, self.settings, self.is_closed = files, settings, False
+        self.weights: dict[str, Tensor] = {}
+        self.loads: list[list[str]] = []
+        self.batches: list[int] = []
+        self.history: list[str] = []
+        self._lock = threading.Lock()
+        self.built.append(self)
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Let calls of ``generate`` block until the context ends."""
+        with self._lock:
+            yield
+
+    def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        new = {name: tensor.clone() for name, tensor in weights}
+        self.history.append("load")
+        self.loads.append(list(new))
+        self.weights |= new
+
+    def generate(self, requests: Sequence[SampleRequest]) -> list[SampledGroup]:
+        self.history.append("generate")
+        self.batches.append(len(requests))
+        with self._lock:
+            pass
+        if self.errors:
+            raise self.errors.pop(0)
+        return [self._group(request) for request in requests]
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def _group(self, request: SampleRequest) -> SampledGroup:
+        processor: Any = self.policy.processor
+        inputs = processor(text=[request.text], images=request.images or None, return_tensors="pt")
+        total = sum(float(tensor.double().abs().sum()) for tensor in self.weights.values())
+        generator = torch.Generator().manual_seed(request.seed % 2**32 + int(1000 * total))
+        tokens = torch.randint(10, 40, (request.sampling.group_size,), generator=generator).tolist()
+        return SampledGroup(inputs["input_ids"][0].tolist(), [[token] for token in tokens], [[-1.5]] * len(tokens))
