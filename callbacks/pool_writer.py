@@ -43,7 +43,7 @@ class PromptPoolWriter(Callback):
         self._check_settings(pl_module, data)
         notes = self._notes(trainer)
         if notes.is_file():
-            data.answered_uids = {entry.uid for entry in read_entries(notes)}
+            data.skip_answered({entry.uid for entry in read_entries(notes)})
             # What a killed run left unfinished would run into the next line.
             notes.write_text("".join(entry.line() for entry in read_entries(notes)))
 
@@ -90,10 +90,10 @@ class PromptPoolWriter(Callback):
         """Notes of another policy or other prompts must not be mixed with these."""
         settings = {
             "policy": {key: str(value) for key, value in vars(module.policy_source).items()},
-            "prompts": str(data.source.split_file(data.predict_split)),
+            "prompts": str(data.source.split_file(data.reading.predict_split)),
             "sampling": str(module.sampling),
             "group_size": module.group_size,
-            "batch_size": data.batch_size,
+            "batch_size": data.reading.batch_size,
             "seed": module.seed,
         }
         self.partial.mkdir(parents=True, exist_ok=True)

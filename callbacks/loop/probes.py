@@ -38,7 +38,7 @@ def read_probes(
     if trainer.local_rank == 0:
         source.prepare()
     trainer.strategy.barrier()
-    rows = source.read(split, max_image_pixels=data.max_image_pixels)
+    rows = source.read(split, max_image_pixels=data.reading.max_image_pixels)
     _report(trainer, source.split_file(split), rows)
     probes = list(islice((p for p in rows.prompts if judge.claims(p, "") is not None), max_probes))
     if not probes:
