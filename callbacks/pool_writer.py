@@ -44,7 +44,7 @@ class PromptPoolWriter(Callback):
         self._check_settings(pl_module, data)
         notes = self._notes(trainer)
         if notes.is_file():
-            data.answered_uids = {entry.uid for entry in read_entries(notes)}
+            data.skip_answered({entry.uid for entry in read_entries(notes)})
             # A killed run may leave half a line, which would spoil the next one: write back whole lines only.
             notes.write_text("".join(entry.line() for entry in read_entries(notes)))
 
@@ -89,9 +89,9 @@ class PromptPoolWriter(Callback):
         """Refuse to mix notes of another policy, of other prompts or of other sampling with those of this run."""
         settings = {
             "policy": {key: str(value) for key, value in vars(module.policy_source).items()},
-            "prompts": str(data.source.split_file(data.predict_split)),
+            "prompts": str(data.source.split_file(data.reading.predict_split)),
             "sampling": str(module.sampling),
-            "batch_size": data.batch_size,
+            "batch_size": data.reading.batch_size,
             "seed": module.seed,
         }
         self.partial.mkdir(parents=True, exist_ok=True)

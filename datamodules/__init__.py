@@ -1,15 +1,18 @@
-"""Where prompts, demonstrations and experience come from."""
+"""What the section ``data`` of a config names: data modules, and the sources that they read."""
 
 from datamodules.demonstrations import DemonstrationDataModule
 from datamodules.experience import ExperienceDataModule
 from datamodules.online_preferences import OnlinePreferenceDataModule
 from datamodules.preferences import PairDataModule, PreferenceDataModule
 from datamodules.prompts import PromptDataModule
+from datamodules.reading import ReadingConfig
 from datamodules.shapes.folders import ShapesDemonstrations, ShapesFolder
 from datamodules.shapes.pairs import ShapesPairs
-from datamodules.sources.pair_folders import MMPRFolder, PairSource, PreferenceFolder
+from datamodules.sources.mmpr_folder import MMPRFolder
+from datamodules.sources.pair_source import PairSource
 from datamodules.sources.pope_files import PopeFile
 from datamodules.sources.pope_probes import PopeFolder
+from datamodules.sources.preference_folder import PreferenceFolder
 from datamodules.sources.prompt_folder import PromptFolder
 from datamodules.sources.prompt_pool import PromptPool
 
@@ -27,6 +30,7 @@ __all__ = [
     "PromptDataModule",
     "PromptFolder",
     "PromptPool",
+    "ReadingConfig",
     "ShapesDemonstrations",
     "ShapesFolder",
     "ShapesPairs",

@@ -7,11 +7,12 @@ from datamodules.prompts import PromptDataModule
 
 
 class DemonstrationDataModule(PromptDataModule):
-    """Batches of prompts that each know their completion; training batches come in file order."""
+    """Batches of prompts, each with its completion; training batches come in file order."""
 
     def setup(self, stage: str) -> None:
-        """Read the splits of a stage and make sure that every row says what to imitate."""
+        """Read the splits of a stage and refuse a row without a completion."""
         super().setup(stage)
+        # An error and not a rejection: most likely the whole file is of another kind.
         for split, prompts in self.prompts.items():
             require_completions(prompts, str(self.source.split_file(split)))
 

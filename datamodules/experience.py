@@ -3,9 +3,9 @@
     ticket (rollout r, micro-batch m, prompts)  ->  the module rolls out at m = 0  ->  exchange()
     exchange: fresh effective samples + replay for the gap  ->  K micro-batches
 
-The stream holds no state but the number of the next ticket: which prompts belong to a rollout is a pure
-function of (seed, rollout, rank). Replay is drawn in ``exchange`` and not with the ticket, because how many
-samples are missing is known only after the rollout.
+The stream holds no state but the number of the next ticket: the prompts of a rollout are a pure function of
+(seed, rollout, rank). Replay is drawn in ``exchange`` and not with the ticket, because the number of missing samples
+is known only after the rollout.
 """
 
 import logging
@@ -16,14 +16,15 @@ from torch import Tensor
 
 from algorithms import (
     BufferConfig,
-    ConfigError,
     ExperienceBatch,
     Prompt,
     SelectiveSampleBuffer,
     Ticket,
+    check_at_least,
     position_generator,
 )
 from datamodules.prompts import PromptDataModule
+from datamodules.reading import ReadingConfig
 from datamodules.sources.prompt_folder import PromptFolder
 from datamodules.sources.prompt_pool import PromptPool
 from datamodules.streams.shuffled import CountedLoader, ShuffledRows
@@ -43,9 +44,7 @@ class ExperienceDataModule(PromptDataModule):
         buffer: BufferConfig = BufferConfig(),  # noqa: B008  (frozen)
         pool: PromptPool | None = None,
         seed: int = 0,
-        batch_size: int = 64,
-        max_prompt_tokens: int | None = None,
-        max_image_pixels: int = 50_000_000,
+        reading: ReadingConfig = ReadingConfig(),  # noqa: B008
     ) -> None:
         """Check the settings; nothing is read yet.
 
@@ -54,26 +53,25 @@ class ExperienceDataModule(PromptDataModule):
             prompts_per_rollout: prompts sampled from in one rollout, per rank.
             micro_batches: training steps that share one rollout; a multiple of trainer.accumulate_grad_batches.
             buffer: settings of the Selective Sample Buffer.
-            pool: pass rates of the training prompts, which say on which of them to train; null: all.
+            pool: pass rates by which the training prompts are chosen; null: all are trained on.
             seed: seed of prompt order, replay and micro-batch order.
-            batch_size: prompts per batch of validation, test and prediction.
-            max_prompt_tokens: longest prompt that is kept, image tokens expanded; null keeps all.
-            max_image_pixels: largest width times height of an image.
+            reading: longest prompt and largest image; batches of validation, test and prediction; reports.
         """
-        super().__init__(source, batch_size, max_prompt_tokens, max_image_pixels)
-        for key, value in (("prompts_per_rollout", prompts_per_rollout), ("micro_batches", micro_batches)):
-            if value < 1:
-                raise ConfigError(f"data.{key} must be at least 1, got {value}.")
+        super().__init__(source, reading)
+        check_at_least("data.prompts_per_rollout", prompts_per_rollout, 1, "a rollout samples from prompts")
+        check_at_least("data.micro_batches", micro_batches, 1, "a rollout is learned from in at least one step")
         self.prompts_per_rollout = prompts_per_rollout
         self.micro_batches = micro_batches
         self.seed, self.pool = seed, pool
         self.buffer_config = buffer
         self.buffer = SelectiveSampleBuffer(buffer)
+        # By purpose: the stream, and one order for each further attempt of dynamic sampling.
         self._orders: dict[str, ShuffledRows] = {}
 
     def setup(self, stage: str) -> None:
-        """Read the splits of a stage; of the training prompts keep what the pool keeps."""
+        """Read the splits of a stage; of the training prompts keep those that the pool selects."""
         super().setup(stage)
+        # Only for training: a pool lists training prompts alone.
         if self.pool is not None and stage == "fit":
             everything = self.prompts["train"]
             self.prompts["train"] = self.pool.select(everything)
@@ -84,6 +82,7 @@ class ExperienceDataModule(PromptDataModule):
 
         def ticket(number: int) -> Ticket:
             rollout, micro = divmod(number, self.micro_batches)
+            # Every ticket carries the prompts: a rank without samples in a micro-batch makes one for the first prompt.
             return Ticket(rollout, micro, self._prompts_of("prompt order", rollout))
 
         return CountedLoader(ticket)
@@ -91,12 +90,13 @@ class ExperienceDataModule(PromptDataModule):
     def further_prompts(self, rollout: int, attempt: int) -> tuple[Prompt, ...]:
         """Return prompts for one more attempt of a rollout to fill its batch (dynamic sampling).
 
-        They come from an order of their own, so that where the stream stands does not depend on what was sampled.
+        They come from an order of their own, so that the position of the stream does not depend on what was sampled.
         """
         return self._prompts_of(f"prompts of attempt {attempt}", rollout)
 
     def _prompts_of(self, purpose: str, rollout: int) -> tuple[Prompt, ...]:
         prompts = self.prompts["train"]
+        # Made on first use: before setup the number of prompts is not known.
         if purpose not in self._orders:
             rank, world_size = self.rank
             self._orders[purpose] = ShuffledRows(
@@ -142,16 +142,22 @@ class ExperienceDataModule(PromptDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the buffers of all ranks; a collective call."""
+        # Rank 0 writes the checkpoint, and every rank has a buffer of its own.
         return {"buffers": gather_ranks(self.buffer.state_dict())}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore this rank's buffer, for training; other commands have no use for it."""
-        if self.prompts and "train" not in self.prompts:
-            return
-        self.buffer.load_state_dict(own_state(state_dict["buffers"], *self.rank))
+        """Restore this rank's buffer, for training; other commands do not use it."""
+        if self.is_for_training:
+            self.buffer.load_state_dict(own_state(state_dict["buffers"], *self.rank))
 
 
 def _groups_shuffled(group_ids: Tensor, generator: torch.Generator) -> Tensor:
-    """Return the rows in random order, but those of a group together: they share the reading of their prompt."""
-    unique, group = group_ids.unique(return_inverse=True)
+    """Return the rows in random order, but those of a group together: a prompt is read once per micro-batch.
+
+    Args:
+        group_ids: shape (N,).
+        generator: draws the order of the groups.
+    """
+    unique, group = group_ids.unique(return_inverse=True)  # (G,), (N,)
+    # (N,): each row gets the random rank of its group; a stable sort keeps the order within a group.
     return torch.randperm(len(unique), generator=generator)[group].argsort(stable=True)

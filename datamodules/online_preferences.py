@@ -3,7 +3,7 @@
     every N steps:  prompts (P) -> the module rolls out -> scored groups -> candidate pairs -> selection -> pool
     every step:     pool -> batch of pairs
 
-What a step sees is a function of its number and of the pool, and the pool is in the checkpoint.
+The pairs of a step are a function of its number and of the pool, and the pool is in the checkpoint.
 """
 
 import logging
@@ -13,29 +13,30 @@ from pathlib import Path
 from typing import Any
 
 from algorithms import (
-    ConfigError,
     DataError,
     PairSelection,
     PairTicket,
     PreferencePair,
+    check_at_least,
     group_pairs,
     select_pairs,
 )
 from datamodules.prompts import PromptDataModule
+from datamodules.reading import ReadingConfig
 from datamodules.sources.prompt_folder import PromptFolder
 from datamodules.streams.pair_report import margins_in_words
-from datamodules.streams.pair_store import JudgesPairs
 from datamodules.streams.shuffled import CountedLoader, ShuffledRows
+from datamodules.streams.unusable import JudgesPairs
 from rollouts import RolloutPhase, gather_ranks, own_state
 
 logger = logging.getLogger(__name__)
 
 
 class OnlinePreferenceDataModule(PromptDataModule):
-    """Streams requests to roll out, and batches of the pairs that came of them."""
+    """Streams tickets, some of them with prompts to roll out, and draws batches from the pairs of these rollouts."""
 
     known_pairs: Sequence[PreferencePair] = ()
-    """None is known before training."""
+    """Pairs that are known before training: none."""
 
     def __init__(
         self,
@@ -46,10 +47,7 @@ class OnlinePreferenceDataModule(PromptDataModule):
         selection: PairSelection = PairSelection(),  # noqa: B008  (frozen)
         score_part: str = "preference",
         seed: int = 0,
-        batch_size: int = 64,
-        max_prompt_tokens: int | None = None,
-        max_image_pixels: int = 50_000_000,
-        report_folder: str | None = None,
+        reading: ReadingConfig = ReadingConfig(),  # noqa: B008
     ) -> None:
         """Check the settings; nothing is read yet.
 
@@ -61,22 +59,18 @@ class OnlinePreferenceDataModule(PromptDataModule):
             selection: threshold, kinds and number of pairs per prompt.
             score_part: name of the reward part whose scores are compared with the threshold.
             seed: seed of prompt order, pair order and the draw per prompt.
-            batch_size: prompts per batch of validation, test and prediction.
-            max_prompt_tokens: longest prompt that is kept, image tokens expanded; null keeps all.
-            max_image_pixels: largest width times height of an image.
-            report_folder: where to list rejected rows; null: the run's log folder.
+            reading: longest prompt and largest image; batches of validation, test and prediction; reports.
         """
-        super().__init__(source, batch_size, max_prompt_tokens, max_image_pixels, report_folder)
-        for key, value in (
-            ("prompts_per_refresh", prompts_per_refresh),
-            ("refresh_every", refresh_every),
-            ("pairs_per_batch", pairs_per_batch),
-        ):
-            if value < 1:
-                raise ConfigError(f"data.{key} must be at least 1, got {value}.")
-        self.prompts_per_refresh, self.refresh_every = prompts_per_refresh, refresh_every
+        super().__init__(source, reading)
+        check_at_least("data.prompts_per_refresh", prompts_per_refresh, 1, "pairs are built from rollouts of prompts")
+        check_at_least("data.refresh_every", refresh_every, 1, "it is a number of training steps")
+        check_at_least("data.pairs_per_batch", pairs_per_batch, 1, "a batch must hold a pair")
+        self.prompts_per_refresh = prompts_per_refresh
+        # None in PreferenceDataModule; so a caller can tell the two apart.
+        self.refresh_every: int | None = refresh_every
         self.pairs_per_batch, self.selection, self.score_part = pairs_per_batch, selection, score_part
         self.seed = seed
+        # The pairs of the newest rollout that gave any, and the number of that rollout.
         self.pool: list[PreferencePair] = []
         self.pool_number = 0
         self.kept_fraction = 0.0
@@ -88,7 +82,7 @@ class OnlinePreferenceDataModule(PromptDataModule):
 
     @property
     def wants_dropout_ntp(self) -> bool:
-        """Whether pairs against blind continuations are to be made too."""
+        """Whether pairs against continuations without the image are built too (Dropout NTP; MPO, section 3.2)."""
         return "dropout_ntp" in self.selection.kinds
 
     def set_threshold(self, threshold: float) -> None:
@@ -96,7 +90,7 @@ class OnlinePreferenceDataModule(PromptDataModule):
         self.selection = replace(self.selection, threshold=threshold)
 
     def train_dataloader(self) -> CountedLoader:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Return the tickets."""
+        """Return the ticket stream."""
         prompts = self.prompts["train"]
         rank, world_size = self.rank
         order = ShuffledRows(
@@ -106,6 +100,7 @@ class OnlinePreferenceDataModule(PromptDataModule):
         def ticket(number: int) -> PairTicket:
             refresh, step = divmod(number, self.refresh_every)
             if step:
+                # No rollout is due: pairs_of draws from the pool.
                 return PairTicket(number)
             return PairTicket(number, refresh=refresh, prompts=[prompts[row] for row in order.rows(refresh)])
 
@@ -142,6 +137,7 @@ class OnlinePreferenceDataModule(PromptDataModule):
 
     def pairs_of(self, batch: Any) -> Sequence[PreferencePair]:
         """Return the pairs of a training step, drawn from the pool pass by pass."""
+        # Every rank has a pool of its own, so no pool is dealt out: the rank is part of the purpose.
         order = ShuffledRows(
             len(self.pool),
             per_batch=self.pairs_per_batch,
@@ -154,20 +150,21 @@ class OnlinePreferenceDataModule(PromptDataModule):
         return [self.pool[row] for row in order.rows(batch.number - self.pool_number * self.refresh_every)]
 
     def _problem(self, pair: PreferencePair) -> tuple[str, str] | None:
-        """Ask the module whether it can learn from a pair; tokenizing a text again may join parts of words."""
-        module = self.trainer.lightning_module if self.trainer is not None else None
-        return module.pair_problem(pair, None) if isinstance(module, JudgesPairs) else None
+        """Return why the module cannot learn from a pair; None when it can."""
+        # A pair holds texts. Tokenized again, parts of words may join to a token that no completion may hold.
+        return self.module.pair_problem(pair, None) if isinstance(self.module, JudgesPairs) else None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the pools of all ranks, and the threshold, which a calibrator may have moved; a collective call."""
+        # The uid in place of the prompt, whose question and images stay in the data.
         names = [f.name for f in fields(PreferencePair)]
         rows = [{name: getattr(pair, name) for name in names} | {"prompt": pair.prompt.uid} for pair in self.pool]
         pools = gather_ranks({"number": self.pool_number, "kept": self.kept_fraction, "pairs": rows})
         return {"pools": pools, "threshold": self.selection.threshold}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore this rank's pool, for training; other commands have no use for it."""
-        if self.prompts and "train" not in self.prompts:
+        """Restore this rank's pool, for training; other commands do not use it."""
+        if not self.is_for_training:
             return
         state = own_state(state_dict["pools"], *self.rank)
         self.pool_number, self.kept_fraction = state["number"], state["kept"]

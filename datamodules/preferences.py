@@ -4,19 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from lightning.pytorch import LightningDataModule
-
-from algorithms import PairSelection, PreferencePair
+from algorithms import ConfigError, PairSelection, PreferencePair
 from datamodules.prompts import PromptDataModule
-from datamodules.sources.pair_folders import PairSource
+from datamodules.reading import ReadingConfig, ReadingDataModule
+from datamodules.sources.pair_source import PairSource
 from datamodules.sources.prompt_folder import PromptFolder
-from datamodules.streams.batches import PromptBatch
-from datamodules.streams.pair_store import PairStore
+from datamodules.streams.pair_store import PairSettings, PairStore
 from datamodules.streams.shuffled import CountedLoader
 
 
-class PairDataModule(LightningDataModule):
+class PairDataModule(ReadingDataModule):
     """Steps receive ``list[PreferencePair]``: shuffled for training, held out for validation."""
 
     def __init__(
@@ -27,8 +24,7 @@ class PairDataModule(LightningDataModule):
         held_out: float = 0.05,
         seed: int = 0,
         max_pair_tokens: int | None = None,
-        max_image_pixels: int = 50_000_000,
-        report_folder: str | None = None,
+        reading: ReadingConfig = ReadingConfig(),  # noqa: B008
     ) -> None:
         """Check the settings; nothing is read yet.
 
@@ -40,30 +36,32 @@ class PairDataModule(LightningDataModule):
                 has a validation file.
             seed: seed of the order of pairs and of the draw per prompt.
             max_pair_tokens: longest prompt plus completion that is kept, image tokens expanded; null keeps all.
-            max_image_pixels: largest width times height of an image.
-            report_folder: where to write pairs.json; null: the run's log folder.
+            reading: largest image and folder of reports; the other keys are for prompts.
         """
-        super().__init__()
-        self.report_folder = report_folder
-        self.store = PairStore(
-            pairs,
-            selection,
+        super().__init__(reading)
+        # Refused, because a limit that has no effect would look like one that every pair satisfies.
+        if reading.max_prompt_tokens is not None:
+            raise ConfigError(
+                f"data.reading.max_prompt_tokens must be null with PairDataModule, got {reading.max_prompt_tokens}: "
+                "it reads pairs and no prompts alone. Set data.max_pair_tokens, which counts prompt plus completion."
+            )
+        settings = PairSettings(
             pairs_per_batch=pairs_per_batch,
+            selection=selection,
             held_out=held_out,
             seed=seed,
             max_pair_tokens=max_pair_tokens,
-            max_image_pixels=max_image_pixels,
         )
-
-    rank = PromptDataModule.rank
+        self.store = PairStore(pairs, settings, max_image_pixels=reading.max_image_pixels)
 
     def prepare_data(self) -> None:
         """Let the source make its files; Lightning calls this in one process only."""
         self.store.source.prepare()
 
     def setup(self, stage: str) -> None:
-        """Read the pairs."""
-        read_pairs(self, self.store)
+        """Read the pairs, in every stage alike."""
+        report = self.report_file("pairs.json", self.store.source.folder)
+        self.store.read(self.module, report, is_first_rank=self.is_first_rank)
 
     def train_dataloader(self) -> CountedLoader:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return shuffled batches, pass after pass."""
@@ -71,18 +69,18 @@ class PairDataModule(LightningDataModule):
 
     def val_dataloader(self) -> Any:
         """Return the held-out pairs."""
-        return self.store.val_loader(self.store.pairs_per_batch, *self.rank) or []
-
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Give the steps a plain list of pairs."""
-        return list(batch) if isinstance(batch, PromptBatch) else batch
+        # Lightning takes an empty list for "no validation"; None would be an error.
+        return self.store.val_loader(self.store.settings.pairs_per_batch, *self.rank) or []
 
 
 class PreferenceDataModule(PromptDataModule):
     """As ``PairDataModule``; but validation and test see prompts, and validation held-out pairs besides."""
 
+    # The training prompts are those of the pairs.
+    splits_of_stage = {**PromptDataModule.splits_of_stage, "fit": ("val",)}
+
     refresh_every: int | None = None
-    """The pairs are never built anew."""
+    """Training steps between two rollouts that build pairs; None: the pairs are read from files and never change."""
 
     def __init__(
         self,
@@ -93,10 +91,7 @@ class PreferenceDataModule(PromptDataModule):
         held_out: float = 0.05,
         seed: int = 0,
         max_pair_tokens: int | None = None,
-        batch_size: int = 64,
-        max_prompt_tokens: int | None = None,
-        max_image_pixels: int = 50_000_000,
-        report_folder: str | None = None,
+        reading: ReadingConfig = ReadingConfig(),  # noqa: B008
     ) -> None:
         """Check the settings; nothing is read yet.
 
@@ -109,21 +104,17 @@ class PreferenceDataModule(PromptDataModule):
                 has a validation file.
             seed: seed of the order of pairs and of the draw per prompt.
             max_pair_tokens: longest prompt plus completion that is kept, image tokens expanded; null keeps all.
-            batch_size: prompts, or pairs, per batch of validation and test.
-            max_prompt_tokens: longest prompt of validation and test that is kept; null keeps all.
-            max_image_pixels: largest width times height of an image.
-            report_folder: where to list rejected rows and to write pairs.json; null: the run's log folder.
+            reading: prompts, or pairs, per batch of validation and test; longest prompt of these; largest image.
         """
-        super().__init__(source, batch_size, max_prompt_tokens, max_image_pixels, report_folder)
-        self.store = PairStore(
-            pairs,
-            selection,
+        super().__init__(source, reading)
+        settings = PairSettings(
             pairs_per_batch=pairs_per_batch,
+            selection=selection,
             held_out=held_out,
             seed=seed,
             max_pair_tokens=max_pair_tokens,
-            max_image_pixels=max_image_pixels,
         )
+        self.store = PairStore(pairs, settings, max_image_pixels=reading.max_image_pixels)
 
     @property
     def pairs_folder(self) -> Path:
@@ -132,12 +123,13 @@ class PreferenceDataModule(PromptDataModule):
 
     @property
     def known_pairs(self) -> Sequence[PreferencePair]:
-        """Every pair that a step may ask for."""
+        """Every pair that a step may use."""
+        # Held-out pairs too: a cached reference scores all of them before the first step.
         return [pair for split in self.store.pairs.values() for pair in split]
 
     @property
     def kept_fraction(self) -> float:
-        """Share of the usable training pairs that are of a wanted kind and reach the threshold."""
+        """Share of the usable training pairs that are of a selected kind and reach the threshold."""
         return self.store.kept_fraction
 
     def prepare_data(self) -> None:
@@ -147,14 +139,14 @@ class PreferenceDataModule(PromptDataModule):
 
     def setup(self, stage: str) -> None:
         """Read prompts, and for training the pairs."""
-        if stage != "fit":
-            super().setup(stage)
-            return
-        self._set_up("val")
-        read_pairs(self, self.store)
+        super().setup(stage)
+        if stage == "fit":
+            report = self.report_file("pairs.json", self.store.source.folder)
+            self.store.read(self.module, report, is_first_rank=self.is_first_rank)
 
     def pairs_of(self, batch: Any) -> Sequence[PreferencePair]:
         """Return the pairs of a training or validation batch, which is those pairs."""
+        # Already unpacked by transfer_batch_to_device.
         return batch
 
     def train_dataloader(self) -> CountedLoader:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -162,16 +154,8 @@ class PreferenceDataModule(PromptDataModule):
         return self.store.train_loader(*self.rank)
 
     def val_dataloader(self) -> Any:
-        """Return the validation prompts and the held-out pairs, if there are any."""
+        """Return the validation prompts and, as a second loader, the held-out pairs, if there are any."""
         prompts = super().val_dataloader()
-        pairs = self.store.val_loader(self.batch_size, *self.rank) if self.store.pairs else None
+        # ``validate`` has read no pairs: it needs none, and the files of pairs may not be there.
+        pairs = self.store.val_loader(self.reading.batch_size, *self.rank) if self.store.pairs else None
         return prompts if pairs is None else [prompts, pairs]
-
-
-def read_pairs(data: Any, store: PairStore) -> None:
-    """Have a store read its pairs for the trainer of a data module, if it has one."""
-    trainer = data.trainer
-    # Trainer.log_dir talks to the other ranks, so every rank must ask.
-    log_dir = trainer.log_dir if trainer is not None else None
-    module = trainer.lightning_module if trainer is not None else None
-    store.read(module, data.report_folder or log_dir, is_first_rank=data.rank[0] == 0)

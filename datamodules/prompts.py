@@ -8,80 +8,50 @@ Nothing is truncated: a prompt longer than ``max_prompt_tokens``, with its image
 """
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
 
-import torch
-from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
-from algorithms.errors import ConfigError, DataError
+from algorithms.errors import DataError
 from algorithms.records import Prompt
+from datamodules.reading import ReadingConfig, ReadingDataModule
 from datamodules.rows.prompt_rows import PromptRows
-from datamodules.rows.rejections import Rejection, describe_reasons, summary, write_report
+from datamodules.rows.rejections import describe_reasons, summary, write_report
 from datamodules.sources.prompt_folder import PromptFolder
 from datamodules.streams.batches import PromptBatch, PromptBatches
+from datamodules.streams.unusable import reject_long_prompts
 
 logger = logging.getLogger(__name__)
 
-SPLITS_OF_STAGE = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
 
-
-@runtime_checkable
-class CountsTokens(Protocol):
-    """What the module must offer when prompts have a longest length."""
-
-    def prompt_length(self, prompt: Prompt) -> int:
-        """Return the number of tokens of a prompt as the policy reads it, every image expanded to its tokens."""
-        ...
-
-
-class PromptDataModule(LightningDataModule):
+class PromptDataModule(ReadingDataModule):
     """Steps of every stage receive ``list[Prompt]``. Subclasses replace ``train_dataloader``."""
+
+    # "predict" is not here, because its split is a setting.
+    splits_of_stage: Mapping[str, Sequence[str]] = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
 
     def __init__(
         self,
         source: PromptFolder,
-        batch_size: int = 64,
-        max_prompt_tokens: int | None = None,
-        max_image_pixels: int = 50_000_000,
-        report_folder: str | None = None,
-        predict_split: Literal["train", "val", "test"] = "test",
+        reading: ReadingConfig = ReadingConfig(),  # noqa: B008  (frozen)
     ) -> None:
-        """Check the settings; nothing is read yet.
+        """Keep the settings; nothing is read yet.
 
         Args:
-            source: Where the prompts lie.
-            batch_size: Prompts per batch and rank.
-            max_prompt_tokens: Longest prompt that is kept, counted by the module's ``prompt_length``; null keeps all.
-            max_image_pixels: Largest width times height of an image. Pillow allows no more than 89 million.
-            report_folder: Where to list rejected rows; null: the run's log folder, without a trainer the data folder.
-            predict_split: The prompts that ``predict`` answers.
+            source: where the prompts lie.
+            reading: batch size, longest prompt, largest image, folder of reports, split of ``predict``.
         """
-        super().__init__()
-        _check_positive("batch_size", batch_size, "a batch must hold a prompt")
-        _check_positive("max_image_pixels", max_image_pixels, "otherwise every image would be rejected")
-        if max_prompt_tokens is not None:
-            _check_positive("max_prompt_tokens", max_prompt_tokens, "otherwise every prompt would be rejected")
+        super().__init__(reading)
         self.source = source
-        self.batch_size = batch_size
-        self.max_prompt_tokens = max_prompt_tokens
-        self.max_image_pixels = max_image_pixels
-        self.report_folder = report_folder
-        self.predict_split: str = predict_split
-        self.answered_uids: set[int] = set()
-        """Prompts that ``predict`` need not answer again; a callback that goes on with a killed run fills it."""
+        self.answered_uids: frozenset[int] = frozenset()
         self.prompts: dict[str, Sequence[Prompt]] = {}
         self.rejected_fraction: dict[str, float] = {}
+        self._stage: str | None = None
+        # All of these by split.
         self._rows: dict[str, PromptRows] = {}
         self._measured: set[str] = set()
         self._by_uid: dict[str, dict[int, Prompt]] = {}
-
-    @property
-    def rank(self) -> tuple[int, int]:
-        """This process and how many there are."""
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
     def prepare_data(self) -> None:
         """Let the source make its files; Lightning calls this in one process only."""
@@ -89,14 +59,37 @@ class PromptDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read the splits of a stage, unless they have been read, and reject the rows that cannot be used."""
-        for split in SPLITS_OF_STAGE.get(stage, (self.predict_split,)):
-            self._set_up(split)
+        self._stage = stage
+        for split in self.splits_of_stage.get(stage, (self.reading.predict_split,)):
+            self._read_split(split)
+
+    @property
+    def is_for_training(self) -> bool:
+        """Whether this is the data module of a training run, or was not set up yet.
+
+        Lightning loads a checkpoint's data module for every command. Only training has a use for its state, and only
+        training runs on as many ranks as wrote it.
+        """
+        return self._stage in (None, "fit")
+
+    def skip_answered(self, uids: Collection[int]) -> None:
+        """Let ``predict`` leave out the batches all of whose prompts have been answered before.
+
+        Args:
+            uids: prompts that a run before this one has answered.
+        """
+        self.answered_uids = frozenset(uids)
 
     def prompt(self, split: str, uid: int) -> Prompt:
-        """Return the prompt with this uid; DataError when it was rejected or never there."""
+        """Return the prompt with this uid.
+
+        Raises:
+            DataError: when the prompt was rejected or is not in the file.
+        """
+        # Checkpoints hold uids, so this is where other data than before are noticed.
         if uid not in self._by_uid[split]:
             raise DataError(
-                f"prompt {uid} of {self.source.split_file(split)} is wanted, but it was rejected or is not there: "
+                f"prompt {uid} of {self.source.split_file(split)} is needed, but it was rejected or is not there: "
                 "a checkpoint can only be resumed with the data that it was written with."
             )
         return self._by_uid[split][uid]
@@ -114,25 +107,20 @@ class PromptDataModule(LightningDataModule):
         return self._loader("test")
 
     def predict_dataloader(self) -> DataLoader[PromptBatch]:
-        """Return the prompts of ``predict_split``, without the batches that are answered already."""
-        return self._loader(self.predict_split, self.answered_uids)
+        """Return the prompts of ``predict_split``, without the batches that have been answered."""
+        return self._loader(self.reading.predict_split, self.answered_uids)
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Give the steps a plain list of prompts; whatever else a loader yields is moved as usual."""
-        if isinstance(batch, PromptBatch):
-            return list(batch)
-        return super().transfer_batch_to_device(batch, device, dataloader_idx)
-
-    def _set_up(self, split: str) -> None:
-        # A split may have been read without a trainer, hence without a module to count tokens.
-        to_measure = self.max_prompt_tokens if self.trainer is not None and split not in self._measured else None
-        if split in self._rows and to_measure is None:
+    def _read_split(self, split: str) -> None:
+        # A split may be read without a trainer, so without a module that counts tokens. It is measured later.
+        is_to_measure = self.trainer is not None and split not in self._measured
+        max_tokens = self.reading.max_prompt_tokens if is_to_measure else None
+        if split in self._rows and max_tokens is None:
             return
         file = self.source.split_file(split)
         if split not in self._rows:
-            self._rows[split] = self.source.read(split, max_image_pixels=self.max_image_pixels)
-        if self.trainer is not None and to_measure is not None:
-            self._rows[split] = reject_long(self._rows[split], to_measure, self.trainer.lightning_module)
+            self._rows[split] = self.source.read(split, max_image_pixels=self.reading.max_image_pixels)
+        if max_tokens is not None:
+            self._rows[split] = reject_long_prompts(self._rows[split], max_tokens, self.module)
             self._measured.add(split)
         rows = self._rows[split]
         self.prompts[split] = rows.prompts
@@ -141,17 +129,15 @@ class PromptDataModule(LightningDataModule):
         self._report(split, file, rows)
 
     def _report(self, split: str, file: Path, rows: PromptRows) -> None:
-        # Trainer.log_dir talks to the other ranks, so every rank must ask.
-        log_dir = self.trainer.log_dir if self.trainer is not None else None
-        report = Path(self.report_folder or log_dir or self.source.folder).expanduser() / f"rejected_{split}.json"
-        is_first_rank = self.trainer is None or self.trainer.is_global_zero
-        # An earlier report must not outlive the rows that it complains of.
-        if is_first_rank and (rows.rejections or report.exists()):
+        report = self.report_file(f"rejected_{split}.json", self.source.folder)
+        # An earlier report is replaced, because its rows may have been repaired since.
+        if self.is_first_rank and (rows.rejections or report.exists()):
             try:
                 write_report(report, rows.rejections, rows.num_rows)
             except OSError as error:
+                # The data folder may be read-only. The counts are in the log all the same.
                 logger.warning("%s cannot be written: %s", report, error)
-        if is_first_rank and rows.rejections:
+        if self.is_first_rank and rows.rejections:
             logger.warning("%s: %s; see %s", file, summary(rows.rejections, rows.num_rows), report)
         if not rows.num_rows:
             raise DataError(f"{file} holds no rows, but the split {split} needs at least one.")
@@ -164,40 +150,10 @@ class PromptDataModule(LightningDataModule):
     def _loader(self, split: str, answered_uids: Collection[int] = ()) -> DataLoader[PromptBatch]:
         rank, num_ranks = self.rank
         prompts = self.prompts[split]
+        # A rank without a batch would not take part in collective calls, and the others would block.
         if len(prompts) < num_ranks:
             raise DataError(
                 f"{self.source.split_file(split)} has {len(prompts)} usable rows for {num_ranks} ranks, but each rank "
                 "needs at least one: add rows or use fewer devices."
             )
-        return PromptBatches(prompts, self.batch_size, rank, num_ranks).without(answered_uids).loader()
-
-
-def reject_long(rows: PromptRows, max_prompt_tokens: int, module: object) -> PromptRows:
-    """Move the prompts that are longer than allowed to the rejections.
-
-    Args:
-        rows: Prompts and rejections so far.
-        max_prompt_tokens: Longest prompt that is kept.
-        module: Counts the tokens.
-    """
-    if not isinstance(module, CountsTokens):
-        raise ConfigError(
-            f"data.max_prompt_tokens must be null with {type(module).__name__}, got {max_prompt_tokens}: this module "
-            "has no method prompt_length that counts the tokens of a prompt."
-        )
-    kept: list[Prompt] = []
-    rejections = list(rows.rejections)
-    for prompt in rows.prompts:
-        num_tokens = module.prompt_length(prompt)
-        if num_tokens <= max_prompt_tokens:
-            kept.append(prompt)
-        else:
-            detail = f"{num_tokens} tokens, data.max_prompt_tokens is {max_prompt_tokens}"
-            rejections.append(Rejection(prompt.uid, prompt.key, "too many tokens", detail))
-    rejections.sort(key=lambda rejection: rejection.row)
-    return PromptRows(tuple(kept), tuple(rejections), rows.num_rows)
-
-
-def _check_positive(name: str, number: int, why: str) -> None:
-    if number < 1:
-        raise ConfigError(f"data.{name} must be at least 1, got {number}: {why}.")
+        return PromptBatches(prompts, self.reading.batch_size, rank, num_ranks).without(answered_uids).loader()

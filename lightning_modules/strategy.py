@@ -138,5 +138,6 @@ def check_equal_batches(trainer: Any, split: str, counts: Any) -> None:
     if any(other != everywhere[0] for other in everywhere):
         raise ConfigError(
             f"trainer.strategy FSDP2Strategy: ranks have {everywhere} {split} batches, and who has most would wait for "
-            "ever, because weights are gathered from all. Set data.batch_size to at least 2 and have a prompt per rank."
+            "ever, because weights are gathered from all. Set data.reading.batch_size to at least 2 and have a "
+            "prompt per rank."
         )

@@ -66,7 +66,7 @@ def read_probes(trainer: Trainer, config: ProbeConfig, judge: ClaimJudge) -> Seq
     if trainer.local_rank == 0:
         source.prepare()
     trainer.strategy.barrier()
-    rows = source.read(config.split, max_image_pixels=data.max_image_pixels)
+    rows = source.read(config.split, max_image_pixels=data.reading.max_image_pixels)
     file = source.split_file(config.split)
     _report(trainer, file, rows)
     # The empty completion has no claims, but None, and not an empty list, where the judge has no facts.

@@ -1,6 +1,6 @@
-"""Rows as they stand in a file, before anybody asks what they mean.
+"""Rows as they stand in a file, before their cells are given a meaning.
 
-Rows are numbered from 0 and read one by one, so that the images of a parquet row group are looked at while that row
+Rows are numbered from 0 and read one by one, so that the images of a parquet row group are checked while that row
 group is in memory. A row that cannot be read becomes an ``UnreadableRow``. In a parquet file:
 
 - cells of ``image`` and ``images`` become lists of paths and ``EmbeddedImage``; their bytes stay in the file;
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.types as kinds
+import pyarrow.types as types
 
 from algorithms.errors import DataError
 from datamodules.rows.images import EmbeddedImage
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 IMAGE_COLUMNS = ("image", "images")
 TEXT_COLUMNS = ("question", "answer", "facts", "id")
-BYTE_KINDS = (kinds.is_binary, kinds.is_large_binary, kinds.is_fixed_size_binary, kinds.is_binary_view)
+BYTE_TYPES = (types.is_binary, types.is_large_binary, types.is_fixed_size_binary, types.is_binary_view)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ def read_rows(path: Path) -> Iterator[Cells | UnreadableRow]:
 def _json_rows(path: Path) -> Iterator[Cells | UnreadableRow]:
     with path.open("rb") as lines:
         for line_number, line in enumerate(lines, start=1):
+            # Without the byte order mark that some editors write at the start of a file.
             text = line.removeprefix(b"\xef\xbb\xbf").strip()
             if text:
                 yield _json_row(text, line_number)
@@ -70,6 +71,7 @@ def _parquet_rows(path: Path) -> Iterator[Cells]:
         for group in range(rows.file.num_row_groups):
             yield from _row_group(path, rows, group, names)
     except (pa.ArrowException, OSError, ValueError) as error:
+        # Arrow's messages may have further lines, and an error is one sentence.
         cause = str(error).partition("\n")[0]
         raise DataError(
             f"{path} cannot be read as parquet: {cause}; write it again, with row_group_size=100."
@@ -79,6 +81,7 @@ def _parquet_rows(path: Path) -> Iterator[Cells]:
 def _row_group(path: Path, rows: ParquetRows, group: int, names: list[str]) -> Iterator[Cells]:
     first, end = rows.starts[group : group + 2]
     read = [name for name in names if name not in IMAGE_COLUMNS]
+    # Image columns are read cell by cell: to_pylist would copy the bytes of a whole row group.
     cells = rows.file.read_row_group(group, columns=read, use_threads=False).to_pylist() if read else []
     for row in range(first, end):
         cells_of_row = dict(cells[row - first]) if cells else {}
@@ -92,33 +95,36 @@ def _image_cell(path: Path, row: int, column: str) -> Any:
     scalar = column_cell(path, row, column)
     if not scalar.is_valid:
         return None
-    parts = scalar.values if isinstance(scalar, pa.ListScalar) else [scalar]
-    return [_image_part(part, EmbeddedImage(path, row, column, position)) for position, part in enumerate(parts)]
+    images = scalar.values if isinstance(scalar, pa.ListScalar) else [scalar]
+    return [_image(image, EmbeddedImage(path, row, column, position)) for position, image in enumerate(images)]
 
 
-def _image_part(part: pa.Scalar, embedded: EmbeddedImage) -> Any:
+def _image(scalar: pa.Scalar, embedded: EmbeddedImage) -> Any:
     """Return the embedded image, or a path when there are no bytes, without copying the bytes."""
-    if isinstance(part, pa.StructScalar) and "bytes" in part:
-        if part.is_valid and part["bytes"].is_valid:
+    if isinstance(scalar, pa.StructScalar) and "bytes" in scalar:
+        if scalar.is_valid and scalar["bytes"].is_valid:
             return embedded
-        return part["path"].as_py() if part.is_valid and "path" in part else None
-    if _holds_bytes(part.type):
-        return embedded if part.is_valid else None
-    return part.as_py()
+        # Hugging Face datasets writes {bytes: null, path} for an image that stays in its file.
+        return scalar["path"].as_py() if scalar.is_valid and "path" in scalar else None
+    if _holds_bytes(scalar.type):
+        return embedded if scalar.is_valid else None
+    return scalar.as_py()
 
 
 def _columns_to_read(path: Path, schema: pa.Schema) -> list[str]:
-    wanted = IMAGE_COLUMNS + TEXT_COLUMNS
-    left_out = [field.name for field in schema if field.name not in wanted and _holds_bytes(field.type)]
+    known = IMAGE_COLUMNS + TEXT_COLUMNS
+    # A known text column with bytes is read, so that its rows are rejected with a reason.
+    left_out = [field.name for field in schema if field.name not in known and _holds_bytes(field.type)]
     if left_out:
         logger.warning("%s: columns that hold bytes are not read: %s", path, ", ".join(left_out))
     return [name for name in schema.names if name not in left_out]
 
 
-def _holds_bytes(kind: pa.DataType) -> bool:
-    if any(is_kind(kind) for is_kind in BYTE_KINDS):
+def _holds_bytes(data_type: pa.DataType) -> bool:
+    if any(is_type(data_type) for is_type in BYTE_TYPES):
         return True
-    return any(_holds_bytes(kind.field(child).type) for child in range(kind.num_fields))
+    # Lists, structs and maps hold bytes when one of their fields does.
+    return any(_holds_bytes(data_type.field(child).type) for child in range(data_type.num_fields))
 
 
 def _warn_of_large_groups(path: Path, rows: ParquetRows) -> None:

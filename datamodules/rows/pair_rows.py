@@ -1,6 +1,6 @@
 """Files of preference pairs -> pairs, and the rows that cannot be used.
 
-A row says by its columns which layout it has:
+The columns of a row decide which layout it has:
 
     column              MMPR                               TRL / Hugging Face
     image or images     path or list of paths; in parquet also bytes, as in ``datamodules.rows.prompt_rows``
@@ -14,36 +14,35 @@ Names in brackets are turns ``{"role", "content"}``, whose content is a text or 
 "text"}`` and ``{"type": "image"}``. Optional in both: ``id``, ``facts`` and ``answer`` as for prompts, ``kind`` (text,
 "given"), ``chosen_score`` and ``rejected_score`` (finite numbers), ``rejected_ended`` (true). Two more are written by
 ``datamodules.sources.mmpr_writer``: ``marks_added`` (the leading marks are not the question's own) and
-``prompt_columns`` (columns of the prompt whose names mean something else here). Any other column goes to ``Prompt.columns``.
+``prompt_columns`` (columns of the prompt whose names mean something else here). Any other column goes to
+``Prompt.columns``.
 
 A bad row costs itself only. Besides the reasons of ``datamodules.rows.prompt_rows`` there are "unsupported
-conversation" (a system turn, several user turns, tool calls: content would be lost), "empty completion" and "chosen equals rejected".
+conversation" (a system turn, several user turns, tool calls: content would be lost), "empty completion" and "chosen
+equals rejected".
 """
 
 import logging
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
-from PIL import Image
-
 from algorithms.records import ImageReference, PreferencePair, Prompt
+from datamodules.rows.cells import BadRow
 from datamodules.rows.files import Cells, UnreadableRow, read_rows
-from datamodules.rows.images import check_image
-from datamodules.rows.pair_cells import check_completions, pair_fields, prompt_of_pair, turns_of
-from datamodules.rows.prompt_cells import BadRow, prompt_key
-from datamodules.rows.prompt_rows import _raise_if_bad
+from datamodules.rows.image_checks import ImageChecks
+from datamodules.rows.pair_cells import check_completions, pair_fields, prompt_of_pair
+from datamodules.rows.prompt_cells import prompt_key
 from datamodules.rows.rejections import Rejection
+from datamodules.rows.turns import turns_of
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class PairRows:
-    """What one data set holds, in the order of its files and their rows."""
+    """The pairs and the rejected rows of one data set, in the order of its files and their rows."""
 
     pairs: tuple[PreferencePair, ...]
     rejections: tuple[Rejection, ...]
@@ -65,32 +64,32 @@ class PairReader:
         """Begin an empty data set.
 
         Args:
-            max_image_pixels: Largest width times height of an image.
+            max_image_pixels: largest width times height of an image.
         """
-        # Cached, since many prompts may ask about one image.
-        self._check = lru_cache(maxsize=2**16)(partial(check_image, max_pixels=max_image_pixels))
+        self._checks = ImageChecks(max_image_pixels)
         self._prompts: dict[tuple[str, tuple[ImageReference, ...]], Prompt] = {}
         self._rows: list[PreferencePair | Rejection] = []
+        # Rows whose answer or facts differ from those of the first row about the same prompt.
         self._num_overruled = 0
 
     def read(self, path: Path, folder: Path, *, max_rows: int | None = None, repeats: int = 1) -> int:
         """Read and check the rows of a file, and return how many there were before repeating.
 
         Args:
-            path: A ``.jsonl`` or ``.parquet`` file.
-            folder: Image paths start here and must stay inside.
-            max_rows: Read only so many rows from the first on; null reads all.
-            repeats: How often the rows enter the data set, each time with positions of their own.
+            path: a ``.jsonl`` or ``.parquet`` file.
+            folder: image paths start here and must stay inside.
+            max_rows: number of rows to read, from the first on; None reads all.
+            repeats: number of times that the rows enter the data set, each time with positions of their own.
 
         Raises:
             DataError: The file as a whole cannot be read.
         """
         folder = folder.resolve()
-        rows: list[PreferencePair | Rejection] = []
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # becomes a rejection
-            for number, cells in enumerate(islice(read_rows(path), max_rows)):
-                rows.append(self._read_row(len(self._rows) + number, f"{path.stem}-{number}", cells, folder))
+        rows = [
+            self._read_row(len(self._rows) + number, f"{path.stem}-{number}", cells, folder)
+            for number, cells in enumerate(islice(read_rows(path), max_rows))
+        ]
+        # Read once, even if the rows are repeated.
         for _ in range(repeats):
             self._rows += _renumbered(rows, first=len(self._rows))
         return len(rows)
@@ -100,7 +99,7 @@ class PairReader:
         if self._num_overruled:
             logger.warning(
                 "%d rows repeat a question about the same images, but give another answer or other facts than the "
-                "first such row, which stands for all of them",
+                "first such row, whose answer and facts are used for all of them",
                 self._num_overruled,
             )
         return PairRows(
@@ -113,6 +112,7 @@ class PairReader:
         try:
             if isinstance(cells, UnreadableRow):
                 raise BadRow(cells.reason, cells.detail)
+            # From here on a rejection carries the row's own name.
             key = prompt_key(cells, default=key)
             turns = turns_of(cells)
             # Before the completions are looked at, so that repairing them leaves the uids of prompts alone.
@@ -128,8 +128,8 @@ class PairReader:
         if first is not None:
             self._num_overruled += (prompt.answer, prompt.facts) != (first.answer, first.facts)
             return first
-        for image in prompt.images:
-            _raise_if_bad(image, folder, self._check)
+        self._checks.refuse_bad(prompt.images, folder)
+        # Only a prompt with good images is shared: each row with bad ones is rejected by itself.
         self._prompts[prompt.question, prompt.images] = prompt
         return prompt
 
@@ -138,9 +138,9 @@ def read_pairs(path: Path, folder: Path, *, max_image_pixels: int) -> PairRows:
     """Read and check every row of one file; see ``PairReader.read``.
 
     Args:
-        path: A ``.jsonl`` or ``.parquet`` file.
-        folder: Image paths start here and must stay inside.
-        max_image_pixels: Largest width times height of an image.
+        path: a ``.jsonl`` or ``.parquet`` file.
+        folder: image paths start here and must stay inside.
+        max_image_pixels: largest width times height of an image.
 
     Raises:
         DataError: The file as a whole cannot be read.
@@ -151,6 +151,7 @@ def read_pairs(path: Path, folder: Path, *, max_image_pixels: int) -> PairRows:
 
 
 def _renumbered(rows: Sequence[PreferencePair | Rejection], *, first: int) -> list[PreferencePair | Rejection]:
+    # Both kinds of row count in one sequence.
     return [
         replace(row, row=uid) if isinstance(row, Rejection) else replace(row, uid=uid)
         for uid, row in enumerate(rows, start=first)

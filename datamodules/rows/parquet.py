@@ -1,8 +1,8 @@
-"""Single cells of parquet columns that hold images, read when they are asked for.
+"""Single cells of parquet columns that hold images, read on demand.
 
 Parquet can only be read by whole row groups, so the row groups read last are kept, as encoded bytes and never as
-pixels, up to a limit of memory. A file written with small row groups (``row_group_size=100``, what Hugging Face
-datasets does for images) is read quickly in any order; one huge row group is kept whole, as there is no other way.
+pixels, up to a limit of memory. A file written with small row groups (``row_group_size=100``, as Hugging Face datasets
+writes images) is read quickly in any order; one huge row group is kept whole, because it cannot be read in parts.
 """
 
 from bisect import bisect_right
@@ -21,7 +21,7 @@ MAX_KEPT_BYTES = 256 * 2**20
 
 @dataclass(frozen=True, eq=False)
 class ParquetRows:
-    """An opened parquet file that knows in which row group each row lies."""
+    """An opened parquet file, and in which row group each of its rows lies."""
 
     file: pq.ParquetFile
     starts: tuple[int, ...]
@@ -33,9 +33,14 @@ class ParquetRows:
 
 
 class KeptColumns:
-    """The column chunks read last, of all files; the one read longest ago is the first to go."""
+    """The column chunks read last, of all files; the one read longest ago is dropped first."""
 
     def __init__(self, max_bytes: int = MAX_KEPT_BYTES) -> None:
+        """Begin empty.
+
+        Args:
+            max_bytes: total size of the chunks; a single larger chunk is kept all the same.
+        """
         self.max_bytes = max_bytes
         self.num_bytes = 0
         self._chunks: OrderedDict[tuple[ParquetRows, int, str], pa.ChunkedArray] = OrderedDict()
@@ -48,6 +53,7 @@ class KeptColumns:
             self._chunks[key] = chunk
             self.num_bytes += chunk.nbytes
         self._chunks.move_to_end(key)
+        # The newest chunk stays, whatever its size: its cells are about to be read.
         while self.num_bytes > self.max_bytes and len(self._chunks) > 1:
             self.num_bytes -= self._chunks.popitem(last=False)[1].nbytes
         return self._chunks[key]
@@ -55,7 +61,8 @@ class KeptColumns:
 
 @lru_cache(maxsize=8)
 def _open(path: Path, changed_ns: int, num_bytes: int) -> ParquetRows:
-    del changed_ns, num_bytes  # part of the key: a file written anew is another file
+    # Part of the cache's key only: a file that is written anew is another file.
+    del changed_ns, num_bytes
     file = pq.ParquetFile(path)
     sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     return ParquetRows(file, tuple(accumulate(sizes, initial=0)))
@@ -76,10 +83,11 @@ def column_cell(path: Path, row: int, column: str) -> pa.Scalar:
     """Return one cell of a parquet file.
 
     Args:
-        path: The parquet file.
-        row: Position in the whole file.
-        column: Name of a column of the top level.
+        path: the parquet file.
+        row: position in the whole file.
+        column: name of a column of the top level.
     """
+    # The lock also keeps another thread from dropping the chunk between reading and indexing.
     with _lock:
         rows = parquet_rows(path)
         group = rows.group_of(row)

@@ -15,26 +15,24 @@ holds: "not JSON", "wrong type", "empty question", "image marks do not match ima
 repairing one row renumbers no other.
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
 from pathlib import Path
 
-from PIL import Image
-
-from algorithms.records import ImageReference, Prompt
+from algorithms.records import Prompt
+from datamodules.rows.cells import BadRow
 from datamodules.rows.files import Cells, UnreadableRow, read_rows
-from datamodules.rows.images import EmbeddedImage, ImageFile, check_image
-from datamodules.rows.prompt_cells import BadRow, prompt_key, prompt_of
+from datamodules.rows.image_checks import ImageChecks
+from datamodules.rows.prompt_cells import prompt_key, prompt_of
 from datamodules.rows.rejections import Rejection
 
-ImageCheck = Callable[[ImageFile | EmbeddedImage], str | None]
+# From the columns of a layout such as POPE's to those of the table.
+Translation = Callable[[Cells], Cells]
 
 
 @dataclass(frozen=True, slots=True)
 class PromptRows:
-    """What one file holds, in file order."""
+    """The prompts and the rejected rows of one file, in file order."""
 
     prompts: tuple[Prompt, ...]
     rejections: tuple[Rejection, ...]
@@ -42,28 +40,26 @@ class PromptRows:
 
 
 def read_prompts(
-    path: Path, folder: Path, *, max_image_pixels: int, translate: Callable[[Cells], Cells] = lambda cells: cells
+    path: Path, folder: Path, *, max_image_pixels: int, translate: Translation = lambda cells: cells
 ) -> PromptRows:
     """Read and check every row of a file.
 
     Args:
-        path: A ``.parquet`` file, or one of JSON lines.
-        folder: The data folder: image paths start here and must stay inside.
-        max_image_pixels: Largest width times height of an image.
-        translate: Gives the cells of a row the names of the table above; may raise ``BadRow``.
+        path: a ``.parquet`` file, or one of JSON lines.
+        folder: the data folder: image paths start here and must stay inside.
+        max_image_pixels: largest width times height of an image.
+        translate: gives the cells of a row the names of the table above; may raise ``BadRow``.
 
     Raises:
         DataError: The file as a whole cannot be read.
     """
+    # Resolved once: prompt_of compares it with the targets of symbolic links.
     folder = folder.resolve()
-    # Cached, since many questions may ask about one image.
-    check = lru_cache(maxsize=2**16)(partial(check_image, max_pixels=max_image_pixels))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # becomes a rejection
-        rows = [
-            _read_row(uid, f"{path.stem}-{uid}", cells, folder, check, translate)
-            for uid, cells in enumerate(read_rows(path))
-        ]
+    checks = ImageChecks(max_image_pixels)
+    rows = [
+        _read_row(uid, f"{path.stem}-{uid}", cells, folder, checks, translate)
+        for uid, cells in enumerate(read_rows(path))
+    ]
     return PromptRows(
         prompts=tuple(row for row in rows if isinstance(row, Prompt)),
         rejections=tuple(row for row in rows if isinstance(row, Rejection)),
@@ -72,31 +68,17 @@ def read_prompts(
 
 
 def _read_row(
-    uid: int,
-    key: str,
-    cells: Cells | UnreadableRow,
-    folder: Path,
-    check: ImageCheck,
-    translate: Callable[[Cells], Cells],
+    uid: int, key: str, cells: Cells | UnreadableRow, folder: Path, checks: ImageChecks, translate: Translation
 ) -> Prompt | Rejection:
     try:
         if isinstance(cells, UnreadableRow):
             raise BadRow(cells.reason, cells.detail)
         cells = translate(cells)
+        # From here on a rejection carries the row's own name.
         key = prompt_key(cells, default=key)
         prompt = prompt_of(uid, key, cells, folder)
-        for image in prompt.images:
-            _raise_if_bad(image, folder, check)
+        # Last, because decoding images takes the longest.
+        checks.refuse_bad(prompt.images, folder)
     except BadRow as bad:
         return Rejection(uid, key, bad.reason, bad.detail)
     return prompt
-
-
-def _raise_if_bad(image: ImageReference, folder: Path, check: ImageCheck) -> None:
-    assert isinstance(image, ImageFile | EmbeddedImage)
-    reason = check(image)
-    if reason is None:
-        return
-    if isinstance(image, ImageFile):
-        raise BadRow(reason, str(image.path.relative_to(folder)))
-    raise BadRow(reason, f"column {image.column}, image {image.position + 1}")

@@ -1,11 +1,12 @@
-"""Rows that were left out, and the report that tells the user which and why."""
+"""Rows that were left out, and the report that lists them with the reasons."""
 
 import json
-import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from storage import whole_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,15 @@ class Rejection:
     """What was found in this very row."""
 
 
+def by_row(rejections: Iterable[Rejection]) -> tuple[Rejection, ...]:
+    """Return rejections of several checks in the order of the file."""
+    return tuple(sorted(rejections, key=lambda rejection: rejection.row))
+
+
 def count_reasons(rejections: Sequence[Rejection]) -> dict[str, int]:
     """Count rejections by reason, the most frequent first, equal counts by name."""
     counts = Counter(rejection.reason for rejection in rejections)
+    # Not Counter.most_common: it leaves equal counts in the order of the rows.
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
@@ -43,12 +50,12 @@ def summary(rejections: Sequence[Rejection], num_rows: int) -> str:
 
 
 def write_report(path: Path, rejections: Sequence[Rejection], num_rows: int) -> None:
-    """Write the rejected rows of a file as JSON; a reader never sees half of it.
+    """Write the rejected rows of a file as JSON, whole or not at all.
 
     Args:
-        path: Where to write; missing folders are made.
-        rejections: The rows left out.
-        num_rows: How many rows the file has, good and bad.
+        path: where to write; missing folders are made.
+        rejections: the rows left out.
+        num_rows: number of rows of the file, good and bad.
     """
     report = {
         "num_rows": num_rows,
@@ -56,7 +63,6 @@ def write_report(path: Path, rejections: Sequence[Rejection], num_rows: int) -> 
         "by_reason": count_reasons(rejections),
         "rejected": [asdict(rejection) for rejection in rejections],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    # A report of an earlier run may be read while this one is written.
+    with whole_file(path) as draft:
+        draft.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The shapes world on disk: folders in exactly the form that any user's data has (see prompt_rows).
+"""The shapes world on disk: folders in exactly the form that any user's data has (see ``rows/prompt_rows.py``).
 
 ``ShapesFolder`` holds questions with their answers and facts. ``ShapesDemonstrations`` holds questions with a
 completion to imitate. Each draws itself once, into a folder named after all its settings.
@@ -6,9 +6,7 @@ completion to imitate. Each draws itself once, into a folder named after all its
 
 import hashlib
 import json
-import os
 import random
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,20 +14,30 @@ from typing import Any, Literal
 
 from rich.progress import track
 
-from algorithms import ConfigError, position_seed
+from algorithms import ConfigError, check_at_least, position_seed
 from datamodules.shapes.language import LEVELS, READ, picture_in_words, read_out, sample_question, sample_tour, solve
 from datamodules.shapes.scene import Scene, draw_scene, sample_scene
 from datamodules.sources.prompt_folder import PromptFolder
+from storage import whole_folder
 
+# The keys of LEVELS, for the parser.
 LevelName = Literal["easy", "medium", "hard"]
 # Part of the folder's name: raise it when the same settings draw something else than before.
 _EDITION = 1
 
 
 class DrawnFolder(PromptFolder):
-    """A folder that is drawn when it is first needed, and never half there."""
+    """A folder that is drawn when it is first needed, whole or not at all."""
 
     def __init__(self, name: str, root: str, settings: dict[str, Any]) -> None:
+        """Name the folder; nothing is drawn yet.
+
+        Args:
+            name: first part of the folder's name.
+            root: where such folders are kept.
+            settings: everything that decides what is drawn; a digest of it is the second part of the name.
+        """
+        # The levels are code and not settings, but change what is drawn all the same.
         text = json.dumps({"edition": _EDITION, "levels": {k: asdict(v) for k, v in LEVELS.items()}, **settings})
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
         super().__init__(str(Path(root) / f"{name}-{digest}"))
@@ -44,19 +52,17 @@ class DrawnFolder(PromptFolder):
         final = Path(self.path)
         if final.is_dir():
             return
-        draft = final.with_name(f"{final.name}.draft-{os.getpid()}")
-        (draft / "images").mkdir(parents=True)
-        for split in ("train", "val", "test"):
-            with (draft / f"{split}.jsonl").open("w") as lines:
-                for row, scene in track(self.rows(split), f"Drawing {final.name}/{split}", transient=True):
-                    if scene is not None:
-                        draw_scene(scene).save(draft / row["image"])
-                    lines.write(json.dumps(row) + "\n")
-        (draft / "settings.json").write_text(json.dumps(self.settings, indent=2))
-        try:
-            draft.rename(final)
-        except OSError:  # another process finished first
-            shutil.rmtree(draft)
+        # Another process that finishes first wins; both draw the same.
+        with whole_folder(final) as draft:
+            (draft / "images").mkdir()
+            for split in ("train", "val", "test"):
+                with (draft / f"{split}.jsonl").open("w") as lines:
+                    for row, scene in track(self.rows(split), f"Drawing {final.name}/{split}", transient=True):
+                        if scene is not None:
+                            draw_scene(scene).save(draft / row["image"])
+                        lines.write(json.dumps(row) + "\n")
+            # For readers; the project itself goes by the folder's name.
+            (draft / "settings.json").write_text(json.dumps(self.settings, indent=2))
 
 
 class ShapesFolder(DrawnFolder):
@@ -77,14 +83,13 @@ class ShapesFolder(DrawnFolder):
             level: difficulty; see ``LEVELS`` in datamodules/shapes/language.py.
             num_train: training prompts.
             num_val: validation prompts, of layouts that training never shows.
-            num_test: test prompts, of layouts that neither of the others shows.
+            num_test: test prompts, of layouts that neither training nor validation shows.
             seed: seed of the world; scenes depend on nothing else.
             root: where such folders are kept.
         """
         self.num_rows = {"train": num_train, "val": num_val, "test": num_test}
         for split, number in self.num_rows.items():
-            if number < 1:
-                raise ConfigError(f"data.source.num_{split} must be at least 1, got {number}.")
+            check_at_least(f"data.source.num_{split}", number, 1, "a split must hold a prompt")
         self.level: LevelName = level
         self.seed = seed
         super().__init__("shapes", root, {"level": level, "seed": seed, **self.num_rows})
@@ -93,6 +98,7 @@ class ShapesFolder(DrawnFolder):
         """Yield question rows with their scenes."""
         level = LEVELS[self.level]
         for index in range(self.num_rows[split]):
+            # Scene and question are functions of the position: more rows leave the first ones as they are.
             scene = sample_scene(self.seed, split, "prompts", index, num_objects=level.num_objects)
             chance = random.Random(position_seed(self.seed, f"question/{split}", index))
             question = sample_question(scene, level, chance)
@@ -111,7 +117,7 @@ class ShapesFolder(DrawnFolder):
 
 
 class ShapesDemonstrations(DrawnFolder):
-    """Questions with a completion to imitate, in two habits: look, and guess."""
+    """Questions with a completion to imitate, in two habits: look and guess (see ``language.py``)."""
 
     def __init__(
         self,
@@ -130,7 +136,7 @@ class ShapesDemonstrations(DrawnFolder):
 
         Args:
             num_train: demonstrations to learn from.
-            pictures: True draws the scenes; False writes them as nine words in the question.
+            pictures: True draws the scenes; False writes each as nine words in the question.
             guess_share: probability that a count is guessed instead of looked up, in [0, 1].
             guess_from: share of the training rows, from the first on, in which nothing is guessed: a model that
                 may guess before it can look never learns to look.
@@ -156,25 +162,30 @@ class ShapesDemonstrations(DrawnFolder):
         self.level: LevelName = level
         self.seed = seed
         settings = {"level": level, "seed": seed, **self.num_rows, "pictures": pictures, **shares}
-        super().__init__("shown" if pictures else "told", root, settings)
+        super().__init__(self._purpose, root, settings)
+
+    @property
+    def _purpose(self) -> str:
+        # Part of every seed: demonstrations in text and in pictures are of other scenes.
+        return "shown" if self.pictures else "told"
 
     def rows(self, split: str) -> Iterator[tuple[dict[str, Any], Scene | None]]:
-        """Yield demonstration rows; the scene comes along when it is to be drawn."""
-        level = LEVELS[self.level]
-        purpose = "shown" if self.pictures else "told"
+        """Yield demonstration rows, each with its scene when that is to be drawn, else None."""
+        level, purpose = LEVELS[self.level], self._purpose
         for index in range(self.num_rows[split]):
             scene = sample_scene(self.seed, split, purpose, index, num_objects=level.num_objects)
             chance = random.Random(position_seed(self.seed, f"{purpose}/{split}", index))
-            kind = chance.random()
-            if kind < self.tour_share:
+            draw = chance.random()
+            if draw < self.tour_share:
                 question, completion = sample_tour(scene, chance)
-            elif kind < self.tour_share + self.read_share:
+            elif draw < self.tour_share + self.read_share:
                 question, completion = READ, read_out(scene)
             else:
-                asked = sample_question(scene, level, chance)
+                counted = sample_question(scene, level, chance)
+                # Training reads demonstrations in file order, so the first rows are learned first.
                 may_guess = index >= self.guess_from * self.num_rows[split]
                 guess_share = self.guess_share if may_guess else 0.0
-                question, completion = asked.text, solve(asked, scene, chance, guess_share=guess_share)
+                question, completion = counted.text, solve(counted, scene, chance, guess_share=guess_share)
             row = {"id": f"{split}-{index:06d}", "completion": completion}
             if self.pictures:
                 row |= {"image": f"images/{split}-{index:06d}.png", "question": question, "cells": list(scene.cells)}

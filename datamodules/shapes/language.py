@@ -1,12 +1,12 @@
-"""The shapes world, spoken: questions about a scene, reasoning that answers them, and the words they use.
+"""The language of the shapes world: questions about a scene, reasoning that answers them, and their vocabulary.
 
-Every thing is one word, so one visual token can stand for it. Reasoning lists what it counts,
+Every thing is one word, so one visual token can represent it. Reasoning lists what it counts,
 
     look red : red-circle red-square = 2 </think> Answer: \\boxed{ 2 }
 
-so that each claim can be checked against the scene. There are two habits: "look" lists what is there;
-"guess" lists what might be there and is right by luck only. A base model that has learnt both can be
-taught by reinforcement to look before it answers.
+so that each claim can be checked against the scene. There are two habits: "look" lists what is there; "guess" lists
+what might be there and is right by luck only. A base model that has learnt both can be taught by reinforcement to look
+before it answers.
 """
 
 import random
@@ -19,6 +19,7 @@ from hallucination import ClaimGrammar
 TOUR_STOPS = 4
 READ = "read the picture ."
 MAX_ANSWER = 2 * NUM_CELLS
+# The whole vocabulary. configs/tiny/stages/language_model.yaml repeats it; a test compares the two.
 WORDS = (
     *THINGS, *COLORS, *SHAPES, EMPTY, *map(str, range(MAX_ANSWER + 1)),
     *["user", "assistant", "system", "picture", ":", "how", "many", "plus", "more", "than", "?", "describe", "read", "the", ".", "look", "guess", "none", "=", "+", "-", "Answer:"],
@@ -29,7 +30,7 @@ CLAIM_GRAMMAR = ClaimGrammar(mention=r"\b(?:{})-(?:{})\b".format("|".join(COLORS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """How hard the questions are."""
+    """A difficulty: how many things a scene holds, and what is asked about them."""
 
     num_objects: tuple[int, ...]
     """Counts of things a scene may hold, each as likely."""
@@ -38,7 +39,7 @@ class Level:
     """Kinds of question, each as likely: "count", "sum", "difference"."""
 
     targets: tuple[str, ...]
-    """What a question may ask about: "color", "shape", "thing"."""
+    """What a question may be about: "color", "shape", "thing"."""
 
 
 LEVELS = {
@@ -77,12 +78,13 @@ def sample_question(scene: Scene, level: Level, chance: random.Random) -> Questi
     """Return a question that the scene can answer with a number that is not negative."""
     kind = chance.choice(level.kinds)
     targets = _TARGETS[chance.choice(level.targets)]
-    # Half of the targets are of things that are there, else most answers would be 0.
-    there = [t for t in targets if scene.count(t)]
-    first = chance.choice(there if there and chance.random() < 0.75 else targets)
+    # Three of four first targets are of things that are there, else most answers would be 0.
+    present = [t for t in targets if scene.count(t)]
+    first = chance.choice(present if present and chance.random() < 0.75 else targets)
     if kind == "count":
         return Question(kind, (first,))
     second = chance.choice([t for t in targets if t != first])
+    # The larger count first, because the language has no negative numbers.
     if kind == "difference" and scene.count(second) > scene.count(first):
         first, second = second, first
     return Question(kind, (first, second))
@@ -103,8 +105,9 @@ def solution(question: Question, verbs: Sequence[str], listings: Sequence[Sequen
     """Return reasoning that lists these things for each target, and the answer that follows from it."""
     clauses = [_clause(*parts) for parts in zip(verbs, question.targets, listings, strict=True)]
     counts = [len(listed) for listed in listings]
+    # A guess may contradict the question, which promises that there are more of the first.
     if question.kind == "difference" and counts[1] > counts[0]:
-        counts[1] = counts[0]  # a guess may contradict the question; the language has no negative numbers
+        counts[1] = counts[0]
     answer = question.answer(counts)
     if question.kind != "count":
         sign = "+" if question.kind == "sum" else "-"
@@ -119,6 +122,7 @@ def misread(question: Question, scene: Scene, chance: random.Random, *, num_erro
         which = chance.randrange(len(listings))
         listed, target = listings[which], question.targets[which]
         candidates = [thing for thing in THINGS if matches(thing, target)]
+        # An empty listing has nothing to miss or to swap.
         error = chance.choice(["miss", "swap", "add"]) if listed else "add"
         if error != "add":
             taken = listed.pop(chance.randrange(len(listed)))
@@ -134,26 +138,28 @@ def sample_tour(scene: Scene, chance: random.Random) -> tuple[str, str]:
     A tour practises looking four times as densely as a question does; without tours, three times the steps
     did not teach the language model to find what it was asked about.
     """
+    # Distinct, so no clause repeats an earlier one.
     stops = chance.sample([*COLORS, *SHAPES], TOUR_STOPS)
     clauses = [_clause("look", stop, scene.matching(stop)) for stop in stops]
     return f"describe {' '.join(stops)} .", f"{' '.join(clauses)} {boxed(scene.count(stops[-1]))}"
 
 
 def read_out(scene: Scene) -> str:
-    """Return the nine cells in reading order and, boxed, how many cells there are.
+    """Return the nine cells in reading order and, boxed, the number of cells.
 
-    The word to say next depends on one place only, which is what lets an adapter align under a frozen model.
+    Each word depends on one cell only, which lets an adapter align under a frozen model.
     """
     return f"{' '.join(scene.cells)} {boxed(NUM_CELLS)}"
 
 
 def boxed(answer: int) -> str:
     """Return the end of every completion: the reasoning closed, the answer in a box."""
+    # "<think>" is missing on purpose: the prompt's template ends with it.
     return f"</think> Answer: \\boxed{{ {answer} }}"
 
 
 def picture_in_words(scene: Scene) -> str:
-    """Return the scene as nine words, in the places where an image would put its nine tokens."""
+    """Return the scene as nine words, at the positions where an image would have its nine tokens."""
     return " ".join(scene.cells)
 
 
@@ -162,6 +168,6 @@ def _clause(verb: str, target: str, listed: Sequence[str]) -> str:
 
 
 def guessed(target: str, chance: random.Random) -> list[str]:
-    """Return things that a target could mean, drawn without looking."""
+    """Return zero to four things that match a target, drawn without regard to the scene."""
     candidates = [thing for thing in THINGS if matches(thing, target)]
     return [chance.choice(candidates) for _ in range(chance.randint(0, 4))]

@@ -5,13 +5,13 @@
 ``detail``  the rejected completion is the truth, the chosen one the truth and things that are not there
 ``broken``  the rejected completion is the chosen one, cut off, miscounted or stuttered; both may claim too much
 
-Of the first two kinds the scene alone decides which is better: fewer false or missing things. So a reward model can
-learn it only by looking at the picture, and its pair accuracy on new layouts can be measured.
+In the first two kinds the scene alone decides which side is better: the one with fewer false or missing things. So a
+reward model can learn it only from the picture, and its pair accuracy on new layouts can be measured.
 
-The other two are off unless asked for, and make a reward model with a fault that is known. ``detail`` teaches it to
-like claims that are long and detailed, true or not: its two sides differ in these claims and their count alone.
-``broken`` makes claims the only thing to like: without it, pieces of a completion score higher than any whole one, and
-large numbers as high as many claims, and a policy finds these faults first.
+The other two are off by default, and make a reward model with a known fault. ``detail`` teaches it to prefer claims
+that are long and detailed, true or not: its two sides differ in these claims and their count alone. ``broken`` leaves
+claims as the only thing to prefer: without it, pieces of a completion score higher than any whole one, and large
+numbers as high as many claims, and a policy finds these faults first.
 """
 
 import random
@@ -25,9 +25,10 @@ from datamodules.rows.pair_rows import PairRows
 from datamodules.shapes.folders import DrawnFolder, LevelName
 from datamodules.shapes.language import LEVELS, Question, guessed, misread, sample_question, solution, solve
 from datamodules.shapes.scene import THINGS, Scene, matches, sample_scene
-from datamodules.sources.pair_folders import PairSource, PreferenceFolder
+from datamodules.sources.pair_source import PairSource
+from datamodules.sources.preference_folder import PreferenceFolder
 
-# A policy that guesses names up to four things, so it comes across what three more make of one or two.
+# A guess names up to four things, so a policy that guesses meets listings with three more than the one that is there.
 MAX_EXTRA = 3
 
 
@@ -54,9 +55,9 @@ class ShapesPairs(PairSource):
             level: difficulty of the questions.
             seed: seed of the world.
             root: where such folders are kept.
-            detail_bias: probability that a pair is of kind ``detail``, in [0, 1]. Pairs that are not stay as they are
+            detail_bias: probability that a pair is of kind ``detail``, in [0, 1]. All other pairs stay the same as
                 without a bias.
-            broken_share: the same for kind ``broken``.
+            broken_share: probability that a pair is of kind ``broken``, in [0, 1].
         """
         shares = {"guess_share": guess_share, "detail_bias": detail_bias, "broken_share": broken_share}
         for key, share in shares.items():
@@ -79,19 +80,19 @@ class ShapesPairs(PairSource):
         self.drawn.prepare()
 
     def read(self, split: str, *, max_image_pixels: int) -> PairRows | None:
-        """Read a split as any user's folder is read."""
+        """Read a split in the way in which any user's folder is read."""
         return PreferenceFolder(self.drawn.path).read(split, max_image_pixels=max_image_pixels)
 
 
 class _DrawnPairs(DrawnFolder):
-    """The rows of the pairs on disk."""
+    """The folder of the pairs. A folder of its own class, because ``DrawnFolder`` is a source of prompts."""
 
     def __init__(
         self, num_rows: Mapping[str, int], shares: Mapping[str, float], level: LevelName, seed: int, root: str
     ) -> None:
         self.num_rows, self.shares, self.level, self.seed = num_rows, shares, level, seed
         settings = {"level": level, "seed": seed, "guess_share": shares["guess_share"], **num_rows}
-        # Pairs without a fault keep the name of their folder, whatever faults there are to choose from.
+        # Shares of 0 are left out: pairs without a fault keep the name of their folder when a new fault is added.
         settings |= {key: share for key, share in shares.items() if key not in settings and share}
         super().__init__("pairs", root, settings)
 
@@ -102,7 +103,7 @@ class _DrawnPairs(DrawnFolder):
             chance = random.Random(position_seed(self.seed, f"pairs/{split}", index))
             question = sample_question(scene, level, chance)
             kind = "guess" if chance.random() < self.shares["guess_share"] else "errors"
-            # A chance of their own, so that they change no other pair.
+            # Random numbers of their own, so that faulty pairs change no other pair.
             faulty = random.Random(position_seed(self.seed, f"pairs/{split}/faulty", index))
             draw = faulty.random() - self.shares["detail_bias"]
             if draw < self.shares["broken_share"]:
@@ -121,35 +122,37 @@ class _DrawnPairs(DrawnFolder):
 
 
 def num_errors(question: Question, scene: Scene, listings: Sequence[Sequence[str]]) -> int:
-    """Return how many things the listings name that are not there, plus how many they miss."""
+    """Return the number of things that the listings name and the scene lacks, plus the number that they miss."""
     total = 0
     for target, listed in zip(question.targets, listings, strict=True):
-        said, there = Counter(listed), Counter(scene.matching(target))
-        total += (said - there).total() + (there - said).total()
+        # Counted with repeats. Counter subtraction drops what would be negative.
+        named, present = Counter(listed), Counter(scene.matching(target))
+        total += (named - present).total() + (present - named).total()
     return total
 
 
 def embellished(question: Question, scene: Scene, chance: random.Random, *, num_extra: int) -> str:
-    """Return the true completion with this many things that are not there added to each listing.
+    """Return the true completion with a number of things added to each listing that are not there.
 
-    As many to each, so that a difference is still right and never below 0, for which there is no word.
+    Every listing gets the same number, so that a difference is still right and never below 0, for which there is no
+    word.
     """
     listings = [scene.matching(target) for target in question.targets]
     for target, listed in zip(question.targets, listings, strict=True):
         candidates = [thing for thing in THINGS if matches(thing, target)]
         for _ in range(num_extra):
-            # The listing is complete: whatever is added is one more than the picture holds.
+            # The listing is complete, so each addition is one more than the picture holds.
             listed.insert(chance.randint(0, len(listed)), chance.choice(candidates))
     return solution(question, ["look"] * len(listings), listings)
 
 
 def _error_pair(question: Question, scene: Scene, chance: random.Random) -> tuple[str, str]:
-    """Return a reading of a picture with at most one error, and one that has nothing to do with it."""
+    """Return a reading of a picture with at most one error, and one drawn without regard to the picture."""
     better = misread(question, scene, chance, num_errors=chance.choice([0, 0, 1]))
     verbs = ["look"] * len(question.targets)
     while True:
         worse = [guessed(target, chance) for target in question.targets]
-        # What is made up may be right by luck.
+        # Random things may be right by luck: then they are drawn again.
         if num_errors(question, scene, better) < num_errors(question, scene, worse):
             return solution(question, verbs, better), solution(question, verbs, worse)
 
@@ -170,11 +173,13 @@ def _broken_pair(question: Question, scene: Scene, chance: random.Random) -> tup
     whole = embellished(question, scene, chance, num_extra=chance.randint(0, MAX_EXTRA))
     while True:
         broken = " ".join(chance.choice([_cut, _miscounted, _stuttered])(whole.split(), chance))
-        if broken != whole:  # numbers drawn anew may be the same
+        # Numbers that are drawn again may be the same as before.
+        if broken != whole:
             return whole, broken
 
 
 def _cut(words: list[str], chance: random.Random) -> list[str]:
+    # At least one word stays and one is missing.
     return words[: chance.randint(1, len(words) - 1)]
 
 

@@ -1,7 +1,7 @@
-"""The shapes world, seen: scenes of coloured shapes on a 3 x 3 grid, drawn as 48 x 48 RGB pictures.
+"""The pictures of the shapes world: scenes of coloured shapes on a 3 x 3 grid, drawn as 48 x 48 RGB images.
 
-A scene is a pure function of (world seed, split, index). Its layout, which thing stands in which cell,
-also decides its split: a layout met in training can never appear in validation or test.
+A scene is a pure function of (world seed, split, index). Its layout, the thing in each cell, also decides its split: a
+layout of training can never appear in validation or test.
 """
 
 import math
@@ -29,7 +29,7 @@ _LAYOUT_SHARES = {"train": range(8), "val": range(8, 9), "test": range(9, 10)}
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What stands where. ``seed`` fixes the jitter of size, place and colour when it is drawn."""
+    """The thing in each cell. ``seed`` fixes the jitter of size, place and colour when the scene is drawn."""
 
     cells: tuple[str, ...]
     """Nine words in reading order: a thing such as "red-circle", or "empty"."""
@@ -42,7 +42,7 @@ class Scene:
         return tuple(cell for cell in self.cells if cell != EMPTY)
 
     def count(self, target: str) -> int:
-        """Return how many things match a colour, a shape or a whole thing."""
+        """Return the number of things that match a colour, a shape or a whole thing."""
         return len(self.matching(target))
 
     def matching(self, target: str) -> list[str]:
@@ -51,7 +51,7 @@ class Scene:
 
 
 def matches(thing: str, target: str) -> bool:
-    """Tell whether a thing is of a colour, of a shape, or just that thing."""
+    """Return whether a thing is of a colour, of a shape, or that very thing."""
     return target == thing or target in thing.split("-")
 
 
@@ -65,6 +65,7 @@ def sample_scene(world_seed: int, split: str, purpose: str, index: int, *, num_o
         index: position in that sequence.
         num_objects: the counts to choose from, each as likely.
     """
+    # Scenes are drawn until one has a layout of this split: one of ten does for val and test.
     for attempt in count():
         seed = position_seed(world_seed, f"scene/{split}/{purpose}", index, attempt)
         chance = random.Random(seed)
@@ -84,6 +85,7 @@ def layout_split(cells: Sequence[str]) -> str:
 
 def draw_scene(scene: Scene) -> Image.Image:
     """Return the picture of a scene, 48 x 48 RGB, jittered by the scene's own seed."""
+    # Not the seed itself: the layout was drawn from that, and would be correlated with the jitter.
     chance = random.Random(scene.seed + 1)
     background = tuple(chance.randint(225, 255) for _ in range(3))
     image = Image.new("RGB", (IMAGE_PIXELS, IMAGE_PIXELS), background)
@@ -96,7 +98,9 @@ def draw_scene(scene: Scene) -> Image.Image:
 
 def _draw_thing(canvas: ImageDraw.ImageDraw, cell: int, thing: str, chance: random.Random) -> None:
     color, shape = thing.split("-")
+    # Up to 24 of 255 per channel: enough to vary, too little to turn one colour into another.
     fill = tuple(max(0, min(255, channel + chance.randint(-24, 24))) for channel in COLORS[color])
+    # Pixels. At most 6.5 + 1.0 from the middle of a cell of 16, so a thing never leaves its cell.
     radius = chance.uniform(4.5, 6.5)
     middle = CELL_PIXELS / 2
     x = (cell % GRID) * CELL_PIXELS + middle + chance.uniform(-1.0, 1.0)
@@ -104,6 +108,7 @@ def _draw_thing(canvas: ImageDraw.ImageDraw, cell: int, thing: str, chance: rand
     if shape == "circle":
         canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
     elif shape == "square":
+        # Half of a side, so that squares and circles have about the same area.
         side = radius * 0.85
         canvas.rectangle((x - side, y - side, x + side, y + side), fill=fill)
     else:
@@ -112,7 +117,7 @@ def _draw_thing(canvas: ImageDraw.ImageDraw, cell: int, thing: str, chance: rand
 
 
 def _corners(num_points: int, inner: float) -> list[tuple[float, float]]:
-    """Corners of a regular polygon, point up; ``inner`` below 1 adds the dents of a star."""
+    """Return the corners of a regular polygon, point up; ``inner`` below 1 adds the dents of a star."""
     steps = num_points if inner == 1.0 else 2 * num_points
     radii = [1.0 if inner == 1.0 or step % 2 == 0 else inner for step in range(steps)]
     angles = [2 * math.pi * step / steps - math.pi / 2 for step in range(steps)]

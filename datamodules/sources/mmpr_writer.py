@@ -5,52 +5,56 @@
         annotations/<name>_<kind>.jsonl     rows whose images stay where they are
         annotations/<name>_<kind>.saved.jsonl, images/000000.png    rows with an image that has no file of its own
 
-Beyond MMPR's own columns a row has those that ``datamodules.rows.pair_rows`` explains, so that nothing of a pair is lost
-but its position. The same pairs give the same bytes.
+Beyond MMPR's own columns a row has those that ``datamodules.rows.pair_rows`` explains, so that nothing of a pair is
+lost but its position. The same pairs give the same bytes.
 """
 
 import json
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from algorithms.errors import DataError
 from algorithms.records import ImageReference, PreferencePair, Prompt
+from datamodules.rows.cells import IMAGE_MARK
 from datamodules.rows.files import IMAGE_COLUMNS, TEXT_COLUMNS
 from datamodules.rows.images import ImageFile
-from datamodules.rows.pair_cells import LEADING_MARK, PAIR_COLUMNS
-from datamodules.rows.prompt_cells import IMAGE_MARK
+from datamodules.rows.pair_cells import PAIR_COLUMNS
+from datamodules.rows.turns import LEADING_MARK
+from storage import whole_folder
 
+# Columns with a meaning; a column of the prompt must not have one of these names.
 OWN_COLUMNS = frozenset(PAIR_COLUMNS + TEXT_COLUMNS + IMAGE_COLUMNS)
 
 
 def write_mmpr(folder: Path, pairs: Sequence[PreferencePair], *, image_root: Path, name: str) -> None:
-    """Write pairs as subsets of MMPR, one per kind, each in the given order; a reader never sees half of them.
+    """Write pairs as subsets of MMPR, one per kind, each in the given order; whole or not at all.
 
     Args:
-        folder: What to make; it must not hold anything yet.
-        pairs: What to write. Positions are given anew when they are read.
-        image_root: Image files below it are named in the rows; all other images are saved in ``folder``.
-        name: Begins the names of the subsets.
+        folder: the folder to make; it may exist, but must be empty.
+        pairs: the pairs, at least one. Their positions are not written: reading numbers them anew.
+        image_root: image files below it are named in the rows; all other images are saved in ``folder``.
+        name: first part of the names of the subsets.
 
     Raises:
         DataError: The folder holds something, the name is no file name, or the pairs have no place in the layout.
     """
     _check(folder, pairs, name)
-    draft = folder.with_name(f"{folder.name}.draft-{os.getpid()}")
-    (draft / "annotations").mkdir(parents=True)
-    try:
+    # Relative to the final folder, not to the draft.
+    roots = {False: _portable(image_root, folder), True: "images"}
+    # Replaces the empty folder that may be there.
+    with whole_folder(folder, replace=True) as draft:
+        (draft / "annotations").mkdir()
         rows_of_subset = _subsets(pairs, _Images(image_root.resolve(), draft / "images"), name)
-        roots = {False: _portable(image_root, folder), True: "images"}
         for subset, rows in rows_of_subset.items():
             _write_rows(draft / "annotations" / f"{subset}.jsonl", rows)
         meta = {
             subset: {
                 "root": roots[subset.endswith(".saved")],
                 "annotation": f"annotations/{subset}.jsonl",
+                # These two are for InternVL's scripts: no augmentation, every row once.
                 "data_augment": False,
                 "repeat_time": 1,
                 "length": len(rows),
@@ -58,22 +62,24 @@ def write_mmpr(folder: Path, pairs: Sequence[PreferencePair], *, image_root: Pat
             for subset, rows in rows_of_subset.items()
         }
         (draft / "meta.json").write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
-        draft.rename(folder)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
 
 
 class _Images:
     """Names the images of a row, and saves those that have no file below the root."""
 
     def __init__(self, root: Path, saved: Path) -> None:
+        """Save nothing yet.
+
+        Args:
+            root: images below it are named by their path; symbolic links must be resolved.
+            saved: the folder of saved images; it is made when it is needed.
+        """
         self.root = root
         self.saved = saved
         self._names: dict[ImageReference, str] = {}
 
     def below_root(self, images: Sequence[ImageReference]) -> list[str] | None:
-        """Return the paths from the root on, or None when an image is no file there."""
+        """Return the paths relative to the root, or None when an image is no file there."""
         paths = [self._path(image) for image in images]
         return None if None in paths else [path for path in paths if path is not None]
 
@@ -101,7 +107,7 @@ def _check(folder: Path, pairs: Sequence[PreferencePair], name: str) -> None:
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise DataError(f"a name of pairs must be letters, digits and _.-, got {name!r}: files are named after it.")
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise DataError(f"{folder} is there already: pairs are never written over others; remove it or name another.")
+        raise DataError(f"{folder} is there already: older pairs are never replaced; remove it or name another.")
     if not pairs:
         raise DataError(f"there are no pairs to write to {folder}: a data set needs at least one.")
     for pair in pairs:
@@ -115,7 +121,8 @@ def _check(folder: Path, pairs: Sequence[PreferencePair], name: str) -> None:
 def _subsets(pairs: Sequence[PreferencePair], images: _Images, name: str) -> dict[str, list[dict[str, Any]]]:
     rows: dict[str, list[dict[str, Any]]] = {}
     for pair in pairs:
-        kind = re.sub(r"[^\w-]", "_", pair.kind)  # no dot, which marks the subsets with saved images
+        # No dot: ".saved" marks the subsets with saved images.
+        kind = re.sub(r"[^\w-]", "_", pair.kind)
         subset = f"{name}_{kind}"
         paths = images.below_root(pair.prompt.images)
         if paths is None:
@@ -146,16 +153,16 @@ def _row(pair: PreferencePair, paths: Sequence[str]) -> dict[str, Any]:
 
 
 def _further_columns(prompt: Prompt) -> dict[str, Any]:
-    """Return the prompt's own columns, those with a name of ours under one roof."""
-    hidden = {name: cell for name, cell in prompt.columns.items() if name in OWN_COLUMNS}
-    open_ones = {name: cell for name, cell in prompt.columns.items() if name not in OWN_COLUMNS}
-    return open_ones | ({"prompt_columns": hidden} if hidden else {})
+    """Return the prompt's own columns; those whose names have another meaning here are nested in one column."""
+    nested = {name: cell for name, cell in prompt.columns.items() if name in OWN_COLUMNS}
+    further = {name: cell for name, cell in prompt.columns.items() if name not in OWN_COLUMNS}
+    return further | ({"prompt_columns": nested} if nested else {})
 
 
 def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as lines:
         for row in rows:
-            # ASCII: no separator of lines inside of a text, and no text that cannot be written.
+            # ASCII: a text may hold U+2028, at which some readers end a line.
             lines.write(json.dumps(row, default=str) + "\n")
 
 

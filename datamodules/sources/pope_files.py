@@ -3,7 +3,7 @@
     coco_pope_popular.json      {"question_id": 1, "image": "COCO_val2014_000000310196.jpg",
                                  "text": "Is there a snowboard in the image?", "label": "yes"}
 
-One JSON object a line, whatever the suffix; images count from a folder of their own (https://github.com/AoiDragon/POPE).
+One JSON object a line, whatever the suffix; images lie in a folder of their own (https://github.com/AoiDragon/POPE).
 A row that cannot be used costs itself only, for one of the reasons of ``datamodules.rows.prompt_rows``, or because its
 ``label is neither yes nor no``.
 """
@@ -16,32 +16,37 @@ from typing import Any
 
 from algorithms.errors import ConfigError, DataError
 from algorithms.records import Prompt
+from datamodules.rows.cells import BadRow
 from datamodules.rows.images import ImageFile
-from datamodules.rows.prompt_cells import BadRow
 from datamodules.rows.prompt_rows import PromptRows, read_prompts
 from datamodules.sources.prompt_folder import PromptFolder
+from datamodules.sources.split_files import require_folder
 from hallucination.pope import POPE_SPLITS
+from storage import whole_file
 
 LABELS = ("yes", "no")
 POPE_COLUMNS = ("question_id", "image", "text", "label")
 
-# The released files ask "Is there a cat in the image?", the ones of the first release in the "imange".
+# "Is there a cat in the image?"; the files of the first release have "imange".
 _OBJECT = re.compile(r"is there an? (?P<object>.+) in the ima\w+\s*\?", re.IGNORECASE)
 
 
 class PopeFile(PromptFolder):
-    """One of POPE's files and the images it asks about: probes, for the splits val and test."""
+    """One of POPE's files and the images of its questions: probes, for the splits val and test."""
 
     def __init__(self, path: str, images: str) -> None:
         """Name the file and the folder; nothing is read yet.
 
         Args:
-            path: POPE's file. Rows may have further columns; ``category`` is taken from the file's name where they
-                have none and the name has one, and ``object`` from the question.
-            images: the folder from which the column image counts.
+            path: POPE's file. Rows may have further columns. A row without ``category`` gets it from the file's name,
+                if that has one, and a row without ``object`` from its question.
+            images: the folder of the images.
         """
         if not path.strip() or not images.strip():
-            raise ConfigError(f"PopeFile needs a path and an images folder, got {path!r} and {images!r}.")
+            raise ConfigError(
+                f"PopeFile.path and PopeFile.images must name a file and a folder, got {path!r} and {images!r}."
+            )
+        # The folder of this source is that of the images: paths in rows start there.
         super().__init__(images)
         self.file = Path(path).expanduser().absolute()
 
@@ -53,7 +58,7 @@ class PopeFile(PromptFolder):
 
         Raises:
             ConfigError: The file or the folder of images is not there.
-            DataError: The training split is asked for.
+            DataError: The split is "train".
         """
         if split == "train":
             raise DataError(
@@ -61,13 +66,17 @@ class PopeFile(PromptFolder):
             )
         if not self.file.is_file():
             raise ConfigError(f"PopeFile.path must be an existing file, got {str(self.file)!r}.")
-        if not self.folder.is_dir():
-            raise ConfigError(f"PopeFile.images must be an existing folder, got {self.path!r}.")
+        require_folder(self.folder, key="PopeFile.images", path=self.path)
         return self.file
+
+    def present_files(self) -> dict[str, Path]:
+        """Return the file for both of its splits, if it is there."""
+        return {"val": self.file, "test": self.file} if self.file.is_file() and self.folder.is_dir() else {}
 
     def read(self, split: str, *, max_image_pixels: int) -> PromptRows:
         """Read and check the rows; raises like ``split_file``."""
         file = self.split_file(split)
+        # Released files are named coco_pope_popular.json and so on.
         category = next((name for name in POPE_SPLITS if name in file.stem), None)
         return read_prompts(
             file,
@@ -82,7 +91,7 @@ def prompt_cells(cells: dict[str, Any], category: str | None = None) -> dict[str
 
     Args:
         cells: POPE's columns.
-        category: random, popular or adversarial, for rows that do not say.
+        category: random, popular or adversarial, for rows without this column.
 
     Raises:
         BadRow: The question or the label cannot be used.
@@ -93,14 +102,16 @@ def prompt_cells(cells: dict[str, Any], category: str | None = None) -> dict[str
     if not isinstance(label, str) or label.strip().lower() not in LABELS:
         raise BadRow("label is neither yes nor no", f"label is {label!r:.80}")
     if cells.get("image") is None:
-        raise BadRow("missing image", "a probe asks about an image, and the row names none")
+        raise BadRow("missing image", "a probe is a question about an image, and the row names none")
+    # Further columns first, so that one named like a column of prompts cannot replace it.
     found = {name: cell for name, cell in cells.items() if name not in POPE_COLUMNS}
     found |= {"id": cells.get("question_id"), "image": cells["image"], "question": text}
     found["answer"] = label.strip().lower()
     if category is not None:
         found.setdefault("category", category)
-    if asked := _OBJECT.fullmatch(text.strip()):
-        found.setdefault("object", asked["object"])
+    # The object is for reports only, so a question in other words is fine.
+    if match := _OBJECT.fullmatch(text.strip()):
+        found.setdefault("object", match["object"])
     return found
 
 
@@ -109,7 +120,7 @@ def pope_line(question_id: int, image: str, text: str, label: str) -> str:
 
     Args:
         question_id: number of the probe, from 1 as in the released files.
-        image: path from the folder of images on.
+        image: path relative to the folder of images.
         text: the question.
         label: yes or no.
     """
@@ -122,14 +133,15 @@ def write_pope_file(file: Path, prompts: Sequence[Prompt], images: Path) -> None
     Args:
         file: where to write; missing folders are made.
         prompts: prompts with one image in a file and the answer yes or no.
-        images: the folder from which the paths are to count.
+        images: the folder to which the paths are relative.
 
     Raises:
         DataError: A prompt is no such probe; nothing is written.
     """
+    # All lines before the file is opened: a prompt that is no probe must leave nothing behind.
     lines = [_line(number, prompt, images.resolve()) for number, prompt in enumerate(prompts, start=1)]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("".join(lines), encoding="utf-8")
+    with whole_file(file) as draft:
+        draft.write_text("".join(lines), encoding="utf-8")
 
 
 def _line(number: int, prompt: Prompt, images: Path) -> str:

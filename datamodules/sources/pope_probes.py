@@ -14,8 +14,6 @@ settings or new data make a new folder, and ranks and later runs find the same o
 import hashlib
 import json
 import logging
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -23,17 +21,18 @@ from typing import Any
 
 from PIL import Image
 
-from algorithms.errors import ConfigError, DataError
+from algorithms.errors import ConfigError, DataError, check_at_least
 from algorithms.records import Prompt
 from datamodules.rows.images import FORMATS, EmbeddedImage, ImageFile
 from datamodules.sources.pope_files import pope_line
 from datamodules.sources.prompt_folder import PromptFolder
 from hallucination.pope import POPE_SPLITS, POPE_TEMPLATE, PopeSplit, build_probes, check_template, probe_question
+from storage import whole_folder
 
 logger = logging.getLogger(__name__)
 
+# Part of the folder's name: raise it when the folder gets other files, so that an older folder is not used for it.
 LAYOUT = 2
-"""Goes up when the folder gets other files, so that a folder of an older layout is not taken for this one."""
 
 AnnotatedImages = Mapping[ImageFile | EmbeddedImage, tuple[str, ...]]
 
@@ -56,7 +55,7 @@ class PopeFolder(PromptFolder):
         Args:
             source: the annotated folder; its facts are the objects.
             categories: how absent objects are chosen; each category has all images.
-            num_pairs: for each image and category, at most so many objects that are there, and as many that are not.
+            num_pairs: for each image and category, largest number of objects that are there; as many are not there.
             template: the question, with ``{object}``, and ``{a}`` for its article.
             seed: seed of all draws.
             root: where such folders are kept.
@@ -68,8 +67,7 @@ class PopeFolder(PromptFolder):
             raise ConfigError(
                 f"data.source.categories must name one or more of {', '.join(POPE_SPLITS)}, got {list(categories)}."
             )
-        if num_pairs < 1:
-            raise ConfigError(f"data.source.num_pairs must be at least 1, got {num_pairs}: nothing would be asked.")
+        check_at_least("data.source.num_pairs", num_pairs, 1, "there would be no probe")
         self.source = source
         self.categories = tuple(categories)
         self.num_pairs, self.template, self.seed, self.max_image_pixels = num_pairs, template, seed, max_image_pixels
@@ -77,9 +75,10 @@ class PopeFolder(PromptFolder):
     @property
     def folder(self) -> Path:
         """The folder of the probes, named after the settings and the files of the source."""
+        # Size and time of change in place of the content, which may be gigabytes.
         state = [
             (split, str(file), file.stat().st_size, file.stat().st_mtime_ns)
-            for split, file in self._source_files().items()
+            for split, file in self.source.present_files().items()
         ]
         settings = [self.categories, self.num_pairs, self.template, self.seed, self.max_image_pixels, state, LAYOUT]
         digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:10]
@@ -87,42 +86,28 @@ class PopeFolder(PromptFolder):
         return base.with_name(f"{base.name}-{digest}")
 
     def prepare(self) -> None:
-        """Prepare the source, then write the probes unless they are there; never half of them.
+        """Prepare the source, then write the probes unless they are there; whole or not at all.
 
         Raises:
             ConfigError: The source is not there.
             DataError: The source has no file, or no image with facts.
         """
         self.source.prepare()
-        files = self._source_files()
+        files = self.source.present_files()
         if not files:
-            self.source.split_file("val")  # says what is missing
+            # Raises with what is missing.
+            self.source.split_file("val")
         final = self.folder
         if final.is_dir():
             return
-        draft = final.with_name(f"{final.name}.draft-{os.getpid()}")
-        (draft / "images").mkdir(parents=True)
-        try:
+        with whole_folder(final) as draft:
+            (draft / "images").mkdir()
             num_rows = sum(self._write_split(split, file, draft) for split, file in files.items())
             if num_rows == 0:
                 raise DataError(
                     f"no row of {self.source.folder} gives a probe: a row needs one image and a column facts that "
                     "names what it shows, and some image must lack an object of another one."
                 )
-            draft.rename(final)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            if not final.is_dir():  # else another process finished first
-                raise
-
-    def _source_files(self) -> dict[str, Path]:
-        files: dict[str, Path] = {}
-        for split in self.stems:
-            try:
-                files[split] = self.source.split_file(split)
-            except (ConfigError, DataError):
-                continue  # not there yet, or a split that this data set does not have
-        return files
 
     def _write_split(self, split: str, file: Path, draft: Path) -> int:
         """Write the probes of one split and return how many there are."""
@@ -138,7 +123,7 @@ class PopeFolder(PromptFolder):
         return len(probes)
 
     def _write_official(self, split: str, probes: Sequence[dict[str, Any]], draft: Path) -> None:
-        """Write one file of POPE's layout for each category; its images count from the folder of images."""
+        """Write one file of POPE's layout for each category; its image names are relative to the folder of images."""
         (draft / "official").mkdir(exist_ok=True)
         for category in self.categories:
             rows = [row for row in probes if row["category"] == category]
@@ -151,6 +136,7 @@ class PopeFolder(PromptFolder):
     def _probe_rows(self, split: str, facts: Sequence[tuple[str, ...]], images: Sequence[str]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         for category in self.categories:
+            # Each category has draws of its own, so that leaving one out changes no other.
             probes = build_probes(facts, category, num_pairs=self.num_pairs, seed=self.seed)
             for number, probe in enumerate(probes):
                 rows.append(
@@ -169,7 +155,7 @@ class PopeFolder(PromptFolder):
 
 
 def annotated_images(prompts: Sequence[Prompt]) -> AnnotatedImages:
-    """Return the images with facts, in the order of the prompts; what several rows say of one image is joined.
+    """Return the images with facts, in the order of the prompts; the facts of several rows about one image are joined.
 
     Prompts without facts, or with another number of images than one, are left out.
     """
@@ -186,9 +172,11 @@ def annotated_images(prompts: Sequence[Prompt]) -> AnnotatedImages:
 
 
 def _save_image(image: ImageFile | EmbeddedImage, folder: Path, split: str, number: int) -> str:
-    """Copy the encoded bytes of an image and return its path from the probes' folder on."""
+    """Copy the encoded bytes of an image and return its path relative to the probes' folder."""
+    # The bytes and not the pixels: a JPEG that is encoded a second time would be another image.
     with image.open() as stream:
         encoded = stream.read()
+    # The suffix by the content: an image in a parquet cell has no file name.
     with Image.open(BytesIO(encoded), formats=FORMATS) as opened:
         suffix = (opened.format or "png").lower()
     file = folder / f"{split}-{number:06d}.{suffix}"

@@ -8,11 +8,9 @@ my_data/
 
 from pathlib import Path
 
-from algorithms.errors import ConfigError, DataError
+from algorithms.errors import ConfigError
 from datamodules.rows.prompt_rows import PromptRows, read_prompts
-
-SUFFIXES = (".jsonl", ".parquet")
-MAX_NAMES_IN_ERROR = 8
+from datamodules.sources.split_files import find_file, require_file
 
 
 class PromptFolder:
@@ -25,14 +23,16 @@ class PromptFolder:
         """Name the folder and its files; nothing is read yet.
 
         Args:
-            path: The data folder.
-            train: File of the training prompts, without ``.jsonl`` or ``.parquet``.
-            val: File of the validation prompts; may be the same as another one.
-            test: File of the test prompts.
+            path: the data folder.
+            train: file of the training prompts, without ``.jsonl`` or ``.parquet``.
+            val: file of the validation prompts; may be the same as another one.
+            test: file of the test prompts.
         """
         if not path.strip():
             raise ConfigError(f"data.source.path must name a folder, got {path!r}: prompts are read from there.")
+        # As typed, for messages; ``folder`` is the place.
         self.path = path
+        # File name without suffix, by split.
         self.stems: dict[str, str] = {"train": train, "val": val, "test": test}
 
     @property
@@ -53,32 +53,19 @@ class PromptFolder:
             ConfigError: The folder is not there.
             DataError: The folder has no file for the split.
         """
-        if not self.folder.is_dir():
-            raise ConfigError(
-                f"data.source.path must be an existing folder, got {self.path!r}: {self.folder} is "
-                f"{'a file' if self.folder.exists() else 'not there'}."
-            )
-        candidates = [self.folder / f"{self.stems[split]}{suffix}" for suffix in SUFFIXES]
-        for file in candidates:
-            if file.is_file():
-                return file
-        raise DataError(
-            f"data.source.path={self.path!r} has no file for the split {split}: looked for "
-            f"{' and '.join(file.name for file in candidates)}, found {self._contents()}; rename a file or set "
-            f"data.source.{split} to its name without suffix."
-        )
+        return require_file(self.folder, self.stems[split], split=split, key="data.source", path=self.path)
+
+    def present_files(self) -> dict[str, Path]:
+        """Return the files that are there by split; the folder may be missing."""
+        # Without errors: a user may have no test split, and a folder that is drawn later has no file yet.
+        found = {split: find_file(self.folder, stem) for split, stem in self.stems.items()}
+        return {split: file for split, file in found.items() if file is not None}
 
     def read(self, split: str, *, max_image_pixels: int) -> PromptRows:
         """Read and check the rows of a split; raises like ``split_file``.
 
         Args:
             split: "train", "val" or "test".
-            max_image_pixels: Largest width times height of an image.
+            max_image_pixels: largest width times height of an image.
         """
         return read_prompts(self.split_file(split), self.folder, max_image_pixels=max_image_pixels)
-
-    def _contents(self) -> str:
-        names = sorted(entry.name for entry in self.folder.iterdir())
-        shown = ", ".join(names[:MAX_NAMES_IN_ERROR])
-        num_more = len(names) - MAX_NAMES_IN_ERROR
-        return (f"{shown} and {num_more} more" if num_more > 0 else shown) or "an empty folder"

@@ -1,4 +1,4 @@
-"""A prompt pool: how often the starting policy solved each prompt, and which prompts to train on for it.
+"""A prompt pool: how often the starting policy solved each prompt, and the prompts to train on that follow from it.
 
 The offline variant of the Selective Sample Buffer (R1V2, arXiv:2504.16656, section 3.3): roll the prompts out in
 advance and keep those with mixed outcomes, because a prompt that is always or never solved gives no advantage.
@@ -19,7 +19,7 @@ from algorithms import ConfigError, DataError, Prompt
 
 @dataclass(frozen=True, slots=True)
 class PoolEntry:
-    """What is known of one prompt."""
+    """Number of samples of one prompt, and how many of them are right."""
 
     uid: int
     """Row of the prompt in its file."""
@@ -65,12 +65,14 @@ class PromptPool:
             DataError: when the pool is of other prompts, or keeps none.
         """
         entries = {entry.uid: entry for entry in read_entries(Path(self.path))}
-        strange = [p for p in prompts if p.uid not in entries or entries[p.uid].key != p.key]
-        if strange:
+        # A uid is only a position. The key is compared too, because a pool of other data has the same positions.
+        missing = [p for p in prompts if p.uid not in entries or entries[p.uid].key != p.key]
+        if missing:
             raise DataError(
-                f"data.pool.path={self.path!r} does not know {len(strange)} of {len(prompts)} training prompts, such "
-                f"as {strange[0].key!r}: it was made from other data. Make it again from this data.source."
+                f"data.pool.path={self.path!r} lacks {len(missing)} of {len(prompts)} training prompts, such as "
+                f"{missing[0].key!r}: it was made from other data. Make it again from this data.source."
             )
+        # Strictly: with the default bounds prompts that are never or always solved are left out.
         kept = [p for p in prompts if self.above < entries[p.uid].pass_rate < self.below]
         if not kept:
             raise DataError(
@@ -81,7 +83,7 @@ class PromptPool:
 
 
 def read_entries(path: Path) -> list[PoolEntry]:
-    """Return the entries of a file; a last line that a killed run left unfinished does not count.
+    """Return the entries of a file, without a last line that a killed run left unfinished.
 
     Raises:
         ConfigError: when there is no such file.
@@ -92,8 +94,9 @@ def read_entries(path: Path) -> list[PoolEntry]:
             f"data.pool.path is {str(path)!r}, but there is no such file: `train.py predict` with "
             "callbacks.PromptPoolWriter makes it."
         )
-    lines = path.read_text().split("\n")
-    return [PoolEntry(**json.loads(line)) for line in lines[:-1]]
+    # What follows the last line break is empty, or half a line.
+    lines = path.read_text().split("\n")[:-1]
+    return [PoolEntry(**json.loads(line)) for line in lines]
 
 
 def summary(entries: Iterable[PoolEntry]) -> dict[str, Any]:
@@ -106,6 +109,7 @@ def summary(entries: Iterable[PoolEntry]) -> dict[str, Any]:
         "never_solved": never,
         "sometimes_solved": len(entries) - never - always,
         "always_solved": always,
+        # Defined for an empty pool too.
         "mean_pass_rate": sum(entry.pass_rate for entry in entries) / max(1, len(entries)),
         "prompts_by_num_correct": dict(sorted(histogram.items())),
     }

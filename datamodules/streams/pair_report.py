@@ -1,7 +1,6 @@
-"""What became of the pairs that were read or built: counts by kind, margins, rejections."""
+"""The counts of pairs that were read or built: given, kept, held out and rejected, and the margins."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,13 +10,15 @@ import torch
 
 from algorithms import PreferencePair
 from datamodules.rows.rejections import Rejection, count_reasons
+from storage import whole_file
 
+# Of the histograms of margins.
 NUM_BINS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairReport:
-    """One account, in pairs."""
+    """One account; all numbers are numbers of pairs, except ``rejected``, which counts rows."""
 
     given: dict[str, int]
     """Usable pairs by kind, before selection."""
@@ -47,11 +48,12 @@ class PairReport:
         """Return the account of a selection, of what is held out, and of the rows that could not be used."""
         margins = [pair.margin for pair in given if pair.margin is not None]
         low, high = (min(margins), max(margins)) if margins else (0.0, 1.0)
-        bins = torch.linspace(low, max(high, low + 1e-6), NUM_BINS + 1)
+        # All margins may be equal, and bins need a width above 0.
+        bins = torch.linspace(low, max(high, low + 1e-6), NUM_BINS + 1)  # (NUM_BINS + 1,)
         by_kind = {}
         for kind in sorted({pair.kind for pair in given}):
             of_kind = torch.tensor([p.margin for p in given if p.kind == kind and p.margin is not None])
-            counts = torch.histc(of_kind, NUM_BINS, bins[0].item(), bins[-1].item())
+            counts = torch.histc(of_kind, NUM_BINS, bins[0].item(), bins[-1].item())  # (NUM_BINS,)
             by_kind[kind] = counts.int().tolist()
         return PairReport(
             given=_count(given),
@@ -69,11 +71,9 @@ class PairReport:
         return f"pairs learned from: {kinds}" + (f"; rejected: {bad}" if bad else "")
 
     def write(self, path: Path) -> None:
-        """Write the account as JSON; a reader never sees half of it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        unfinished.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-        unfinished.replace(path)
+        """Write the account as JSON, whole or not at all."""
+        with whole_file(path) as draft:
+            draft.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
 
 def margins_in_words(pairs: Sequence[PreferencePair]) -> str:

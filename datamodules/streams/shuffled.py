@@ -1,4 +1,4 @@
-"""Endless streams whose whole state is a counter, so that a resumed run goes on where the killed one stopped."""
+"""Endless streams whose whole state is a counter, so that a resumed run continues where the killed one stopped."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,14 +23,16 @@ class ShuffledRows:
             seed: seed of the order.
             rank: this process.
             world_size: number of processes; their rows do not overlap within a pass.
-            purpose: what is ordered; different purposes have different orders.
+            purpose: name of what is ordered; different purposes have different orders.
         """
         self.num_rows, self.per_batch, self.seed = num_rows, per_batch, seed
         self.rank, self.world_size, self.purpose = rank, world_size, purpose
+        # One permutation (num_rows,) for each pass.
         self._orders: dict[int, Tensor] = {}
 
     def rows(self, number: int) -> list[int]:
         """Return the rows of a batch."""
+        # Ranks take turns: batch 0 of rank 0, batch 0 of rank 1, ..., batch 1 of rank 0.
         first = (number * self.world_size + self.rank) * self.per_batch
         return [self._row(position) for position in range(first, first + self.per_batch)]
 
@@ -45,10 +47,10 @@ class ShuffledRows:
 
 
 class CountedLoader:
-    """Hands out batch 0, 1, 2, ... Sized, without workers, and its whole state is the number of the next batch.
+    """Yields batch 0, 1, 2, ... Sized, without workers, and its whole state is the number of the next batch.
 
-    Sized because Lightning runs one batch ahead of a loader without length, and every rollout would be made
-    with weights one update old.
+    Sized because Lightning fetches one batch ahead from a loader without length, and every rollout would be made with
+    weights one update old.
     """
 
     def __init__(self, make_batch: Callable[[int], Any]) -> None:

@@ -147,7 +147,7 @@ def measure_ours(policy: str, folder: ShapesFolder, options: argparse.Namespace)
         f"--model.init_args.policy.init_args.path={policy}", "--data.init_args.source=datamodules.PromptFolder",
         f"--data.init_args.source.init_args.path={folder.path}",
         # Else the data module reads every picture before the first step, to know the prompts' lengths.
-        "--data.init_args.max_prompt_tokens=null",
+        "--data.init_args.reading.max_prompt_tokens=null",
         f"--data.init_args.prompts_per_rollout={options.completions // options.group_size}",
         "--data.init_args.micro_batches=1", f"--model.init_args.sampling.group_size={options.group_size}",
         f"--model.init_args.reward.init_args.parts={json.dumps(part)}",

@@ -1,9 +1,11 @@
 from itertools import islice
+from pathlib import Path
 
+import pytest
 import torch
 
-from algorithms import BufferConfig, ExperienceBatch, Prompt
-from datamodules import ExperienceDataModule, PromptFolder
+from algorithms import BufferConfig, ConfigError, ExperienceBatch, Prompt
+from datamodules import ExperienceDataModule, PromptFolder, ReadingConfig
 from tests.algorithms.hand_made import samples
 
 
@@ -73,3 +75,20 @@ def test_a_restored_buffer_gives_the_same_replay() -> None:
         for d in (straight, resumed)
     ]
     assert drawn[0] == drawn[1]
+
+
+def test_validation_does_not_load_the_buffers_of_training(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        (tmp_path / f"{split}.jsonl").write_text('{"question": "?"}')
+    straight = module()
+    exchange(straight, batch([1.0, -1.0]), rollout=0, policy_version=0)
+    # Written by two ranks: only training refuses that.
+    state = {"buffers": straight.state_dict()["buffers"] * 2}
+    data = ExperienceDataModule(PromptFolder(str(tmp_path)), reading=ReadingConfig(predict_split="train"))
+    for stage in ("validate", "predict"):
+        data.setup(stage)
+        data.load_state_dict(state)
+        assert len(data.buffer) == 0
+    data.setup("fit")
+    with pytest.raises(ConfigError, match="was written by 2 rank"):
+        data.load_state_dict(state)

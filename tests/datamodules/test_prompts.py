@@ -13,6 +13,7 @@ from lightning.pytorch import LightningModule, Trainer
 from algorithms.errors import ConfigError, DataError
 from algorithms.records import Prompt
 from datamodules.prompts import PromptDataModule
+from datamodules.reading import ReadingConfig
 from datamodules.sources.prompt_folder import PromptFolder
 from datamodules.streams.batches import PromptBatches
 
@@ -47,7 +48,7 @@ class WordCounter(LightningModule):
 
 @dataclass
 class TrainerOfRank:
-    """As much of a trainer as the data module asks for."""
+    """The attributes of a trainer that the data module reads."""
 
     global_rank: int = 0
     world_size: int = 1
@@ -64,7 +65,7 @@ def write_split(folder: Path, split: str, questions: list[str]) -> None:
 
 
 def data_module(folder: Path, trainer: TrainerOfRank | None = None, **settings: Any) -> PromptDataModule:
-    data = PromptDataModule(PromptFolder(str(folder)), **settings)
+    data = PromptDataModule(PromptFolder(str(folder)), ReadingConfig(**settings))
     data.trainer = trainer  # pyright: ignore[reportAttributeAccessIssue]
     return data
 
@@ -295,7 +296,7 @@ def test_prompts_that_are_too_long_are_left_out_and_never_cut(folder: Path) -> N
     assert [prompt.question for prompt in data.prompts["test"]] == ["one two", "one two three"]
     rejected = json.loads((folder / "rejected_test.json").read_text())["rejected"]
     assert [(row["row"], row["reason"]) for row in rejected] == [(1, "too many tokens"), (2, "empty question")]
-    assert rejected[0]["detail"] == "4 tokens, data.max_prompt_tokens is 3"
+    assert rejected[0]["detail"] == "4 tokens, data.reading.max_prompt_tokens is 3"
 
 
 def test_without_a_limit_nobody_counts_tokens(folder: Path) -> None:
@@ -319,14 +320,17 @@ def test_a_split_read_before_there_was_a_trainer_is_measured_later(folder: Path)
 
 def test_a_module_that_cannot_count_is_named(folder: Path) -> None:
     data = data_module(folder, TrainerOfRank(lightning_module=torch.nn.Linear(1, 1)), max_prompt_tokens=5)
-    with pytest.raises(ConfigError, match=r"data\.max_prompt_tokens must be null with Linear, got 5.*prompt_length"):
+    with pytest.raises(
+        ConfigError, match=r"data\.reading\.max_prompt_tokens must be null with Linear, got 5.*prompt_length"
+    ):
         data.setup("fit")
 
 
-@pytest.mark.parametrize("name", ["batch_size", "max_prompt_tokens", "max_image_pixels"])
-def test_a_setting_below_one_stops_at_once(folder: Path, name: str) -> None:
-    too_low: dict[str, Any] = {name: 0}
-    with pytest.raises(ConfigError, match=rf"data\.{name} must be at least 1, got 0: .*\."):
-        data_module(folder, **too_low)
-    lowest: dict[str, Any] = {name: 1}
-    data_module(folder, **lowest)
+def test_answered_prompts_are_left_out_of_prediction_batch_by_batch(folder: Path) -> None:
+    data = data_module(folder, batch_size=2, predict_split="train")
+    data.setup("predict")
+    data.skip_answered([0, 1, 3])
+    assert uids(data.predict_dataloader()) == [[2, 3], [4, 5], [6]]
+    # A prediction without batches would end without its results.
+    data.skip_answered(range(7))
+    assert uids(data.predict_dataloader()) == [[6]]

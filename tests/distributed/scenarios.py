@@ -99,7 +99,7 @@ SCENARIOS: dict[str, Scenario] = {
     "mpo_ddp": lambda root: mpo(root, DDP),
     "mpo_fsdp2": lambda root: mpo(root, FSDP2, f"--callbacks.export.folder={root / 'export'}"),
     "mpo_validated": lambda root: mpo(root, FSDP2, COPY, "--model.init_args.pairs_per_forward=2",
-                                      "--trainer.limit_val_batches=1.0", "--data.init_args.batch_size=2",
+                                      "--trainer.limit_val_batches=1.0", "--data.init_args.reading.batch_size=2",
                                       "--data.init_args.source.num_val=5"),
     "mpo_copy": lambda root: mpo(root, FSDP2, COPY, "--model.init_args.pairs_per_forward=3"),
     "mpo_recomputed": lambda root: mpo(root, FSDP2, "--model.init_args.learning.recompute_activations=true"),
@@ -119,8 +119,10 @@ SCENARIOS: dict[str, Scenario] = {
     "mpo_half_ddp": lambda root: mpo(root, DDP, *saved(root, "ddp")),
     "mpo_ddp_to_fsdp2": lambda root: mpo(root, FSDP2, resumed(root, "ddp")),
     "signals": lambda root: grpo(root, FSDP2, *WATCHED),
-    "uneven": lambda root: grpo(root, FSDP2, "--data.init_args.source.num_val=5", "--data.init_args.batch_size=2"),
-    "unequal": lambda root: grpo(root, FSDP2, "--data.init_args.source.num_val=5", "--data.init_args.batch_size=1"),
+    "uneven": lambda root: grpo(root, FSDP2, "--data.init_args.source.num_val=5",
+                             "--data.init_args.reading.batch_size=2"),
+    "unequal": lambda root: grpo(root, FSDP2, "--data.init_args.source.num_val=5",
+                             "--data.init_args.reading.batch_size=1"),
 }  # fmt: skip
 _VLLM = ("--model.engine.settings.max_model_len=128", "--model.engine.settings.cache_megabytes=64")
 # These need vLLM.

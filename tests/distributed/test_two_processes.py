@@ -98,7 +98,7 @@ def test_validation_prompts_that_do_not_divide_are_all_counted(ended) -> None:
 def test_more_batches_on_one_rank_than_on_another_are_refused(ended) -> None:
     for rank in range(2):
         assert "[[3], [2]] validation batches" in ended("unequal", rank)["error"]
-        assert "data.batch_size" in ended("unequal", rank)["error"]
+        assert "data.reading.batch_size" in ended("unequal", rank)["error"]
 
 
 def test_a_run_resumed_from_slices_ends_with_the_weights_of_one_never_stopped(ended) -> None:

@@ -17,8 +17,8 @@ from algorithms.errors import DataError
 from algorithms.records import PreferencePair, Prompt
 from datamodules.rows.images import ImageFile
 from datamodules.rows.pair_rows import PairRows
+from datamodules.sources.mmpr_folder import MMPRFolder
 from datamodules.sources.mmpr_writer import write_mmpr
-from datamodules.sources.pair_folders import MMPRFolder
 from tests.conftest import Picture
 from tests.datamodules.rows.test_images import encoded, noise
 

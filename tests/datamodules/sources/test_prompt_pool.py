@@ -27,7 +27,7 @@ def test_the_bounds_are_left_out_themselves(tmp_path: Path) -> None:
 
 def test_a_pool_of_other_prompts_is_refused(tmp_path: Path) -> None:
     path = pool_file(tmp_path, [1, 1, 1])
-    with pytest.raises(DataError, match=r"does not know 1 of 4 training prompts, such as 'row-3'"):
+    with pytest.raises(DataError, match=r"lacks 1 of 4 training prompts, such as 'row-3'"):
         PromptPool(path=path).select(PROMPTS)
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from algorithms import ConfigError, DataError, PairSelection, PreferencePair, Prompt
 from datamodules.rows.pair_rows import PairRows
-from datamodules.sources.pair_folders import PairSource
-from datamodules.streams.pair_store import PairStore, split_by_prompt
+from datamodules.sources.pair_source import PairSource
+from datamodules.streams.pair_store import PairSettings, PairStore, split_by_prompt
 
 
 def pairs(number: int) -> tuple[PreferencePair, ...]:
@@ -36,14 +36,15 @@ class RefusesLong:
 
 
 def store(folder: Path, **settings) -> PairStore:
-    defaults = {"pairs_per_batch": 4, "held_out": 0.25, "seed": 0, "max_pair_tokens": None, "max_image_pixels": 100}
-    selection = settings.pop("selection", PairSelection())
-    return PairStore(TrainingOnly(folder), selection, **{**defaults, **settings})
+    defaults = {
+        "selection": PairSelection(), "pairs_per_batch": 4, "held_out": 0.25, "seed": 0, "max_pair_tokens": None,
+    }  # fmt: skip
+    return PairStore(TrainingOnly(folder), PairSettings(**{**defaults, **settings}), max_image_pixels=100)
 
 
 def test_a_source_without_validation_file_is_split_by_prompt_when_there_is_a_longest_length(tmp_path: Path) -> None:
     data = store(tmp_path, max_pair_tokens=60)
-    data.read(RefusesLong(), None, is_first_rank=True)
+    data.read(RefusesLong(), tmp_path / "pairs.json", is_first_rank=True)
     read = [pair.prompt.uid for split in data.pairs.values() for pair in split]
     assert sorted(read) == list(range(31))
     assert data.pairs["val"]
@@ -57,9 +58,28 @@ def test_a_prompt_stays_on_its_side_whatever_else_is_in_the_file() -> None:
 
 def test_a_longest_length_needs_a_module_that_can_count(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"data.max_pair_tokens must be null with SimpleNamespace, got 60"):
-        store(tmp_path, max_pair_tokens=60).read(SimpleNamespace(), None, is_first_rank=True)
+        store(tmp_path, max_pair_tokens=60).read(SimpleNamespace(), tmp_path / "pairs.json", is_first_rank=True)
 
 
 def test_a_selection_that_keeps_nothing_says_which_kinds_there_are(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"keeps none of \d+ pairs, which are of kind given"):
-        store(tmp_path, selection=PairSelection(kinds=("format",))).read(None, None, is_first_rank=True)
+        store(tmp_path, selection=PairSelection(kinds=("format",))).read(
+            None, tmp_path / "pairs.json", is_first_rank=True
+        )
+
+
+def test_only_the_first_rank_writes_the_counts(tmp_path: Path) -> None:
+    store(tmp_path).read(None, tmp_path / "pairs.json", is_first_rank=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"pairs_per_batch": 0}, "data.pairs_per_batch must be at least 1, got 0"),
+        ({"held_out": 1.0}, r"data.held_out must lie in \[0, 1\), got 1.0"),
+    ],
+)
+def test_wrong_settings_are_refused(tmp_path: Path, settings: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        store(tmp_path, **settings)

@@ -1,18 +1,11 @@
-"""Where preference pairs lie on disk.
-
-``PreferenceFolder`` is a folder with one file per split, and the images that they name:
-
-    my_pairs/
-        train.jsonl         {"question": "How many?", "image": "images/1.png", "chosen": "3", "rejected": "4"}
-        val.jsonl           optional; ``.parquet`` works as well; ``datamodules.rows.pair_rows`` has the columns
-        images/1.png
-
-``MMPRFolder`` is what MMPR ships and what ``mmpr_writer`` writes: a ``meta.json`` that lists subsets.
+"""Preference pairs in the layout of MMPR, which its releases have and ``mmpr_writer`` writes.
 
     MMPR-v1.1/
         meta.json           {"scienceqa": {"root": "MMPR-v1.1/images/ScienceQA", "annotation": ..., "repeat_time": 1}}
         annotations/scienceqa.jsonl
         images/ScienceQA/1.png
+
+``datamodules.rows.pair_rows`` has the columns of an annotation file.
 """
 
 import difflib
@@ -26,96 +19,17 @@ from typing import Any
 
 from algorithms.errors import ConfigError, DataError
 from datamodules.rows.files import read_rows
-from datamodules.rows.pair_rows import PairReader, PairRows, read_pairs
-from datamodules.sources.prompt_folder import MAX_NAMES_IN_ERROR, SUFFIXES
+from datamodules.rows.pair_rows import PairReader, PairRows
+from datamodules.sources.pair_source import PairSource
+from datamodules.sources.split_files import first_names, require_folder, what_is_at
 
 logger = logging.getLogger(__name__)
 
 
-class PairSource:
-    """A source of preference pairs. Subclasses that make or convert their own data override ``prepare``."""
-
-    @property
-    def folder(self) -> Path:
-        """Where the pairs lie on disk; reports name it."""
-        raise TypeError(f"{type(self).__name__} must define folder")
-
-    def prepare(self) -> None:
-        """Make the files, if they are not there yet. Called once, by one process, before any split is read."""
-
-    def read(self, split: str, *, max_image_pixels: int) -> PairRows | None:
-        """Read and check the pairs of a split.
-
-        Args:
-            split: "train", "val" or "test".
-            max_image_pixels: Largest width times height of an image.
-
-        Returns:
-            The pairs and the rejected rows, or None when this source has no such split.
-        """
-        raise TypeError(f"{type(self).__name__} must define read()")
-
-
-class PreferenceFolder(PairSource):
-    """One file of pairs per split."""
-
-    def __init__(self, path: str, train: str = "train", val: str = "val") -> None:
-        """Name the folder and its files; nothing is read yet.
-
-        Args:
-            path: The folder.
-            train: File of the training pairs, without ``.jsonl`` or ``.parquet``.
-            val: File of the validation pairs; there need not be a file named ``val``.
-        """
-        if not path.strip():
-            raise ConfigError(
-                f"data.pairs.path must name a folder, got {path!r}: preference pairs are read from there."
-            )
-        self.path = path
-        self.stems: dict[str, str] = {"train": train, "val": val}
-
-    @property
-    def folder(self) -> Path:
-        """The data folder, with ``~`` expanded."""
-        return Path(self.path).expanduser().absolute()
-
-    def read(self, split: str, *, max_image_pixels: int) -> PairRows | None:
-        """Read a split; None for a split without a file, unless it is the training split or a name was given for it.
-
-        Args:
-            split: "train", "val" or "test"; there is never a test split.
-            max_image_pixels: Largest width times height of an image.
-
-        Raises:
-            ConfigError: The folder is not there.
-            DataError: A file is not there or cannot be read.
-        """
-        file = self.split_file(split)
-        return read_pairs(file, self.folder, max_image_pixels=max_image_pixels) if file else None
-
-    def split_file(self, split: str) -> Path | None:
-        """Return the file of a split, ``.jsonl`` before ``.parquet``; raises like ``read``."""
-        if split not in self.stems:
-            return None
-        if not self.folder.is_dir():
-            raise ConfigError(
-                f"data.pairs.path must be an existing folder, got {self.path!r}: {_what_is_at(self.folder)}."
-            )
-        candidates = [self.folder / f"{self.stems[split]}{suffix}" for suffix in SUFFIXES]
-        for file in candidates:
-            if file.is_file():
-                return file
-        if split == self.stems[split] == "val":
-            return None
-        raise DataError(
-            f"data.pairs.path={self.path!r} has no file for the split {split}: looked for "
-            f"{' and '.join(file.name for file in candidates)}, found {_contents(self.folder)}; rename a file or set "
-            f"data.pairs.{split} to its name without suffix."
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class _Subset:
+    """One entry of ``meta.json``, with paths that have been looked up."""
+
     name: str
     root: Path
     annotation: Path
@@ -128,16 +42,16 @@ class MMPRFolder(PairSource):
 
     ``annotation`` and ``root`` of a subset are paths relative to the folder of ``meta.json`` or to the folder around
     it, or absolute. A ``repeat_time`` of 2 or more repeats the rows; below 1 it takes that share of them, from the
-    first row on. ``length`` is compared with the rows there are; other entries have no meaning here.
+    first row on. ``length`` is compared with the number of rows; other entries have no meaning here.
     """
 
     def __init__(self, meta: str, image_root: str | None = None, subsets: list[str] | None = None) -> None:
         """Name the file and its subsets; nothing is read yet.
 
         Args:
-            meta: The ``meta.json``.
-            image_root: Look for each ``root`` here instead, when images lie apart from ``meta.json``.
-            subsets: Subsets to read, in the order of ``meta.json``; null reads all.
+            meta: the ``meta.json``.
+            image_root: look for each ``root`` here instead, when images lie apart from ``meta.json``.
+            subsets: subsets to read, in the order of ``meta.json``; null reads all.
         """
         if not meta.strip():
             raise ConfigError(f"data.pairs.meta must name a meta.json, got {meta!r}: it lists the subsets of pairs.")
@@ -162,13 +76,14 @@ class MMPRFolder(PairSource):
 
         Args:
             split: "train", "val" or "test".
-            max_image_pixels: Largest width times height of an image.
+            max_image_pixels: largest width times height of an image.
 
         Raises:
             ConfigError: There is no ``meta.json``, no ``image_root`` or no such subset.
             DataError: ``meta.json`` or an annotation file cannot be used.
         """
         if split != "train":
+            # MMPR has no validation files; pair_store holds out some prompts instead.
             return None
         reader = PairReader(max_image_pixels=max_image_pixels)
         # All paths before the first row: a typo in the last subset must not cost an hour of reading.
@@ -180,16 +95,19 @@ class MMPRFolder(PairSource):
         entries = self._listed()
         unknown = [name for name in self.subsets or [] if name not in entries]
         if unknown:
-            likely = difflib.get_close_matches(unknown[0], entries, n=len(entries), cutoff=0.0)
+            # MMPR has far more subsets than a message can show: the most similar names come first.
+            similar = difflib.get_close_matches(unknown[0], entries, n=len(entries), cutoff=0.0)
             raise ConfigError(
-                f"data.pairs.subsets must name subsets of {self.file}, got {unknown[0]!r}: there are {_some(likely)}."
+                f"data.pairs.subsets must name subsets of {self.file}, got {unknown[0]!r}: there are "
+                f"{first_names(similar)}."
             )
         return {name: entry for name, entry in entries.items() if self.subsets is None or name in self.subsets}
 
     def _listed(self) -> dict[str, Any]:
         if not self.file.is_file():
-            raise ConfigError(f"data.pairs.meta must be an existing file, got {self.meta!r}: {_what_is_at(self.file)}.")
+            raise ConfigError(f"data.pairs.meta must be an existing file, got {self.meta!r}: {what_is_at(self.file)}.")
         try:
+            # "-sig": some editors put a byte order mark before the first brace.
             entries = json.loads(self.file.read_text(encoding="utf-8-sig"))
         except (ValueError, RecursionError) as error:
             raise DataError(
@@ -214,20 +132,21 @@ class MMPRFolder(PairSource):
         if file is None:
             raise DataError(
                 f"{where} has its rows in {annotation!r}, but there is no such file: looked for "
-                f"{' and '.join(map(str, places))}, found {_what_is_at(places[0].parent)}; unpack the annotations "
+                f"{' and '.join(map(str, places))}, found {what_is_at(places[0].parent)}; unpack the annotations "
                 "beside meta.json."
             )
         length = entry.get("length")
         return _Subset(
-            name, self._root(name, root), file, _repeat_time(where, entry), length if isinstance(length, int) else None
+            name=name,
+            root=self._root(name, root),
+            annotation=file,
+            repeat_time=_repeat_time(where, entry),
+            length=length if isinstance(length, int) else None,
         )
 
     def _root(self, name: str, root: str) -> Path:
         base = self.folder if self.image_root is None else Path(self.image_root).expanduser().absolute()
-        if not base.is_dir():
-            raise ConfigError(
-                f"data.pairs.image_root must be an existing folder, got {self.image_root!r}: {_what_is_at(base)}."
-            )
+        require_folder(base, key="data.pairs.image_root", path=self.image_root)
         places = _places(root, base)
         for place in places:
             if place.is_dir():
@@ -245,13 +164,14 @@ class MMPRFolder(PairSource):
 
 def _read_subset(reader: PairReader, subset: _Subset) -> None:
     if subset.repeat_time < 1:
+        # Counted in a pass of its own, because the share is of all rows, good and bad.
         num_rows = sum(1 for _ in read_rows(subset.annotation))
         reader.read(subset.annotation, subset.root, max_rows=int(num_rows * subset.repeat_time))
     else:
         num_rows = reader.read(subset.annotation, subset.root, repeats=int(subset.repeat_time))
     if subset.length is not None and subset.length != num_rows:
         logger.warning(
-            "subset %s: meta.json says length %d, but %s has %d rows: it may be cut or of another version",
+            "subset %s: meta.json has length %d, but %s has %d rows: it may be cut or of another version",
             subset.name,
             subset.length,
             subset.annotation,
@@ -261,6 +181,7 @@ def _read_subset(reader: PairReader, subset: _Subset) -> None:
 
 def _repeat_time(where: str, entry: Mapping[str, Any]) -> float:
     repeat = entry.get("repeat_time", 1)
+    # JSON's true is a Python int, and JSON as Python reads it has NaN.
     is_number = isinstance(repeat, int | float) and not isinstance(repeat, bool) and math.isfinite(repeat)
     if not is_number or repeat < 0 or (repeat > 1 and repeat != int(repeat)):
         raise DataError(
@@ -271,21 +192,5 @@ def _repeat_time(where: str, entry: Mapping[str, Any]) -> float:
 
 
 def _places(path: str, base: Path) -> list[Path]:
-    """Return where a path may lie: released files count from the folder in which MMPR was unpacked."""
+    """Return where a path may lie: paths in released files begin at the folder in which MMPR was unpacked."""
     return [base / path] if Path(path).is_absolute() else [base / path, base.parent / path]
-
-
-def _what_is_at(path: Path) -> str:
-    if path.is_dir():
-        return f"{path} is a folder with {_contents(path)}"
-    return f"{path} is {'a file' if path.exists() else 'not there'}"
-
-
-def _contents(folder: Path) -> str:
-    return _some(sorted(entry.name for entry in folder.iterdir())) or "nothing in it"
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:MAX_NAMES_IN_ERROR])
-    num_more = len(names) - MAX_NAMES_IN_ERROR
-    return f"{shown} and {num_more} more" if num_more > 0 else shown
