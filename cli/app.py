@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-# Nothing here may reach out: models come from folders unless the user asks for a hub name.
+# Fast tokenizers start threads and then warn at every fork. Must be set before transformers is imported.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
@@ -26,10 +26,13 @@ import rewards
 import rollouts
 from algorithms import ConfigError, DataError
 from cli.built import build_missing, register
-from cli.callback_slots import named_callbacks, slot_names
+from cli.callback_slots import KNOWN_SLOTS, named_callbacks, slot_names
+from cli.overlays import check_overlays
 from cli.parser_errors import in_one_line
+from cli.renamed import check_renamed
 from cli.reward_overlays import with_merged_parts
-from cli.strategies import check_strategy, in_other_words
+from cli.settings import config_files, flags
+from cli.strategies import check_strategy, explained
 
 # Importing a package makes its classes known by their short names in configs.
 PACKAGES = (callbacks, datamodules, lightning_modules, models, rewards, rollouts)
@@ -40,7 +43,7 @@ class OneLineParser(LightningArgumentParser):
     """Prints what is wrong without the wall of usage."""
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
-        """Exit with the message, or raise when the parser was told to."""
+        """Exit with the message, or raise it where a caller has set ``exit_on_error`` to False."""
         if not self.exit_on_error:
             return super().error(message, ex)
         sys.stderr.write(f"error: {in_one_line(message)}\n(all keys: python train.py fit --help)\n")
@@ -50,7 +53,7 @@ class OneLineParser(LightningArgumentParser):
 class TrainCLI(LightningCLI):
     """LightningCLI with callbacks by name and models that are built on first use."""
 
-    arguments: Sequence[str] = ()
+    slots: Sequence[str] = KNOWN_SLOTS
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -60,7 +63,7 @@ class TrainCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add one argument per callback name."""
-        for name in slot_names(type(self).arguments):
+        for name in type(self).slots:
             parser.add_argument(
                 f"--callbacks.{name}", type=Callback | None, default=None, help=f"Callback {name}; null is off."
             )
@@ -104,10 +107,13 @@ def run(arguments: Sequence[str]) -> TrainCLI:
     # The interpolation ${model.x} must hold under ``fit`` too, and must see overlays and flags.
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True, docstring_parse_attribute_docstrings=True)
     quiet()
-    # A class of its own, because LightningCLI parses inside its constructor and nested runs have other slots.
-    cli_class = type("TrainCLI", (TrainCLI,), {"arguments": list(arguments)})
     try:
-        with with_merged_parts(arguments) as merged:
+        files, others = config_files(arguments), flags(arguments)
+        check_renamed(files, others)
+        check_overlays(files)
+        # A class of its own, because LightningCLI parses in its constructor and a nested run has other slots.
+        cli_class = type("TrainCLI", (TrainCLI,), {"slots": slot_names([*files, *others])})
+        with with_merged_parts(arguments, files) as merged:
             return cli_class(
                 LightningModule,
                 LightningDataModule,
@@ -153,10 +159,10 @@ def quiet() -> None:
 
 
 def _raise_first_cause(error: BaseException) -> None:
-    """Raise the user's error out of what wraps it, or the error itself."""
+    """Raise the first ``ConfigError`` or ``DataError`` among an error and its causes, else the error itself."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(told := in_other_words(cause) or cause, ConfigError | DataError):
-            raise told from None
+        if isinstance(shown := explained(cause) or cause, ConfigError | DataError):
+            raise shown from None
         cause = cause.__cause__ or cause.__context__
     raise error

@@ -36,7 +36,7 @@ def check_strategy(trainer: Mapping[str, Any]) -> None:
         )
 
 
-def in_other_words(error: BaseException) -> ConfigError | None:
+def explained(error: BaseException) -> ConfigError | None:
     """Return what an error of Lightning or torch means to a user, where there is more to say."""
     if isinstance(error, IsADirectoryError) and str(error.filename).endswith(".ckpt"):
         return ConfigError(
