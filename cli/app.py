@@ -1,11 +1,11 @@
-"""``train.py``'s parser and runner: LightningCLI with overlays that merge, and errors that teach."""
+"""The parser and runner of ``train.py``: LightningCLI with overlays that merge, and errors of one sentence."""
 
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 # Fast tokenizers start threads and then warn at every fork. Must be set before transformers is imported.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -40,7 +40,7 @@ SUBCOMMANDS = ("fit", "validate", "test", "predict")
 
 
 class OneLineParser(LightningArgumentParser):
-    """Prints what is wrong without the wall of usage."""
+    """Prints what is wrong in one line, without the usage."""
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
         """Exit with the message, or raise it where a caller has set ``exit_on_error`` to False."""
@@ -77,7 +77,7 @@ class TrainCLI(LightningCLI):
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
-        # A callback writes them; kept in memory they would grow with the data.
+        # A callback writes the predictions; kept in memory they would grow with the data.
         return {**kwargs, "return_predictions": False} if subcommand == "predict" else kwargs
 
     def _parse_ckpt_path(self) -> None:
@@ -85,11 +85,12 @@ class TrainCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Build the models that the config refers to, then seed again."""
+        # A build is a run in this process, so it has used the global random state.
         if self.subcommand and build_missing(run):
             self._set_seed()
 
     def instantiate_classes(self) -> None:
-        """Instantiate; a wrong setting found by a constructor is an error of one line."""
+        """Instantiate; a wrong setting that a constructor finds is an error of one line."""
         try:
             super().instantiate_classes()
         except Exception as error:
@@ -104,10 +105,11 @@ class TrainCLI(LightningCLI):
 def run(arguments: Sequence[str]) -> TrainCLI:
     """Run one command and return what was run. Wrong settings raise ``ConfigError`` or ``DataError``."""
     register()
-    # The interpolation ${model.x} must hold under ``fit`` too, and must see overlays and flags.
+    # The parser keeps a config below the subcommand: ${model.x} must lead to fit.model.x, with overlays and flags.
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True, docstring_parse_attribute_docstrings=True)
     quiet()
     try:
+        # Before the parser, whose error would only be that a key is not known.
         files, others = config_files(arguments), flags(arguments)
         check_renamed(files, others)
         check_overlays(files)
@@ -127,7 +129,6 @@ def run(arguments: Sequence[str]) -> TrainCLI:
             )
     except Exception as error:
         _raise_first_cause(error)
-        raise
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -143,22 +144,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def quiet() -> None:
-    """Silence messages that a user can do nothing about."""
+    """Silence messages that no setting of the user's can remove."""
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended")
+    # Loaders here have no workers: a prompt holds no pixels, so there is nothing to prefetch.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory.*exists and is not empty.*")
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
-    # Nothing is written into what a layer returns.
+    # The warning is about writing into what a layer returns, and no code here does so.
     warnings.filterwarnings("ignore", ".*FSDP2-wrapped module.*returned a view tensor.*")
     if os.environ.get("LOCAL_RANK", "0") != "0":
         logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
-    # Frozen parts are meant to be.
+    # Frozen parts are in eval mode on purpose.
     warnings.filterwarnings("ignore", r".*module\(s\) in eval mode at the start of training.*")
     warnings.filterwarnings("ignore", category=JsonargparseDeprecationWarning)
 
 
-def _raise_first_cause(error: BaseException) -> None:
+def _raise_first_cause(error: BaseException) -> NoReturn:
     """Raise the first ``ConfigError`` or ``DataError`` among an error and its causes, else the error itself."""
     cause: BaseException | None = error
     while cause is not None:

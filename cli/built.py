@@ -29,6 +29,7 @@ _CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+|[A-Z]\w*")
 _LIBRARIES = ("torch", "transformers")
 _SOURCES = SourceTree(Path(__file__).resolve().parent.parent)
 
+# Folder to config and seed: filled while the parser resolves interpolations.
 _wanted: dict[Path, tuple[str, int]] = {}
 
 
@@ -67,7 +68,7 @@ def build_missing(command: Callable[[Sequence[str]], object]) -> bool:
     missing = {folder: source for folder, source in wanted.items() if not folder.is_dir()}
     for folder, (config, seed) in missing.items():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # Other ranks and other runs wait here, and then find the folder.
+        # Other ranks and other runs block here until the folder exists.
         with folder.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not folder.is_dir():
@@ -101,6 +102,7 @@ def _digest(config: str, seed: int, sources: SourceTree) -> str:
     text = path.read_text()
     names = {value for value in texts(read_config(config).content) if _CLASS.fullmatch(value)}
     digest = hashlib.sha256("\0".join([text, str(seed), *map(version, _LIBRARIES)]).encode())
+    # The text is searched, not the parsed settings: a reference may stand inside of a longer value.
     for upstream in _REFERENCE.findall(text):
         digest.update(_digest(upstream, seed, sources).encode())
     digest.update(sources.digest(frozenset(names)).encode())

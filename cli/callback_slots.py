@@ -32,6 +32,7 @@ KNOWN_SLOTS = (
 def slot_names(settings: Iterable[Settings]) -> list[str]:
     """Return the known names, then the new ones that config files and flags use, in their order."""
     sections = [each.content.get("callbacks") for each in settings]
+    # A name of YAML may be a number, and a name of the parser is a text.
     used = [str(name) for section in sections if isinstance(section, dict) for name in section]
     return list(dict.fromkeys([*KNOWN_SLOTS, *used]))
 

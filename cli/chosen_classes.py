@@ -26,10 +26,12 @@ def chosen_class(content: dict[str, Any], section: str) -> type | None:
     """
     module, _, name = class_path(content, section).rpartition(".")
     if not module:
+        # A short name, which no module leads to.
         return next((found for found in _subclasses(SECTIONS[section]) if found.__name__ == name), None)
     try:
         found = getattr(import_module(module), name, None)
-    except Exception:  # a user's module may raise anything, and the parser imports it again
+    except Exception:
+        # A user's module may raise anything. The parser imports it again and reports it.
         return None
     return found if isinstance(found, type) else None
 
@@ -40,6 +42,7 @@ def parameters(chosen: type) -> set[str]:
     for owner in chosen.__mro__:
         if "__init__" not in vars(owner):
             continue
+        # From the dictionary of the class, because an attribute could be a base's constructor.
         signature = inspect.signature(vars(owner)["__init__"])
         names |= set(signature.parameters)
         if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in signature.parameters.values()):

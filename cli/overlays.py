@@ -1,14 +1,15 @@
-"""Overlays: config files that change some keys of the configs below them, and name in their first line which those are.
+"""Overlays: config files that change some keys of the configs below them. Their first line names those configs.
 
     # Lies over: GRPOModule                                                 model.class_path ends with this name
     # Lies over: MPOModule on OnlinePreferenceDataModule                    and data.class_path with that one
-    # Lies over: GRPOModule with model.reward.parts.preference              and this key is set, and not to null
-    # Lies over: GRPOModule with callbacks.calibrator and model.reference   and both keys are
+    # Lies over: GRPOModule with model.reward.parts.preference              and this key is set, not to null
+    # Lies over: GRPOModule with callbacks.calibrator and model.reference   and both keys are set
     # Lies over: GRPOModule, MPOModule                                      one of several
     # Lies over: any config
 
-A subclass is accepted where its base is named. ``init_args`` is left out of keys. A file without such a line is a whole
-config. The configs below are the ``--config`` files before it on the command line, laid over each other key by key.
+A subclass is accepted where its base is named. Keys are written without ``init_args``. A file without such a line is a
+whole config. The configs below an overlay are the ``--config`` files before it on the command line, laid over each
+other key by key.
 """
 
 import re
@@ -21,6 +22,7 @@ from cli.chosen_classes import chosen_class, class_path
 from cli.settings import Settings, laid_over, value_at
 
 _LINE = re.compile(r"#\s*Lies over:(.*)")
+# Module, data module, keys.
 _BASE = re.compile(r"(any config|\w+)(?: on (\w+))?(?: with ([\w.]+(?: and [\w.]+)*))?")
 
 
@@ -37,7 +39,7 @@ class Base:
         return _is_class(below, "model", self.model) and _is_class(below, "data", self.data) and not self.missing(below)
 
     def missing(self, below: dict[str, Any]) -> list[str]:
-        """Return the keys that the overlay changes a part of and that the configs below do not set."""
+        """Return the keys that the line names and that the configs below do not set, or set to null."""
         return [key for key in self.keys if value_at(below, key) is None]
 
 
@@ -56,13 +58,14 @@ def check_overlays(files: Sequence[Settings]) -> None:
         if file.is_missing or file.is_broken:
             return
         bases = bases_of(file)
+        # A first file has nothing below it, which not even "any config" accepts.
         if bases and not (number and any(base.accepts(below) for base in bases)):
             raise ConfigError(_refusal(file, bases, below, [each.source for each in files[:number]]))
         below = laid_over(below, file.content)
 
 
 def bases_of(file: Settings) -> list[Base]:
-    """Return what a file may be laid over, nothing for a whole config.
+    """Return the alternatives in a file's first line, an empty list for a whole config.
 
     Raises:
         ConfigError: when the first line begins as an overlay's and goes on otherwise.
@@ -78,6 +81,7 @@ def bases_of(file: Settings) -> list[Base]:
                 f"{file.source} begins with {file.first_line!r}, where {alternative.strip()!r} is none of: any config, "
                 "MODULE, MODULE on DATA_MODULE, each of them with KEY and KEY."
             )
+        # "any config" leaves both classes open.
         model = None if match[1] == "any config" else match[1]
         found.append(Base(model, match[2], tuple(match[3].split(" and ")) if match[3] else ()))
     return found

@@ -1,4 +1,4 @@
-"""Names that configs and flags used before, and the names that replaced them; an old one is refused with the new one."""
+"""Names that configs and flags used before; each is refused with the name that replaced it."""
 
 import re
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from cli.settings import Settings, is_set, merged, texts
 
 CONFIGS = Path("configs")
 
+# Keys as error messages write them; a config file has ``init_args`` between the section and the name.
 KEYS = {
     "model.trainable": "model.learning.trainable",
     "model.optimizer": "model.learning.optimizer",
@@ -24,13 +25,14 @@ KEYS = {
     "data.report_folder": "data.reading.report_folder",
     "data.predict_split": "data.reading.predict_split",
 }
-"""Setting, with levels named ``init_args`` left out, and what it is now."""
+"""Setting and the setting that replaced it."""
 
 VALUES = {
     "model.judge": "{class_path: hallucination.GrammarJudge, init_args: {mention: ..., clause_end: ...}}",
 }
-"""What a new setting takes, where it is not what the old one took."""
+"""Form of a new setting's value, where the old setting had another form."""
 
+# The new path is the shortest one that can be imported, as --print_config writes it.
 CLASSES = {
     "algorithms.reward_threshold": "algorithms.calibration",
     "callbacks.hallucination_monitor": "callbacks",
@@ -53,7 +55,7 @@ CLASSES = {
     "rollouts.vllm_server_engine": "rollouts",
     "rollouts.vllm_settings": "rollouts",
 }
-"""Import path of a class, or of the module that defined it, and what it is now."""
+"""Import path of a class, or of a module that defined classes, and the path that replaced it."""
 
 
 def check_renamed(files: Sequence[Settings], flags: Sequence[Settings]) -> None:
@@ -70,18 +72,19 @@ def check_renamed(files: Sequence[Settings], flags: Sequence[Settings]) -> None:
         if file.is_missing and (moved := moved_config(file.source)):
             raise ConfigError(f"{file.source} is not there; {CONFIGS}/ has one file of this name: {moved}.")
     everything = [*files, *flags]
+    # The class is chosen by all of them together, and a key of one file may belong to the class of another.
     keys = _old_keys(merged(everything))
     for settings in everything:
         new_names = {path: new for path in texts(settings.content) if (new := new_class(path))}
         new_names |= {old: _with_value(new) for old, new in keys.items() if is_set(settings.content, old)}
         if new_names:
-            said = "; ".join(f"{old} is now {new}" for old, new in new_names.items())
-            raise ConfigError(f"{said} (in {settings.source}).")
+            changes = "; ".join(f"{old} is now {new}" for old, new in new_names.items())
+            raise ConfigError(f"{changes} (in {settings.source}).")
 
 
 def moved_config(source: str) -> Path | None:
     """Return the one file below ``configs/`` that has the name of a file which is not there."""
-    found = list(CONFIGS.rglob(Path(source).name or "."))
+    found = [path for path in CONFIGS.rglob("*.yaml") if path.name == Path(source).name]
     return found[0] if len(found) == 1 else None
 
 
@@ -94,7 +97,7 @@ def new_class(path: str) -> str | None:
     if path in CLASSES:
         return CLASSES[path]
     module, _, name = path.rpartition(".")
-    # Only a class directly in an old module: datamodules.shapes is a package today and datamodules.shapes.folders is in it.
+    # A class directly in an old module only: datamodules.shapes is a package today, and modules in it are no old names.
     return f"{CLASSES[module]}.{name}" if module in CLASSES and re.fullmatch(r"[A-Z]\w*", name) else None
 
 
@@ -111,6 +114,7 @@ def _old_keys(content: dict[str, Any]) -> dict[str, str]:
             if not old.startswith(f"{section}."):
                 continue
             old_name, new_name = (key.split(".")[1] for key in (old, new))
+            # Both conditions: a class with neither name has nothing to be changed to, and the parser lists its keys.
             if new_name in taken and old_name not in taken:
                 found[old] = new
     return found

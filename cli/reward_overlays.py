@@ -32,7 +32,10 @@ def with_merged_parts(arguments: Sequence[str], files: Sequence[Settings]) -> It
     merged: dict[str, Any] = {}
     for parts in given:
         merged = laid_over(merged, parts)
-    content = nested("model.init_args.reward.init_args.parts", {name: part for name, part in merged.items() if part is not None})
+    # The parser has no way to remove a key of a dictionary, so a null part is removed here.
+    content = nested(
+        "model.init_args.reward.init_args.parts", {name: part for name, part in merged.items() if part is not None}
+    )
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "reward_parts.yaml"
         file.write_text(yaml.safe_dump(content, sort_keys=False))

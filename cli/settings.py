@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+# A plus after the key appends to a list.
 _FLAG = re.compile(r"--([A-Za-z_][\w.]*)\+?(?:=(.*))?", re.DOTALL)
 _NOT_SET = object()
 
@@ -59,11 +60,13 @@ def read_config(source: str, position: int = 0) -> Settings:
     try:
         text, is_file = Path(source).read_text(), True
     except (OSError, ValueError):
+        # ValueError: bytes that are no UTF-8, or a null character in a path.
         text, is_file = source, False
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError:
         return Settings(source, position=position, first_line=text.partition("\n")[0], is_broken=True)
+    # Text that is a dictionary is a config given without a file; any other text is a path without a file.
     is_missing = not is_file and not isinstance(content, dict)
     first_line = text.partition("\n")[0] if is_file else ""
     return Settings(source, content if isinstance(content, dict) else {}, position, first_line, is_missing)
@@ -78,8 +81,10 @@ def flags(arguments: Sequence[str]) -> list[Settings]:
             continue
         value = match[2]
         if value is None:
+            # ``--key value``, or a switch without a value, before the next flag.
             following = arguments[position + 1 : position + 2]
             value = following[0] if following and not following[0].startswith("--") else ""
+        # A bare class would replace all settings of its section, where the parser changes the class only.
         key = f"{match[1]}.class_path" if match[1] in ("model", "data") and _is_name(value) else match[1]
         found.append(Settings(argument, nested(key, _parsed(value)), position))
     return found
@@ -102,6 +107,7 @@ def merged(settings: Iterable[Settings]) -> dict[str, Any]:
 
 def laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """Return one dictionary over another, key by key; another class takes no settings over from the one before."""
+    # A class named again in its short form is the same class, and keeps its settings.
     if "class_path" in above and "class_path" in below and not _is_same_class(above["class_path"], below["class_path"]):
         return above
     result = dict(below)
@@ -112,7 +118,7 @@ def laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def value_at(content: Any, key: str) -> Any:
-    """Return the value at a dotted key, None where it is not set. Levels named ``init_args`` are left out of the key."""
+    """Return the value at a dotted key, or None. Levels named ``init_args`` are left out of the key."""
     return _find(content, key, default=None)
 
 
@@ -136,6 +142,7 @@ def texts(content: Any) -> Iterator[str]:
 def _find(content: Any, key: str, *, default: Any) -> Any:
     for name in key.split("."):
         section = content if isinstance(content, dict) else {}
+        # class_path lies beside init_args, and the settings of the class lie in it.
         if name not in section:
             section = section.get("init_args")
         if not isinstance(section, dict) or name not in section:

@@ -1,6 +1,6 @@
 """Which of the project's own source files a class depends on, read from import statements alone.
 
-Nothing is imported, so this takes milliseconds. An import of one name out of a package is followed to the file that
+No module is imported, so this takes milliseconds. An import of one name out of a package is followed to the file that
 defines the name: ``from models import Policy`` leads to ``models/policy.py`` and to no other file of ``models``.
 """
 
@@ -16,6 +16,7 @@ class _Module:
     """One source file: its place, and the dotted name that each of its imports binds or runs."""
 
     path: Path
+    text: str
     is_package: bool
     bindings: dict[str, str]
     """Local name to the dotted name it was imported from."""
@@ -40,18 +41,21 @@ class SourceTree:
         """Return a digest of the files behind the named classes, of their names and their text."""
         if names not in self._digests:
             digest = hashlib.sha256()
-            for path in self.behind(names):
-                digest.update(f"{path.relative_to(self.root)}\0{path.read_text()}\0".encode())
+            for module in self._behind(names):
+                digest.update(f"{module.path.relative_to(self.root)}\0{module.text}\0".encode())
             self._digests[names] = digest.hexdigest()
         return self._digests[names]
 
     def behind(self, names: Collection[str]) -> list[Path]:
-        """Return the files that define the named classes and all files that those import, sorted.
+        """Return the files that define the named classes and all files that these import, directly or not, sorted.
 
         Args:
-            names: import paths such as ``models.PretrainedPolicy``, or short names such as ``PretrainedPolicy``. Names of
-                other projects' classes are left out.
+            names: import paths such as ``models.PretrainedPolicy``, or short names such as ``PretrainedPolicy``. Other
+                projects' classes, and texts that name no class, are left out.
         """
+        return [module.path for module in self._behind(names)]
+
+    def _behind(self, names: Collection[str]) -> list[_Module]:
         modules: dict[Path, _Module] = {}
         waiting = [full for name in names for full in self._full_names(name)]
         while waiting:
@@ -59,7 +63,7 @@ class SourceTree:
             if module is not None and module.path not in modules:
                 modules[module.path] = module
                 waiting += module.imports
-        return sorted(modules)
+        return [modules[path] for path in sorted(modules)]
 
     def _full_names(self, name: str) -> list[str]:
         """Return the import paths that a name may stand for; a short name is looked up in every package."""
@@ -75,13 +79,16 @@ class SourceTree:
     def _defining_module(self, dotted: str) -> _Module | None:
         """Return the module in which a dotted name is defined, None where it belongs to another project."""
         parts = dotted.split(".")
+        # The longest part that is a module; the rest names something in it.
         for length in range(len(parts), 0, -1):
             module = self._module(".".join(parts[:length]))
             if module is None:
                 continue
             origin = module.bindings.get(parts[length]) if module.is_package and length < len(parts) else None
+            if origin is None or origin == ".".join(parts[: length + 1]):
+                return module
             # A package that only passes a name on is no source of it.
-            return self._defining_module(".".join([origin, *parts[length + 1 :]])) if origin else module
+            return self._defining_module(".".join([origin, *parts[length + 1 :]]))
         return None
 
     def _module(self, dotted: str) -> _Module | None:
@@ -94,25 +101,26 @@ class SourceTree:
 
 def _read(path: Path, dotted: str) -> _Module:
     """Return what a file imports."""
+    text = path.read_text()
     is_package = path.name == "__init__.py"
     bindings: dict[str, str] = {}
     imports: list[str] = []
     try:
-        tree = ast.parse(path.read_text())
+        tree = ast.parse(text)
     except SyntaxError:
         # The parser reports it, when it imports the class.
-        return _Module(path, is_package, {}, ())
+        return _Module(path, text, is_package, {}, ())
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imports += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             origin = _origin(node, dotted, is_package=is_package)
             for alias in node.names:
-                # A star may pass on any name, so the whole package counts as imported.
+                # A star may pass on any name, so all of the package is imported.
                 full = origin if alias.name == "*" else f"{origin}.{alias.name}"
                 imports.append(full)
                 bindings[alias.asname or alias.name] = full
-    return _Module(path, is_package, bindings, tuple(imports))
+    return _Module(path, text, is_package, bindings, tuple(imports))
 
 
 def _origin(node: ast.ImportFrom, dotted: str, *, is_package: bool) -> str:
@@ -120,5 +128,6 @@ def _origin(node: ast.ImportFrom, dotted: str, *, is_package: bool) -> str:
     if not node.level:
         return node.module or ""
     parts = dotted.split(".")
+    # One dot is the package itself, which is the file's own name where the file is an __init__.py.
     package = parts[: len(parts) - node.level + is_package]
     return ".".join([*package, node.module] if node.module else package)

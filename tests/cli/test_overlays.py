@@ -32,7 +32,11 @@ def check(*files: str | Path) -> None:
         ([MPO], f"{ABLATIONS}/objective/cispo.yaml", "MPOModule on PreferenceDataModule"),
         ([GRPO], f"{ABLATIONS}/objective/sft.yaml", "GRPOModule on ExperienceDataModule"),
         ([GRPO], f"{TINY}/overlays/grpo_calibrated.yaml", "without model.reward.parts.preference"),
-        ([GRPO, f"{TINY}/overlays/grpo_biased.yaml"], f"{ABLATIONS}/loop/no_monitor.yaml", "without callbacks.calibrator"),
+        (
+            [GRPO, f"{TINY}/overlays/grpo_biased.yaml"],
+            f"{ABLATIONS}/loop/no_monitor.yaml",
+            "without callbacks.calibrator",
+        ),
         ([MPO], f"{TINY}/overlays/mpo_biased.yaml", "MPOModule on PreferenceDataModule"),
         ([GRPO], f"{ABLATIONS}/loop/low_threshold.yaml", "GRPOModule on ExperienceDataModule"),
         ([f"{TINY}/stages/adapter.yaml"], "configs/engines/vllm.yaml", "AlignmentModule on DemonstrationDataModule"),

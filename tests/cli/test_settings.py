@@ -23,7 +23,9 @@ def test_a_file_that_is_not_there_and_one_that_is_no_yaml_set_nothing(tmp_path: 
 
 
 def test_a_flag_sets_its_key_to_the_value_beside_it_or_after_it() -> None:
-    found = flags(["fit", "--config=x.yaml", "--a.b=1", "--a.c", "[1, 2]", "--d+=e", "--model", "x.Y", "--print_config"])
+    found = flags(
+        ["fit", "--config=x.yaml", "--a.b=1", "--a.c", "[1, 2]", "--d+=e", "--model", "x.Y", "--print_config"]
+    )
     assert [flag.content for flag in found] == [
         {"a": {"b": 1}},
         {"a": {"c": [1, 2]}},
