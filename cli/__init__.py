@@ -1,1 +1,1 @@
-"""The command line: parsing, callbacks by name, models built on first use, and errors in one line."""
+"""The command line: parsing, overlays, callbacks by name, models built on first use, and errors in one line."""

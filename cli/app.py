@@ -1,13 +1,13 @@
-"""``train.py``'s parser and runner: LightningCLI with overlays that merge, and errors that teach."""
+"""The parser and runner of ``train.py``: LightningCLI with overlays that merge, and errors of one sentence."""
 
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
-# Nothing here may reach out: models come from folders unless the user asks for a hub name.
+# Fast tokenizers start threads and then warn at every fork. Must be set before transformers is imported.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
@@ -26,10 +26,13 @@ import rewards
 import rollouts
 from algorithms import ConfigError, DataError
 from cli.built import build_missing, register
-from cli.callback_slots import named_callbacks, slot_names
+from cli.callback_slots import KNOWN_SLOTS, named_callbacks, slot_names
+from cli.overlays import check_overlays
 from cli.parser_errors import in_one_line
+from cli.renamed import check_renamed
 from cli.reward_overlays import with_merged_parts
-from cli.strategies import check_strategy, in_other_words
+from cli.settings import config_files, flags
+from cli.strategies import check_strategy, explained
 
 # Importing a package makes its classes known by their short names in configs.
 PACKAGES = (callbacks, datamodules, lightning_modules, models, rewards, rollouts)
@@ -37,10 +40,10 @@ SUBCOMMANDS = ("fit", "validate", "test", "predict")
 
 
 class OneLineParser(LightningArgumentParser):
-    """Prints what is wrong without the wall of usage."""
+    """Prints what is wrong in one line, without the usage."""
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
-        """Exit with the message, or raise when the parser was told to."""
+        """Exit with the message, or raise it where a caller has set ``exit_on_error`` to False."""
         if not self.exit_on_error:
             return super().error(message, ex)
         sys.stderr.write(f"error: {in_one_line(message)}\n(all keys: python train.py fit --help)\n")
@@ -50,7 +53,7 @@ class OneLineParser(LightningArgumentParser):
 class TrainCLI(LightningCLI):
     """LightningCLI with callbacks by name and models that are built on first use."""
 
-    arguments: Sequence[str] = ()
+    slots: Sequence[str] = KNOWN_SLOTS
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -60,7 +63,7 @@ class TrainCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add one argument per callback name."""
-        for name in slot_names(type(self).arguments):
+        for name in type(self).slots:
             parser.add_argument(
                 f"--callbacks.{name}", type=Callback | None, default=None, help=f"Callback {name}; null is off."
             )
@@ -74,7 +77,7 @@ class TrainCLI(LightningCLI):
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
-        # A callback writes them; kept in memory they would grow with the data.
+        # A callback writes the predictions; kept in memory they would grow with the data.
         return {**kwargs, "return_predictions": False} if subcommand == "predict" else kwargs
 
     def _parse_ckpt_path(self) -> None:
@@ -82,11 +85,12 @@ class TrainCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Build the models that the config refers to, then seed again."""
+        # A build is a run in this process, so it has used the global random state.
         if self.subcommand and build_missing(run):
             self._set_seed()
 
     def instantiate_classes(self) -> None:
-        """Instantiate; a wrong setting found by a constructor is an error of one line."""
+        """Instantiate; a wrong setting that a constructor finds is an error of one line."""
         try:
             super().instantiate_classes()
         except Exception as error:
@@ -101,13 +105,17 @@ class TrainCLI(LightningCLI):
 def run(arguments: Sequence[str]) -> TrainCLI:
     """Run one command and return what was run. Wrong settings raise ``ConfigError`` or ``DataError``."""
     register()
-    # The interpolation ${model.x} must hold under ``fit`` too, and must see overlays and flags.
+    # The parser keeps a config below the subcommand: ${model.x} must lead to fit.model.x, with overlays and flags.
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True, docstring_parse_attribute_docstrings=True)
     quiet()
-    # A class of its own, because LightningCLI parses inside its constructor and nested runs have other slots.
-    cli_class = type("TrainCLI", (TrainCLI,), {"arguments": list(arguments)})
     try:
-        with with_merged_parts(arguments) as merged:
+        # Before the parser, whose error would only be that a key is not known.
+        files, others = config_files(arguments), flags(arguments)
+        check_renamed(files, others)
+        check_overlays(files)
+        # A class of its own, because LightningCLI parses in its constructor and a nested run has other slots.
+        cli_class = type("TrainCLI", (TrainCLI,), {"slots": slot_names([*files, *others])})
+        with with_merged_parts(arguments, files) as merged:
             return cli_class(
                 LightningModule,
                 LightningDataModule,
@@ -121,7 +129,6 @@ def run(arguments: Sequence[str]) -> TrainCLI:
             )
     except Exception as error:
         _raise_first_cause(error)
-        raise
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -137,26 +144,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def quiet() -> None:
-    """Silence messages that a user can do nothing about."""
+    """Silence messages that no setting of the user's can remove."""
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended")
+    # Loaders here have no workers: a prompt holds no pixels, so there is nothing to prefetch.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory.*exists and is not empty.*")
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
-    # Nothing is written into what a layer returns.
+    # The warning is about writing into what a layer returns, and no code here does so.
     warnings.filterwarnings("ignore", ".*FSDP2-wrapped module.*returned a view tensor.*")
     if os.environ.get("LOCAL_RANK", "0") != "0":
         logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
-    # Frozen parts are meant to be.
+    # Frozen parts are in eval mode on purpose.
     warnings.filterwarnings("ignore", r".*module\(s\) in eval mode at the start of training.*")
     warnings.filterwarnings("ignore", category=JsonargparseDeprecationWarning)
 
 
-def _raise_first_cause(error: BaseException) -> None:
-    """Raise the user's error out of what wraps it, or the error itself."""
+def _raise_first_cause(error: BaseException) -> NoReturn:
+    """Raise the first ``ConfigError`` or ``DataError`` among an error and its causes, else the error itself."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(told := in_other_words(cause) or cause, ConfigError | DataError):
-            raise told from None
+        if isinstance(shown := explained(cause) or cause, ConfigError | DataError):
+            raise shown from None
         cause = cause.__cause__ or cause.__context__
     raise error

@@ -1,9 +1,9 @@
 """Models that this project builds itself, on first use: ``path: ${built_by:configs/tiny/stages/adapter.yaml,0}``.
 
-The interpolation only computes a folder name: the config's file name, and a digest of its text, the seed,
-the sources that define the world and the model, and the same of every config it is built from in turn.
-The folder is made by running that config, once, before anything is instantiated: ``predict`` for a config
-with a callback ``pairs`` or ``pool``, which write preference pairs or pass rates, else ``fit``, whose callback
+The interpolation only computes a folder name: the config's file name, and a digest of its text, the seed, the versions
+of torch and transformers, the project's sources behind the classes that the config names, and the same of every config
+it is built from. The folder is made by running that config, once, before anything is instantiated: ``predict`` for a
+config with a callback ``pairs`` or ``pool``, which write preference pairs or pass rates, else ``fit``, whose callback
 ``export`` writes a model.
 """
 
@@ -11,42 +11,50 @@ import fcntl
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
-import yaml
 from omegaconf import OmegaConf
 
 from algorithms import ConfigError
+from cli.renamed import moved_config
+from cli.settings import read_config, texts
+from cli.sources import SourceTree
 
 BUILT_ROOT = Path("runs/built")
 _REFERENCE = re.compile(r"\$\{built_by:([^,}\s]+)")
-_SOURCES = (
-    "models/assembly/tiny.py", "models/assembly/llava.py",
-    "datamodules/shapes/folders.py", "datamodules/shapes/language.py", "datamodules/shapes/scene.py",
-)  # fmt: skip
-# Matter to those configs only that name the class.
-_SOURCES_OF = {
-    "ShapesPairs": ("datamodules/shapes/pairs.py",),
-    "PairWriter": ("algorithms/preferences/pairs.py", "rollouts/dropout_ntp.py", "rewards/rules.py"),
-}
-_PROJECT = Path(__file__).resolve().parent.parent
+# An import path, or a class's short name.
+_CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+|[A-Z]\w*")
+# Weights of the same sources differ between versions of these.
+_LIBRARIES = ("torch", "transformers")
+_SOURCES = SourceTree(Path(__file__).resolve().parent.parent)
 
+# Folder to config and seed: filled while the parser resolves interpolations.
 _wanted: dict[Path, tuple[str, int]] = {}
 
 
 def register() -> None:
-    """Make ``${built_by:CONFIG,SEED}`` known to config files, and forget what a command before asked for."""
+    """Make ``${built_by:CONFIG,SEED}`` known to config files, and forget the folders of the command before."""
     _wanted.clear()
     OmegaConf.register_resolver("built_by", _resolve, replace=True)
 
 
-def built_folder(config: str, seed: int) -> Path:
-    """Return the folder in which the result of a config and a seed is kept."""
-    return BUILT_ROOT / f"{Path(config).stem}-{_digest(config, seed)}"
+def built_folder(config: str, seed: int, sources: SourceTree = _SOURCES) -> Path:
+    """Return the folder for the result of a config and a seed.
+
+    Args:
+        config: path of the config.
+        seed: its seed.
+        sources: the source files whose text is part of the folder's name.
+
+    Raises:
+        ConfigError: when the config, or one that it is built from, is not there.
+    """
+    return BUILT_ROOT / f"{Path(config).stem}-{_digest(config, seed, sources)}"
 
 
 def build_missing(command: Callable[[Sequence[str]], object]) -> bool:
-    """Build the folders that the last parsed config refers to and that are not there yet.
+    """Build the folders that the last parsed config refers to and that do not exist yet.
 
     Args:
         command: runs the command line with these arguments.
@@ -55,17 +63,18 @@ def build_missing(command: Callable[[Sequence[str]], object]) -> bool:
         Whether anything was built.
     """
     wanted = dict(_wanted)
+    # The commands below parse configs of their own, which fill this again.
     _wanted.clear()
     missing = {folder: source for folder, source in wanted.items() if not folder.is_dir()}
     for folder, (config, seed) in missing.items():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # Other ranks and other runs wait here, and then find the folder.
+        # Other ranks and other runs block here until the folder exists.
         with folder.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not folder.is_dir():
-                what, callback = _maker(config)
+                subcommand, callback = _maker(config)
                 flags = ["--seed_everything", str(seed), f"--callbacks.{callback}.folder={folder}"]
-                command([what, "--config", config, *flags])
+                command([subcommand, "--config", config, *flags])
     return bool(missing)
 
 
@@ -76,19 +85,25 @@ def _resolve(config: str, seed: int = 0) -> str:
 
 
 def _maker(config: str) -> tuple[str, str]:
-    """Return the command that makes a config's result, and the callback that writes it."""
-    callbacks = yaml.safe_load(Path(config).read_text()).get("callbacks") or {}
-    written = next((name for name in ("pairs", "pool") if name in callbacks), None)
-    return ("predict", written) if written else ("fit", "export")
+    """Return the subcommand that makes a config's result, and the callback that writes it."""
+    callbacks = read_config(config).content.get("callbacks") or {}
+    writer = next((name for name in ("pairs", "pool") if name in callbacks), None)
+    return ("predict", writer) if writer else ("fit", "export")
 
 
-def _digest(config: str, seed: int) -> str:
+def _digest(config: str, seed: int, sources: SourceTree) -> str:
     path = Path(config)
     if not path.is_file():
-        raise ConfigError(f"${{built_by:{config}}} names a config that is not there: {path.absolute()}.")
+        moved = moved_config(config)
+        raise ConfigError(
+            f"${{built_by:{config}}} names a config that is not there: {path.absolute()}"
+            f"{f'; one of this name is {moved}' if moved else ''}."
+        )
     text = path.read_text()
-    parts = [text, str(seed)]
-    parts += [_digest(upstream, seed) for upstream in _REFERENCE.findall(text)]
-    sources = {*_SOURCES, *(source for name, own in _SOURCES_OF.items() if name in text for source in own)}
-    parts += [(_PROJECT / source).read_text() for source in sorted(sources)]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]
+    names = {value for value in texts(read_config(config).content) if _CLASS.fullmatch(value)}
+    digest = hashlib.sha256("\0".join([text, str(seed), *map(version, _LIBRARIES)]).encode())
+    # The text is searched, not the parsed settings: a reference may stand inside of a longer value.
+    for upstream in _REFERENCE.findall(text):
+        digest.update(_digest(upstream, seed, sources).encode())
+    digest.update(sources.digest(frozenset(names)).encode())
+    return digest.hexdigest()[:10]

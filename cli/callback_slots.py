@@ -5,17 +5,15 @@ or a flag can switch one off (``callbacks.completions: null``), change one setti
 a callback under a new name.
 """
 
-import re
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
-import yaml
 from lightning.pytorch.callbacks import Callback
 
 from algorithms import ConfigError
+from cli.settings import Settings
 
-# The names the project's own configs use, in the order in which Lightning calls them. New names come after.
+# The names in this project's configs, in the order in which Lightning calls the callbacks. New names follow them.
 KNOWN_SLOTS = (
     "progress",
     "layout",
@@ -30,36 +28,13 @@ KNOWN_SLOTS = (
     "export",
 )
 
-_FLAG = re.compile(r"--callbacks\.([A-Za-z_]\w*)")
 
-
-def slot_names(arguments: Sequence[str]) -> list[str]:
-    """Return the known names, then the new ones that the config files and flags of a command line use."""
-    names: list[str] = list(KNOWN_SLOTS)
-    for path in config_files(arguments):
-        for name in _configured(path):
-            if name not in names:
-                names.append(name)
-    for argument in arguments:
-        if (match := _FLAG.match(argument)) and match.group(1) not in names:
-            names.append(match.group(1))
-    return names
-
-
-def config_files(arguments: Sequence[str]) -> list[Path]:
-    """Return the files given by ``--config``, in their order."""
-    return [path for path in config_places(arguments).values() if path.is_file()]
-
-
-def config_places(arguments: Sequence[str]) -> dict[int, Path]:
-    """Return the file of each argument that names one."""
-    places: dict[int, Path] = {}
-    for place, argument in enumerate(arguments):
-        if argument.startswith(("--config=", "-c=")):
-            places[place] = Path(argument.partition("=")[2])
-        elif place and arguments[place - 1] in ("--config", "-c"):
-            places[place] = Path(argument)
-    return places
+def slot_names(settings: Iterable[Settings]) -> list[str]:
+    """Return the known names, then the new ones that config files and flags use, in their order."""
+    sections = [each.content.get("callbacks") for each in settings]
+    # A name of YAML may be a number, and a name of the parser is a text.
+    used = [str(name) for section in sections if isinstance(section, dict) for name in section]
+    return list(dict.fromkeys([*KNOWN_SLOTS, *used]))
 
 
 def named_callbacks(configured: dict[str, Any]) -> list[Callback]:
@@ -75,13 +50,3 @@ def named_callbacks(configured: dict[str, Any]) -> list[Callback]:
                 f"{', '.join(KNOWN_SLOTS)}; a new name needs a class_path."
             )
     return [callback for callback in configured.values() if callback is not None]
-
-
-def _configured(path: Path) -> list[str]:
-    """Return the callback names of one file; what is wrong with the file itself is the parser's to say."""
-    try:
-        content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError:
-        return []
-    section = content.get("callbacks") if isinstance(content, dict) else None
-    return [str(name) for name in section] if isinstance(section, dict) else []

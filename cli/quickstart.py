@@ -1,4 +1,4 @@
-"""``make quickstart``: build the tiny policy, train it with GRPO, and show what changed on held-out pictures.
+"""``make quickstart``: build the tiny policy, train it with GRPO, and show what has changed on held-out pictures.
 
 Writes ``runs/quickstart/summary.json``: ``before`` and ``after`` with the measures below, ``seconds`` by stage.
 """
@@ -29,15 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the quickstart."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of everything, from the world to the sampling")
-    parser.add_argument("--short", action="store_true", help="a few steps only, to see that it runs")
+    parser.add_argument("--short", action="store_true", help="a few steps only, to check that it runs")
     options = parser.parse_args(arguments)
     console = Console()
-    # Slow to import, and --help should not wait for it.
+    # Imported late: it takes seconds, which --help does not need.
     from cli.app import run
 
     shared = ["--config", CONFIG, "--seed_everything", str(options.seed), "--trainer.logger.save_dir=runs"]
     shared += ["--trainer.logger.name=quickstart"]
-    # Curves of an earlier quickstart would run into this one's.
+    # TensorBoard would join the curves of an earlier quickstart and of this one.
     shutil.rmtree(FOLDER, ignore_errors=True)
     exported = FOLDER / "policy"
     seconds: dict[str, float] = {}
@@ -49,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         seconds[name] = round(time.perf_counter() - started, 1)
         return result
 
+    # The same held-out pictures before and after training.
     test = ["test", *shared, "--trainer.logger.version=test"]
+    # One validation batch is the shortest command that needs the policy.
     stage(
         "build",
         "1/4  Building the tiny policy (first time only)",

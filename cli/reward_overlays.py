@@ -1,7 +1,8 @@
 """Reward parts of several config files, laid over each other part by part.
 
 The parser merges settings key by key but replaces dictionaries, and the parts of a reward are one: an overlay that sets
-one weight would drop all other parts. So where several files name parts, their sum is given to the parser once more.
+one weight would drop all other parts. So where several files name parts, the merged parts are given to the parser in
+one more file.
 """
 
 import tempfile
@@ -12,48 +13,32 @@ from typing import Any
 
 import yaml
 
-from cli.callback_slots import config_files, config_places
-
-_PATH = ("model", "init_args", "reward", "init_args", "parts")
+from cli.settings import Settings, laid_over, nested, value_at
 
 
 @contextmanager
-def with_merged_parts(arguments: Sequence[str]) -> Iterator[list[str]]:
-    """Give the arguments, with one more config file where several name reward parts; null takes a part away."""
-    given = [parts for path in config_files(arguments) if (parts := _parts(path))]
+def with_merged_parts(arguments: Sequence[str], files: Sequence[Settings]) -> Iterator[list[str]]:
+    """Give the arguments, with one more config file where several files name reward parts; null removes a part.
+
+    Args:
+        arguments: the command line.
+        files: its config files.
+    """
+    named = [value_at(file.content, "model.reward.parts") for file in files]
+    given = [parts for parts in named if isinstance(parts, dict) and parts]
     if len(given) < 2:
         yield list(arguments)
         return
     merged: dict[str, Any] = {}
     for parts in given:
-        merged = _laid_over(merged, parts)
-    content: Any = {name: part for name, part in merged.items() if part is not None}
-    for key in reversed(_PATH):
-        content = {key: content}
+        merged = laid_over(merged, parts)
+    # The parser has no way to remove a key of a dictionary, so a null part is removed here.
+    content = nested(
+        "model.init_args.reward.init_args.parts", {name: part for name, part in merged.items() if part is not None}
+    )
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "reward_parts.yaml"
         file.write_text(yaml.safe_dump(content, sort_keys=False))
-        last = max(config_places(arguments))
-        yield [*arguments[: last + 1], f"--config={file}", *arguments[last + 1 :]]
-
-
-def _parts(path: Path) -> dict[str, Any]:
-    """Return the parts that a file names; what is wrong with the file itself is the parser's to say."""
-    try:
-        content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError:
-        return {}
-    for key in _PATH:
-        content = content.get(key) if isinstance(content, dict) else None
-    return content if isinstance(content, dict) else {}
-
-
-def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Return one dictionary over another; another class takes nothing over from the one before."""
-    if above.get("class_path", below.get("class_path")) != below.get("class_path") and "class_path" in below:
-        return above
-    result = dict(below)
-    for key, value in above.items():
-        old = result.get(key)
-        result[key] = _laid_over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return result
+        # After the last config file, which it completes, and before the flags that follow and go over it.
+        end = files[-1].position + 1
+        yield [*arguments[:end], f"--config={file}", *arguments[end:]]

@@ -1,4 +1,4 @@
-"""What strategies cannot do, said before processes start."""
+"""What strategies cannot do, refused before processes start."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ _INSTEAD = "use FSDP2: --config configs/hardware/fsdp2.yaml, or cpu2.yaml on CPU
 
 
 def check_strategy(trainer: Mapping[str, Any]) -> None:
-    """Refuse FSDP1 where Lightning would fail later and say less.
+    """Refuse FSDP1 where Lightning would fail later, with an error that names no alternative.
 
     Args:
         trainer: the config's section ``trainer``.
@@ -21,6 +21,7 @@ def check_strategy(trainer: Mapping[str, Any]) -> None:
         ConfigError: for FSDP1 on CPUs or with gradient clipping by norm.
     """
     strategy = trainer.get("strategy")
+    # A name such as fsdp_cpu_offload, or an object; FSDP2 has a class that is not a subclass of this one.
     is_fsdp1 = isinstance(strategy, FSDPStrategy) or (isinstance(strategy, str) and strategy.startswith("fsdp"))
     if not is_fsdp1:
         return
@@ -36,8 +37,9 @@ def check_strategy(trainer: Mapping[str, Any]) -> None:
         )
 
 
-def in_other_words(error: BaseException) -> ConfigError | None:
-    """Return what an error of Lightning or torch means to a user, where there is more to say."""
+def explained(error: BaseException) -> ConfigError | None:
+    """Return an error of Lightning or torch as a sentence for the user, None where the error is clear by itself."""
+    # Lightning opens a checkpoint as a file, whatever strategy wrote it.
     if isinstance(error, IsADirectoryError) and str(error.filename).endswith(".ckpt"):
         return ConfigError(
             f"ckpt_path {error.filename} is a folder of slices, which only FSDP2 reads. To have one file for every "

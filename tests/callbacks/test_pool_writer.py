@@ -39,7 +39,8 @@ def pool_arguments(policy_folder: Path, name: str, *extra: str) -> list[str]:
     return [
         "predict", "--config=configs/tiny/stages/prompt_pool.yaml", f"--model.init_args.policy.path={policy_folder}",
         f"--data.init_args.source.root={root}/data", "--data.init_args.source.num_train=20",
-        "--data.init_args.source.num_val=2", "--data.init_args.source.num_test=2", "--data.init_args.reading.batch_size=4",
+        "--data.init_args.source.num_val=2", "--data.init_args.source.num_test=2",
+        "--data.init_args.reading.batch_size=4",
         "--model.init_args.sampling.group_size=4", "--model.init_args.sampling.max_new_tokens=10",
         # A random policy is never right: some of its completions are to count as right.
         "--model.init_args.reward.parts.accuracy.reward=tests.test_training.EvenIsGood",

@@ -2,6 +2,7 @@ import pytest
 
 from cli.app import main
 from cli.callback_slots import KNOWN_SLOTS, slot_names
+from cli.settings import config_files, flags
 
 BASE = ["fit", "--config=configs/tiny/grpo.yaml"]
 
@@ -14,7 +15,7 @@ def message(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("settings", "named"),
     [
         (["--model.grop_size=4"], "grop_size"),
         (["--model.sampling.group_size=many"], "group_size"),
@@ -22,15 +23,15 @@ def message(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--callbacks.completionz.every_n_rollouts=3"], "completionz"),
     ],
 )
-def test_a_wrong_setting_is_named_without_a_traceback(flags, said, capsys) -> None:
-    text = message([*BASE, *flags], capsys)
-    assert said in text
+def test_a_wrong_setting_is_named_without_a_traceback(settings, named, capsys) -> None:
+    text = message([*BASE, *settings], capsys)
+    assert named in text
     assert "Traceback" not in text
     assert "usage:" not in text
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("settings", "named"),
     [
         (["--model.reference=models.PretrainedPolicy"], "model.reference: "),
         (["--data.pairs=datamodules.ShapesPair"], "data.pairs: "),
@@ -38,9 +39,9 @@ def test_a_wrong_setting_is_named_without_a_traceback(flags, said, capsys) -> No
         (["--data.selection.threshold=high"], "data.selection.threshold: "),
     ],
 )
-def test_a_wrong_nested_value_is_one_line_that_begins_with_its_key(flags, said, capsys) -> None:
-    text = message(["fit", "--config=configs/tiny/mpo.yaml", *flags], capsys)
-    assert text.startswith(f"error: {said}")
+def test_a_wrong_nested_value_is_one_line_that_begins_with_its_key(settings, named, capsys) -> None:
+    text = message(["fit", "--config=configs/tiny/mpo.yaml", *settings], capsys)
+    assert text.startswith(f"error: {named}")
     assert len(text.strip().splitlines()) == 2
     assert len(text) < 500
 
@@ -54,5 +55,18 @@ def test_a_group_of_one_is_refused_in_one_line(capsys, tmp_path) -> None:
 def test_new_callback_names_come_from_files_and_flags(tmp_path) -> None:
     overlay = tmp_path / "overlay.yaml"
     overlay.write_text("callbacks: {mine: {class_path: x.Y}, export: null}\n")
-    names = slot_names(["fit", "--config", str(overlay), "--callbacks.other=z.W", "--callbacks.other.n=1"])
-    assert names == [*KNOWN_SLOTS, "mine", "other"]
+    arguments = ["fit", "--config", str(overlay), "--callbacks.other=z.W", "--callbacks.other.n=1"]
+    assert slot_names([*config_files(arguments), *flags(arguments)]) == [*KNOWN_SLOTS, "mine", "other"]
+
+
+def test_a_config_that_is_no_yaml_is_reported_by_the_parser(capsys, tmp_path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("model: [\n")
+    assert "expected node content" in message(["fit", f"--config={broken}", *BASE[1:]], capsys)
+
+
+def test_a_config_may_be_given_as_text(capsys) -> None:
+    text = '{"model": {"class_path": "GRPOModule"}, "data": {"class_path": "ExperienceDataModule"}}'
+    overlay = "--config=configs/ablations/replay/no_ssb.yaml"
+    # What is missing in the text is named, and the overlay is not refused.
+    assert "policy" in message(["fit", f"--config={text}", overlay], capsys)

@@ -3,6 +3,7 @@ from pathlib import Path
 import yaml
 
 from cli.reward_overlays import with_merged_parts
+from cli.settings import config_files
 
 BASE = {"accuracy": {"reward": {"class_path": "A", "init_args": {"x": 1}}, "weight": 1.0}, "format": {"weight": 0.2}}
 
@@ -15,7 +16,7 @@ def file(folder: Path, name: str, parts: dict | None) -> str:
 
 
 def merged(arguments: list[str]) -> dict:
-    with with_merged_parts(arguments) as given:
+    with with_merged_parts(arguments, config_files(arguments)) as given:
         (path,) = [argument for argument in given if argument not in arguments]
         content = yaml.safe_load(Path(path.removeprefix("--config=")).read_text())
         assert given.index(path) == max(place for place, argument in enumerate(given) if argument.endswith(".yaml"))
@@ -38,5 +39,5 @@ def test_another_class_takes_no_settings_over_and_null_takes_a_part_away(tmp_pat
 
 def test_with_one_file_of_parts_nothing_is_added(tmp_path: Path) -> None:
     arguments = ["fit", "--config", file(tmp_path, "a", BASE), "--config", file(tmp_path, "b", None), "--x=1"]
-    with with_merged_parts(arguments) as given:
+    with with_merged_parts(arguments, config_files(arguments)) as given:
         assert given == arguments

@@ -4,7 +4,7 @@ import pytest
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 
 from algorithms import ConfigError
-from cli.strategies import check_strategy, in_other_words
+from cli.strategies import check_strategy, explained
 from lightning_modules.strategy import sharding_of
 
 
@@ -42,7 +42,7 @@ def test_lightnings_own_sharding_would_shard_nothing_and_is_refused() -> None:
 
 
 def test_a_folder_where_a_checkpoint_file_is_expected_is_explained() -> None:
-    told = in_other_words(IsADirectoryError(21, "Is a directory", "runs/step=2.ckpt"))
-    assert told is not None
-    assert "sharded_checkpoints=false" in str(told)
-    assert in_other_words(IsADirectoryError(21, "Is a directory", "elsewhere")) is None
+    shown = explained(IsADirectoryError(21, "Is a directory", "runs/step=2.ckpt"))
+    assert shown is not None
+    assert "sharded_checkpoints=false" in str(shown)
+    assert explained(IsADirectoryError(21, "Is a directory", "elsewhere")) is None

@@ -1,0 +1,110 @@
+"""Overlays: config files that change some keys of the configs below them. Their first line names those configs.
+
+    # Lies over: GRPOModule                                                 model.class_path ends with this name
+    # Lies over: MPOModule on OnlinePreferenceDataModule                    and data.class_path with that one
+    # Lies over: GRPOModule with model.reward.parts.preference              and this key is set, not to null
+    # Lies over: GRPOModule with callbacks.calibrator and model.reference   and both keys are set
+    # Lies over: GRPOModule, MPOModule                                      one of several
+    # Lies over: any config
+
+A subclass is accepted where its base is named. Keys are written without ``init_args``. A file without such a line is a
+whole config. The configs below an overlay are the ``--config`` files before it on the command line, laid over each
+other key by key.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from algorithms import ConfigError
+from cli.chosen_classes import chosen_class, class_path
+from cli.settings import Settings, laid_over, value_at
+
+_LINE = re.compile(r"#\s*Lies over:(.*)")
+# Module, data module, keys.
+_BASE = re.compile(r"(any config|\w+)(?: on (\w+))?(?: with ([\w.]+(?: and [\w.]+)*))?")
+
+
+@dataclass(frozen=True)
+class Base:
+    """One alternative of an overlay's first line: what the configs below it must be. None stands for any class."""
+
+    model: str | None
+    data: str | None
+    keys: tuple[str, ...]
+
+    def accepts(self, below: dict[str, Any]) -> bool:
+        """Return whether the merged configs below are what the overlay was made for."""
+        return _is_class(below, "model", self.model) and _is_class(below, "data", self.data) and not self.missing(below)
+
+    def missing(self, below: dict[str, Any]) -> list[str]:
+        """Return the keys that the line names and that the configs below do not set, or set to null."""
+        return [key for key in self.keys if value_at(below, key) is None]
+
+
+def check_overlays(files: Sequence[Settings]) -> None:
+    """Refuse an overlay that is laid over a config it was not made for.
+
+    Args:
+        files: the config files of the command line, in its order.
+
+    Raises:
+        ConfigError: names the overlay, what it lies over, and what is below it.
+    """
+    below: dict[str, Any] = {}
+    for number, file in enumerate(files):
+        # What such a file would set is unknown, and the parser reports it.
+        if file.is_missing or file.is_broken:
+            return
+        bases = bases_of(file)
+        # A first file has nothing below it, which not even "any config" accepts.
+        if bases and not (number and any(base.accepts(below) for base in bases)):
+            raise ConfigError(_refusal(file, bases, below, [each.source for each in files[:number]]))
+        below = laid_over(below, file.content)
+
+
+def bases_of(file: Settings) -> list[Base]:
+    """Return the alternatives in a file's first line, an empty list for a whole config.
+
+    Raises:
+        ConfigError: when the first line begins as an overlay's and goes on otherwise.
+    """
+    line = _LINE.fullmatch(file.first_line.strip())
+    if line is None:
+        return []
+    found: list[Base] = []
+    for alternative in line[1].split(","):
+        match = _BASE.fullmatch(alternative.strip())
+        if match is None:
+            raise ConfigError(
+                f"{file.source} begins with {file.first_line!r}, where {alternative.strip()!r} is none of: any config, "
+                "MODULE, MODULE on DATA_MODULE, each of them with KEY and KEY."
+            )
+        # "any config" leaves both classes open.
+        model = None if match[1] == "any config" else match[1]
+        found.append(Base(model, match[2], tuple(match[3].split(" and ")) if match[3] else ()))
+    return found
+
+
+def _refusal(file: Settings, bases: list[Base], below: dict[str, Any], names: list[str]) -> str:
+    allowed = file.first_line.partition("Lies over:")[2].strip()
+    if not names:
+        return f"{file.source} lies over {allowed}, and nothing is below it: give --config of what it changes first."
+    model, data = (class_path(below, section).rpartition(".")[2] for section in ("model", "data"))
+    found = f"{model or 'no model'} on {data or 'no data'}"
+    if missing := dict.fromkeys(key for base in bases for key in base.missing(below)):
+        found += f" without {' and '.join(missing)}"
+    return f"{file.source} lies over {allowed}, and below it is {found} ({' + '.join(names)})."
+
+
+def _is_class(below: dict[str, Any], section: str, name: str | None) -> bool:
+    """Return whether ``model`` or ``data`` below is of the named class or a subclass of it."""
+    path = class_path(below, section)
+    if name is None or path.rpartition(".")[2] == name:
+        return True
+    chosen = chosen_class(below, section)
+    if chosen is None:
+        # A class that cannot be imported is for the parser to report.
+        return bool(path)
+    return any(base.__name__ == name for base in chosen.__mro__)

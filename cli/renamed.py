@@ -1,0 +1,124 @@
+"""Names that configs and flags used before; each is refused with the name that replaced it."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from algorithms import ConfigError
+from cli.chosen_classes import SECTIONS, chosen_class, parameters
+from cli.settings import Settings, is_set, merged, texts
+
+CONFIGS = Path("configs")
+
+# Keys as error messages write them; a config file has ``init_args`` between the section and the name.
+KEYS = {
+    "model.trainable": "model.learning.trainable",
+    "model.optimizer": "model.learning.optimizer",
+    "model.lora": "model.learning.lora",
+    "model.recompute_activations": "model.learning.recompute_activations",
+    "model.group_size": "model.sampling.group_size",
+    "model.claims": "model.judge",
+    "data.batch_size": "data.reading.batch_size",
+    "data.max_prompt_tokens": "data.reading.max_prompt_tokens",
+    "data.max_image_pixels": "data.reading.max_image_pixels",
+    "data.report_folder": "data.reading.report_folder",
+    "data.predict_split": "data.reading.predict_split",
+}
+"""Setting and the setting that replaced it."""
+
+VALUES = {
+    "model.judge": "{class_path: hallucination.GrammarJudge, init_args: {mention: ..., clause_end: ...}}",
+}
+"""Form of a new setting's value, where the old setting had another form."""
+
+# The new path is the shortest one that can be imported, as --print_config writes it.
+CLASSES = {
+    "algorithms.reward_threshold": "algorithms.calibration",
+    "callbacks.hallucination_monitor": "callbacks",
+    "callbacks.reward_threshold_calibrator": "callbacks",
+    "datamodules.pair_sources": "datamodules",
+    "datamodules.pope_files": "datamodules",
+    "datamodules.pope_probes": "datamodules",
+    "datamodules.prompt_folder": "datamodules",
+    "datamodules.prompt_pool": "datamodules",
+    "datamodules.shapes": "datamodules",
+    "datamodules.shapes_pairs": "datamodules",
+    "lightning_modules.ClaimJudge": "hallucination.ClaimJudge",
+    "lightning_modules.GrammarJudge": "hallucination.GrammarJudge",
+    "lightning_modules.ObjectJudge": "hallucination.ObjectJudge",
+    "lightning_modules.YesNoJudge": "hallucination.YesNoJudge",
+    "lightning_modules.claim_judges": "hallucination",
+    "lightning_modules.fsdp2_strategy": "lightning_modules",
+    "rollouts.transformers_engine": "rollouts",
+    "rollouts.vllm_engine": "rollouts",
+    "rollouts.vllm_server_engine": "rollouts",
+    "rollouts.vllm_settings": "rollouts",
+}
+"""Import path of a class, or of a module that defined classes, and the path that replaced it."""
+
+
+def check_renamed(files: Sequence[Settings], flags: Sequence[Settings]) -> None:
+    """Refuse old names of config files, classes and keys.
+
+    Args:
+        files: the config files of the command line.
+        flags: its other flags.
+
+    Raises:
+        ConfigError: with the new names of everything that one file or flag names by old ones.
+    """
+    for file in files:
+        if file.is_missing and (moved := moved_config(file.source)):
+            raise ConfigError(f"{file.source} is not there; {CONFIGS}/ has one file of this name: {moved}.")
+    everything = [*files, *flags]
+    # The class is chosen by all of them together, and a key of one file may belong to the class of another.
+    keys = _old_keys(merged(everything))
+    for settings in everything:
+        new_names = {path: new for path in texts(settings.content) if (new := new_class(path))}
+        new_names |= {old: _with_value(new) for old, new in keys.items() if is_set(settings.content, old)}
+        if new_names:
+            changes = "; ".join(f"{old} is now {new}" for old, new in new_names.items())
+            raise ConfigError(f"{changes} (in {settings.source}).")
+
+
+def moved_config(source: str) -> Path | None:
+    """Return the one file below ``configs/`` that has the name of a file which is not there."""
+    found = [path for path in CONFIGS.rglob("*.yaml") if path.name == Path(source).name]
+    return found[0] if len(found) == 1 else None
+
+
+def new_class(path: str) -> str | None:
+    """Return the import path that replaced an old one, None where it was not replaced.
+
+    >>> new_class("algorithms.reward_threshold.TargetRate")
+    'algorithms.calibration.TargetRate'
+    """
+    if path in CLASSES:
+        return CLASSES[path]
+    module, _, name = path.rpartition(".")
+    # A class directly in an old module only: datamodules.shapes is a package today, and modules in it are no old names.
+    return f"{CLASSES[module]}.{name}" if module in CLASSES and re.fullmatch(r"[A-Z]\w*", name) else None
+
+
+def _old_keys(content: dict[str, Any]) -> dict[str, str]:
+    """Return the renamed keys that the chosen classes take by their new names only.
+
+    A class of the user's, or one that was not changed, may still have a setting of an old name.
+    """
+    found: dict[str, str] = {}
+    for section in SECTIONS:
+        chosen = chosen_class(content, section)
+        taken = parameters(chosen) if chosen else set()
+        for old, new in KEYS.items():
+            if not old.startswith(f"{section}."):
+                continue
+            old_name, new_name = (key.split(".")[1] for key in (old, new))
+            # Both conditions: a class with neither name has nothing to be changed to, and the parser lists its keys.
+            if new_name in taken and old_name not in taken:
+                found[old] = new
+    return found
+
+
+def _with_value(new: str) -> str:
+    return f"{new}: {VALUES[new]}" if new in VALUES else new

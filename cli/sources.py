@@ -1,0 +1,133 @@
+"""Which of the project's own source files a class depends on, read from import statements alone.
+
+No module is imported, so this takes milliseconds. An import of one name out of a package is followed to the file that
+defines the name: ``from models import Policy`` leads to ``models/policy.py`` and to no other file of ``models``.
+"""
+
+import ast
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class _Module:
+    """One source file: its place, and the dotted name that each of its imports binds or runs."""
+
+    path: Path
+    text: str
+    is_package: bool
+    bindings: dict[str, str]
+    """Local name to the dotted name it was imported from."""
+    imports: tuple[str, ...]
+    """Every dotted name that is imported, at the top of the file or inside of functions."""
+
+
+class SourceTree:
+    """The source files below one folder. Each is read once, because a process runs the code that it has loaded."""
+
+    def __init__(self, root: Path) -> None:
+        """Remember the folder; files are read when a class needs them.
+
+        Args:
+            root: the folder that holds the packages.
+        """
+        self.root = root
+        self._modules: dict[str, _Module | None] = {}
+        self._digests: dict[frozenset[str], str] = {}
+
+    def digest(self, names: frozenset[str]) -> str:
+        """Return a digest of the files behind the named classes, of their names and their text."""
+        if names not in self._digests:
+            digest = hashlib.sha256()
+            for module in self._behind(names):
+                digest.update(f"{module.path.relative_to(self.root)}\0{module.text}\0".encode())
+            self._digests[names] = digest.hexdigest()
+        return self._digests[names]
+
+    def behind(self, names: Collection[str]) -> list[Path]:
+        """Return the files that define the named classes and all files that these import, directly or not, sorted.
+
+        Args:
+            names: import paths such as ``models.PretrainedPolicy``, or short names such as ``PretrainedPolicy``. Other
+                projects' classes, and texts that name no class, are left out.
+        """
+        return [module.path for module in self._behind(names)]
+
+    def _behind(self, names: Collection[str]) -> list[_Module]:
+        modules: dict[Path, _Module] = {}
+        waiting = [full for name in names for full in self._full_names(name)]
+        while waiting:
+            module = self._defining_module(waiting.pop())
+            if module is not None and module.path not in modules:
+                modules[module.path] = module
+                waiting += module.imports
+        return [modules[path] for path in sorted(modules)]
+
+    def _full_names(self, name: str) -> list[str]:
+        """Return the import paths that a name may stand for; a short name is looked up in every package."""
+        if "." in name:
+            return [name]
+        packages = sorted(path.parent.name for path in self.root.glob("*/__init__.py"))
+        return [f"{package}.{name}" for package in packages if name in self._bindings(package)]
+
+    def _bindings(self, package: str) -> dict[str, str]:
+        module = self._module(package)
+        return module.bindings if module else {}
+
+    def _defining_module(self, dotted: str) -> _Module | None:
+        """Return the module in which a dotted name is defined, None where it belongs to another project."""
+        parts = dotted.split(".")
+        # The longest part that is a module; the rest names something in it.
+        for length in range(len(parts), 0, -1):
+            module = self._module(".".join(parts[:length]))
+            if module is None:
+                continue
+            origin = module.bindings.get(parts[length]) if module.is_package and length < len(parts) else None
+            if origin is None or origin == ".".join(parts[: length + 1]):
+                return module
+            # A package that only passes a name on is no source of it.
+            return self._defining_module(".".join([origin, *parts[length + 1 :]]))
+        return None
+
+    def _module(self, dotted: str) -> _Module | None:
+        if dotted not in self._modules:
+            base = self.root.joinpath(*dotted.split("."))
+            found = [path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()]
+            self._modules[dotted] = _read(found[0], dotted) if found else None
+        return self._modules[dotted]
+
+
+def _read(path: Path, dotted: str) -> _Module:
+    """Return what a file imports."""
+    text = path.read_text()
+    is_package = path.name == "__init__.py"
+    bindings: dict[str, str] = {}
+    imports: list[str] = []
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        # The parser reports it, when it imports the class.
+        return _Module(path, text, is_package, {}, ())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            origin = _origin(node, dotted, is_package=is_package)
+            for alias in node.names:
+                # A star may pass on any name, so all of the package is imported.
+                full = origin if alias.name == "*" else f"{origin}.{alias.name}"
+                imports.append(full)
+                bindings[alias.asname or alias.name] = full
+    return _Module(path, text, is_package, bindings, tuple(imports))
+
+
+def _origin(node: ast.ImportFrom, dotted: str, *, is_package: bool) -> str:
+    """Return the full name of the module in ``from MODULE import``; leading dots count from the file's own package."""
+    if not node.level:
+        return node.module or ""
+    parts = dotted.split(".")
+    # One dot is the package itself, which is the file's own name where the file is an __init__.py.
+    package = parts[: len(parts) - node.level + is_package]
+    return ".".join([*package, node.module] if node.module else package)
