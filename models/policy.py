@@ -123,7 +123,7 @@ class Policy(nn.Module):
         return inputs | self.image_inputs(encoded, rows, inputs["input_ids"])
 
     def image_inputs(self, encoded: Sequence[EncodedPrompt], rows: Tensor, ids: Tensor) -> dict[str, Any]:
-        """Return the model inputs that stand for the images of B rows; none where no row has an image.
+        """Return the model inputs for the images of B rows; none where no row has an image.
 
         Args:
             encoded: U prompts; the images of each go through tower and adapter once.
@@ -142,7 +142,10 @@ class Policy(nn.Module):
         return image_features(self.model, visions)
 
     def zero_from_blank_image(self) -> Float[Tensor, ""]:
-        """Return 0, computed from a black image: gathers sharded weights on a rank without images as on the others."""
+        """Return 0, computed from a black image: for a rank without images where the ranks share weights.
+
+        Its forward and backward gather the tower's weights as often as those of ranks with images.
+        """
         image = Image.new("RGB", (_BLANK_SIDE, _BLANK_SIDE))
         vision = dict(self.encoder.image_processor(images=[image], return_tensors="pt"))
         (features,) = self.image_features([vision])

@@ -60,6 +60,7 @@ def build_policy(source: PolicySource, prepare: Prepare, sharding: Sharding | No
     """
     if sharding is None:
         policy = source.build()
+        # Last, because LoRA draws from torch's global generator, and so may the source.
         prepare(policy)
         return policy
     policy = source.skeleton()
@@ -68,6 +69,7 @@ def build_policy(source: PolicySource, prepare: Prepare, sharding: Sharding | No
     # A source without skeleton may draw weights, on every rank other ones.
     if not is_empty:
         same_on_all_ranks(policy, sharding.device)
+    # Training runs the model through this method alone.
     shard(policy, policy.model, sharding, entry="completion_scores")
     # Only now, so that no rank ever holds the whole model.
     if is_empty:
@@ -93,7 +95,8 @@ class PretrainedPolicy(PolicySource):
             path: folder in Hugging Face format, or a hub name.
             dtype: of the weights; those that learn should be ``float32``, or become it with ``trainer.precision``.
             attn_implementation: ``sdpa``, ``eager`` or a kernel that is installed; null lets transformers choose.
-            trust_remote_code: run code that lies beside the weights, for models that transformers does not know.
+            trust_remote_code: run code that lies beside the weights, for models that transformers does not know; if
+                they read images, their type needs an entry in ``models/families/registry.py``.
         """
         self.path = path
         self.options = LoadOptions(dtype, attn_implementation, trust_remote_code)
@@ -104,6 +107,7 @@ class PretrainedPolicy(PolicySource):
         Raises:
             ConfigError: when there is no such model, weights of it are missing, or its family is unknown.
         """
+        # Before the weights, which may take minutes.
         check_family("model.policy.path", self.path, self.options)
         model = load_model(AutoModelForImageTextToText, "model.policy.path", self.path, self.options)
         return Policy(model, read_processor("model.policy.path", self.path, self.options))
@@ -155,6 +159,7 @@ class AssembledPolicy(PolicySource):
         self.vision_tower = vision_tower
         self.language_model = language_model
         self.tiling = tiling
+        # Without foreign code: assemblies join classes of transformers.
         self.options = LoadOptions(dtype, attn_implementation)
 
     def build(self) -> Policy:

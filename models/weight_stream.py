@@ -1,4 +1,4 @@
-"""A policy's weights one tensor at a time, whole and under Hugging Face names, wherever they lie.
+"""A policy's weights one tensor at a time, whole and under Hugging Face names, also where they are sharded.
 
     shards on R ranks -> gathered tensor -> + LoRA -> (name, tensor) -> the next one
 

@@ -1,4 +1,4 @@
-"""Which assembly joins a tower with a language model: that of the family of models which has this tower."""
+"""The choice of an assembly: a tower and a language model are joined into a model of a family that has this tower."""
 
 from collections.abc import Callable
 from typing import Any
@@ -43,6 +43,7 @@ def assemble(
     for model_type, assembly in ASSEMBLIES.items():
         if tower_type in FAMILIES[model_type].towers:
             return assembly(tower, image_processor, language_model, tokenizer, tiling)
+    # With its type: a tower's config.json has no other name for it.
     known = [f"{t.name} ({name})" for key in ASSEMBLIES for name, t in FAMILIES[key].towers.items()]
     raise ConfigError(
         f"model.policy.vision_tower is a {tower_type!r} model; towers that a stock class takes are {', '.join(known)}."

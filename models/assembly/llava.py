@@ -47,7 +47,8 @@ def assemble_llava(
     has_class_token = Llava.towers[vision.model_type].has_class_token
     # transformers' names: "default" drops the first output, "full" keeps all of them.
     strategy = "default" if has_class_token else "full"
-    # transformers annotates less than its constructors accept.
+    # transformers annotates less than its constructors accept. Settings are copied, as weights are below: the joined
+    # model shares nothing with its parts.
     make_config: Any = LlavaConfig
     config = make_config(
         vision_config=vision.to_dict(),

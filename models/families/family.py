@@ -2,8 +2,8 @@
 
     pixels -> tower, adapter -> features of every image or tile -> put back at the image tokens -> language model
 
-A family describes classes of transformers and holds no weights. ``models/families/registry.py`` says which type of
-model belongs to which family.
+A family describes classes of transformers and holds no weights. The family of every type of model is in
+``models/families/registry.py``.
 
 Shapes: U prompts, B rows, L prompt tokens, T completion tokens, n image tokens of one image or tile, H hidden size.
 """
@@ -25,7 +25,7 @@ class Tower(NamedTuple):
     """A vision tower from which models of a family can be assembled."""
 
     name: str
-    """As people call it."""
+    """For errors."""
 
     has_class_token: bool
     """Whether the first output stands for the whole image, and not for a patch."""
@@ -39,7 +39,7 @@ class Family:
     """The processor's class, if it has a part for video, which needs torchvision. None: it has no such part."""
 
     towers: ClassVar[Mapping[str, Tower]] = {}
-    """By ``config.model_type`` the towers that ``models.assembly`` can join; without any, models are only loaded."""
+    """Towers that ``models.assembly`` joins into models of this family, by ``config.model_type``."""
 
     token_kind_inputs: ClassVar[Sequence[str]] = ()
     """Names of the inputs that hold one number per token, which is 0 for text."""
@@ -70,6 +70,7 @@ class Family:
         Args:
             output: what ``model.get_image_features`` returned.
         """
+        # A tensor (images, n, H) or, where images differ in n, a tuple of tensors (n, H).
         return [output.pooler_output]
 
     def encoder_output(self, levels: Sequence[Sequence[Tensor]]) -> BaseModelOutputWithPooling:
@@ -93,9 +94,10 @@ class Family:
         """Return the position of the first token after each prompt; None where the model counts positions itself.
 
         Args:
-            model: it has just read the prompts.
-            inputs: with which it read them.
+            model: has just read the prompts.
+            inputs: of that forward.
         """
+        # transformers counts the tokens in the cache, padding too: only differences of positions matter.
         return None
 
     def position_inputs(self, positions: Int[Tensor, "B T"] | None) -> dict[str, Tensor]:

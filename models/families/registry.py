@@ -1,6 +1,6 @@
-"""Which type of model belongs to which family. A new type that fits a family is one entry here.
+"""The family of every known type of model. A new type that fits a family is one entry here.
 
-``tests/models/families.py`` needs a small random model of it, which is then held to the contract of all families.
+``tests/models/families.py`` then needs a small random model of it, for the tests that all families must pass.
 """
 
 from transformers import (
@@ -47,11 +47,12 @@ def family_of_config(config: PretrainedConfig, subject: str = "model.policy is")
     """
     if family := FAMILIES.get(config.model_type):
         return family
-    # The first is true of most models; the second also of code that lies beside the weights.
+    # Most models are in this mapping of transformers. Those with code of their own are not, but have this setting.
     if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING or getattr(config, "vision_config", None) is not None:
         raise ConfigError(
             f"{subject} a vision-language model of type {config.model_type!r}; the known types are "
             f"{', '.join(FAMILIES)}. Types differ in how they read images: take a model of a known type, or add an "
             "entry to FAMILIES in models/families/registry.py."
         )
+    # Any causal language model is read in the same way, so that none needs an entry.
     return LanguageModelOnly()

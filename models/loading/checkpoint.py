@@ -28,7 +28,7 @@ class LoadOptions:
     """How weights are read."""
 
     dtype: Dtype = "float32"
-    attn_implementation: str | None = None
+    attn_implementation: str | None = None  # transformers' choice
     trust_remote_code: bool = False
 
 
@@ -65,6 +65,7 @@ def load_model(auto_class: Any, key: str, path: str, options: LoadOptions) -> Pr
             ignore_mismatched_sizes=True,  # so that the error below can name them
             output_loading_info=True,
         )
+    # Tied weights that are in the file once do not count as missing.
     missing = sorted(info["missing_keys"])
     wrong_shape = sorted(str(entry[0]) for entry in info["mismatched_keys"])
     if missing or wrong_shape:

@@ -111,7 +111,7 @@ class PromptEncoder:
             ended: for each, whether the end-of-turn token follows.
         """
         if self._opens_reasoning:
-            # The tag is the last token of the prompt already.
+            # The prompt ends with the tag already.
             texts = [text.removeprefix(OPEN_REASONING).lstrip("\n") for text in texts]
         end = [self.tokenizer.eos_token_id]
         rows = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]

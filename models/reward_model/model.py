@@ -77,6 +77,7 @@ class RewardModel(nn.Module):
         expanded = encoder.encode(prompt).token_ids
         asked = self._tokenize(encoder.chat_text(prompt))
         answered = self._tokenize(self.chat_text(prompt, text))
+        # In both an image is one token, not expanded yet.
         common = _common_length(asked, answered)
         # Tokens of the generation prompt that a closed conversation lacks, such as an opening <think>.
         num_continued = len(asked) - common

@@ -49,6 +49,7 @@ class PretrainedRewardModel(RewardModelSource):
         state = read_head(file, self.path, config)
         model = AutoModelForImageTextToText.from_pretrained(path, dtype=self.dtype, use_safetensors=True)
         policy = Policy(model, load_processor(path))
+        # In 32 bits for every dtype of the backbone.
         head = nn.Linear(state["weight"].shape[1], 1)
         head.load_state_dict(state)
         return RewardModel(policy, head).eval()

@@ -15,6 +15,7 @@ from algorithms import ConfigError
 from models.weight_stream import whole
 
 HEAD_FILE = "value_head.safetensors"
+# As in trl's value head, whose layout this is.
 _WEIGHT, _BIAS = "summary.weight", "summary.bias"
 
 
@@ -38,6 +39,7 @@ def read_head(file: str, path: str, config: PretrainedConfig) -> dict[str, Tenso
     """
     weight, bias = _read(file, path)
     hidden_size = config.get_text_config().hidden_size
+    # One score: a head with several labels is of another kind of reward model.
     if weight.shape != (1, hidden_size) or bias.shape != (1,):
         raise ConfigError(
             f"path of PretrainedRewardModel is {path!r}, whose {HEAD_FILE} has a weight of shape {list(weight.shape)} "
