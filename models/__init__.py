@@ -1,6 +1,6 @@
 """The policy as three parts, and where policies come from."""
 
-from models.assembly.internvl import Tiling
+from models.assembly import Tiling
 from models.export import save_pretrained
 from models.lora import LoRAConfig, add_lora, lora_apart, lora_off
 from models.policy import Policy

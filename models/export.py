@@ -1,4 +1,4 @@
-"""A policy written in Hugging Face format, wherever its weights lie."""
+"""A policy written in Hugging Face format, whether its weights are whole or sharded."""
 
 from torch import Tensor
 
@@ -12,11 +12,11 @@ def save_pretrained(policy: Policy, folder: str, *, is_writer: bool = True) -> N
     """Write weights, LoRA merged, config and processor.
 
     The writer holds the whole model in its main memory for that. Sharded weights are gathered tensor by tensor, in a
-    collective call: all ranks must come here, and one of them writes.
+    collective call: all ranks must call this, and one of them writes.
 
     Args:
         policy: the policy.
-        folder: where to write.
+        folder: where to write; ``callbacks.ExportPolicy`` gives a draft, so that a folder is never seen half written.
         is_writer: whether this rank writes.
     """
     if not (is_writer or is_sharded(policy)):
@@ -30,6 +30,7 @@ def save_pretrained(policy: Policy, folder: str, *, is_writer: bool = True) -> N
         if is_writer:
             weights[name] = weights[first] if first in weights else tensor.cpu()
     if is_writer:
+        # The class without LoRA layers: its names are those of the stream.
         with lora_apart(policy.model):
             policy.model.save_pretrained(folder, state_dict=weights)
         policy.processor.save_pretrained(folder)

@@ -9,17 +9,19 @@ import peft
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from algorithms import ConfigError
+from algorithms.errors import check_at_least
 from models.parts import part_modules, unused_modules
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoRAConfig:
-    """Low-rank updates beside the linear layers of some parts, without dropout: engine and learner must agree."""
+    """Low-rank updates of the linear layers of some parts, without dropout: engine and learner must agree."""
 
     parts: tuple[str, ...] = ("language_model",)
-    """Parts whose linear layers get one; those not named in ``trainable`` as well stay frozen otherwise."""
+    """Parts whose linear layers get an update; their own weights learn only if ``trainable`` names the part as well."""
 
     rank: int = 16
     """Rank of each update."""
@@ -28,12 +30,11 @@ class LoRAConfig:
     """Updates are scaled by alpha / rank."""
 
     def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise ConfigError(f"model.learning.lora.rank must be at least 1, got {self.rank}.")
+        check_at_least("model.learning.lora.rank", self.rank, 1)
 
 
-def add_lora(model: Any, config: LoRAConfig) -> None:
-    """Put LoRA layers into a model, in place; only they learn among the parts named.
+def add_lora(model: PreTrainedModel, config: LoRAConfig) -> None:
+    """Put LoRA layers into a model, in place. They learn, and so do all parameters that learnt before.
 
     Raises:
         ConfigError: for a part that the model does not have.
@@ -45,6 +46,7 @@ def add_lora(model: Any, config: LoRAConfig) -> None:
         )
     head = model.get_output_embeddings()
     wanted = {id(m) for part in config.parts for module in available[part] for m in module.modules()}
+    # An update that no forward reads would get no gradient.
     wanted -= {id(m) for module in unused_modules(model) for m in module.modules()}
     # The head stays as it is: it is often tied to the embeddings.
     names = [
@@ -53,20 +55,21 @@ def add_lora(model: Any, config: LoRAConfig) -> None:
         if isinstance(module, nn.Linear) and id(module) in wanted and module is not head
     ]
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    # peft draws the updates and then moves them beside the weights; on the meta device the numbers are lost.
     random_state = torch.get_rng_state()
     peft.inject_adapter_in_model(
         peft.LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules=names, bias="none"),
         model,
     )
     _materialize(model, random_state)
-    # peft freezes everything else; what was to learn beside LoRA still is.
+    # peft freezes everything else.
     for parameter in learning:
         parameter.requires_grad_(True)
 
 
 @contextmanager
 def lora_off(model: nn.Module) -> Iterator[None]:
-    """Compute without LoRA layers for a while."""
+    """Compute without LoRA updates until the context ends."""
     layers = _lora_layers(model)
     for layer in layers:
         layer.enable_adapters(False)
@@ -79,7 +82,7 @@ def lora_off(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def lora_apart(model: nn.Module) -> Iterator[None]:
-    """Have the plain layers in place of the LoRA layers that stand beside them, for a while; nothing is added."""
+    """Put the original layers in the place of LoRA layers until the context ends, without their updates."""
     replaced: list[tuple[nn.Module, str, Any]] = []
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
@@ -94,16 +97,17 @@ def lora_apart(model: nn.Module) -> Iterator[None]:
 
 
 def _materialize(model: nn.Module, random_state: Tensor) -> None:
-    """Give LoRA layers that peft put on the meta device, beside their weights, the values that it drew and dropped.
+    """Draw LoRA layers again, with the same numbers, where peft moved them to the meta device beside their weights.
 
-    No file holds values for them, and a skeleton is to start where a whole model would.
+    No file holds values for them, and training must start from the same values as with a whole model.
     """
     empty = [(layer, name) for layer in _lora_layers(model) for name in layer.lora_A if _is_empty(layer, name)]
     if empty:
         torch.set_rng_state(random_state)
     for layer, name in empty:
-        for part in (layer.lora_A[name], layer.lora_B[name]):
-            part.to_empty(device="cpu").reset_parameters()
+        for matrix in (layer.lora_A[name], layer.lora_B[name]):
+            # Draws numbers too, as making the layer did.
+            matrix.to_empty(device="cpu").reset_parameters()
         layer.reset_lora_parameters(name, True)
 
 

@@ -1,12 +1,13 @@
 """The policy: a Hugging Face vision-language model seen as three parts, and its next-token logits.
 
-    answer = language_model(adapter(vision_tower(image)), text)          R1V2, arXiv:2504.16656, eq. 1
+    completion = language_model(adapter(vision_tower(image)), text)          R1V2, arXiv:2504.16656, eq. 1
 
 Both engine and learner take their logits from here, shaped in the same way: divided by the temperature,
 with the tokens that no completion may hold at minus infinity. That is what makes the importance ratio of
 a fresh sample 1.
 
-Shapes: U unique prompts, B rows, L prompt tokens, T completion tokens, V vocabulary.
+Shapes: U unique prompts, B rows, L prompt tokens, T completion tokens, N completion tokens of all rows, H hidden size,
+V vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,18 +15,19 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from algorithms import Prompt, TokenScores, shape_logits, token_scores
+from models.families import Vision, family_of
 from models.parts import frozen_parts, part_modules, set_trainable_parts
 from models.reading.completion_hidden import completion_hidden
 from models.reading.grouped_attention import share_keys
 from models.reading.image_features import encoder_output, image_features
-from models.reading.prompt_encoder import EncodedPrompt, PromptEncoder, left_pad, right_pad
+from models.reading.prompt_encoder import EncodedPrompt, Processor, PromptEncoder, Tokenizer, left_pad, right_pad
 from models.sharding import whole_weights
 from models.weight_stream import stream_weights
 
@@ -36,18 +38,23 @@ _BLANK_SIDE = 224
 class Policy(nn.Module):
     """A vision-language model (or a bare language model) with its processor."""
 
-    model: Any  # a PreTrainedModel; transformers' annotations refuse what its models accept
+    model: PreTrainedModel
 
-    def __init__(self, model: PreTrainedModel, processor: Any) -> None:
-        """Wrap a model and its processor (a tokenizer for a model without vision)."""
+    def __init__(self, model: PreTrainedModel, processor: Processor) -> None:
+        """Wrap a model and its processor (a tokenizer for a model without vision).
+
+        Raises:
+            ConfigError: for a vision-language model of an unknown family.
+        """
         super().__init__()
+        self.family = family_of(model)
         self.model = model
         share_keys(model)
         self.encoder = PromptEncoder(processor)
         self.banned_token_ids = banned_tokens(model, self.encoder.tokenizer)
 
     @property
-    def processor(self) -> Any:
+    def processor(self) -> Processor:
         """The Hugging Face processor or tokenizer."""
         return self.encoder.processor
 
@@ -68,15 +75,16 @@ class Policy(nn.Module):
         return self.model.device
 
     def forward(self) -> None:
-        """Do nothing but have hooks run: sharding sets itself up when the policy is first called."""
+        """Compute nothing, so that only hooks run: FSDP2 sets itself up when the policy is first called."""
 
     def whole_weights(self) -> AbstractContextManager[None]:
-        """Give a time in which this rank may read the model without the others; see ``models.sharding``."""
+        """Return a context in which this rank may read the model without the others; see ``models.sharding``."""
         return whole_weights(self)
 
     def set_trainable(self, parts: Sequence[str]) -> None:
         """Let just these parts learn: any of ``vision_tower``, ``adapter``, ``language_model``."""
         set_trainable_parts(self.model, parts)
+        # Which parts are in training mode depends on which of them learn.
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "Policy":
@@ -86,14 +94,14 @@ class Policy(nn.Module):
             for module in part_modules(self.model)[name]:
                 module.eval()
         for layer in self.model.modules():
-            # transformers asks a layer's own mode whether to compute it again in backward, also of a frozen one; its
-            # dropout follows the modules inside.
+            # transformers reads the layer's own mode to decide whether activations are computed again in backward, also
+            # in a frozen layer. Its dropout follows the modules inside, which stay in eval mode.
             if isinstance(layer, GradientCheckpointingLayer) and layer.gradient_checkpointing:
                 layer.training = mode
         return self
 
     def recompute_activations(self) -> None:
-        """Keep only what enters each layer and compute the rest again in backward: less memory, a third more time."""
+        """Keep only the input of each layer and compute the rest again in backward: less memory, a third more time."""
         self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self.train(self.training)
 
@@ -106,7 +114,8 @@ class Policy(nn.Module):
         """
         encoded = self.encoder.encode_all(prompts)
         rows = torch.arange(len(prompts)) if rows is None else rows
-        ids, is_prompt = left_pad([encoded[i].token_ids for i in rows.tolist()], self.pad_token_id)
+        # On the left, so that a completion follows its prompt without a gap.
+        ids, is_prompt = left_pad([encoded[i].token_ids for i in rows.tolist()], self.pad_token_id)  # (B, L)
         inputs: dict[str, Any] = {
             "input_ids": ids.to(self.device),
             "attention_mask": is_prompt.long().to(self.device),
@@ -114,7 +123,7 @@ class Policy(nn.Module):
         return inputs | self.image_inputs(encoded, rows, inputs["input_ids"])
 
     def image_inputs(self, encoded: Sequence[EncodedPrompt], rows: Tensor, ids: Tensor) -> dict[str, Any]:
-        """Return what the model is told of the images of B rows; nothing when there are none.
+        """Return the model inputs for the images of B rows; none where no row has an image.
 
         Args:
             encoded: U prompts; the images of each go through tower and adapter once.
@@ -125,40 +134,30 @@ class Policy(nn.Module):
         per_row = tuple(feature for i in rows.tolist() for feature in features[i])
         if not per_row:
             return {}
-        inputs: dict[str, Any] = {"mm_encoder_outputs": {"image": encoder_output(self.model, per_row)}}
-        grids = [encoded[i].vision["image_grid_thw"] for i in rows.tolist() if "image_grid_thw" in encoded[i].vision]
-        if grids:
-            # Without these Qwen-VL reads an image as a line of text.
-            inputs["image_grid_thw"] = torch.cat(grids).to(self.device)
-            inputs["mm_token_type_ids"] = (ids == self.model.config.image_token_id).long()
-        return inputs
+        inputs = {"mm_encoder_outputs": {"image": encoder_output(self.model, per_row)}}
+        return inputs | self.family.token_inputs(self.model, [encoded[i].vision for i in rows.tolist()], ids)
 
-    def image_features(self, visions: Sequence[dict[str, Tensor]]) -> list[list[Tensor]]:
+    def image_features(self, visions: Sequence[Vision]) -> list[list[Tensor]]:
         """Return for each prompt the adapted features of its images or tiles; see ``models.reading.image_features``."""
         return image_features(self.model, visions)
 
-    def blank_look(self) -> Tensor:
-        """Return 0, computed from a black image: for a rank without images, whom others wait for."""
+    def zero_from_blank_image(self) -> Float[Tensor, ""]:
+        """Return 0, computed from a black image: for a rank without images where the ranks share weights.
+
+        Its forward and backward gather the tower's weights as often as those of ranks with images.
+        """
         image = Image.new("RGB", (_BLANK_SIDE, _BLANK_SIDE))
-        vision = dict(self.processor.image_processor(images=[image], return_tensors="pt"))
+        vision = dict(self.encoder.image_processor(images=[image], return_tensors="pt"))
         (features,) = self.image_features([vision])
         return 0.0 * torch.stack([feature.sum() for feature in features]).sum()
 
     def next_positions(self, inputs: dict[str, Any]) -> Int[Tensor, "U 1"] | None:
-        """Return the position of the first token after each prompt just read; None where the model counts itself.
-
-        Qwen-VL's text positions are behind its number of tokens, because image tokens share positions on a grid.
-        """
-        base = self.model.base_model
-        if not hasattr(base, "rope_deltas"):
-            return None
-        if "image_grid_thw" not in inputs:
-            return torch.full_like(inputs["input_ids"][:, :1], inputs["input_ids"].shape[1])
-        return inputs["attention_mask"].sum(1, keepdim=True) + base.rope_deltas
+        """Return the position of the first token after each prompt just read; None where the model counts itself."""
+        return self.family.next_positions(self.model, inputs)
 
     def position_inputs(self, positions: Int[Tensor, "B T"] | None) -> dict[str, Tensor]:
-        """Return positions of text as Qwen-VL takes them, equal in time, height and width; nothing for None."""
-        return {} if positions is None else {"position_ids": positions.expand(3, -1, -1)}
+        """Return positions of text in the form that the model's forward takes; nothing for None."""
+        return self.family.position_inputs(positions)
 
     def completion_scores(
         self,
@@ -179,9 +178,10 @@ class Policy(nn.Module):
             temperature: as at sampling.
         """
         rows, is_completion = rows.to(self.device), is_completion.to(self.device)
+        # Padding may hold any number, also that of an image token, which would have no image.
         completion_ids = torch.where(is_completion, completion_ids.to(self.device), self.pad_token_id)
         hidden = completion_hidden(self, prompts, rows, completion_ids, is_completion)  # (N, H)
-        head = self.model.get_output_embeddings()
+        head: Any = self.model.get_output_embeddings()
         scores = token_scores(
             hidden,
             head.weight,
@@ -191,7 +191,7 @@ class Policy(nn.Module):
             temperature=temperature,
         )
         padded = torch.zeros(is_completion.shape, dtype=torch.float32, device=self.device)
-        return TokenScores(*(padded.masked_scatter(is_completion, score) for score in scores))
+        return TokenScores(*(padded.masked_scatter(is_completion, score) for score in scores))  # (N,) -> (B, T)
 
     def text_scores(
         self, prompts: Sequence[Prompt], texts: Sequence[str], ended: Sequence[bool] | None = None
@@ -203,12 +203,10 @@ class Policy(nn.Module):
             texts: B completions without end-of-turn token.
             ended: for each, whether the end-of-turn token follows; default all.
         """
-        unique = {id(prompt): prompt for prompt in prompts}
-        index = {key: i for i, key in enumerate(unique)}
-        rows = torch.tensor([index[id(prompt)] for prompt in prompts])
+        different, rows = different_prompts(prompts)
         tokens = self.encoder.completion_ids(texts, [True] * len(texts) if ended is None else ended)
         ids, is_completion = right_pad(tokens, self.pad_token_id)
-        return self.completion_scores(list(unique.values()), rows, ids, is_completion), is_completion.to(self.device)
+        return self.completion_scores(different, rows, ids, is_completion), is_completion.to(self.device)
 
     def stream_weights(self, *, only_trainable: bool = False) -> Iterator[tuple[str, Tensor]]:
         """Yield the weights for an engine's copy; see ``models.stream_weights``."""
@@ -219,12 +217,21 @@ class Policy(nn.Module):
         return shape_logits(logits, self.banned_token_ids, temperature)
 
 
-def banned_tokens(model: PreTrainedModel, tokenizer: Any) -> Int[Tensor, " N"]:
+def different_prompts(prompts: Sequence[Prompt]) -> tuple[list[Prompt], Int[Tensor, " B"]]:
+    """Return the U different prompts among B, in order of their first place, and for each of B its index there."""
+    # By identity: uids repeat across data sets.
+    different = {id(prompt): prompt for prompt in prompts}
+    index = {key: i for i, key in enumerate(different)}
+    return list(different.values()), torch.tensor([index[id(prompt)] for prompt in prompts])
+
+
+def banned_tokens(model: PreTrainedModel, tokenizer: Tokenizer) -> Int[Tensor, " N"]:
     """Return the tokens no completion may hold: image and structural special tokens, all but end of turn.
 
     A sampled image token would have no image behind it, and the next forward would fail.
     """
     banned = set(tokenizer.all_special_ids)
+    # Not every model has them all, and not every tokenizer calls them special.
     for key in ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id"):
         if (token := getattr(model.config, key, None)) is not None:
             banned.add(token)

@@ -1,34 +1,38 @@
-"""Where a policy comes from: a folder, two folders to be joined, or nothing but a size.
+"""Where a policy comes from: a folder, two folders to be joined, or a size alone.
 
-A source is what a config names under ``model.policy``; it is cheap to create and loads on ``build()``.
+A config names a source under ``model.policy``. A source is cheap to create and loads on ``build()``.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, SiglipImageProcessorPil, SiglipVisionModel
 
 from algorithms import ConfigError
-from models.assembly.internvl import Tiling
-from models.assembly.llava import assemble
+from models.assembly import Tiling, assemble
 from models.assembly.tiny import fresh_language_model, fresh_vision_tower, word_tokenizer
 from models.loading.checkpoint import (
     Dtype,
     LoadOptions,
-    explained,
+    as_config_error,
+    check_family,
     load_model,
     load_tower,
     read_image_processor,
     read_processor,
+    read_tokenizer,
 )
-from models.loading.processors import load_tokenizer
 from models.loading.shards import on_meta, read_into_shards, skeleton
 from models.policy import Policy
-from models.sharding import Prepare, Sharding, same_on_all_ranks, shard
+from models.sharding import Sharding, same_on_all_ranks, shard
+
+Prepare = Callable[[Policy], object]
+"""Sets which parameters of a policy learn, and adds LoRA."""
 
 
 class PolicySource:
-    """Something that can build a policy."""
+    """Base class of everything that can build a policy."""
 
     is_repeatable = False
     """Whether every build gives the same weights, as a reference policy needs."""
@@ -38,7 +42,7 @@ class PolicySource:
         raise TypeError(f"{type(self).__name__} must define build()")
 
     def skeleton(self) -> Policy:
-        """Return the policy without weights, for ``read_into`` to fill once it is sharded; the whole one by default."""
+        """Return the policy without weights, for ``read_into`` once it is sharded; by default the whole policy."""
         return self.build()
 
     def read_into(self, policy: Policy, device: torch.device) -> None:
@@ -47,23 +51,27 @@ class PolicySource:
 
 
 def build_policy(source: PolicySource, prepare: Prepare, sharding: Sharding | None = None) -> Policy:
-    """Return a policy whose weights lie where they are to be while it trains.
+    """Return a policy with its weights in the places where training needs them.
 
     Args:
         source: where the policy comes from.
-        prepare: says what learns, and adds LoRA; called before weights are there.
+        prepare: sets which parameters learn, and adds LoRA; under sharding called before the weights are read.
         sharding: how weights are spread over ranks; None leaves them whole, on the CPU.
     """
     if sharding is None:
         policy = source.build()
+        # Last, because LoRA draws from torch's global generator, and so may the source.
         prepare(policy)
         return policy
     policy = source.skeleton()
     prepare(policy)
     is_empty = on_meta(policy)
+    # A source without skeleton may draw weights, on every rank other ones.
     if not is_empty:
         same_on_all_ranks(policy, sharding.device)
+    # Training runs the model through this method alone.
     shard(policy, policy.model, sharding, entry="completion_scores")
+    # Only now, so that no rank ever holds the whole model.
     if is_empty:
         source.read_into(policy, sharding.device)
     return policy
@@ -85,9 +93,10 @@ class PretrainedPolicy(PolicySource):
 
         Args:
             path: folder in Hugging Face format, or a hub name.
-            dtype: of the weights; what learns should stay ``float32``, or become it with ``trainer.precision``.
+            dtype: of the weights; those that learn should be ``float32``, or become it with ``trainer.precision``.
             attn_implementation: ``sdpa``, ``eager`` or a kernel that is installed; null lets transformers choose.
-            trust_remote_code: run code that lies beside the weights, for models that transformers does not know.
+            trust_remote_code: run code that lies beside the weights, for models that transformers does not know; if
+                they read images, their type needs an entry in ``models/families/registry.py``.
         """
         self.path = path
         self.options = LoadOptions(dtype, attn_implementation, trust_remote_code)
@@ -96,25 +105,33 @@ class PretrainedPolicy(PolicySource):
         """Load weights and processor.
 
         Raises:
-            ConfigError: when there is no such model, or it is not whole.
+            ConfigError: when there is no such model, weights of it are missing, or its family is unknown.
         """
+        # Before the weights, which may take minutes.
+        check_family("model.policy.path", self.path, self.options)
         model = load_model(AutoModelForImageTextToText, "model.policy.path", self.path, self.options)
         return Policy(model, read_processor("model.policy.path", self.path, self.options))
 
     def skeleton(self) -> Policy:
-        """Return the policy without weights."""
+        """Return the policy without weights.
+
+        Raises:
+            ConfigError: as ``build``, and for a dtype other than ``float32``.
+        """
+        # Parameters get their type when they are sharded, from whether they learn.
         if self.options.dtype != "float32":
             raise ConfigError(
                 f"model.policy.dtype must be float32 with trainer.strategy FSDP2Strategy, got {self.options.dtype}: "
-                "frozen_dtype and param_dtype of the strategy say how weights are kept and computed with."
+                "frozen_dtype and param_dtype of the strategy set how weights are kept and computed with."
             )
+        check_family("model.policy.path", self.path, self.options)
         processor = read_processor("model.policy.path", self.path, self.options)
-        with explained("model.policy.path", self.path):
+        with as_config_error("model.policy.path", self.path):
             return Policy(skeleton(self.path, attn_implementation=self.options.attn_implementation), processor)
 
     def read_into(self, policy: Policy, device: torch.device) -> None:
         """Read every tensor's slices from the folder's safetensors files."""
-        with explained("model.policy.path", self.path):
+        with as_config_error("model.policy.path", self.path):
             read_into_shards(policy.model, self.path, device)
 
 
@@ -142,13 +159,14 @@ class AssembledPolicy(PolicySource):
         self.vision_tower = vision_tower
         self.language_model = language_model
         self.tiling = tiling
+        # Without foreign code: assemblies join classes of transformers.
         self.options = LoadOptions(dtype, attn_implementation)
 
     def build(self) -> Policy:
         """Load both and join them; the adapter is drawn from torch's global generator.
 
         Raises:
-            ConfigError: when a part is not there or not whole, or the two cannot be joined.
+            ConfigError: when a part or weights of it are missing, or the two cannot be joined.
         """
         language_model = load_model(
             AutoModelForCausalLM, "model.policy.language_model", self.language_model, self.options
@@ -158,7 +176,7 @@ class AssembledPolicy(PolicySource):
                 load_tower("model.policy.vision_tower", self.vision_tower, self.options),
                 read_image_processor("model.policy.vision_tower", self.vision_tower),
                 language_model,
-                load_tokenizer(self.language_model),
+                read_tokenizer("model.policy.language_model", self.language_model),
                 self.tiling,
             )
         )
@@ -179,7 +197,7 @@ class TinyLanguageModel(PolicySource):
 
     def build(self) -> Policy:
         """Return the model with weights from torch's global generator."""
-        tokenizer: Any = word_tokenizer(self.words)
+        tokenizer: Any = word_tokenizer(self.words)  # its ids are annotated as possibly several
         model = fresh_language_model(
             len(tokenizer),
             hidden_size=self.hidden_size,
@@ -205,7 +223,7 @@ class TinyVisionTower:
         self.image_size, self.patch_size = image_size, patch_size
         self.hidden_size, self.num_layers = hidden_size, num_layers
 
-    def build(self) -> tuple[Any, Any]:
+    def build(self) -> tuple[SiglipVisionModel, SiglipImageProcessorPil]:
         """Return tower and image processor."""
         return fresh_vision_tower(
             image_size=self.image_size,

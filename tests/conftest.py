@@ -9,7 +9,7 @@ from PIL import Image
 from algorithms import Prompt
 from datamodules.shapes.language import WORDS
 from models import Policy
-from models.assembly.llava import assemble
+from models.assembly import assemble
 from models.assembly.tiny import fresh_language_model, fresh_vision_tower, word_tokenizer
 
 

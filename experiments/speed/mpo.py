@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def fresh_policy(root: Path) -> str:
     """Return a folder with a random tiny policy: the time of a step does not depend on what it has learnt."""
     from datamodules.shapes.language import WORDS
-    from models.assembly.llava import assemble
+    from models.assembly import assemble
     from models.assembly.tiny import fresh_language_model, fresh_vision_tower, word_tokenizer
 
     torch.manual_seed(0)

@@ -1,7 +1,7 @@
 """Image tokens in a language model's vocabulary, and image marks in its chat template.
 
-A language model that never saw an image may have neither. Tokens that its tokenizer knows are used (Qwen's text models
-carry those of Qwen-VL); missing ones are added, into rows of the embedding that no token uses where there are any.
+A language model trained on text alone may have neither. Tokens that its tokenizer has are used (Qwen's text models
+have those of Qwen-VL). Missing ones are added, into rows of the embedding that no token uses if there are any.
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,14 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from algorithms import ConfigError
+from models.reading.prompt_encoder import Tokenizer
 
 # Start, one per image feature, end: InternVL's names, then Qwen-VL's.
 _FRAMED = (("<img>", "</img>", "<IMG_CONTEXT>"), ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>"))
 _BARE = ("<image>", "<|image_pad|>")
 _VIDEO = ("<video>", "<|video_pad|>")
 
-# Turns a message of several parts into one text, for templates that know nothing else.
+# Turns a message of several parts into one text, for templates that take text only. Stands before the template.
 _FLATTEN = (
     "{%- set flat = namespace(messages=[]) -%}"
     "{%- for message in messages -%}"
@@ -35,8 +36,9 @@ _FLATTEN = (
 )
 
 
-def image_token(tokenizer: Any) -> str:
-    """Return the token that stands for one image feature, known to the tokenizer by now."""
+def image_token(tokenizer: Tokenizer) -> str:
+    """Return the token that stands for one image feature; it is added where the tokenizer has none."""
+    # A tokenizer with a name for it has the name in its settings when loaded, or as an attribute when just made.
     named = tokenizer.init_kwargs.get("image_token") or getattr(tokenizer, "image_token", None)
     known = [token for token in _BARE if token in tokenizer.get_vocab()]
     token = named or (known[0] if known else _BARE[0])
@@ -44,8 +46,8 @@ def image_token(tokenizer: Any) -> str:
     return token
 
 
-def name_framed_tokens(tokenizer: Any) -> None:
-    """Have the tokenizer know InternVL's image tokens under the names that its processor asks for."""
+def name_framed_tokens(tokenizer: Tokenizer) -> None:
+    """Give the tokenizer InternVL's image tokens, under the names by which InternVL's processor finds them."""
     vocabulary = tokenizer.get_vocab()
     start, end, context = next((names for names in _FRAMED if all(n in vocabulary for n in names)), _FRAMED[0])
     video = next((token for token in _VIDEO if token in vocabulary), _VIDEO[0])
@@ -56,23 +58,24 @@ def name_framed_tokens(tokenizer: Any) -> None:
     )
 
 
-def make_room(language_model: PreTrainedModel, tokenizer: Any) -> None:
-    """Give every token a row in the embeddings; rows are added only when the spare ones do not suffice."""
+def add_embeddings(language_model: PreTrainedModel, tokenizer: Tokenizer) -> None:
+    """Give every token a row in the embeddings; rows are added only when there are too few spare ones."""
     embeddings: Any = language_model.get_input_embeddings()
+    # Never fewer rows than before: published vocabularies are padded for speed.
     if len(tokenizer) > embeddings.weight.shape[0]:
         language_model.resize_token_embeddings(len(tokenizer))
 
 
-def chat_template_with_images(tokenizer: Any, token: str) -> str:
-    """Return the language model's own chat template, its ``<think>`` included, able to place images.
+def chat_template_with_images(tokenizer: Tokenizer, token: str) -> str:
+    """Return the language model's own chat template, its ``<think>`` included, in a form that places images.
 
     Raises:
-        ConfigError: without a template, or when images do not come out of it.
+        ConfigError: without a template, or when no form of it writes image tokens.
     """
     template = tokenizer.chat_template
     if template is None:
         raise ConfigError(
-            "model.policy.language_model: its tokenizer has no chat template, with which prompts are written. "
+            "model.policy.language_model: its tokenizer has no chat template, which prompts need. "
             "Give a chat model, or set tokenizer.chat_template and save it."
         )
     for candidate in (template, _FLATTEN.replace("IMAGE_TOKEN", token) + template):
@@ -84,14 +87,15 @@ def chat_template_with_images(tokenizer: Any, token: str) -> str:
     )
 
 
-def _places_images(tokenizer: Any, template: str, token: str) -> bool:
+def _places_images(tokenizer: Tokenizer, template: str, token: str) -> bool:
     """Return whether two images and a question come out as two tokens and that question, in order."""
     content: Sequence[dict[str, str]] = [{"type": "image"}, {"type": "image"}, {"type": "text", "text": "QUESTION"}]
     try:
         text = tokenizer.apply_chat_template(
             [{"role": "user", "content": content}], chat_template=template, tokenize=False, add_generation_prompt=True
         )
-    except Exception:  # a template may raise whatever it likes about a list where it expects text
+    except Exception:  # templates raise errors of any class for a list where they expect text
         return False
+    # All image tokens before the question, and none behind it.
     before, _, _ = text.partition("QUESTION")
     return "QUESTION" in text and before.count(token) == text.count(token) == 2

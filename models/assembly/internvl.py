@@ -16,15 +16,17 @@ from transformers.models.internvl.modeling_internvl import InternVLMultiModalPro
 from transformers.models.internvl.processing_internvl import InternVLProcessor
 
 from algorithms import ConfigError
-from models.assembly.image_tokens import chat_template_with_images, make_room, name_framed_tokens
+from models.assembly.image_tokens import add_embeddings, chat_template_with_images, name_framed_tokens
 from models.loading.processors import image_only
+from models.reading.prompt_encoder import Tokenizer
 
+# Pixel shuffle halves both sides of a tile's patches, and so joins four of them.
 _DOWNSAMPLE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tiling:
-    """Into how many tiles of the tower's size an image is cut; with more than one, a thumbnail is added."""
+    """Number of tiles of the tower's size into which an image is cut; with more than one, a thumbnail is added."""
 
     min_patches: int = 1
     """Fewest tiles."""
@@ -41,29 +43,35 @@ class Tiling:
 
 
 def assemble_internvl(
-    tower: PreTrainedModel, image_processor: Any, language_model: PreTrainedModel, tokenizer: Any, tiling: Tiling
-) -> tuple[InternVLForConditionalGeneration, Any]:
+    tower: PreTrainedModel,
+    image_processor: Any,
+    language_model: PreTrainedModel,
+    tokenizer: Tokenizer,
+    tiling: Tiling | None,
+) -> tuple[InternVLForConditionalGeneration, InternVLProcessor]:
     """Return the joined model, which takes over both parts' weights without copying them, and its processor.
 
     Args:
         tower: an ``InternVLVisionModel``.
-        image_processor: says by which mean and deviation pixels are normalised.
+        image_processor: the tower's own; its mean and deviation of pixels are taken.
         language_model: any causal language model.
         tokenizer: its own.
-        tiling: how images are cut.
+        tiling: how images are cut; None: InternVL's default.
 
     Raises:
-        ConfigError: for a tower whose patches do not pair up, or a chat template without room for images.
+        ConfigError: for a tower with an odd number of patches on a side, or a chat template that cannot place images.
     """
     name_framed_tokens(tokenizer)
-    make_room(language_model, tokenizer)
+    add_embeddings(language_model, tokenizer)
     config = _config(tower.config, language_model.config, tokenizer)
     # On the meta device nothing is drawn or allocated: at 38B a second copy would be 77 GB.
     with torch.device("meta"):
         model: Any = InternVLForConditionalGeneration(config)
     adapter: Any = InternVLMultiModalProjector(config)
-    for part in (adapter, tower):
-        nn.Module.to(part, language_model.dtype)
+    for module in (adapter, tower):
+        # The method of ``PreTrainedModel`` is annotated for other arguments.
+        nn.Module.to(module, language_model.dtype)
+    # As transformers draws it when it makes the whole model.
     adapter.apply(model._init_weights)
     model.model.vision_tower = tower
     model.model.multi_modal_projector = adapter
@@ -72,7 +80,7 @@ def assemble_internvl(
     model.tie_weights()
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    return model.eval(), _processor(config, image_processor, tokenizer, tiling)
+    return model.eval(), _processor(config, image_processor, tokenizer, tiling or Tiling())
 
 
 def _config(vision: Any, text: Any, tokenizer: Any) -> InternVLConfig:
@@ -87,7 +95,7 @@ def _config(vision: Any, text: Any, tokenizer: Any) -> InternVLConfig:
         vision_config=vision,
         text_config=text,
         image_token_id=tokenizer.context_image_token_id,
-        image_seq_length=sides[0] * sides[1] // 4,
+        image_seq_length=sides[0] * sides[1] // 4,  # tokens of a tile
         downsample_ratio=_DOWNSAMPLE,
         tie_word_embeddings=text.tie_word_embeddings,
         eos_token_id=tokenizer.eos_token_id,
@@ -97,7 +105,7 @@ def _config(vision: Any, text: Any, tokenizer: Any) -> InternVLConfig:
     return config
 
 
-def _processor(config: Any, image_processor: Any, tokenizer: Any, tiling: Tiling) -> Any:
+def _processor(config: Any, image_processor: Any, tokenizer: Any, tiling: Tiling) -> InternVLProcessor:
     height, width = config.vision_config.image_size
     pixels = {
         "size": {"height": height, "width": width},
@@ -105,7 +113,9 @@ def _processor(config: Any, image_processor: Any, tokenizer: Any, tiling: Tiling
         "image_std": list(image_processor.image_std),
     }
     make_images: Any = GotOcr2ImageProcessorPil
-    processor = image_only(InternVLProcessor)(
+    # The video part would need torchvision, and this project trains on images.
+    make_processor: Any = image_only(InternVLProcessor)
+    processor = make_processor(
         image_processor=make_images(
             **pixels, crop_to_patches=True, min_patches=tiling.min_patches, max_patches=tiling.max_patches
         ),
@@ -113,6 +123,6 @@ def _processor(config: Any, image_processor: Any, tokenizer: Any, tiling: Tiling
         image_seq_length=config.image_seq_length,
         chat_template=chat_template_with_images(tokenizer, tokenizer.context_image_token),
     )
-    # The whole processor, which those with torchvision load, wants to know this.
+    # Settings that the whole processor needs, which is loaded where torchvision is installed.
     processor.video_processor = {"video_processor_type": "InternVLVideoProcessor", **pixels}
     return processor

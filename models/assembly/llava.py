@@ -1,12 +1,8 @@
-"""Modular reassembly: a vision tower and a language model trained apart, joined by a fresh MLP adapter.
+"""LLaVA's assembly: SigLIP or CLIP and any language model as ``LlavaForConditionalGeneration``.
 
-    y = f_l(f_c(f_v(x_v)), x_t)        R1V2, arXiv:2504.16656, eq. 1: only f_c, the adapter, is trained
+    image -> tower, class token dropped if it has one -> linear, GELU, linear -> one feature per patch
 
-The joined model is of a stock class, so that vLLM and ``transformers`` load it without this project:
-
-    tower                 class                              adapter
-    InternViT             InternVLForConditionalGeneration   pixel shuffle, LayerNorm, two linear layers (the paper's)
-    SigLIP, CLIP          LlavaForConditionalGeneration      two linear layers on the tower's own patches
+LLaVA 1.5, arXiv:2310.03744, section 3.2.
 """
 
 from typing import Any
@@ -15,56 +11,44 @@ import torch
 from transformers import AutoModelForImageTextToText, LlavaConfig, LlavaProcessor, PreTrainedModel
 
 from algorithms import ConfigError
-from models.assembly.image_tokens import chat_template_with_images, image_token, make_room
-from models.assembly.internvl import Tiling, assemble_internvl
+from models.assembly.image_tokens import add_embeddings, chat_template_with_images, image_token
+from models.assembly.internvl import Tiling
+from models.families.llava import Llava
+from models.reading.prompt_encoder import Tokenizer
 
-# Whether the tower's first output stands for the whole image and must be dropped.
-_LLAVA_SELECTS = {"siglip_vision_model": "full", "clip_vision_model": "default"}
 
-
-def assemble(
+def assemble_llava(
     tower: PreTrainedModel,
     image_processor: Any,
     language_model: PreTrainedModel,
-    tokenizer: Any,
-    tiling: Tiling | None = None,
-) -> tuple[PreTrainedModel, Any]:
-    """Return tower and language model joined by a randomly initialised adapter, and the processor.
+    tokenizer: Tokenizer,
+    tiling: Tiling | None,
+) -> tuple[PreTrainedModel, LlavaProcessor]:
+    """Return the joined model, which has a copy of both parts' weights, and its processor.
 
     Args:
-        tower: a vision model.
+        tower: one of ``Llava.towers``.
         image_processor: the tower's own.
         language_model: any causal language model.
-        tokenizer: the language model's own; image tokens are added where it has none.
-        tiling: into how many tiles InternVL's processor cuts an image; no other class cuts any.
+        tokenizer: its own.
+        tiling: must be None.
 
     Raises:
-        ConfigError: for a tower that no class takes, and for a chat template without room for images.
+        ConfigError: for a tiling, or a chat template that cannot place images.
     """
-    kind = tower.config.model_type
-    if kind == "internvl_vision":
-        return assemble_internvl(tower, image_processor, language_model, tokenizer, tiling or Tiling())
-    if kind not in _LLAVA_SELECTS:
-        raise ConfigError(
-            f"model.policy.vision_tower is a {kind!r} model; towers that a stock class takes are InternViT "
-            f"(internvl_vision), SigLIP and CLIP ({', '.join(_LLAVA_SELECTS)})."
-        )
+    vision, text = tower.config, language_model.config
     if tiling is not None:
         raise ConfigError(
-            f"model.policy.tiling is {tiling}, but the tower is a {kind!r} model, whose images are not cut into tiles: "
-            "leave it null."
+            f"model.policy.tiling is {tiling}, but the tower is a {vision.model_type!r} model, whose images are not "
+            "cut into tiles: leave it null."
         )
-    return _assemble_llava(tower, image_processor, language_model, tokenizer)
-
-
-def _assemble_llava(
-    tower: PreTrainedModel, image_processor: Any, language_model: PreTrainedModel, tokenizer: Any
-) -> tuple[PreTrainedModel, LlavaProcessor]:
     token = image_token(tokenizer)
-    make_room(language_model, tokenizer)
-    vision, text = tower.config, language_model.config
-    selects = _LLAVA_SELECTS[vision.model_type]
-    # transformers annotates less than its constructors accept.
+    add_embeddings(language_model, tokenizer)
+    has_class_token = Llava.towers[vision.model_type].has_class_token
+    # transformers' names: "default" drops the first output, "full" keeps all of them.
+    strategy = "default" if has_class_token else "full"
+    # transformers annotates less than its constructors accept. Settings are copied, as weights are below: the joined
+    # model shares nothing with its parts.
     make_config: Any = LlavaConfig
     config = make_config(
         vision_config=vision.to_dict(),
@@ -72,7 +56,7 @@ def _assemble_llava(
         image_token_index=tokenizer.convert_tokens_to_ids(token),
         image_seq_length=(vision.image_size // vision.patch_size) ** 2,
         vision_feature_layer=-1,
-        vision_feature_select_strategy=selects,
+        vision_feature_select_strategy=strategy,
         tie_word_embeddings=text.tie_word_embeddings,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -89,8 +73,8 @@ def _assemble_llava(
         image_processor=image_processor,
         tokenizer=tokenizer,
         patch_size=vision.patch_size,
-        vision_feature_select_strategy=selects,
-        num_additional_image_tokens=int(selects == "default"),  # the class token, dropped again
+        vision_feature_select_strategy=strategy,
+        num_additional_image_tokens=int(has_class_token),  # counted by the processor, and dropped again
         image_token=token,
         chat_template=chat_template_with_images(tokenizer, token),
     )

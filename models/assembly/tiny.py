@@ -1,7 +1,7 @@
 """The tiny policy's parts: a word-level tokenizer, a Qwen2 language model and a SigLIP tower, all fresh.
 
-Real ``transformers`` classes at about a million parameters, so that the whole recipe runs on a laptop and
-nothing about the code path is pretended. The sizes were chosen by measurement, see docs/experiments.md.
+Real ``transformers`` classes with about a million parameters, so that the whole recipe runs on a laptop on the same
+code path as a large model. The sizes were chosen by measurement, see docs/experiments.md.
 """
 
 from collections.abc import Sequence
@@ -90,6 +90,6 @@ def fresh_vision_tower(
     )
     size = {"height": image_size, "width": image_size}
     processor: Any = SiglipImageProcessorPil(size=size, image_mean=[0.5] * 3, image_std=[0.5] * 3)
-    # LlavaProcessor asks for a crop size to count image tokens without opening the image.
+    # LlavaProcessor reads a crop size to count image tokens without opening the image.
     processor.crop_size = size
     return SiglipVisionModel(config), processor

@@ -1,7 +1,7 @@
 """Weights from a folder or the hub, with errors of one sentence that name the key.
 
-Only safetensors are read: other formats run code. Nothing beside the weights is run unless asked for. A checkpoint in
-which weights are missing is refused, where ``from_pretrained`` would draw them at random.
+Only safetensors are read: other formats run code. Code beside the weights runs only with ``trust_remote_code``. A
+checkpoint in which weights are missing is refused, where ``from_pretrained`` would draw them at random.
 """
 
 from collections.abc import Iterator
@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import AutoImageProcessor, AutoModel
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, PreTrainedModel
 
 from algorithms import ConfigError
+from models.families import family_of_config
+from models.loading.files import expanded, is_local
 from models.loading.intern_vit import is_original_intern_vit, load_intern_vit
-from models.loading.processors import load_processor
+from models.loading.processors import load_processor, load_tokenizer
+from models.reading.prompt_encoder import Processor, Tokenizer
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 
@@ -25,12 +28,23 @@ class LoadOptions:
     """How weights are read."""
 
     dtype: Dtype = "float32"
-    attn_implementation: str | None = None
+    attn_implementation: str | None = None  # transformers' choice
     trust_remote_code: bool = False
 
 
-def load_model(auto_class: Any, key: str, path: str, options: LoadOptions) -> Any:
-    """Return a model, whole.
+def check_family(key: str, path: str, options: LoadOptions) -> None:
+    """Refuse a model of an unknown family, before its weights are read.
+
+    Raises:
+        ConfigError: as ``models.families.family_of_config``, or when there is no config.
+    """
+    with as_config_error(key, path):
+        config = AutoConfig.from_pretrained(expanded(path), trust_remote_code=options.trust_remote_code)
+    family_of_config(config, f"{key} is {path!r},")
+
+
+def load_model(auto_class: Any, key: str, path: str, options: LoadOptions) -> PreTrainedModel:
+    """Return a model; no weight of it is drawn.
 
     Args:
         auto_class: which of transformers' auto classes reads it.
@@ -39,11 +53,11 @@ def load_model(auto_class: Any, key: str, path: str, options: LoadOptions) -> An
         options: how weights are read.
 
     Raises:
-        ConfigError: when there is no such model, it is of another kind, or weights are missing.
+        ConfigError: when there is no such model, it is not of the auto class, or weights are missing.
     """
-    with explained(key, path):
+    with as_config_error(key, path):
         model, info = auto_class.from_pretrained(
-            str(Path(path).expanduser()) if _is_local(path) else path,
+            expanded(path),
             dtype=getattr(torch, options.dtype),
             attn_implementation=options.attn_implementation,
             trust_remote_code=options.trust_remote_code,
@@ -51,6 +65,7 @@ def load_model(auto_class: Any, key: str, path: str, options: LoadOptions) -> An
             ignore_mismatched_sizes=True,  # so that the error below can name them
             output_loading_info=True,
         )
+    # Tied weights that are in the file once do not count as missing.
     missing = sorted(info["missing_keys"])
     wrong_shape = sorted(str(entry[0]) for entry in info["mismatched_keys"])
     if missing or wrong_shape:
@@ -61,57 +76,67 @@ def load_model(auto_class: Any, key: str, path: str, options: LoadOptions) -> An
     return model
 
 
-def load_tower(key: str, path: str, options: LoadOptions) -> Any:
+def load_tower(key: str, path: str, options: LoadOptions) -> PreTrainedModel:
     """Return a vision tower, also out of a model that contains one.
 
     Raises:
         ConfigError: as ``load_model``, and for a model without a vision tower.
     """
-    with explained(key, path):
-        is_original = is_original_intern_vit(str(Path(path).expanduser()) if _is_local(path) else path)
-        if is_original:
+    with as_config_error(key, path):
+        # transformers has the class, but does not recognise the authors' config.
+        if is_original_intern_vit(path):
             return load_intern_vit(
                 key, path, dtype=getattr(torch, options.dtype), attn_implementation=options.attn_implementation
             )
     model = load_model(AutoModel, key, path, options)
+    # LLaVA and InternVL use the first name, CLIP and SigLIP with their text models the second; else it is the tower.
     tower = getattr(model, "vision_tower", getattr(model, "vision_model", model))
     if tower.main_input_name != "pixel_values":
         raise ConfigError(f"{key} is {path!r}, a {type(model).__name__}, which has no vision tower.")
     return tower
 
 
-def read_processor(key: str, path: str, options: LoadOptions) -> Any:
+def read_processor(key: str, path: str, options: LoadOptions) -> Processor:
     """Return a model's processor; errors as ``load_model``."""
-    with explained(key, path):
-        return load_processor(path, trust_remote_code=options.trust_remote_code)
+    with as_config_error(key, path):
+        return load_processor(expanded(path), trust_remote_code=options.trust_remote_code)
 
 
 def read_image_processor(key: str, path: str) -> Any:
     """Return a tower's image processor; errors as ``load_model``."""
-    with explained(key, path):
-        return AutoImageProcessor.from_pretrained(path)
+    with as_config_error(key, path):
+        return AutoImageProcessor.from_pretrained(expanded(path))
+
+
+def read_tokenizer(key: str, path: str) -> Tokenizer:
+    """Return a language model's tokenizer; errors as ``load_model``."""
+    with as_config_error(key, path):
+        return load_tokenizer(expanded(path))
 
 
 @contextmanager
-def explained(key: str, path: str) -> Iterator[None]:
-    """Turn what goes wrong while reading from a path into one sentence.
+def as_config_error(key: str, path: str) -> Iterator[None]:
+    """Turn every error of reading from a path into one sentence.
 
     Raises:
         ConfigError: with the key and the path as typed, and what to do.
     """
-    if _is_local(path) and not (Path(path).expanduser() / "config.json").is_file():
+    if is_local(path) and not (Path(path).expanduser() / "config.json").is_file():
         raise ConfigError(f"{key} is {path!r}, but there is no config.json in that folder: is the path right?")
     try:
         yield
-    except ConfigError:
+    except ConfigError:  # a ValueError too, and a sentence already
         raise
     except ImportError as error:
-        raise ConfigError(f"{key} is {path!r}, which needs a package that is not installed: {_first(error)}") from error
+        raise ConfigError(
+            f"{key} is {path!r}, which needs a package that is not installed: {_first_line(error)}"
+        ) from error
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{key} is {path!r}, {_reason(str(error), is_local=_is_local(path))}") from error
+        raise ConfigError(f"{key} is {path!r}, {_reason(str(error), is_folder=is_local(path))}") from error
 
 
-def _reason(message: str, *, is_local: bool) -> str:
+def _reason(message: str, *, is_folder: bool) -> str:
+    """Return the end of the sentence; transformers' messages are recognised by words in them, as it has no classes."""
     if "trust_remote_code" in message:
         return (
             "which transformers reads only with code that lies beside the weights; set trust_remote_code to true if "
@@ -121,7 +146,7 @@ def _reason(message: str, *, is_local: bool) -> str:
         return "which holds no weights as .safetensors; other formats can run code and are not read."
     if "Unrecognized configuration class" in message:
         return "a model of another kind than is needed here: " + message.splitlines()[0][:160]
-    if is_local:
+    if is_folder:
         return "which cannot be read: " + message.splitlines()[0][:240]
     return (
         "which is neither a folder here nor a hub name that can be reached from here: fetch it with 'hf download' "
@@ -129,11 +154,7 @@ def _reason(message: str, *, is_local: bool) -> str:
     )
 
 
-def _first(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
+    # Import errors of transformers begin with an empty line.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
-
-
-def _is_local(path: str) -> bool:
-    """Return whether a path is meant as a folder: it is one, or it cannot be a hub name."""
-    return Path(path).expanduser().is_dir() or path.startswith((".", "/", "~", "runs/")) or path.count("/") > 1

@@ -14,16 +14,19 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 from transformers import InternVLVisionConfig, InternVLVisionModel, PretrainedConfig
-from transformers.utils.hub import cached_file, get_checkpoint_shard_files
 
 from algorithms import ConfigError
+from models.loading.files import expanded, weight_files
 
+# The smaller ones carry the name of the largest too.
 _MODEL_TYPE = "intern_vit_6b"
+# Settings of the same name in transformers, then those of another one: theirs -> transformers'.
 _SAME = (
     "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "hidden_act", "norm_type",
     "layer_norm_eps", "image_size", "patch_size", "num_channels", "attention_dropout",
 )  # fmt: skip
 _RENAMED = {"qk_normalization": "use_qk_norm", "qkv_bias": "attention_bias", "dropout": "hidden_dropout_prob"}
+# Patterns in the names of tensors; applied one after another.
 _NAMES = {
     r"^embeddings\.class_embedding$": "embeddings.cls_token",
     r"^embeddings\.position_embedding$": "embeddings.position_embeddings",
@@ -39,7 +42,7 @@ _NAMES = {
 
 def is_original_intern_vit(path: str) -> bool:
     """Return whether a folder or hub name is in the authors' layout."""
-    return PretrainedConfig.get_config_dict(path)[0].get("model_type") == _MODEL_TYPE
+    return PretrainedConfig.get_config_dict(expanded(path))[0].get("model_type") == _MODEL_TYPE
 
 
 def load_intern_vit(key: str, path: str, *, dtype: torch.dtype, attn_implementation: str | None) -> InternVLVisionModel:
@@ -52,17 +55,17 @@ def load_intern_vit(key: str, path: str, *, dtype: torch.dtype, attn_implementat
         attn_implementation: as in ``from_pretrained``.
 
     Raises:
-        ConfigError: when weights are missing or left over.
-        OSError: when there are no safetensors.
+        ConfigError: when weights are missing or left over, or not in safetensors files.
     """
-    config = convert_config(PretrainedConfig.get_config_dict(path)[0])
+    config = convert_config(PretrainedConfig.get_config_dict(expanded(path))[0])
     config._attn_implementation = attn_implementation
+    # Without memory: the tensors that were read become its weights.
     with torch.device("meta"):
         tower = InternVLVisionModel(config)
     tensors = {
-        name: part.to(dtype)
-        for old, tensor in _tensors(path)
-        for name, part in convert(old, tensor, config.hidden_size)
+        new: converted.to(dtype)
+        for old, tensor in _tensors(key, path)
+        for new, converted in convert(old, tensor, config.hidden_size)
     }
     found = tower.load_state_dict(tensors, strict=False, assign=True)
     if found.missing_keys or found.unexpected_keys:
@@ -74,33 +77,28 @@ def load_intern_vit(key: str, path: str, *, dtype: torch.dtype, attn_implementat
 
 
 def convert_config(settings: dict[str, Any]) -> InternVLVisionConfig:
-    """Return the authors' settings as transformers' own; training-only ones (drop path) are left out."""
+    """Return the authors' settings as transformers' own, without those for training alone (drop path)."""
     make_config: Any = InternVLVisionConfig
     same = {name: settings[name] for name in _SAME if name in settings}
     return make_config(**same, **{new: settings[old] for old, new in _RENAMED.items() if old in settings})
 
 
 def convert(name: str, tensor: Tensor, hidden_size: int) -> Iterator[tuple[str, Tensor]]:
-    """Yield a tensor under its new name; query, key and value apart."""
+    """Yield a tensor under its new name; query, key and value each under their own."""
+    # The names of a tower within a whole InternVL begin with this.
     name = name.removeprefix("vision_model.")
     for old, new in _NAMES.items():
         name = re.sub(old, new, name)
     if ".qkv." not in name:
         yield name, tensor
         return
-    for letter, part in zip("qkv", tensor.split(hidden_size), strict=True):
-        yield name.replace(".qkv.", f".{letter}_proj."), part.clone()
+    for letter, third in zip("qkv", tensor.split(hidden_size), strict=True):  # (3 * hidden, ...) -> (hidden, ...)
+        # A copy: views of one tensor share its memory, which safetensors does not write.
+        yield name.replace(".qkv.", f".{letter}_proj."), third.clone()
 
 
-def _tensors(path: str) -> Iterator[tuple[str, Tensor]]:
-    for file in _files(path):
+def _tensors(key: str, path: str) -> Iterator[tuple[str, Tensor]]:
+    for file in weight_files(key, path):
         with safe_open(file, framework="pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118  (not a dictionary)
                 yield name, tensors.get_tensor(name)
-
-
-def _files(path: str) -> list[str]:
-    index = cached_file(path, "model.safetensors.index.json", _raise_exceptions_for_missing_entries=False)
-    if index:
-        return list(get_checkpoint_shard_files(path, index)[0] or [])
-    return [str(cached_file(path, "model.safetensors"))]

@@ -1,10 +1,10 @@
-"""A Hugging Face folder read straight into shards: each rank reads its slice of every tensor, and no rank the model.
+"""A Hugging Face folder read into shards: each rank reads its slice of every tensor, and no rank the whole model.
 
     config.json -> skeleton without memory -> sharded -> slices read from safetensors, named by transformers' own rules
 
-File names differ from module names in ``transformers``, and some models fuse or split tensors; what translates them is
-what ``from_pretrained`` uses. That is no public interface: it is the same in transformers 5.16.1 and 5.19.0, and a test
-compares the outcome with ``from_pretrained``.
+Names in files differ from names of modules in ``transformers``, and some models fuse or split tensors. The functions
+that translate them are those of ``from_pretrained``. They are no public interface: they are the same in transformers
+5.16.1 and 5.19.0, and a test compares the result with that of ``from_pretrained``.
 """
 
 from contextlib import ExitStack
@@ -14,29 +14,30 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig
+from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig, PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import convert_and_load_state_dict_in_model
 from transformers.modeling_utils import LoadStateDictConfig
-from transformers.utils.hub import cached_file, get_checkpoint_shard_files
 
 from algorithms import ConfigError
+from models.loading.files import expanded, weight_files
 from models.lora import lora_apart
 
 
-def skeleton(path: str, *, attn_implementation: str | None = None) -> Any:
+def skeleton(path: str, *, attn_implementation: str | None = None) -> PreTrainedModel:
     """Return the model of a folder (or hub name) on the meta device: shapes and settings, no weights."""
-    config = AutoConfig.from_pretrained(path)
+    config = AutoConfig.from_pretrained(expanded(path))
     with torch.device("meta"):
         model: Any = AutoModelForImageTextToText.from_config(
             config, dtype=torch.float32, attn_implementation=attn_implementation
         )
+    # ``from_config`` does not read this file, as ``from_pretrained`` does.
     if (Path(path).expanduser() / "generation_config.json").is_file():
-        model.generation_config = GenerationConfig.from_pretrained(path)
+        model.generation_config = GenerationConfig.from_pretrained(expanded(path))
     return model.eval()
 
 
-def read_into_shards(model: Any, path: str, device: torch.device) -> None:
+def read_into_shards(model: PreTrainedModel, path: str, device: torch.device) -> None:
     """Fill a skeleton, sharded or not, with a folder's weights; every rank reads its own slices.
 
     Args:
@@ -47,16 +48,17 @@ def read_into_shards(model: Any, path: str, device: torch.device) -> None:
     Raises:
         ConfigError: when the files lack weights of the model.
     """
+    # Files hold the names of the model without LoRA layers.
     with lora_apart(model), ExitStack() as opened:
         # transformers annotates less than it passes on itself.
         names: Any = get_model_conversion_mapping(model)
         settings = LoadStateDictConfig(device_map={"": device}, dtype=torch.float32, weight_mapping=names)
         slices: dict[str, Any] = {}
-        for file in weight_files(path):
+        for file in weight_files("model.policy.path", path):
             tensors = opened.enter_context(safe_open(file, framework="pt"))
             slices |= {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118  (no mapping)
         report, _ = convert_and_load_state_dict_in_model(model, slices, settings)
-        # Non-persistent buffers, such as the frequencies of rotary positions, are in no file: computed anew.
+        # Non-persistent buffers, such as the frequencies of rotary positions, are in no file: this computes them.
         report = model._finalize_model_loading(model, settings, report)
     if missing := sorted(report.missing_keys) + sorted(str(key) for key, *_ in report.mismatched_keys):
         raise ConfigError(
@@ -65,22 +67,6 @@ def read_into_shards(model: Any, path: str, device: torch.device) -> None:
         )
 
 
-def weight_files(path: str) -> list[str]:
-    """Return the safetensors files of a folder or hub name.
-
-    Raises:
-        ConfigError: where there are none.
-    """
-    for name, is_index in (("model.safetensors.index.json", True), ("model.safetensors", False)):
-        found = cached_file(path, name, _raise_exceptions_for_missing_entries=False)
-        if found is not None:
-            return list(get_checkpoint_shard_files(path, found)[0] or ()) if is_index else [found]
-    raise ConfigError(
-        f"model.policy.path is {path!r}, in which there is neither model.safetensors nor model.safetensors.index.json: "
-        "shards are read from safetensors files. Load the model once and write it with save_pretrained."
-    )
-
-
 def on_meta(module: nn.Module) -> bool:
-    """Return whether a module still waits for its weights."""
+    """Return whether a module has parameters without memory, to be read from files."""
     return any(parameter.is_meta for parameter in module.parameters())

@@ -1,8 +1,8 @@
 """Attention in which several query heads share one head of keys and values, without copying keys and values.
 
-``transformers`` repeats keys and values for every query head as soon as there is a mask. While decoding that copies the
-whole cache for every token. A single new token's query heads can stand side by side as queries of their shared head
-instead, and torch's CPU kernel shares heads by itself.
+``transformers`` repeats keys and values for every query head when a mask is given. In decoding this copies the whole
+cache for every token. A single new token needs no copy: its query heads become several queries of their shared head.
+For more tokens torch's CPU kernel shares heads itself.
 
 Shapes: B rows, H query heads, K key heads, Q queries, S keys, D width of a head.
 """
@@ -19,8 +19,9 @@ NAME = "sdpa_shared_keys"
 
 
 def share_keys(model: PreTrainedModel) -> None:
-    """Let the language model of a policy use this attention, where it uses torch's now."""
+    """Set this attention in the language model of a policy, if it has torch's attention now."""
     decoder: Any = model.get_decoder()
+    # The user may have chosen another one with ``attn_implementation``.
     if decoder.config._attn_implementation == "sdpa":
         decoder.set_attn_implementation(NAME)
 
@@ -35,7 +36,8 @@ def shared_key_attention(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Return attention (B, Q, H, D); arguments as ``transformers`` gives them, query (B, H, Q, D)."""
+    """Return attention (B, Q, H, D); arguments as ``transformers`` gives them, query (B, H, Q, D), key (B, K, S, D)."""
+    # H / K, an attribute of every attention layer whose heads share keys.
     num_shared = getattr(module, "num_key_value_groups", 1)
     is_single = query.shape[2] == 1
     # A mask or bias per query head cannot be shared.
@@ -49,7 +51,7 @@ def shared_key_attention(
         rows, num_heads, _, width = query.shape
         side_by_side = query.reshape(rows, num_heads // num_shared, num_shared, width)  # (B, K, H / K, D)
         out = attend(side_by_side, key, value, attn_mask=attention_mask, dropout_p=dropout, scale=scaling)
-        return out.reshape(rows, 1, num_heads, width), None
+        return out.reshape(rows, 1, num_heads, width), None  # (B, 1, H, D)
     out = attend(query, key, value, attn_mask=attention_mask, dropout_p=dropout, scale=scaling, enable_gqa=True)
     return out.transpose(1, 2).contiguous(), None
 

@@ -12,19 +12,28 @@ from torch import Tensor
 
 from algorithms import DataError, Prompt
 
+# transformers annotates results of tokenizers as unions over all possible arguments.
+Tokenizer = Any
+"""A ``PreTrainedTokenizerBase``."""
+
+Processor = Any
+"""A ``ProcessorMixin``; for a policy without vision its tokenizer."""
+
 IMAGE_MARK = "<image>"
 OPEN_REASONING = "<think>"
+# Outputs of a processor that describe the text; a policy makes its own, for padded rows.
+_TEXT_KEYS = {"attention_mask", "token_type_ids", "mm_token_type_ids"}
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedPrompt:
-    """One prompt as the policy reads it."""
+    """The tensors of one prompt."""
 
     token_ids: Int[Tensor, " L"]
     """Chat-formatted tokens up to and including the generation prompt, image tokens expanded."""
 
     vision: dict[str, Tensor]
-    """What the image processor made: ``pixel_values`` and, for some models, sizes or grids. Empty without image."""
+    """The output of the image processor: ``pixel_values`` and, for some models, grids. Empty without image."""
 
     @property
     def num_bytes(self) -> int:
@@ -33,9 +42,9 @@ class EncodedPrompt:
 
 
 class PromptEncoder:
-    """Turns prompts into tensors and remembers the last ones, so that a rollout and its updates share the work."""
+    """Turns prompts into tensors and keeps the latest ones, so that a rollout and its updates share the work."""
 
-    def __init__(self, processor: Any, *, cache_megabytes: int = 256) -> None:
+    def __init__(self, processor: Processor, *, cache_megabytes: int = 256) -> None:
         """Wrap a Hugging Face processor, or a tokenizer for a policy without vision.
 
         Args:
@@ -43,10 +52,13 @@ class PromptEncoder:
             cache_megabytes: memory for encoded prompts; the least recently used leave first.
         """
         self.processor = processor
-        self.tokenizer = getattr(processor, "tokenizer", processor)
-        self.has_vision = getattr(processor, "image_processor", None) is not None
+        self.tokenizer: Tokenizer = getattr(processor, "tokenizer", processor)
+        self.image_processor: Any = getattr(processor, "image_processor", None)
+        self.has_vision = self.image_processor is not None
+        # By identity, because uids repeat across data sets. The prompt is kept too: Python gives the identity of an
+        # object that is gone to another one.
         self._cache: OrderedDict[int, tuple[Prompt, EncodedPrompt]] = OrderedDict()
-        self._room = cache_megabytes * 2**20
+        self._free_bytes = cache_megabytes * 2**20
 
     def encode(self, prompt: Prompt) -> EncodedPrompt:
         """Return a prompt's tensors.
@@ -54,22 +66,24 @@ class PromptEncoder:
         Raises:
             DataError: for images given to a policy without vision tower.
         """
-        # By identity, which the stored prompt keeps from being reused: uids repeat across data sets.
         if hit := self._cache.get(id(prompt)):
             self._cache.move_to_end(id(prompt))
             return hit[1]
         encoded = self._encode(prompt)
-        self._remember(prompt, encoded)
+        self._keep(prompt, encoded)
         return encoded
 
     def encode_all(self, prompts: Sequence[Prompt]) -> list[EncodedPrompt]:
-        """Return the tensors of several prompts; new ones go through the processor together where that is the same."""
+        """Return the tensors of several prompts; new ones go through the processor together where this is equal."""
         new = list({id(p): p for p in prompts if p.images and id(p) not in self._cache}.values())
         if len(new) > 1:
             first = self.encode(new[0])
+            # The batch is cut into prompts by the number of their images, which is not possible where patches of
+            # different images lie in one tensor: there the processor makes grids besides.
             if set(first.vision) == {"pixel_values"} and self.tokenizer.pad_token is not None:
+                # Not strict: there may be no result at all.
                 for prompt, encoded in zip(new[1:], self._encode_batch(new[1:]), strict=False):
-                    self._remember(prompt, encoded)
+                    self._keep(prompt, encoded)
         return [self.encode(prompt) for prompt in prompts]
 
     def length(self, prompt: Prompt) -> int:
@@ -97,6 +111,7 @@ class PromptEncoder:
             ended: for each, whether the end-of-turn token follows.
         """
         if self._opens_reasoning:
+            # The prompt ends with the tag already.
             texts = [text.removeprefix(OPEN_REASONING).lstrip("\n") for text in texts]
         end = [self.tokenizer.eos_token_id]
         rows = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
@@ -104,17 +119,18 @@ class PromptEncoder:
 
     @cached_property
     def _opens_reasoning(self) -> bool:
+        """Return whether the generation prompt ends with an opening tag, as that of QwQ does."""
         return self.chat_text(Prompt(uid=0, key="", question="")).rstrip().endswith(OPEN_REASONING)
 
-    def _remember(self, prompt: Prompt, encoded: EncodedPrompt) -> None:
+    def _keep(self, prompt: Prompt, encoded: EncodedPrompt) -> None:
         self._cache[id(prompt)] = (prompt, encoded)
-        self._room -= encoded.num_bytes
-        while self._room < 0 and len(self._cache) > 1:
+        self._free_bytes -= encoded.num_bytes
+        while self._free_bytes < 0 and len(self._cache) > 1:
             _, (_, dropped) = self._cache.popitem(last=False)
-            self._room += dropped.num_bytes
+            self._free_bytes += dropped.num_bytes
 
     def _encode_batch(self, prompts: Sequence[Prompt]) -> list[EncodedPrompt]:
-        """Return tensors of prompts with images, or nothing where the processor makes more than one row of an image."""
+        """Return tensors of prompts with images; none where the processor makes several rows of pixels of an image."""
         images = [[image.load() for image in prompt.images] for prompt in prompts]
         texts = [self.chat_text(prompt) for prompt in prompts]
         inputs = self.processor(text=texts, images=images, return_tensors="pt", padding=True)
@@ -124,6 +140,7 @@ class PromptEncoder:
         pixels = inputs["pixel_values"].split(counts)
         is_token = inputs["attention_mask"].bool()
         return [
+            # A copy: a view would keep the pixels of the whole batch in memory.
             EncodedPrompt(ids[kept], {"pixel_values": rows.clone()})
             for ids, kept, rows in zip(inputs["input_ids"], is_token, pixels, strict=True)
         ]
@@ -139,13 +156,10 @@ class PromptEncoder:
         return EncodedPrompt(token_ids, vision)
 
 
-_TEXT_KEYS = {"attention_mask", "token_type_ids", "mm_token_type_ids"}
-
-
 def interleave(prompt: Prompt) -> list[dict[str, str]]:
     """Return chat content with images where the question marks them; without marks, images come first."""
     pieces = prompt.question.split(IMAGE_MARK)
-    if len(pieces) == 1:
+    if len(pieces) == 1:  # no mark
         pieces = [""] * len(prompt.images) + pieces
     content: list[dict[str, str]] = []
     for number, piece in enumerate(pieces):

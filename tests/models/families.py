@@ -16,7 +16,9 @@ from transformers import (
     InternVLVisionModel,
     Qwen2_5_VLConfig,
     Qwen2_5_VLProcessor,
+    Qwen2VLConfig,
     Qwen2VLImageProcessorPil,
+    Qwen2VLProcessor,
     Qwen3Config,
     Qwen3ForCausalLM,
     Qwen3VLConfig,
@@ -25,7 +27,7 @@ from transformers import (
 
 from datamodules.shapes.language import WORDS
 from models import Policy, Tiling
-from models.assembly.llava import assemble
+from models.assembly import assemble
 from models.assembly.tiny import fresh_language_model, fresh_vision_tower, word_tokenizer
 from models.loading.processors import image_only
 
@@ -90,6 +92,14 @@ def internvl() -> tuple[Any, Any]:
     return assemble(intern_vit(), images, qwen3(tokenizer), tokenizer, Tiling(max_patches=4))
 
 
+def qwen2_vl() -> tuple[Any, Any]:
+    vision = {
+        "depth": 2, "embed_dim": 32, "mlp_ratio": 2, "num_heads": 2, "hidden_size": 32, "patch_size": 8,
+        "spatial_merge_size": 2, "temporal_patch_size": 2,
+    }  # fmt: skip
+    return _qwen_vl(Qwen2VLConfig, Qwen2VLProcessor, vision, {"mrope_section": [2, 3, 3]}, {})
+
+
 def qwen2_5_vl() -> tuple[Any, Any]:
     vision = {
         "depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 32, "patch_size": 8,
@@ -136,6 +146,7 @@ FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
     "siglip_llava": siglip_llava,
     "clip_llava": clip_llava,
     "internvl": internvl,
+    "qwen2_vl": qwen2_vl,
     "qwen2_5_vl": qwen2_5_vl,
     "qwen3_vl": qwen3_vl,
 }

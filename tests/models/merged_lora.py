@@ -11,7 +11,7 @@ from models import lora_apart
 
 @contextmanager
 def lora_merged(model: nn.Module) -> Iterator[None]:
-    """Have the LoRA layers added into the weights they stand beside, and plain layers in their place, for a while."""
+    """Add LoRA updates to their weights, and put plain layers in the place of LoRA layers, until the context ends."""
     layers = [layer for layer in model.modules() if isinstance(layer, BaseTunerLayer)]
     before = [layer.get_base_layer().weight.data.clone() for layer in layers]
     for layer in layers:

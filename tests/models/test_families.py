@@ -1,17 +1,22 @@
-"""What a policy promises, for each family of models."""
+"""The contract of a policy, for each family of models."""
 
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
+from transformers import LlavaNextConfig, PretrainedConfig, Qwen3Config
 
-from algorithms import Prompt
+from algorithms import ConfigError, Prompt
+from datamodules.shapes.language import WORDS
 from models import LoRAConfig, Policy, add_lora
+from models.assembly.tiny import word_tokenizer
+from models.families import FAMILIES as KNOWN
+from models.families import family_of, family_of_config
 from models.parts import PARTS, part_modules
 from models.reading.prompt_encoder import right_pad
 from rollouts import SamplingConfig, TransformersEngine
-from tests.models.families import FAMILIES, family
+from tests.models.families import FAMILIES, family, qwen3
 
 IDS = torch.randint(10, 40, (5, 6), generator=torch.Generator().manual_seed(0))
 ROWS = torch.tensor([2, 0, 0, 1, 3])
@@ -55,6 +60,32 @@ def plain_inputs(policy: Policy, prompt: Prompt) -> dict[str, Any]:
     text = policy.encoder.chat_text(prompt)
     images = [image.load() for image in prompt.images] or None
     return dict(policy.processor(text=[text], images=images, return_tensors="pt"))
+
+
+def test_every_known_type_of_model_is_held_to_the_contract() -> None:
+    assert {family(name).model.config.model_type for name in FAMILIES} == set(KNOWN)
+
+
+def test_a_vision_language_model_of_an_unknown_type_is_refused_with_the_known_types() -> None:
+    with pytest.raises(ConfigError, match=r"^model\.policy is .* 'llava_next'.* llava, internvl, .*qwen3_vl.*registry"):
+        family_of_config(LlavaNextConfig())
+
+
+def test_an_unknown_type_whose_code_lies_beside_the_weights_is_refused_too() -> None:
+    class Theirs(PretrainedConfig):
+        model_type = "theirs"
+        vision_config = PretrainedConfig()
+
+    with pytest.raises(ConfigError, match="'theirs'"):
+        family_of_config(Theirs())
+
+
+def test_any_causal_language_model_is_one_part() -> None:
+    tokenizer = word_tokenizer(WORDS)
+    model = qwen3(tokenizer)
+    assert type(model.config) is Qwen3Config
+    assert part_modules(model) == {"language_model": [model]}
+    assert family_of(model).unused_modules(model) == []
 
 
 def test_there_are_as_many_image_tokens_as_image_features(policy: Policy, prompts: list[Prompt]) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import LlavaNextConfig
 
 from algorithms import ConfigError, DataError, Prompt
 from datamodules.shapes.language import WORDS
@@ -220,6 +221,13 @@ def test_rows_are_padded_on_the_right() -> None:
     assert is_token.tolist() == [[True, True, False], [True, True, True]]
 
 
+def test_a_backbone_of_an_unknown_family_is_refused_before_its_weights_are_read(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    LlavaNextConfig().save_pretrained(folder)
+    with pytest.raises(ConfigError, match=r"^path .*reward_model', a vision-language model of type 'llava_next'"):
+        PretrainedRewardModel(str(folder)).build()
+
+
 @pytest.fixture
 def qwen_vl(qwen_vl_policy: Policy) -> RewardModel:
     return FreshRewardModel(Built(qwen_vl_policy)).build().eval()
@@ -235,3 +243,11 @@ def test_qwen_vl_places_image_tokens_on_a_grid(qwen_vl: RewardModel, prompts: li
         in_line = qwen_vl.policy.model.model(**inputs).last_hidden_state
     torch.testing.assert_close(together[1], qwen_vl.head(on_grid[0, -1])[0].detach(), rtol=0.0, atol=1e-5)
     assert not torch.allclose(together[1], qwen_vl.head(in_line[0, -1])[0], atol=1e-3)
+
+
+def test_a_saved_reward_model_whose_processor_has_a_part_for_video_gives_the_same_scores(
+    qwen_vl: RewardModel, prompts: list[Prompt], tmp_path: Path
+) -> None:
+    qwen_vl.save_pretrained(str(tmp_path))
+    loaded = PretrainedRewardModel(str(tmp_path)).build()
+    assert_same(scores_of(loaded, prompts, TEXTS), scores_of(qwen_vl, prompts, TEXTS))

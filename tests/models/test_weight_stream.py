@@ -31,7 +31,7 @@ def test_a_tied_head_is_streamed_under_its_own_name(policy: Policy) -> None:
 
 
 @pytest.mark.parametrize("trainable", [[], ["adapter"]])
-def test_lora_is_merged_into_the_weights_it_stands_beside(policy: Policy, trainable: list[str]) -> None:
+def test_lora_updates_are_added_to_their_weights(policy: Policy, trainable: list[str]) -> None:
     names = list(policy.model.state_dict())
     model = with_lora(policy, trainable=trainable).model
     streamed = {name: tensor.clone() for name, tensor in stream_weights(model)}

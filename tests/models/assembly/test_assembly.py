@@ -11,8 +11,8 @@ from transformers import CLIPImageProcessorPil, Dinov2Config, Dinov2Model, PreTr
 from algorithms import ConfigError, Prompt
 from datamodules.shapes.language import WORDS
 from models import AssembledPolicy, Policy, Tiling
+from models.assembly import assemble
 from models.assembly.image_tokens import chat_template_with_images, image_token
-from models.assembly.llava import assemble
 from models.assembly.tiny import fresh_vision_tower, word_tokenizer
 from tests.models.families import intern_vit, qwen2, qwen3
 

@@ -1,4 +1,4 @@
-"""Reading models from folders, and what is said when that fails."""
+"""Reading models from folders, and the errors when that fails."""
 
 import json
 import re
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import LlavaNextConfig
 
 from algorithms import ConfigError
 from models import AssembledPolicy, Policy, PretrainedPolicy
@@ -24,7 +25,7 @@ def folder(policy: Policy, tmp_path: Path) -> Path:
 
 
 def refused(path: str, **options) -> str:
-    """Return what is said about a path, in one sentence or two on one line, with the key and the path as typed."""
+    """Return the error about a path, in one sentence or two on one line, with the key and the path as typed."""
     with pytest.raises(ConfigError) as raised:
         PretrainedPolicy(path, **options).build()
     message = str(raised.value)
@@ -92,6 +93,24 @@ def test_a_language_model_is_not_taken_for_a_vision_language_model(policy: Polic
     assert "another kind" in refused(str(tmp_path / "text"))
 
 
+def test_a_model_of_an_unknown_family_is_refused_before_its_weights_are_read(tmp_path: Path) -> None:
+    LlavaNextConfig().save_pretrained(tmp_path / "config_alone")
+    assert "'llava_next'" in refused(str(tmp_path / "config_alone"))
+    with pytest.raises(ConfigError, match="'llava_next'"):
+        PretrainedPolicy(str(tmp_path / "config_alone")).skeleton()
+
+
+def test_a_tilde_in_a_path_is_the_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    expected = PretrainedPolicy(str(folder)).build().state_dict()
+    read = PretrainedPolicy("~/policy").build()
+    assert read.encoder.tokenizer.get_vocab()["<image>"] == read.model.config.image_token_id
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in read.state_dict().items())
+    empty = PretrainedPolicy("~/policy").skeleton()
+    PretrainedPolicy("~/policy").read_into(empty, torch.device("cpu"))
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in empty.state_dict().items())
+
+
 def test_a_tower_is_found_within_a_larger_model(folder: Path, policy: Policy) -> None:
     tower = load_tower("model.policy.vision_tower", str(folder), LoadOptions())
     expected = policy.model.model.vision_tower.state_dict()
@@ -113,6 +132,18 @@ def test_the_key_of_the_part_that_is_missing_is_named(tmp_path: Path) -> None:
     images.save_pretrained(tmp_path / "tower")
     with pytest.raises(ConfigError, match=re.escape("model.policy.language_model is './nothing'")):
         AssembledPolicy(str(tmp_path / "tower"), "./nothing").build()
+
+
+def test_a_language_model_whose_tokenizer_is_missing_is_refused_with_its_key(policy: Policy, tmp_path: Path) -> None:
+    from tests.models.families import qwen3
+
+    tower, images = fresh_vision_tower(image_size=48, patch_size=16, hidden_size=32, num_layers=1)
+    tower.save_pretrained(tmp_path / "tower")
+    images.save_pretrained(tmp_path / "tower")
+    qwen3(policy.encoder.tokenizer).save_pretrained(tmp_path / "text")
+    (tmp_path / "text" / "tokenizer_config.json").write_text('{"tokenizer_class": "TokenizersBackend"}')
+    with pytest.raises(ConfigError, match=r"^model\.policy\.language_model is .*cannot be read"):
+        AssembledPolicy(str(tmp_path / "tower"), str(tmp_path / "text")).build()
 
 
 @pytest.mark.parametrize("name", ["internvl", "qwen3_vl"])

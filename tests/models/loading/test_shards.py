@@ -67,7 +67,7 @@ def test_weights_that_are_missing_are_an_error_that_names_one(policy: Policy, tm
         read_into_shards(skeleton(str(tmp_path)), str(tmp_path), CPU)
 
 
-def test_a_folder_without_safetensors_is_an_error_that_says_so(policy: Policy, tmp_path: Path) -> None:
+def test_a_folder_without_safetensors_is_refused_with_the_files_that_are_needed(policy: Policy, tmp_path: Path) -> None:
     policy.model.save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(ConfigError, match=r"neither model.safetensors nor model.safetensors.index.json"):

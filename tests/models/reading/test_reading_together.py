@@ -1,4 +1,4 @@
-"""What ranks that share weights read only because others do must not change what they learn."""
+"""Forwards that a rank runs only because other ranks run them change nothing in what it learns."""
 
 import pytest
 import torch
@@ -27,9 +27,11 @@ def forwards(policy: Policy, part: str) -> list[int]:
     return counted
 
 
-def test_more_groups_than_rows_are_read_but_count_for_nothing(policy: Policy, prompts, monkeypatch) -> None:
+def test_groups_beyond_the_number_of_rows_change_neither_log_probs_nor_gradients(
+    policy: Policy, prompts, monkeypatch
+) -> None:
     logps, alone = gradients(policy, prompts)
-    monkeypatch.setattr(reading, "largest_over_ranks", lambda module, groups, looks: (5, looks))
+    monkeypatch.setattr(reading, "largest_over_ranks", lambda module, groups, images: (5, images))
     layers = forwards(policy, "layer")
     together_logps, together = gradients(policy, prompts)
     assert len(layers) == 1 + 5
@@ -38,14 +40,14 @@ def test_more_groups_than_rows_are_read_but_count_for_nothing(policy: Policy, pr
         torch.testing.assert_close(together[name], gradient, rtol=1e-3, atol=1e-5, msg=name)
 
 
-def test_a_rank_without_images_looks_at_a_blank_one_when_others_look(policy: Policy, monkeypatch) -> None:
+def test_a_rank_without_images_reads_a_blank_one_when_another_rank_has_images(policy: Policy, monkeypatch) -> None:
     texts = [Prompt(uid=i, key=str(i), question=f"{'red ' * i}?") for i in range(3)]
     logps, alone = gradients(policy, texts)
     assert not any("projector" in name for name in alone)
-    monkeypatch.setattr(reading, "largest_over_ranks", lambda module, groups, looks: (groups, 1))
-    looks = forwards(policy, "tower")
+    monkeypatch.setattr(reading, "largest_over_ranks", lambda module, groups, images: (groups, 1))
+    towers = forwards(policy, "tower")
     together_logps, together = gradients(policy, texts)
-    assert len(looks) == 1
+    assert len(towers) == 1
     assert torch.equal(together_logps, logps)
     assert all(gradient.eq(0).all() for name, gradient in together.items() if "projector" in name)
     assert any("projector" in name for name in together)

@@ -1,0 +1,58 @@
+"""The family of every known type of model. A new type that fits a family is one entry here.
+
+``tests/models/families.py`` then needs a small random model of it, for the tests that all families must pass.
+"""
+
+from transformers import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    PretrainedConfig,
+    PreTrainedModel,
+    Qwen2_5_VLProcessor,
+    Qwen2VLProcessor,
+    Qwen3VLProcessor,
+)
+from transformers.models.internvl.processing_internvl import InternVLProcessor
+
+from algorithms import ConfigError
+from models.families.family import Family
+from models.families.internvl import InternVL
+from models.families.language_model import LanguageModelOnly
+from models.families.llava import Llava
+from models.families.qwen_vl import Qwen3VL, QwenVL
+
+# By config.model_type of the whole model.
+FAMILIES: dict[str, Family] = {
+    "llava": Llava(),
+    "internvl": InternVL(InternVLProcessor),
+    "qwen2_vl": QwenVL(Qwen2VLProcessor),
+    "qwen2_5_vl": QwenVL(Qwen2_5_VLProcessor),
+    "qwen3_vl": Qwen3VL(Qwen3VLProcessor),
+}
+
+
+def family_of(model: PreTrainedModel) -> Family:
+    """Return the family of a model; errors as ``family_of_config``."""
+    return family_of_config(model.config)
+
+
+def family_of_config(config: PretrainedConfig, subject: str = "model.policy is") -> Family:
+    """Return the family of a model with this config.
+
+    Args:
+        config: of the whole model.
+        subject: how the error's sentence begins: the key as typed, its value and a verb.
+
+    Raises:
+        ConfigError: for a vision-language model of a type that has no entry.
+    """
+    if family := FAMILIES.get(config.model_type):
+        return family
+    # Most models are in this mapping of transformers. Those with code of their own are not, but have this setting.
+    if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING or getattr(config, "vision_config", None) is not None:
+        raise ConfigError(
+            f"{subject} a vision-language model of type {config.model_type!r}; the known types are "
+            f"{', '.join(FAMILIES)}. Types differ in how they read images: take a model of a known type, or add an "
+            "entry to FAMILIES in models/families/registry.py."
+        )
+    # Any causal language model is read in the same way, so that none needs an entry.
+    return LanguageModelOnly()

@@ -1,0 +1,39 @@
+"""Paths as users type them, and the files behind them: a folder, with ``~`` or not, or a name on the hub."""
+
+from pathlib import Path
+
+from transformers.utils.hub import cached_file, get_checkpoint_shard_files
+
+from algorithms import ConfigError
+
+
+def is_local(path: str) -> bool:
+    """Return whether a path is meant as a folder: it is one, or it cannot be a hub name."""
+    # A hub name is "owner/name", with one slash at most.
+    return Path(path).expanduser().is_dir() or path.startswith((".", "/", "~", "runs/")) or path.count("/") > 1
+
+
+def expanded(path: str) -> str:
+    """Return a path as transformers reads it: the home folder in place of ``~``, a hub name unchanged."""
+    return str(Path(path).expanduser()) if is_local(path) else path
+
+
+def weight_files(key: str, path: str) -> list[str]:
+    """Return the safetensors files of a folder or hub name.
+
+    Args:
+        key: for errors: under which key the path was given.
+        path: as typed.
+
+    Raises:
+        ConfigError: where there are none.
+    """
+    # Large models come in several files, listed in an index.
+    for name, is_index in (("model.safetensors.index.json", True), ("model.safetensors", False)):
+        found = cached_file(expanded(path), name, _raise_exceptions_for_missing_entries=False)
+        if found is not None:
+            return list(get_checkpoint_shard_files(expanded(path), found)[0] or ()) if is_index else [str(found)]
+    raise ConfigError(
+        f"{key} is {path!r}, in which there is neither model.safetensors nor model.safetensors.index.json: weights are "
+        "read from safetensors files. Load the model once and write it with save_pretrained."
+    )
