@@ -1,9 +1,10 @@
-"""What watches and steers a run; each can be swapped, set or switched off by name."""
+"""Callbacks that watch and steer a run; each can be replaced, configured or switched off by name in a config."""
 
 from callbacks.completions_page import CompletionsPage
 from callbacks.export import ExportPolicy
 from callbacks.loop.calibrator import RewardThresholdCalibrator
 from callbacks.loop.monitor import HallucinationMonitor
+from callbacks.loop.probes import ProbeConfig
 from callbacks.pair_writer import PairWriter
 from callbacks.pool_writer import PromptPoolWriter
 from callbacks.predictions import PredictionWriter
@@ -18,6 +19,7 @@ __all__ = [
     "HallucinationMonitor",
     "PairWriter",
     "PredictionWriter",
+    "ProbeConfig",
     "PromptPoolWriter",
     "RandomState",
     "RewardThresholdCalibrator",

@@ -1,7 +1,7 @@
-"""Writes the trained model in Hugging Face format, whole or not at all."""
+"""Writes the trained model in Hugging Face format; a reader sees the whole folder or none."""
 
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol, cast, runtime_checkable
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import FSDPStrategy
@@ -10,11 +10,12 @@ from algorithms import ConfigError
 from storage import whole_folder
 
 
+@runtime_checkable
 class SavesPretrained(Protocol):
     """A module that can write itself in Hugging Face format."""
 
     def save_pretrained(self, folder: str) -> None:
-        """Write weights, config and processor; called on all ranks, for one to write."""
+        """Write weights, config and processor; a collective call, in which rank 0 writes."""
         ...
 
 
@@ -22,18 +23,18 @@ class ExportPolicy(Callback):
     """Saves the model when a run has ended, for ``from_pretrained`` and vLLM."""
 
     def __init__(self, folder: str, after: Literal["fit", "validate", "test", "predict"] = "fit") -> None:
-        """Set destination and time.
+        """Set the destination, and the command that writes it.
 
         Args:
             folder: written when the run has ended; an older one is replaced.
-            after: the command that exports; with ``validate`` and ``--ckpt_path`` a checkpoint is written out.
+            after: the command that exports; ``validate`` with ``--ckpt_path`` exports a checkpoint.
         """
         self.folder = Path(folder)
         self.after = after
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse a module that cannot be exported before training it."""
-        if not hasattr(pl_module, "save_pretrained"):
+        """Refuse, before training, a module or a strategy that cannot be exported."""
+        if not isinstance(pl_module, SavesPretrained):
             raise ConfigError(f"callbacks.export cannot save {type(pl_module).__name__}: it has no save_pretrained.")
         if isinstance(trainer.strategy, FSDPStrategy):
             raise ConfigError(
@@ -47,12 +48,14 @@ class ExportPolicy(Callback):
             self._export(trainer, pl_module)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Export after another command; unlike an evaluation's own hooks this one is called with no batches too."""
+        """Export after another command."""
+        # Lightning's hooks at the end of an evaluation are not called with limit_val_batches = 0; this one is.
         if self.after == stage != "fit":
             self._export(trainer, pl_module)
 
     def _export(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write beside the destination, then move into place; all ranks give their part of the weights."""
+        """Write a draft beside the destination, then rename it; a collective call."""
+        # Ctrl-C or an exception: the weights are not those of a finished run.
         if trainer.interrupted:
             return
         module = cast(SavesPretrained, pl_module)

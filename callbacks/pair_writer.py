@@ -1,10 +1,8 @@
-"""Writes preference pairs built from what ``predict`` sampled, in the MMPR layout, with an account of them."""
+"""Writes preference pairs built from what ``predict`` sampled, in the MMPR layout, with a report about them."""
 
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -18,10 +16,12 @@ from algorithms import (
     position_seed,
     select_pairs,
 )
+from callbacks.prompt_data import prompt_data
 from datamodules.sources.mmpr_writer import write_mmpr
 from datamodules.streams.pair_report import PairReport, margins_in_words
 from lightning_modules import RolloutModule
 from rollouts import RolloutPhase, gather_ranks
+from storage import whole_folder
 
 
 class PairWriter(Callback):
@@ -34,22 +34,23 @@ class PairWriter(Callback):
         score_part: str = "preference",
         name: str = "pairs",
     ) -> None:
-        """Set what is written where.
+        """Set which pairs are written, and the destination.
 
         Args:
             folder: written when prediction has ended; an older one is replaced.
-            selection: kinds, pairs per prompt and kind, and threshold; leave the threshold to training where several
-                are to be compared.
+            selection: kinds, pairs per prompt and kind, and threshold. Where several thresholds are to be compared, set
+                none here and one for each training run.
             score_part: name of the reward part that is the preference reward model.
-            name: begins the names of the files.
+            name: first part of the names of the files.
         """
         self.folder, self.selection = Path(folder), selection
         self.score_part, self.name = score_part, name
+        # All pairs that can be built, and those of them that the selection keeps; of this rank.
         self._candidates: list[PreferencePair] = []
         self._pairs: list[PreferencePair] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse a module that cannot build what is wanted."""
+        """Refuse a module that cannot build the selected kinds of pairs."""
         if not isinstance(pl_module, RolloutModule):
             raise ConfigError(
                 f"callbacks.pairs needs a module that samples, got {type(pl_module).__name__}: use "
@@ -58,32 +59,33 @@ class PairWriter(Callback):
         self.selection.check_buildable(self.score_part, pl_module.reward.parts)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start with no pair."""
+        """Forget the pairs of an earlier prediction."""
         self._candidates, self._pairs = [], []
 
     def on_predict_batch_end(
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,
+        outputs: RolloutPhase,
         batch: Sequence[Prompt],
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Build the pairs of a batch; every kind gets its own share of a prompt."""
-        phase: RolloutPhase = outputs
+        """Build the pairs of a batch and select from each kind by itself."""
         module = cast(RolloutModule, pl_module)
-        candidates = [pair for group in phase.groups for pair in group_pairs(group, score_part=self.score_part)]
+        candidates = [pair for group in outputs.groups for pair in group_pairs(group, score_part=self.score_part)]
         if "dropout_ntp" in self.selection.kinds:
+            # These sample continuations without the image, so they need a seed.
             seed = position_seed(module.seed, "pairs", batch_idx, trainer.global_rank)
-            candidates += module.dropout_ntp_pairs(phase, seed=seed)
+            candidates += module.dropout_ntp_pairs(outputs, seed=seed)
         self._candidates += candidates
+        # selection.max_per_prompt counts pairs of one kind, so that a kind with many pairs leaves room for the rest.
         for kind in sorted({pair.kind for pair in candidates}):
             of_kind = [pair for pair in candidates if pair.kind == kind]
             self._pairs += select_pairs(of_kind, self.selection, seed=module.seed)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the pairs of all ranks and their account."""
+        """Write the pairs of all ranks and the report."""
         pairs, candidates = (
             [pair for of_rank in gather_ranks(of_kind) for pair in of_rank]
             for of_kind in (self._pairs, self._candidates)
@@ -95,16 +97,9 @@ class PairWriter(Callback):
             )
         if not trainer.is_global_zero:
             return
-        data: Any = trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
-        replaced = self.folder.with_name(f"{self.folder.name}.replaced-{os.getpid()}")
-        # Roots in meta.json may be relative to the folder, so it is written under its own name.
-        if self.folder.exists():
-            self.folder.rename(replaced)
-        try:
-            write_mmpr(self.folder, pairs, image_root=data.source.folder, name=self.name)
-        except BaseException:
-            if replaced.exists():
-                replaced.rename(self.folder)
-            raise
-        PairReport.of(candidates, pairs).write(self.folder / "pairs.json")
-        shutil.rmtree(replaced, ignore_errors=True)
+        with whole_folder(self.folder, replace=True) as draft:
+            # write_mmpr makes its folder itself. Paths in it may be relative to the folder; they stay valid when it is
+            # renamed, because the draft lies beside its target.
+            draft.rmdir()
+            write_mmpr(draft, pairs, image_root=prompt_data(trainer).source.folder, name=self.name)
+            PairReport.of(candidates, pairs).write(draft / "pairs.json")

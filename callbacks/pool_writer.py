@@ -5,13 +5,13 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from algorithms import ConfigError, Prompt, RolloutGroup
+from callbacks.prompt_data import prompt_data
 from datamodules.prompts import PromptDataModule
 from datamodules.sources.prompt_pool import PoolEntry, histogram_in_words, read_entries, summary
 from lightning_modules import RolloutModule
@@ -20,7 +20,7 @@ from storage import whole_folder
 
 
 class PromptPoolWriter(Callback):
-    """Notes every batch as it comes, so that a killed run goes on where it stopped, and writes the pool at the end."""
+    """Keeps notes of every batch, so that a killed run goes on where it stopped, and writes the pool at the end."""
 
     def __init__(self, folder: str, part: str = "accuracy") -> None:
         """Set the destination.
@@ -28,39 +28,39 @@ class PromptPoolWriter(Callback):
         Args:
             folder: written when prediction has ended; an older one is replaced. Until then the notes lie beside it,
                 in a folder named ``FOLDER.partial``.
-            part: reward part that says whether a completion is right: a score above 0.5.
+            part: reward part that decides whether a completion is right: by a score above 0.5.
         """
         self.folder, self.part = Path(folder), part
         self.partial = self.folder.with_name(f"{self.folder.name}.partial")
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse a module without the part, and let the data module pass over what is noted already."""
+        """Refuse a module without the part, and let the data module skip the prompts in the notes."""
         if not isinstance(pl_module, RolloutModule) or self.part not in pl_module.reward.parts:
             raise ConfigError(
                 f"callbacks.pool needs a module with a reward part {self.part!r}, got {type(pl_module).__name__}: use "
                 "lightning_modules.RolloutModule, and name one of its parts."
             )
-        data: Any = trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
+        data = prompt_data(trainer)
         self._check_settings(pl_module, data)
         notes = self._notes(trainer)
         if notes.is_file():
             data.answered_uids = {entry.uid for entry in read_entries(notes)}
-            # What a killed run left unfinished would run into the next line.
+            # A killed run may leave half a line, which would spoil the next one: write back whole lines only.
             notes.write_text("".join(entry.line() for entry in read_entries(notes)))
 
     def on_predict_batch_end(
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,
+        outputs: RolloutPhase,
         batch: Sequence[Prompt],
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Note the prompts of a batch."""
-        phase: RolloutPhase = outputs
+        """Add the prompts of a batch to the notes."""
         with self._notes(trainer).open("a") as notes:
-            notes.write("".join(self._entry(group).line() for group in phase.groups))
+            notes.write("".join(self._entry(group).line() for group in outputs.groups))
+            # On the disk before the next batch starts.
             notes.flush()
             os.fsync(notes.fileno())
 
@@ -69,6 +69,7 @@ class PromptPoolWriter(Callback):
         noted = [entry for of_rank in gather_ranks(read_entries(self._notes(trainer))) for entry in of_rank]
         if not trainer.is_global_zero:
             return
+        # Once per prompt: a run that goes on answers the last batch again, and each batch that lacks a prompt.
         entries = [entry for _, entry in sorted({entry.uid: entry for entry in noted}.items())]
         with whole_folder(self.folder, replace=True) as draft:
             (draft / "pool.jsonl").write_text("".join(entry.line() for entry in entries))
@@ -78,14 +79,14 @@ class PromptPoolWriter(Callback):
         print(f"{self.folder}: {len(entries)} prompts, {histogram_in_words(entries)}")  # noqa: T201
 
     def _entry(self, group: RolloutGroup) -> PoolEntry:
-        scores = group.parts[self.part]  # (G,), NaN is not above 0.5
+        scores = group.parts[self.part]  # (G,); NaN, no score, is not above 0.5
         return PoolEntry(group.prompt.uid, group.prompt.key, len(scores), int((scores > 0.5).sum()))
 
     def _notes(self, trainer: Trainer) -> Path:
         return self.partial / f"rank{trainer.global_rank}of{trainer.world_size}.jsonl"
 
     def _check_settings(self, module: RolloutModule, data: PromptDataModule) -> None:
-        """Notes of another policy or other prompts must not be mixed with these."""
+        """Refuse to mix notes of another policy, of other prompts or of other sampling with those of this run."""
         settings = {
             "policy": {key: str(value) for key, value in vars(module.policy_source).items()},
             "prompts": str(data.source.split_file(data.predict_split)),
@@ -108,10 +109,11 @@ def draw_histogram(entries: Sequence[PoolEntry], path: Path) -> None:
     """Draw how many prompts have how many correct samples."""
     counts = summary(entries)["prompts_by_num_correct"]
     num_samples = max(entry.num_samples for entry in entries)
+    # Without pyplot, which would keep the figure and may open a window.
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     panel = figure.subplots()
-    mixed = ["tab:blue" if 0 < k < num_samples else "lightgray" for k in range(num_samples + 1)]
-    bars = panel.bar(range(num_samples + 1), [counts.get(k, 0) for k in range(num_samples + 1)], color=mixed)
+    colors = ["tab:blue" if 0 < k < num_samples else "lightgray" for k in range(num_samples + 1)]
+    bars = panel.bar(range(num_samples + 1), [counts.get(k, 0) for k in range(num_samples + 1)], color=colors)
     panel.bar_label(bars, fontsize=8)
     panel.set(xlabel=f"correct of {num_samples} samples", ylabel="prompts", title="gray: no learning signal")
     FigureCanvasAgg(figure).print_png(path)

@@ -18,8 +18,8 @@ class PredictionWriter(Callback):
         """Set the destination.
 
         Args:
-            path: the JSONL file; null writes predictions.jsonl in the run's log folder. With several ranks each
-                writes its own file, with its number in front of the suffix.
+            path: the JSONL file; null: predictions.jsonl in the run's log folder. With several ranks each writes a file
+                of its own, with its number before the suffix.
         """
         self.path = path
 
@@ -33,27 +33,29 @@ class PredictionWriter(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,
+        outputs: RolloutPhase,
         batch: Sequence[Prompt],
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Append the prompts of a batch."""
-        phase: RolloutPhase = outputs
         with self._file(trainer).open("a") as lines:
-            for group in phase.groups:
+            for group in outputs.groups:
                 prompt = group.prompt
                 row = {"key": prompt.key, "question": prompt.question, "answer": prompt.answer}
                 completions = [_row(group, index) for index in range(len(group.completions))]
                 lines.write(json.dumps({**row, "completions": completions}) + "\n")
 
     def _file(self, trainer: Trainer) -> Path:
+        # Trainer.log_dir is a collective call: with no path, every rank makes it.
         file = Path(self.path) if self.path else Path(trainer.log_dir or ".") / "predictions.jsonl"
         return file if trainer.world_size == 1 else file.with_suffix(f".rank{trainer.global_rank}{file.suffix}")
 
 
 def _row(group: RolloutGroup, index: int) -> dict[str, Any]:
+    """Return what is written about one completion."""
     completion = group.completions[index]
+    # None, not an empty list, where no judge has facts about the image.
     claims = None if group.claims is None else group.claims[index]
     return {
         "text": completion.text,

@@ -1,10 +1,11 @@
-"""A progress bar that shows what matters: reward, accuracy, signal and speed."""
+"""A progress bar with the few metrics that show how a run goes: reward, accuracy, signal and speed."""
 
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 
+# Metric and its short label, in the order in which they are shown.
 SHOWN = {
     "rollout/reward": "reward",
     "rollout/accuracy": "accuracy",
@@ -20,6 +21,7 @@ class RolloutProgressBar(RichProgressBar):
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the metrics to show."""
+        # A metric that this run does not log, such as replay without a buffer, is left out.
         logged = trainer.callback_metrics
         values = {label: float(logged[key]) for key, label in SHOWN.items() if key in logged}
         return {label: f"{value:,.0f}" if label == "tokens/s" else f"{value:.2f}" for label, value in values.items()}

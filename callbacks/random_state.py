@@ -1,4 +1,4 @@
-"""The global random generators in the checkpoint, so that whatever draws from them resumes exactly too."""
+"""The global random generators in the checkpoint, so that code which draws from them resumes exactly too."""
 
 import random
 from typing import Any
@@ -13,8 +13,8 @@ from rollouts import gather_ranks, own_state
 class RandomState(Callback):
     """Saves and restores the generators of Python, NumPy and torch, of every rank and device.
 
-    What this project draws itself depends on its place in the run only; dropout, and rewards or callbacks of a user,
-    may draw from the global generators.
+    The project's own draws have generators of their own, seeded by their position in the run. Dropout, and rewards or
+    callbacks of a user, may draw from the global generators.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,8 @@ class RandomState(Callback):
         return {"ranks": gather_ranks(_capture())}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the states until training starts: setting up draws too."""
+        """Keep the states until training starts."""
+        # Not restored yet: what Lightning sets up before training starts may draw too.
         self._loaded = state_dict["ranks"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -37,11 +38,12 @@ class RandomState(Callback):
 
 
 def _capture() -> dict[str, Any]:
+    """Return the states of this process's generators."""
     version, internal, gauss = random.getstate()
     name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002  (the global one is what must be saved)
     return {
         "python": [version, list(internal), gauss],
-        # Tensors and numbers only, which a checkpoint can be trusted with.
+        # Tensors and plain values only: torch.load with weights_only=True refuses NumPy arrays.
         "numpy": [name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -49,7 +51,9 @@ def _capture() -> dict[str, Any]:
 
 
 def _restore(state: dict[str, Any]) -> None:
+    """Set this process's generators to saved states."""
     version, internal, gauss = state["python"]
+    # A checkpoint holds lists; random needs tuples, NumPy 32-bit keys.
     random.setstate((version, tuple(internal), gauss))
     name, keys, *rest = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002

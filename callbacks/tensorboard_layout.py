@@ -1,9 +1,10 @@
-"""Groups the curves in TensorBoard's custom-scalars page so that the first page tells the story."""
+"""Groups the curves of TensorBoard's custom-scalars page by the questions that a researcher has about a run."""
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lightning_modules.tensorboard import tensorboard_writers
 
+# Title of a group, titles of its plots, and the metrics of each plot.
 STORY = {
     "1 Is it learning?": {
         "held-out accuracy": ["val/greedy_accuracy", "val/sampled_accuracy"],
@@ -35,6 +36,7 @@ class TensorBoardLayout(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the layout to every TensorBoard logger."""
+        # "Multiline" draws several metrics into one plot.
         layout = {page: {title: ["Multiline", tags] for title, tags in plots.items()} for page, plots in STORY.items()}
         for writer in tensorboard_writers(trainer):
             writer.add_custom_scalars(layout)

@@ -91,6 +91,10 @@ class OnlinePreferenceDataModule(PromptDataModule):
         """Whether pairs against blind continuations are to be made too."""
         return "dropout_ntp" in self.selection.kinds
 
+    def set_threshold(self, threshold: float) -> None:
+        """Set the threshold tau of ``selection``; the next refresh selects pairs with it."""
+        self.selection = replace(self.selection, threshold=threshold)
+
     def train_dataloader(self) -> CountedLoader:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the tickets."""
         prompts = self.prompts["train"]

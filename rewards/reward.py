@@ -111,6 +111,10 @@ class WeightedReward:
             num_failures=num_failures,
         )
 
+    def set_weight(self, part: str, weight: float) -> None:
+        """Set the present weight of a part; the next scores are summed with it."""
+        self.weights[part] = weight
+
     def state_dict(self) -> dict[str, Any]:
         """Return present weights and the state of the scalings; both may have moved."""
         scalings = {name: part.scaling.state_dict() for name, part in self.parts.items() if part.scaling is not None}

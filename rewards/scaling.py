@@ -113,6 +113,10 @@ class Cap(Scaling):
         bounded = min(score, self.high)
         return bounded if self.low is None else max(bounded, self.low)
 
+    def move(self, high: float) -> None:
+        """Set the upper bound; the next scores are bounded by it."""
+        self.high = high
+
     def state_dict(self) -> dict[str, Any]:
         """Return the threshold."""
         return {"high": self.high}

@@ -1,1 +1,1 @@
-"""The closed loop: monitor, calibrator, the thresholds it can move, and what is shown of them."""
+"""The closed loop of hallucination monitor and threshold calibrator, and the parts that they are made of."""

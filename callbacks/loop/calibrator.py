@@ -1,9 +1,11 @@
-"""Moves one threshold of the reward so that a monitored rate stays where it should: the loop that R1V2 only names.
+"""Moves one threshold of the reward so that a monitored rate stays where it should.
 
     monitor -> signal "hallucination/rate" -> decision (algorithms/calibration) -> threshold -> next rollout
 
-It acts at the start of a batch on a signal that it has not seen yet, so the order of callbacks does not matter; the
-signal is the same on every rank, and so is the decision.
+R1V2 (arXiv:2504.16656) names such a calibration and gives no mechanism; this one is the project's own.
+
+The calibrator acts at the start of a batch on a signal that is new to it, so the order of callbacks does not matter.
+The signal is the same on every rank, and so is the decision.
 """
 
 import logging
@@ -14,17 +16,19 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from algorithms import ConfigError
 from algorithms.calibration.strategies import Decision, Evidence, Reading, ThresholdStrategy
 from callbacks.loop.knobs import Knob, find_knob
+from callbacks.prompt_data import prompt_data
 from lightning_modules import RolloutModule
 from lightning_modules.tensorboard import tensorboard_writers
 from rollouts import RolloutPhase, gather_ranks
 
 logger = logging.getLogger(__name__)
 
+# A strategy looks at the newest readings only, and a checkpoint must not grow with the run.
 MAX_READINGS = 64
 
 
 class RewardThresholdCalibrator(Callback):
-    """Reads a rate, decides, moves the threshold, and says why."""
+    """Reads a rate, decides, moves the threshold, and logs the reason."""
 
     def __init__(
         self,
@@ -33,7 +37,7 @@ class RewardThresholdCalibrator(Callback):
         monitor: str = "hallucination/rate",
         part: str = "preference",
     ) -> None:
-        """Set what is moved by what.
+        """Set which threshold follows which rate.
 
         Args:
             moves: the threshold: ``reward.PART.weight`` or ``reward.PART.cap`` (a part of model.reward whose scaling is
@@ -44,18 +48,20 @@ class RewardThresholdCalibrator(Callback):
         """
         self.moves, self.strategy, self.monitor, self.part = moves, strategy, monitor, part
         self.requires = (monitor,)
+        # Step of the newest signal that was acted on.
         self.seen_step = -1
         self.readings: list[Reading] = []
+        # Scores of the newest rollout, of all ranks.
         self.scores: list[float] = []
         self._reward_sum, self._reward_count = 0.0, 0
 
     @property
     def state_key(self) -> str:
-        """Two calibrators of one run move different thresholds."""
+        """Key of the state in a checkpoint: two calibrators of one run move different thresholds."""
         return f"RewardThresholdCalibrator({self.moves})"
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what decisions look at; the threshold itself is saved by its owner."""
+        """Return the evidence of decisions; the threshold itself is saved by its owner."""
         return {
             "seen_step": self.seen_step,
             "readings": [list(reading) for reading in self.readings],
@@ -64,7 +70,7 @@ class RewardThresholdCalibrator(Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore it."""
+        """Restore the evidence."""
         self.seen_step, self.scores = state_dict["seen_step"], state_dict["scores"]
         self.readings = [Reading(*reading) for reading in state_dict["readings"]]
         self._reward_sum, self._reward_count = state_dict["reward"]
@@ -72,7 +78,7 @@ class RewardThresholdCalibrator(Callback):
     # --- hooks ----------------------------------------------------------------------------------------------
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuse a threshold that this run does not have."""
+        """Refuse a threshold or a reward part that this run does not have."""
         if not isinstance(pl_module, RolloutModule) or self.part not in pl_module.reward.parts:
             raise ConfigError(
                 f"callbacks.calibrator.part is {self.part!r}, which is no part of model.reward: its scores are what "
@@ -89,36 +95,39 @@ class RewardThresholdCalibrator(Callback):
         self._reward_count += len(self.scores)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Act on a new value of the signal, before the next rollout."""
-        signal = pl_module.signals.latest(self.monitor)  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
+        """Act on a new value of the signal; Lightning calls callbacks before the module, which rolls out."""
+        module = cast(RolloutModule, pl_module)
+        signal = module.signals.latest(self.monitor)
         if signal is None or signal.step <= self.seen_step:
             return
         self.seen_step = signal.step
-        self._act(trainer, pl_module, signal.value)
+        self._act(trainer, module, signal.value)
 
     # --- acting ---------------------------------------------------------------------------------------------
 
-    def _act(self, trainer: Trainer, module: LightningModule, rate: float) -> None:
+    def _act(self, trainer: Trainer, module: RolloutModule, rate: float) -> None:
+        # Mean score since the last reading; no rollout has ended before the first.
         reward = self._reward_sum / self._reward_count if self._reward_count else 0.0
         self._reward_sum, self._reward_count = 0.0, 0
         self.readings = [*self.readings, Reading(self.seen_step, rate, reward)][-MAX_READINGS:]
         knob = self._knob(trainer, module)
-        present = knob.get()
-        decision = self.strategy.decide(present, Evidence(self.readings, self.scores), knob.stricter)
-        if decision.threshold != present:
+        before = knob.get()
+        decision = self.strategy.decide(before, Evidence(self.readings, self.scores), knob.stricter)
+        if decision.threshold != before:
             knob.set(decision.threshold)
-        self._log(trainer, present, decision)
+        self._log(trainer, before, decision)
 
-    def _knob(self, trainer: Trainer, module: LightningModule) -> Knob:
-        data: Any = trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
-        return find_knob(self.moves, cast(RolloutModule, module).reward, data)
+    def _knob(self, trainer: Trainer, module: RolloutModule) -> Knob:
+        return find_knob(self.moves, module.reward, prompt_data(trainer))
 
     def _log(self, trainer: Trainer, before: float, decision: Decision) -> None:
-        has_moved = decision.threshold != before
-        told = f"step {trainer.global_step}: {self.moves} {before:.4g} -> {decision.threshold:.4g}, {decision.reason}"
-        if has_moved and trainer.is_global_zero:
-            logger.info(told)
+        step, after = trainer.global_step, decision.threshold
         for log in trainer.loggers:
-            log.log_metrics({"calibration/threshold": decision.threshold}, step=trainer.global_step)
-        for writer in tensorboard_writers(trainer) if has_moved else ():
-            writer.add_text("calibration/changes", told, trainer.global_step)
+            log.log_metrics({"calibration/threshold": after}, step=step)
+        if after == before:
+            return
+        change = f"step {step}: {self.moves} {before:.4g} -> {after:.4g}, {decision.reason}"
+        if trainer.is_global_zero:
+            logger.info(change)
+        for writer in tensorboard_writers(trainer):
+            writer.add_text("calibration/changes", change, step)

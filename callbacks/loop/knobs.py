@@ -1,4 +1,4 @@
-"""The thresholds that a calibrator can move, by the name a config gives them, and who owns them.
+"""The thresholds that a calibrator can move, by the name that a config gives them.
 
 reward.PART.weight          factor of a reward part           stricter is lower
 reward.PART.cap             bound of its ``rewards.Cap``      stricter is lower
@@ -6,8 +6,8 @@ data.selection.threshold    margin tau of preference pairs    stricter is higher
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 from algorithms import ConfigError
 from datamodules.online_preferences import OnlinePreferenceDataModule
@@ -16,20 +16,30 @@ from rewards import Cap, WeightedReward
 
 @dataclass(frozen=True)
 class Knob:
-    """One threshold."""
+    """One threshold. Its value stays with its owner, a reward or a data module, which saves it in checkpoints."""
 
     get: Callable[[], float]
+    """Returns the present value."""
+
     set: Callable[[float], None]
+    """Replaces it."""
+
     stricter: int
     """+1 where a larger threshold gives the preference reward less influence, else -1."""
 
 
-def find_knob(name: str, reward: WeightedReward, data: Any) -> Knob:
+def find_knob(name: str, reward: WeightedReward, data: object) -> Knob:
     """Return the threshold with this name.
 
+    Args:
+        name: as in the table above.
+        reward: the reward of the run.
+        data: its data module.
+
     Raises:
-        ConfigError: with the thresholds that there are.
+        ConfigError: when the run has no such threshold; with the names of those that it has.
     """
+    # All of them, not only the wanted one, because the error lists them.
     knobs: dict[str, Knob] = {}
     for part, settings in reward.parts.items():
         knobs[f"reward.{part}.weight"] = _weight(reward, part)
@@ -45,22 +55,15 @@ def find_knob(name: str, reward: WeightedReward, data: Any) -> Knob:
     return knobs[name]
 
 
+# Functions of their own: a lambda in the loop above would read the last part for every name.
 def _weight(reward: WeightedReward, part: str) -> Knob:
-    def set_weight(weight: float) -> None:
-        reward.weights[part] = weight
-
-    return Knob(get=lambda: reward.weights[part], set=set_weight, stricter=-1)
+    return Knob(get=lambda: reward.weights[part], set=partial(reward.set_weight, part), stricter=-1)
 
 
-def _cap(scaling: Cap) -> Knob:
-    def set_high(high: float) -> None:
-        scaling.high = high
-
-    return Knob(get=lambda: scaling.high, set=set_high, stricter=-1)
+def _cap(cap: Cap) -> Knob:
+    return Knob(get=lambda: cap.high, set=cap.move, stricter=-1)
 
 
 def _tau(data: OnlinePreferenceDataModule) -> Knob:
-    def set_threshold(threshold: float) -> None:
-        data.selection = replace(data.selection, threshold=threshold)
-
-    return Knob(get=lambda: data.selection.threshold or 0.0, set=set_threshold, stricter=1)
+    # A config may set no threshold (null): a calibrator then starts from 0.
+    return Knob(get=lambda: data.selection.threshold or 0.0, set=data.set_threshold, stricter=1)

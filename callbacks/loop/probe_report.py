@@ -1,9 +1,7 @@
-"""What a round of probes says: counts by kind, rates for the log, and the worst completions."""
+"""What a round of probes is reduced to: counts, rates for the log, and the completions to show."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from hallucination import JudgedCompletion, claim_counts
 from hallucination.blindness import claims_blindness
@@ -13,34 +11,34 @@ from hallucination.rates import Counts, wilson_interval
 
 @dataclass
 class ProbeCounts:
-    """Sums over completions, of one rank or of all: events and trials by name."""
+    """Sums over completions, of one rank or of all: events and trials by the name of their rate."""
 
     sums: dict[str, Counts] = field(default_factory=dict)
 
     def add(self, name: str, events: float, trials: float) -> None:
-        """Count."""
-        self.sums[name] = self.sums.get(name, Counts(0, 0)) + Counts(events, trials)
+        """Add to the counts under a name."""
+        self.sums[name] = self[name] + Counts(events, trials)
 
-    def merged(self, others: Sequence["ProbeCounts"]) -> "ProbeCounts":
-        """Return the sums over several ranks."""
-        total = ProbeCounts(dict(self.sums))
-        for other in others:
-            for name, counts in other.sums.items():
-                total.add(name, *counts)
-        return total
-
-    def rate(self, name: str) -> Counts:
-        """Return the counts under a name."""
+    def __getitem__(self, name: str) -> Counts:
         return self.sums.get(name, Counts(0, 0))
 
+    @staticmethod
+    def total(of_ranks: Iterable["ProbeCounts"]) -> "ProbeCounts":
+        """Return the sums over several ranks."""
+        total = ProbeCounts()
+        for counts in of_ranks:
+            for name, (events, trials) in counts.sums.items():
+                total.add(name, events, trials)
+        return total
 
-def count(judged: Sequence[JudgedCompletion], *, kind_column: str, length_bounds: tuple[int, ...]) -> ProbeCounts:
+
+def count(judged: Sequence[JudgedCompletion], *, kind_column: str, length_bounds: Sequence[int]) -> ProbeCounts:
     """Count claims and completions.
 
     Args:
         judged: completions with their claims.
         kind_column: column of a prompt that names the kind of question.
-        length_bounds: completion lengths in tokens that part short from longer ones.
+        length_bounds: completion lengths in tokens that separate shorter completions from longer ones.
     """
     counts = ProbeCounts()
     for each in judged:
@@ -53,29 +51,29 @@ def count(judged: Sequence[JudgedCompletion], *, kind_column: str, length_bounds
         if prompt.facts:
             counts.add("coverage", *count_covered(claims, prompt.facts))
             absent = sum(not claim.is_supported and claim.thing not in prompt.facts for claim in claims)
+            # Unsupported claims of a thing that is there: more of it was claimed than there is.
             counts.add("rate_absent", absent, len(claims))
             counts.add("rate_surplus", unsupported - absent, len(claims))
         if kind := prompt.columns.get(kind_column):
             counts.add(f"rate_of_{kind}", unsupported, len(claims))
-        size = sum(len(completion.token_ids) > bound for bound in length_bounds)
-        counts.add(f"rate_length_{size}", unsupported, len(claims))
+        # Number of the length class: 0 up to the first bound.
+        length = sum(len(completion.token_ids) > bound for bound in length_bounds)
+        counts.add(f"rate_length_{length}", unsupported, len(claims))
     return counts
 
 
 def rates(counts: ProbeCounts) -> dict[str, float]:
-    """Return every rate that has trials by name, and ``rate`` always: 0 with the interval (0, 1) without a claim."""
+    """Return the rates that have trials, by name; ``rate`` always, without a claim as 0 with the interval (0, 1)."""
+    # Without a trial there is no rate: a kind of question about which nothing was claimed has no point in its curve.
     values = {name: each.rate for name, each in counts.sums.items() if each.trials}
-    low, high = wilson_interval(counts.rate("rate"))
-    return values | {"rate": counts.rate("rate").rate, "rate_low": low, "rate_high": high}
+    low, high = wilson_interval(counts["rate"])
+    return values | {"rate": counts["rate"].rate, "rate_low": low, "rate_high": high}
 
 
-def worst(judged: Sequence[JudgedCompletion], num: int) -> list[JudgedCompletion]:
-    """Return the completions with the most unsupported claims, of different prompts, worst first."""
-    ordered = sorted(judged, key=lambda j: j.num_unsupported, reverse=True)
-    seen: Counter[Any] = Counter()
-    kept: list[JudgedCompletion] = []
-    for each in ordered:
-        seen[each.prompt.uid] += 1
-        if seen[each.prompt.uid] == 1 and each.num_unsupported:
-            kept.append(each)
-    return kept[:num]
+def most_unsupported(judged: Sequence[JudgedCompletion], num: int) -> list[JudgedCompletion]:
+    """Return the completions with the most unsupported claims, most first, one of each prompt and none without any."""
+    one_of_prompt: dict[int, JudgedCompletion] = {}
+    for each in sorted(judged, key=lambda each: each.num_unsupported, reverse=True):
+        # The first of a prompt in this order has the most unsupported claims.
+        one_of_prompt.setdefault(each.prompt.uid, each)
+    return [each for each in one_of_prompt.values() if each.num_unsupported][:num]

@@ -1,14 +1,16 @@
-"""The prompts that a monitor asks again and again: read once, rejected rows reported, dealt out to ranks."""
+"""The prompts that a monitor samples again and again: read once, rejected rows reported, dealt out to ranks."""
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from lightning.pytorch import Trainer
 
-from algorithms import DataError, Prompt
+from algorithms import DataError, Prompt, check_at_least
+from callbacks.prompt_data import prompt_data
 from datamodules.rows.prompt_rows import PromptRows
 from datamodules.rows.rejections import summary, write_report
 from datamodules.sources.prompt_folder import PromptFolder
@@ -17,49 +19,78 @@ from hallucination.judges import ClaimJudge
 logger = logging.getLogger(__name__)
 
 
-def read_probes(
-    trainer: Trainer, source: PromptFolder | None, split: str, judge: ClaimJudge, *, max_probes: int
-) -> Sequence[Prompt]:
-    """Return this rank's share of the first prompts about which the judge can tell.
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig:
+    """Which prompts are probes, how often each is sampled, and by what rates are told apart."""
+
+    source: PromptFolder | None = None
+    """Where the probes lie: any folder of prompts with facts or answers; null: the training's own."""
+
+    split: Literal["train", "val", "test"] = "val"
+    """The file of the source that is read."""
+
+    num_probes: int = 64
+    """Prompts of a round, over all ranks."""
+
+    num_samples: int = 2
+    """Completions of each prompt, at the training temperature."""
+
+    kind_column: str = "kind"
+    """Column of a prompt that names its kind of question; each kind has a rate of its own in the log."""
+
+    length_bounds: tuple[int, ...] = (16, 32)
+    """Completion lengths in tokens that separate ``rate_length_0``, ``rate_length_1``, ... in the log."""
+
+    seed: int = 4321
+    """Seed of the completions: the same in every round, so that two rounds differ by the policy only."""
+
+    def __post_init__(self) -> None:
+        check_at_least("callbacks.hallucination.probes.num_probes", self.num_probes, 1)
+        check_at_least("callbacks.hallucination.probes.num_samples", self.num_samples, 1)
+
+
+def read_probes(trainer: Trainer, config: ProbeConfig, judge: ClaimJudge) -> Sequence[Prompt]:
+    """Return this rank's share of the first prompts that the judge has facts about; a collective call.
 
     Args:
-        trainer: its data module says how large images may be; rejected rows are listed in its log folder.
-        source: where the probes lie; None: the source of the data module.
-        split: which file of it.
-        judge: what it knows nothing about is no probe.
-        max_probes: prompts over all ranks.
+        trainer: its data module bounds the size of images; rejected rows are listed in its log folder.
+        config: where the probes lie, and how many are wanted.
+        judge: prompts about whose image it has no facts are left out.
 
     Raises:
-        DataError: No prompt can be judged.
+        DataError: when no prompt can be judged.
     """
-    data: Any = trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
-    source = source or data.source
-    assert source is not None
+    data = prompt_data(trainer)
+    source = config.source or data.source
+    # One process of each machine makes the files, the other processes wait for it.
     if trainer.local_rank == 0:
         source.prepare()
     trainer.strategy.barrier()
-    rows = source.read(split, max_image_pixels=data.max_image_pixels)
-    _report(trainer, source.split_file(split), rows)
-    probes = list(islice((p for p in rows.prompts if judge.claims(p, "") is not None), max_probes))
+    rows = source.read(config.split, max_image_pixels=data.max_image_pixels)
+    file = source.split_file(config.split)
+    _report(trainer, file, rows)
+    # The empty completion has no claims, but None, and not an empty list, where the judge has no facts.
+    judged = (prompt for prompt in rows.prompts if judge.claims(prompt, "") is not None)
+    probes = list(islice(judged, config.num_probes))
     if not probes:
         raise DataError(
-            f"{source.split_file(split)} has no probe for callbacks.hallucination: {len(rows.prompts)} of its "
-            f"{rows.num_rows} rows are prompts, and {type(judge).__name__} knows nothing about any of them. Give rows "
-            "facts (answers for YesNoJudge), or set callbacks.hallucination.probes or judge."
+            f"{file} has no probe for callbacks.hallucination: {len(rows.prompts)} of its {rows.num_rows} rows are "
+            f"prompts, and {type(judge).__name__} can judge none of them. Give rows facts (answers for YesNoJudge), or "
+            "set callbacks.hallucination.probes.source or callbacks.hallucination.judge."
         )
-    # Dealt out like validation prompts; every rank gets as many, so that none waits for long.
+    # On two ranks every second prompt. The shares differ by at most one prompt, so that no rank waits long for another.
     return probes[trainer.global_rank :: trainer.world_size]
 
 
 def _report(trainer: Trainer, file: Path, rows: PromptRows) -> None:
-    # Trainer.log_dir talks to the other ranks, so every rank must ask.
+    # Trainer.log_dir is broadcast from rank 0, so every rank has to read it before any returns.
     log_dir = trainer.log_dir
     if not rows.rejections or not trainer.is_global_zero:
         return
-    told = summary(rows.rejections, rows.num_rows)
+    rejected = summary(rows.rejections, rows.num_rows)
     if log_dir is None:
-        logger.warning("probes: %s: %s", file, told)
+        logger.warning("probes: %s: %s", file, rejected)
         return
     report = Path(log_dir) / "rejected_probes.json"
     write_report(report, rows.rejections, rows.num_rows)
-    logger.warning("probes: %s: %s; see %s", file, told, report)
+    logger.warning("probes: %s: %s; see %s", file, rejected, report)
