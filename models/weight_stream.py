@@ -59,7 +59,7 @@ def _is_added(name: str, layers: dict[str, BaseTunerLayer]) -> bool:
     return any(".".join(parts[:end]) in layers for end in range(1, len(parts)))
 
 
-def _has_learning_update(layer: nn.Module) -> bool:
+def _has_learning_update(layer: Any) -> bool:
     """Return whether one of the parameters that peft added to a layer learns."""
     return any(p.requires_grad for name, p in layer.named_parameters() if not name.startswith("base_layer."))
 
