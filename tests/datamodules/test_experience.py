@@ -20,7 +20,9 @@ def batch(advantages: list[float], *, version: int = 0, first_uid: int = 0) -> E
 
 def exchange(data: ExperienceDataModule, fresh: ExperienceBatch, **settings) -> list[ExperienceBatch]:
     """As the module does: what has no advantage stays behind, but counts as sampled."""
-    return data.exchange(fresh.rows(fresh.advantages != 0.0), num_sampled=len(fresh), **settings)
+    nothing_solved = torch.zeros(0, dtype=torch.long)
+    effective = fresh.rows(fresh.advantages != 0.0)
+    return data.exchange(effective, num_sampled=len(fresh), solved_uids=nothing_solved, **settings)
 
 
 def module(**settings) -> ExperienceDataModule:
