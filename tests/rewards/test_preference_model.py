@@ -11,7 +11,7 @@ from algorithms.records import Prompt
 from models.reward_model import PretrainedRewardModel
 from rewards.preference_model import PreferenceReward, Scorer
 from rewards.reward import Reward, RewardPart, WeightedReward
-from tests.rewards.hand_made import completion, prompt
+from tests.rewards.hand_made import completion, listed, prompt
 
 
 class Letters(nn.Module):
@@ -88,8 +88,8 @@ def test_nothing_to_score_is_no_error() -> None:
 def test_a_completion_that_cannot_be_scored_costs_only_itself() -> None:
     part = RewardPart(PreferenceReward(LettersScorer(), batch_size=2, device="cpu"), weight=0.5, is_rule=True)
     table = WeightedReward({"preference": part})([prompt(None)] * 3, [completion(t) for t in ("aa", "bad", "aaaa")])
-    assert table.parts["preference"] == [2.0, None, 4.0]
-    assert table.totals == [1.0, 0.0, 2.0]
+    assert listed(table.parts["preference"]) == [2.0, None, 4.0]
+    assert listed(table.totals) == [1.0, 0.0, 2.0]
     assert table.num_failures == {"preference": 1}
 
 
