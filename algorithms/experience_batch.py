@@ -116,6 +116,28 @@ def token_mask(lengths: Int[Tensor, " B"]) -> Bool[Tensor, "B T"]:
     return torch.arange(longest, device=lengths.device)[None, :] < lengths[:, None]
 
 
+def placeholder_row(prompt_uid: int, token_id: int, *, has_engine_logps: bool) -> ExperienceBatch:
+    """Return one row with advantage 0 that teaches nothing: a completion of one token.
+
+    Args:
+        prompt_uid: any prompt of the data set, because the row's prompt is read.
+        token_id: any token that a completion may hold.
+        has_engine_logps: whether the rows of the other ranks have ``engine_logps``.
+    """
+    completion = Completion(
+        token_ids=torch.tensor([token_id]), behavior_logps=torch.zeros(1), text="", finish_reason="stop"
+    )
+    zero = torch.zeros(1, dtype=torch.long)
+    row = stack_completions(
+        [completion],
+        prompt_uids=torch.tensor([prompt_uid]),
+        group_ids=zero,
+        advantages=torch.zeros(1),
+        policy_versions=zero,
+    )
+    return row.with_columns(engine_logps=torch.zeros(1, 1)) if has_engine_logps else row
+
+
 def stack_completions(
     completions: Sequence[Completion],
     *,

@@ -77,7 +77,7 @@ class Completion:
     """Sampled tokens, up to and including the end-of-turn token when there is one."""
 
     behavior_logps: Float[Tensor, " T"]
-    """Log-probability (nats) of each token under the policy that sampled it, at its temperature and without banned tokens."""
+    """Log-probability (nats) of each token under the policy that sampled it, after temperature and banned tokens."""
 
     text: str
     """The decoded tokens, without the end-of-turn token."""
@@ -93,7 +93,7 @@ class Claim:
     thing: str
     """Name of the thing that the completion claims to see."""
 
-    # Counted in characters of ``Completion.text``, so that a page can mark the claim.
+    # Positions in ``Completion.text``, so that a page can mark the claim.
     start: int
     """Position of its first character in the completion."""
 
@@ -147,10 +147,10 @@ class RolloutGroup:
 
     advantages: Float[Tensor, " G"]
     claims: Sequence[Sequence[Claim] | None] | None = None
-    """Judged claims of each completion. None: without a judge. None inside: the truth about the image is not known."""
+    """Judged claims of each completion. None: there is no judge. None inside: the prompt has no facts."""
 
     def score(self, part: str, index: int) -> float | None:
-        """Return the score that a part gave to one completion; None where the part did not apply, failed or is missing."""
+        """Return the score that a part gave to one completion; None where it gave none, or is no part of the reward."""
         if part not in self.parts:
             return None
         score = float(self.parts[part][index])

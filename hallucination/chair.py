@@ -27,8 +27,8 @@ def true_objects(labels: Iterable[str], captions: Iterable[str], lexicon: Object
     """Return what an image shows, by canonical name.
 
     Args:
-        labels: annotated instances; a label that is no object of the lexicon is left out, because no mention of it could
-            be found.
+        labels: annotated instances; a label that is no object of the lexicon is left out, because no mention of it
+            could be found.
         captions: reference captions; the image shows every object that they name.
         lexicon: names and synonyms of objects.
     """
