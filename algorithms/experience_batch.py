@@ -1,6 +1,6 @@
-"""The rows that the learner and the buffer handle: completions with all that the loss needs.
+"""Completions as tensors, one row for each: what the GRPO loss reads and what the buffer stores.
 
-Shapes: B samples (rows of a batch), T completion tokens of the longest.
+Shapes: B samples (rows of a batch), T tokens of the longest completion.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,9 @@ from algorithms.records import Completion
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExperienceBatch:
-    """Completions right-padded to one length."""
+    """Completions, right-padded to one length, with everything that the loss needs."""
 
+    # A prompt is an index into the data set: text and pixels of a prompt would repeat in every row of its group.
     prompt_uids: Int[Tensor, " B"]
     group_ids: Int[Tensor, " B"]
     """Equal for the completions of one prompt in one rollout."""
@@ -26,8 +27,8 @@ class ExperienceBatch:
     """True at sampled tokens, False at padding."""
 
     behavior_logps: Float[Tensor, "B T"]
-    """Log-probs that importance ratios are taken against: the engine's, or the learner's own at sampling time when
-    ``engine_logps`` are kept apart."""
+    """Log-probs (nats) in the denominator of the importance ratio: those of the engine, or where ``engine_logps`` is
+    given, those of the learner with the weights that sampled."""
 
     advantages: Float[Tensor, " B"]
     policy_versions: Int[Tensor, " B"]
@@ -35,21 +36,21 @@ class ExperienceBatch:
     """True for rows drawn from the buffer, False for rows of the current rollout."""
 
     weights: Float[Tensor, " B"]
-    """Factor of a row's loss: 1, or the correction for a prioritised draw."""
+    """Factor of a row in the loss: 1, or the correction for a prioritised draw."""
 
     engine_logps: Float[Tensor, "B T"] | None = None
-    """What the engine reported, where the learner scored the completions again; else None."""
+    """Log-probs (nats) of the engine, where the learner scored the completions again; else None."""
 
     def __len__(self) -> int:
         return int(self.prompt_uids.shape[0])
 
     @property
     def lengths(self) -> Int[Tensor, " B"]:
-        """Completion tokens of each row."""
+        """Number of completion tokens of each row."""
         return self.is_completion.sum(1)
 
     def columns(self) -> dict[str, Tensor]:
-        """Return the tensors by name."""
+        """Return the tensors by name, without ``engine_logps`` where there are none."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -65,21 +66,25 @@ class ExperienceBatch:
         """Return the rows picked by an index or a boolean mask, cut to their longest completion."""
         picked = {name: column[index] for name, column in self.columns().items()}
         longest = int(picked["is_completion"].sum(1).max()) if len(picked["prompt_uids"]) else 0
+        # (B, T) -> (picked rows, longest of them)
         return ExperienceBatch(**{name: t[:, :longest] if t.ndim == 2 else t for name, t in picked.items()})
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the tensors by name, completions one after another without padding."""
+        # Two-dimensional columns (B, T) -> (tokens of all rows,), so a checkpoint holds no padding.
         state = {name: t[self.is_completion] if t.ndim == 2 else t for name, t in self.columns().items()}
         return state | {"lengths": self.lengths}
 
     @staticmethod
     def from_state_dict(state: Mapping[str, Tensor]) -> "ExperienceBatch":
-        """Return the rows that ``state_dict`` was made of."""
+        """Return the rows from which ``state_dict`` was made."""
         columns = dict(state)
-        is_completion = token_mask(columns.pop("lengths"))
+        is_completion = token_mask(columns.pop("lengths"))  # (B, T)
+        # Without padding it holds nothing but True.
         columns.pop("is_completion")
         for name, column in columns.items():
             if name in ("completion_ids", "behavior_logps", "engine_logps"):
+                # (tokens of all rows,) -> (B, T)
                 columns[name] = column.new_zeros(is_completion.shape).masked_scatter(is_completion, column)
         return ExperienceBatch(is_completion=is_completion, **columns)
 
@@ -91,7 +96,8 @@ class ExperienceBatch:
 
     @staticmethod
     def cat(batches: Sequence["ExperienceBatch"]) -> "ExperienceBatch":
-        """Join batches along B, padding completions to the longest; batches without rows do not count."""
+        """Join batches along B, padding completions to the longest; batches without rows are left out."""
+        # One batch stays where none has rows: the result needs the names of its columns.
         batches = [batch for batch in batches if len(batch)] or list(batches[:1])
         longest = max(batch.completion_ids.shape[1] for batch in batches)
 
@@ -105,9 +111,31 @@ class ExperienceBatch:
 
 
 def token_mask(lengths: Int[Tensor, " B"]) -> Bool[Tensor, "B T"]:
-    """Return where the tokens of right-padded rows are."""
+    """Return True at the tokens of right-padded rows with these lengths, False at padding."""
     longest = int(lengths.max()) if len(lengths) else 0
     return torch.arange(longest, device=lengths.device)[None, :] < lengths[:, None]
+
+
+def placeholder_row(prompt_uid: int, token_id: int, *, has_engine_logps: bool) -> ExperienceBatch:
+    """Return one row with advantage 0 that teaches nothing: a completion of one token.
+
+    Args:
+        prompt_uid: any prompt of the data set, because the row's prompt is read.
+        token_id: any token that a completion may hold.
+        has_engine_logps: whether the rows of the other ranks have ``engine_logps``.
+    """
+    completion = Completion(
+        token_ids=torch.tensor([token_id]), behavior_logps=torch.zeros(1), text="", finish_reason="stop"
+    )
+    zero = torch.zeros(1, dtype=torch.long)
+    row = stack_completions(
+        [completion],
+        prompt_uids=torch.tensor([prompt_uid]),
+        group_ids=zero,
+        advantages=torch.zeros(1),
+        policy_versions=zero,
+    )
+    return row.with_columns(engine_logps=torch.zeros(1, 1)) if has_engine_logps else row
 
 
 def stack_completions(
@@ -118,7 +146,7 @@ def stack_completions(
     advantages: Float[Tensor, " B"],
     policy_versions: Int[Tensor, " B"],
 ) -> ExperienceBatch:
-    """Pad B completions into one batch of fresh rows.
+    """Return B completions as rows of the current rollout.
 
     Args:
         completions: B completions.

@@ -4,10 +4,10 @@
     CHAIR_s = completions with such a mention / completions
     coverage = true objects mentioned / true objects        (recall in later scripts, Cover in AMBER)
 
-Truth is the union of the annotated instances and of the objects that reference captions name. A mention counts each
-time, but truth is a set: how many dogs there are does not matter. That is the difference to ``hallucination.claims``,
-where the k-th "red-circle" of a clause needs k of them in the image. Both judge into ``Claim``, so the rates, the
-coverage and the reports are the same for both. ``HallucinationRate`` adds them up.
+The truth is a set: the annotated instances, and the objects that reference captions name. Every mention counts, but
+the number of dogs in the image does not matter. ``hallucination.claims`` differs in this: there, the k-th "red-circle"
+of a clause needs k of them in the image. Both return ``Claim`` records, so rates, coverage and reports are the same
+for both. ``HallucinationRate`` adds them up.
 
 Differs from the authors' script: coverage is added; a text without a mention divides by one instead of by zero.
 """
@@ -27,9 +27,10 @@ def true_objects(labels: Iterable[str], captions: Iterable[str], lexicon: Object
     """Return what an image shows, by canonical name.
 
     Args:
-        labels: annotated instances; labels that are no objects of the lexicon cannot be mentioned and are left out.
-        captions: reference captions; whatever they name is there.
-        lexicon: knows the names.
+        labels: annotated instances; a label that is no object of the lexicon is left out, because no mention of it
+            could be found.
+        captions: reference captions; the image shows every object that they name.
+        lexicon: names and synonyms of objects.
     """
     named = {lexicon.name_of(label) for label in labels}
     return frozenset(name for name in named if name is not None).union(*map(lexicon.names_in, captions))
@@ -41,18 +42,19 @@ def find_object_claims(text: str, facts: Collection[str], lexicon: ObjectLexicon
     Args:
         text: a completion.
         facts: canonical names of what the image shows, such as from ``true_objects``.
-        lexicon: finds the mentions.
+        lexicon: names and synonyms of objects.
     """
     return [Claim(name, start, end, name in facts) for name, start, end in lexicon.find(text)]
 
 
 def count_covered(claims: Sequence[Claim], facts: Collection[str]) -> tuple[int, int]:
-    """Return how many different things of the facts are claimed, and how many there are.
+    """Return how many different things of the facts are claimed, and how many the facts have.
 
     Args:
         claims: the claims of one completion, of this module or of ``hallucination.claims``.
         facts: what the image shows, spelled as in the claims; repeats do not count.
     """
+    # A supported claim and an unsupported one (a surplus repeat) cover a thing alike.
     things = set(facts)
     return len(things & {claim.thing for claim in claims}), len(things)
 
@@ -71,25 +73,29 @@ class HallucinationRate(Metric):
     def __init__(self) -> None:
         """Start from zero claims."""
         super().__init__()
+        # Sums only, so that ranks can add them up and the rates are ratios over all ranks.
         for name in (
             "num_claims", "num_unsupported", "num_completions", "num_with_unsupported", "num_facts", "num_covered",
         ):  # fmt: skip
             self.add_state(name, torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, judged: Sequence[JudgedCompletion]) -> None:
-        """Add completions with their claims; coverage counts only those whose prompt has facts."""
+        """Add completions with their claims; coverage looks at those whose prompt has facts."""
         counts = claim_counts(judged)
         self.num_unsupported += counts.events
         self.num_claims += counts.trials
         self.num_completions += len(judged)
+        # CHAIR_s: one event for a completion, however many of its claims are unsupported.
         self.num_with_unsupported += sum(each.num_unsupported > 0 for each in judged)
         for each in judged:
+            # A prompt may have an answer that judges its claims, but no facts: it adds nothing to the coverage.
             num_covered, num_facts = count_covered(each.claims, each.prompt.facts or ())
             self.num_covered += num_covered
             self.num_facts += num_facts
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the rates, 0 when nothing was claimed; nothing without completions, ``coverage`` only with facts."""
+        """Return the rates, 0 where no claim was made; no rates without completions, no ``coverage`` without facts."""
+        # A rate of 0 would look like a policy without hallucinations.
         if self.num_completions == 0:
             return {}
         rates = {

@@ -2,7 +2,7 @@
 
     hallucination rate = unsupported claims / all claims            (CHAIR_i, arXiv:1809.02156)
 
-Evaluation, the log of rollouts, the monitor, pictures of completions and files of predictions all use these functions.
+Evaluation, the log of rollouts and the hallucination monitor all use these functions, so their rates agree.
 
 Shapes: P prompts, G completions per prompt.
 """
@@ -14,8 +14,9 @@ from algorithms.records import Claim, Completion, Prompt
 from hallucination.rates import Counts
 
 
+# Not all of RolloutPhase: the monitor judges probes, which have no rewards.
 class JudgedCompletion(NamedTuple):
-    """One completion and its claims."""
+    """One completion and its judged claims."""
 
     prompt: Prompt
     completion: Completion
@@ -32,21 +33,23 @@ def judged_completions(
     groups: Sequence[Sequence[Completion]],
     claims: Sequence[Sequence[Sequence[Claim] | None]],
 ) -> list[JudgedCompletion]:
-    """Return the completions whose image the judge knows, in their order.
+    """Return the completions that could be judged, in their order.
 
     Args:
         prompts: P prompts.
         groups: G completions of each prompt.
-        claims: claims of each completion, as ``judges.judge_groups`` returns them.
+        claims: the claims of each completion (P, G), as ``judges.judge_groups`` returns them.
     """
     return [
         JudgedCompletion(prompt, completion, of_completion)
         for prompt, group, of_group in zip(prompts, groups, claims, strict=True)
         for completion, of_completion in zip(group, of_group, strict=True)
+        # None: the prompt has no facts, so nothing is known about the claims. An empty list: it claims nothing.
         if of_completion is not None
     ]
 
 
 def claim_counts(judged: Iterable[JudgedCompletion]) -> Counts:
-    """Return the unsupported claims out of all claims; the rate of these counts is the hallucination rate."""
+    """Return the number of unsupported claims out of all claims; ``rate`` of it is the hallucination rate."""
+    # A ratio of sums: a completion with many claims has more weight than one with few.
     return sum((Counts(each.num_unsupported, len(each.claims)) for each in judged), Counts(0, 0))

@@ -1,8 +1,10 @@
-"""Which statements of a completion its image supports: one judge for each way in which facts are known.
+"""Judges find the claims of a completion about its image, and decide which of them the facts support.
 
-GrammarJudge   things named by a regular expression, against facts with multiplicity    (the shapes world)
+GrammarJudge   things that a regular expression finds, against facts with repeats        (the shapes world)
 ObjectJudge    objects and their synonyms, against the set of objects in the image       (CHAIR, arXiv:1809.02156)
-YesNoJudge     "yes, it is there", against the answer of the row                         (POPE, arXiv:2305.10355)
+YesNoJudge     the claim that an object is there, against the answer of the row          (POPE, arXiv:2305.10355)
+
+Shapes: P prompts, G completions per prompt.
 """
 
 from collections.abc import Sequence
@@ -21,64 +23,68 @@ class ClaimJudge:
     """Finds and judges the claims of a completion."""
 
     def claims(self, prompt: Prompt, text: str) -> list[Claim] | None:
-        """Return the claims in order of their place; None when nothing is known about the prompt's image."""
+        """Return the claims in the order of the text; None where the prompt has no facts to judge them by."""
         raise TypeError(f"{type(self).__name__} must define claims()")
 
 
 class GrammarJudge(ClaimJudge):
-    """Claims that a regular expression finds, against the column ``facts``, repeats counted."""
+    """Finds claims with a regular expression and compares them with the column ``facts``, repeats counted."""
 
     def __init__(self, mention: str, clause_end: str = r"[=.;\n]") -> None:
         """Set the grammar.
 
         Args:
             mention: regular expression of one mention; its whole match is compared with the facts.
-            clause_end: regular expression of the end of a clause. Within a clause, the k-th mention of a thing needs
-                k of that thing in the image.
+            clause_end: regular expression of the end of a clause. Within a clause, the k-th mention of a thing is
+                supported when the image has at least k of it.
         """
         self.grammar = ClaimGrammar(mention=mention, clause_end=clause_end)
 
     def claims(self, prompt: Prompt, text: str) -> list[Claim] | None:
-        """Return the mentions."""
+        """Return the mentions, each judged by how often the image has the thing."""
+        # No facts (None) differ from an image that is known to show nothing (an empty tuple).
         return None if prompt.facts is None else find_claims(text, prompt.facts, self.grammar)
 
 
 class ObjectJudge(ClaimJudge):
-    """Mentions of objects in captions, against the objects in the column ``facts``."""
+    """Finds mentions of objects in captions and compares them with the objects in the column ``facts``."""
 
     def __init__(self, synonyms: str = "coco") -> None:
         """Set the vocabulary.
 
         Args:
-            synonyms: text file with one object a line, its name first, synonyms after commas, such as that of CHAIR's
-                authors; ``coco`` is a list of our own for the 80 classes of COCO.
+            synonyms: text file with one object per line, its name first, synonyms after commas, such as the file of
+                CHAIR's authors; ``coco`` is this project's list for the 80 classes of COCO.
         """
+        # Read here and not at the first completion, so that a missing file stops the run before it starts.
         self.lexicon = load_lexicon(synonyms)
 
     def claims(self, prompt: Prompt, text: str) -> list[Claim] | None:
-        """Return the mentions, each judged against the set of objects."""
+        """Return the mentions, each judged by whether the image shows the object at all."""
         if prompt.facts is None:
             return None
+        # Facts may use synonyms too; a fact that the vocabulary lacks can never be mentioned.
         known = {self.lexicon.name_of(fact) or fact for fact in prompt.facts}
         return find_object_claims(text, known, self.lexicon)
 
 
 class YesNoJudge(ClaimJudge):
-    """The answer yes to the question whether something is there, against ``answer``: one claim, or none for no."""
+    """Takes "yes" as the claim that the object of the question is there; "no" claims nothing. See POPE."""
 
     def claims(self, prompt: Prompt, text: str) -> list[Claim] | None:
-        """Return the claim of a yes; its unsupported share is 1 - precision of POPE."""
+        """Return one claim for a yes; the unsupported share of these claims is 1 - precision of POPE."""
         if prompt.answer is None:
             return None
         if not poll_answer(text).is_yes:
             return []
+        # The claim has no place of its own in the text, so it covers all of it. Only rows of POPE name the object.
         return [Claim(str(prompt.columns.get("object", "yes")), 0, len(text), prompt.answer.strip().lower() == "yes")]
 
 
 def judge_groups(
     judge: ClaimJudge, prompts: Sequence[Prompt], groups: Sequence[Sequence[Completion]]
 ) -> list[list[list[Claim] | None]]:
-    """Return the claims of G completions for each of P prompts; None where the judge does not know the image."""
+    """Return the claims of each completion (P, G); None where the prompt has no facts."""
     return [
         [judge.claims(prompt, completion.text) for completion in group]
         for prompt, group in zip(prompts, groups, strict=True)
@@ -92,9 +98,10 @@ def load_lexicon(path: str) -> ObjectLexicon:
         path: the file, such as the ``synonyms.txt`` of CHAIR's authors; ``"coco"`` is the built-in lexicon.
 
     Raises:
-        ConfigError: There is no such file.
-        DataError: The file is no list of objects.
+        ConfigError: when there is no such file.
+        DataError: when the file is no list of objects.
     """
+    # A file that is called coco can still be read, as ./coco.
     if path == "coco":
         return coco_lexicon()
     file = Path(path).expanduser()

@@ -1,13 +1,14 @@
-"""What is trained, and its step."""
+"""What is trained, and its training step: one LightningModule for each stage of the recipe."""
 
 from lightning_modules.alignment_module import AlignmentModule
 from lightning_modules.evaluation import EvaluationConfig
 from lightning_modules.grpo_module import GRPOModule
 from lightning_modules.learning import LearningConfig, OptimizerConfig
 from lightning_modules.mpo_module import MPOModule
-from lightning_modules.reference import CachedReference, FrozenCopyReference, LoRAOffReference
-from lightning_modules.reward_model_module import RewardModelModule
-from lightning_modules.rollout_module import RolloutModule
+from lightning_modules.references import CachedReference, FrozenCopyReference, LoRAOffReference
+from lightning_modules.reward_model import RewardModelModule
+from lightning_modules.rollout_module import RolloutModule, RolloutObserver
+from lightning_modules.signals import SignalPublisher, SignalReader
 from lightning_modules.strategy import FSDP2Strategy
 from lightning_modules.vision_tower_module import VisionTowerModule
 
@@ -24,5 +25,8 @@ __all__ = [
     "OptimizerConfig",
     "RewardModelModule",
     "RolloutModule",
+    "RolloutObserver",
+    "SignalPublisher",
+    "SignalReader",
     "VisionTowerModule",
 ]

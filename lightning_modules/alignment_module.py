@@ -1,8 +1,10 @@
 """Imitation of demonstrations: mean negative log-likelihood of the completion's tokens.
 
 With ``trainable: [adapter]`` this is the alignment stage of modular reassembly (R1V2, arXiv:2504.16656,
-section 3.1): gradients pass through the frozen language model to the adapter. With ``[language_model]``
-and text-only data it makes a language model.
+section 3.1): gradients flow through the frozen language model to the adapter. With ``[language_model]``
+and text-only data it trains a language model.
+
+Shapes: B demonstrations, T completion tokens.
 """
 
 from collections.abc import Sequence
@@ -14,7 +16,7 @@ from lightning_modules.policy_module import PolicyModule
 
 
 class AlignmentModule(PolicyModule):
-    """Trains parts of a policy to continue prompts as demonstrated."""
+    """Trains parts of a policy to continue prompts as demonstrations do."""
 
     def training_step(self, batch: Sequence[Prompt], batch_idx: int) -> Tensor:
         """Return the loss of a batch of demonstrations."""
@@ -29,5 +31,6 @@ class AlignmentModule(PolicyModule):
     def demonstration_nll(self, batch: Sequence[Prompt]) -> Tensor:
         """Return the mean negative log-likelihood per token, in nats."""
         texts = [prompt.columns["completion"] for prompt in batch]
-        scores, is_completion = self.loaded_policy.text_scores(batch, texts)
+        scores, is_completion = self.loaded_policy.text_scores(batch, texts)  # (B, T) each
+        # Over all tokens of the batch: each token has the same weight, so long demonstrations have more.
         return -scores.logps.sum() / is_completion.sum()

@@ -1,8 +1,11 @@
-"""What the training modules need of their data modules, which they may not import."""
+"""What the training modules call on their data modules, whose classes they may not import.
+
+Shapes: P prompts, K micro-batches of a rollout.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from torch import Tensor
 
@@ -19,14 +22,22 @@ from rollouts import RolloutPhase
 
 
 class ExperienceSource(Protocol):
-    """What GRPO needs: prompts, and the exchange of a rollout for micro-batches."""
+    """The data module of GRPO: prompts, and the exchange of a rollout for micro-batches."""
 
     prompts_per_rollout: int
+    """P, on each rank."""
+
     micro_batches: int
+    """K: training steps that share one rollout."""
+
     buffer: SelectiveSampleBuffer
     buffer_config: BufferConfig
 
-    def further_prompts(self, rollout: int, attempt: int) -> Sequence[Prompt]: ...
+    def further_prompts(self, rollout: int, attempt: int) -> Sequence[Prompt]:
+        """Return P prompts for one more attempt to fill the batch of a rollout (dynamic sampling)."""
+        ...
+
+    # After the rollout and not with the ticket: only then is known how many samples are missing.
     def exchange(
         self,
         effective: ExperienceBatch,
@@ -35,34 +46,74 @@ class ExperienceSource(Protocol):
         rollout: int,
         policy_version: int,
         solved_uids: Tensor,
-    ) -> list[ExperienceBatch]: ...
-    def prompt(self, split: str, uid: int) -> Prompt: ...
+    ) -> list[ExperienceBatch]:
+        """Return K micro-batches made of the effective samples of a rollout and of replay.
+
+        Args:
+            effective: samples whose advantage is not 0.
+            num_sampled: samples of the whole rollout, effective or not.
+            rollout: number of the rollout.
+            policy_version: optimizer steps so far.
+            solved_uids: prompts whose completions are all right.
+        """
+        ...
+
+    def prompt(self, split: str, uid: int) -> Prompt:
+        """Return the prompt of a stored sample."""
+        ...
 
 
+# A ticket where pairs are built from rollouts, the pairs themselves where they are known beforehand.
 PairBatch = PairTicket | list[PreferencePair]
 
 
 class PairData(Protocol):
-    """What MPO needs: pairs, and where they lie."""
+    """The data module of MPO: pairs, and where they lie."""
 
+    # Read before training: a rollout must not fall between accumulated micro-batches.
     refresh_every: int | None
     """Training steps between two rollouts that build new pairs; None: the pairs never change."""
 
     @property
-    def pairs_folder(self) -> Path: ...
+    def pairs_folder(self) -> Path:
+        """Where the pairs lie on disk; for caches beside them."""
+        ...
+
     @property
-    def known_pairs(self) -> Sequence[PreferencePair]: ...
+    def known_pairs(self) -> Sequence[PreferencePair]:
+        """All pairs that a step may read, as far as they are known before training."""
+        ...
+
+    # Properties, because pairs are read or built after the data module is created.
     @property
-    def kept_fraction(self) -> float: ...
-    def pairs_of(self, batch: Any) -> Sequence[PreferencePair]: ...
+    def kept_fraction(self) -> float:
+        """Share of the usable pairs that are of a wanted kind and reach the threshold."""
+        ...
+
+    def pairs_of(self, batch: PairBatch) -> Sequence[PreferencePair]:
+        """Return the pairs of a training or validation batch."""
+        ...
 
 
 class OnlinePairData(PairData, Protocol):
-    """What MPO needs in addition where pairs are built from rollouts."""
+    """The data module of iterative MPO, which builds pairs from rollouts."""
 
+    # Checked against the reward of the module, which has the scores that the pairs need.
     selection: PairSelection
     score_part: str
+    """Name of the reward part that is the preference reward model."""
 
     @property
-    def wants_dropout_ntp(self) -> bool: ...
-    def refresh(self, phase: RolloutPhase, blind: Sequence[PreferencePair], number: int) -> dict[str, float]: ...
+    def wants_dropout_ntp(self) -> bool:
+        """Whether pairs against continuations without the images are needed."""
+        ...
+
+    def refresh(self, phase: RolloutPhase, blind: Sequence[PreferencePair], number: int) -> dict[str, float]:
+        """Replace the pairs by those of a rollout, and return values for the log.
+
+        Args:
+            phase: the scored rollout.
+            blind: pairs against continuations without the images.
+            number: number of the rollout.
+        """
+        ...

@@ -1,4 +1,7 @@
-"""Held-out evaluation: one greedy and several sampled completions per prompt, scored and judged."""
+"""Held-out evaluation: one greedy and several sampled completions per prompt, scored and judged.
+
+Shapes: P prompts, G sampled completions per prompt.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
-from algorithms import ConfigError, effective_groups, pass_at_k
+from algorithms import ConfigError, check_at_least, effective_groups, pass_at_k
 from hallucination import HallucinationRate, judged_completions
 from rollouts import RolloutPhase
 
@@ -21,17 +24,14 @@ class EvaluationConfig:
     """Completions per prompt at the training temperature; accuracy and pass@k are means over them."""
 
     pass_at: tuple[int, ...] = (4, 8)
-    """The k of each pass@k that is reported."""
+    """For each k in it pass@k is reported."""
 
     seed: int = 1234
-    """Seed of the samples: the same at every validation, so that curves differ by policy only."""
+    """Seed of the samples. It is the same at every validation, so that only the policy changes a curve."""
 
     def __post_init__(self) -> None:
-        if self.num_samples < 2:
-            raise ConfigError(
-                f"model.evaluation.num_samples must be at least 2, got {self.num_samples}: "
-                "one sample cannot tell whether a prompt has mixed outcomes."
-            )
+        why = "one sample cannot show whether a prompt has mixed outcomes"
+        check_at_least("model.evaluation.num_samples", self.num_samples, 2, why)
         if any(not 1 <= k <= self.num_samples for k in self.pass_at):
             raise ConfigError(
                 f"model.evaluation.pass_at must lie between 1 and num_samples = {self.num_samples}, "
@@ -40,7 +40,7 @@ class EvaluationConfig:
 
 
 class Evaluation(nn.Module):
-    """The metrics of one split."""
+    """The metrics of held-out prompts, over the prompts of all ranks."""
 
     def __init__(self, config: EvaluationConfig) -> None:
         """Create the metrics."""
@@ -54,9 +54,10 @@ class Evaluation(nn.Module):
         """Add a batch of P prompts.
 
         Args:
-            sampled: G scored and judged completions of each prompt; a score that is missing counts as 0.
+            sampled: G scored and judged completions of each prompt; a missing score counts as 0.
             greedy_accuracy: score of the greedy completion of each prompt.
         """
+        # A missing score counts as 0: left out of the mean, failures could raise the accuracy.
         parts = {name: scores.nan_to_num(0.0).float() for name, scores in sampled.scores.parts.items()}  # (P, G) each
         self.means["greedy_accuracy"].update(greedy_accuracy)
         self.means["sampled_accuracy"].update(parts["accuracy"])
@@ -64,13 +65,14 @@ class Evaluation(nn.Module):
             self.means["format_rate"].update(parts["format"])
         self.means["effective_fraction"].update(effective_groups(sampled.rule_rewards).float())
         self.means["completion_tokens"].update(sampled.lengths.float())
+        # Scores between 0 and 1 are allowed, but pass@k counts completions that are right.
         for metric in self.pass_at.values():
             metric.update(parts["accuracy"] > 0.5)
         if sampled.claims is not None:
             self.hallucination.update(judged_completions(sampled.prompts, sampled.completions, sampled.claims))
 
     def compute(self) -> dict[str, Tensor]:
-        """Return every metric that has seen data, by name."""
+        """Return every metric that has data, by name; a collective call."""
         named = {**self.means, **self.pass_at}
         values = {name: metric.compute() for name, metric in named.items() if metric.update_called}
         if self.hallucination.update_called:
@@ -78,30 +80,31 @@ class Evaluation(nn.Module):
         return values
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Forget all prompts."""
         for metric in (*self.means.values(), *self.pass_at.values(), self.hallucination):
             metric.reset()
 
 
 class PassAtK(Metric):
-    """Mean over prompts of the unbiased pass@k."""
+    """Mean over prompts of the unbiased estimate of pass@k."""
 
     total: Tensor
     num_prompts: Tensor
 
     def __init__(self, k: int, num_samples: int) -> None:
-        """Set k and the samples per prompt."""
+        """Set k and the number of samples per prompt."""
         super().__init__()
+        # Sum and count, so that ranks with different numbers of prompts add up to the mean over all of them.
         self.k, self.num_samples = k, num_samples
         self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("num_prompts", torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, is_correct: Tensor) -> None:
-        """Add prompts: ``is_correct`` (P, samples)."""
-        rates = pass_at_k(is_correct.sum(dim=1).long(), num_samples=self.num_samples, k=self.k)
+        """Add P prompts: ``is_correct`` (P, G)."""
+        rates = pass_at_k(is_correct.sum(dim=1).long(), num_samples=self.num_samples, k=self.k)  # (P,)
         self.total += rates.sum().to(self.total)
         self.num_prompts += len(rates)
 
     def compute(self) -> Tensor:
-        """Return the mean."""
+        """Return the mean; 0 without prompts."""
         return self.total / self.num_prompts.clamp_min(1.0)

@@ -1,4 +1,4 @@
-"""What learns and how: parts, LoRA, optimizer and schedule, once for every module that trains a policy."""
+"""Settings of learning, the same for every module: parts that learn, LoRA, optimizer and schedule."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,16 +15,16 @@ from models import LoRAConfig
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """AdamW with linear warm-up, then constant or cosine."""
+    """AdamW. The learning rate rises linearly, then it is constant or falls along a cosine."""
 
     learning_rate: float = 1e-6
     """Peak learning rate."""
 
     warmup_steps: int = 0
-    """Optimizer steps of linear rise from 0."""
+    """Optimizer steps in which the learning rate rises linearly from near 0."""
 
     cosine: bool = False
-    """Fall to 0 along a cosine by trainer.max_steps; False stays constant."""
+    """True: the learning rate falls to 0 along a cosine, until trainer.max_steps. False: it stays constant."""
 
     weight_decay: float = 0.0
     """Decoupled weight decay of AdamW."""
@@ -53,12 +53,16 @@ class LearningConfig:
 
     recompute_activations: bool = False
     """Keep only the inputs of each layer for backward, and compute the rest again (gradient checkpointing). This takes
-    the memory of one layer instead of all, and the time of one more forward; prompts are then read once per
-    completion."""
+    the memory of one layer instead of all, and the time of one more forward. Prompts are then read once per completion,
+    not once per group."""
 
 
 def build_optimizer(module: L.LightningModule, config: OptimizerConfig) -> dict[str, Any]:
-    """Return AdamW over the trainable parameters and its schedule, as Lightning wants them."""
+    """Return AdamW over the learning parameters and its schedule, in the form of ``configure_optimizers``.
+
+    Raises:
+        ConfigError: when no parameter learns.
+    """
     parameters = [p for p in module.parameters() if p.requires_grad]
     if not parameters:
         raise ConfigError(
@@ -67,9 +71,11 @@ def build_optimizer(module: L.LightningModule, config: OptimizerConfig) -> dict[
     optimizer = torch.optim.AdamW(
         parameters, lr=config.learning_rate, betas=(0.9, config.beta2), weight_decay=config.weight_decay
     )
+    # Lightning computes the number of optimizer steps from max_steps, epochs and accumulation.
     total = int(module.trainer.estimated_stepping_batches) if config.cosine else 0
 
     def scale(step: int) -> float:
+        # Factor of the peak learning rate. Counted from 1, so that the first step moves the weights too.
         warm = min(1.0, (step + 1) / (config.warmup_steps + 1))
         if not config.cosine:
             return warm
@@ -77,11 +83,13 @@ def build_optimizer(module: L.LightningModule, config: OptimizerConfig) -> dict[
         return warm * 0.5 * (1.0 + torch.cos(torch.tensor(min(1.0, done) * torch.pi)).item())
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, scale)
+    # Lightning's default would move the schedule once per epoch.
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def gradient_norm(optimizer: Optimizer) -> Tensor:
-    """Return the 2-norm over all gradients, also of slices on other ranks; for those a collective call."""
+    """Return the 2-norm over all gradients. Where weights are sharded, it covers all ranks, in a collective call."""
     gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    # The norm of sharded gradients is a DTensor, whose value is known only when the ranks have added up their parts.
     norm = torch.nn.utils.get_total_norm(gradients)
     return norm.full_tensor() if isinstance(norm, DTensor) else norm

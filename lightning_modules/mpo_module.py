@@ -1,12 +1,14 @@
 """Mixed Preference Optimization (MPO, arXiv:2411.10442; R1V2, arXiv:2504.16656, section 3.2).
 
-    pairs (B) -> policy log-probs (B, 2) -> implicit rewards against the reference (B, 2) -> shift -> loss -> backward
+    every N steps, iterative MPO only:  prompts (P) -> rollouts (P, G) -> scores (P, G) -> pairs
+    every step:  pairs (B) -> policy log-probs (B, 2) -> implicit rewards (B, 2) -> reward shift -> loss -> backward
 
-Pairs come from files, or are built from the policy's own rollouts every so often (iterative MPO); the data module
-decides which. With ``mpo.preference_weight`` and ``mpo.quality_weight`` at 0 this is supervised fine-tuning on the
-chosen completions.
+Pairs come from files, or the data module builds them from rollouts of the policy (iterative MPO). An implicit reward
+compares the policy with its reference. With ``mpo.preference_weight`` and ``mpo.quality_weight`` at 0 this is
+supervised fine-tuning on the chosen completions.
 
-Shapes: B pairs of a batch on one rank.
+Shapes: P prompts, G completions per prompt, B pairs of a batch on one rank; column 0 of (B, 2) is the chosen
+completion, column 1 the rejected one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,12 +16,12 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torchmetrics import MeanMetric
 
 from algorithms import (
     ConfigError,
     MPOConfig,
     MPOOutput,
+    PairTicket,
     PreferencePair,
     RewardShift,
     check_at_least,
@@ -31,17 +33,18 @@ from hallucination import ClaimJudge
 from lightning_modules.data_contracts import OnlinePairData, PairBatch, PairData
 from lightning_modules.evaluation import EvaluationConfig
 from lightning_modules.learning import LearningConfig
+from lightning_modules.pair_log import PairEvaluation, contrast_metrics, pair_step_metrics
 from lightning_modules.pair_logps import PairLogps, pair_logps
-from lightning_modules.reference import CachedReference, Reference, Start, fingerprint
+from lightning_modules.references import CachedReference, Reference, ReferenceContext, policy_fingerprint
 from lightning_modules.rollout_module import RolloutModule
 from lightning_modules.strategy import sharding_of
 from models import PolicySource
 from rewards import WeightedReward
-from rollouts import RolloutEngine, RolloutPhase, SamplingConfig, gather_ranks
+from rollouts import RolloutEngine, RolloutPhase, SamplingConfig
 
 
 class MPOModule(RolloutModule):
-    """Learns from preference pairs."""
+    """Trains a policy on preference pairs."""
 
     def __init__(
         self,
@@ -62,36 +65,29 @@ class MPOModule(RolloutModule):
         Args:
             policy: where the policy comes from.
             learning: which weights learn, and how.
-            engine: what samples completions, for evaluation and for iterative MPO.
-            reward: what scores them; its part ``accuracy`` is what evaluation reports.
+            engine: samples completions, for evaluation and for iterative MPO.
+            reward: scores completions; its part ``accuracy`` is what evaluation reports.
             mpo: weights of the losses, beta and the reward shift.
             reference: how the reference policy is kept; null: ``CachedReference``.
-            pairs_per_forward: most pairs in one forward; a larger batch is read in parts and computed again in
-                backward, with the gradient of the whole batch, shift included. null reads it at once.
+            pairs_per_forward: most pairs in one forward. A larger batch is read in parts, which backward computes
+                again; loss, shift and gradient are those of the whole batch. null reads it at once.
             sampling: temperature, longest completion, completions per prompt of a rollout.
             evaluation: what validation and test measure.
-            judge: how claims about the image are found in a completion and judged; null judges none.
+            judge: finds and judges the claims of a completion about its image; null judges none.
             seed: seed of all sampling.
         """
         super().__init__(
-            policy,
-            engine,
-            reward,
-            learning=learning,
-            sampling=sampling,
-            evaluation=evaluation,
-            judge=judge,
-            seed=seed,
+            policy, engine, reward, learning=learning, sampling=sampling, evaluation=evaluation, judge=judge, seed=seed
         )
         if pairs_per_forward is not None:
             check_at_least("model.pairs_per_forward", pairs_per_forward, 1, "null reads all pairs at once")
         self.mpo = mpo
+        # Fingerprint of pi_0; empty where the reference does not need it.
         self.initial_weights = ""
         self.reference: Reference = reference or CachedReference()
         self.pairs_per_forward = pairs_per_forward
         self.shift = RewardShift.zero()
-        names = ("loss", "preference_accuracy", "margin", "chosen_reward", "rejected_reward")
-        self.pair_means: Any = torch.nn.ModuleDict({name: MeanMetric() for name in names})
+        self.pair_evaluation = PairEvaluation()
 
     @property
     def data(self) -> PairData:
@@ -100,37 +96,41 @@ class MPOModule(RolloutModule):
 
     @property
     def online_data(self) -> OnlinePairData:
-        """The data module, which builds pairs from rollouts."""
+        """The data module of iterative MPO, which builds pairs from rollouts."""
         return cast(OnlinePairData, self.data)
 
     def configure_model(self) -> None:
-        """Build the policy, and remember what it was before a checkpoint or a step changed it."""
+        """Build the policy, and take the fingerprint of its weights where the reference needs it."""
         is_new = self.policy is None
         super().configure_model()
+        # Here and not in on_fit_start: by then a resumed run may have loaded the weights of its checkpoint.
         if is_new and self.mpo.is_contrastive and self.reference.needs_fingerprint:
-            self.initial_weights = fingerprint(self.loaded_policy)
+            self.initial_weights = policy_fingerprint(self.loaded_policy)
 
     def pair_problem(self, pair: PreferencePair, max_tokens: int | None) -> tuple[str, str] | None:
-        """Say why a pair cannot be learned from, as a reason to count by and a detail; data modules ask.
+        """Return why a pair cannot be learned from: a reason, by which pairs are counted, and a detail; None if it can.
+
+        Data modules call it for every pair.
 
         Args:
             pair: the pair.
             max_tokens: longest prompt plus completion, image tokens expanded; None allows any length.
         """
         policy = self.loaded_policy
+        # The token ids of chosen and rejected completion. Both with end of turn: the longest that the pair can be.
         sides = policy.encoder.completion_ids([pair.chosen, pair.rejected], [True, True])
         if banned := torch.cat(sides)[torch.isin(torch.cat(sides), policy.banned_token_ids)].tolist():
             tokens = policy.encoder.tokenizer.convert_ids_to_tokens(banned[:3])
-            return "token that no completion may hold", f"{', '.join(tokens)}: the policy can never say it"
+            return "token that no completion may hold", f"{', '.join(tokens)}: the policy can never sample it"
         if max_tokens is None:
             return None
         length = policy.encoder.length(pair.prompt) + max(map(len, sides))
         return None if length <= max_tokens else ("too many tokens", f"{length}, data.max_pair_tokens is {max_tokens}")
 
-    # --- training -------------------------------------------------------------------------------------------
+    # --- from prompts or files to pairs ---------------------------------------------------------------------
 
     def on_fit_start(self) -> None:
-        """Refuse settings that do not fit together, and get the reference ready."""
+        """Check settings against each other, and prepare the reference."""
         super().on_fit_start()
         self._check_online()
         if self.mpo.is_contrastive:
@@ -141,7 +141,7 @@ class MPOModule(RolloutModule):
                     "and data builds them during training: use FrozenCopyReference or LoRAOffReference."
                 )
             precision = self.trainer.precision_plugin
-            start = Start(
+            context = ReferenceContext(
                 source=self.policy_source,
                 policy=self.loaded_policy,
                 weights=f"{self.initial_weights} {precision.precision}",
@@ -151,39 +151,44 @@ class MPOModule(RolloutModule):
                 convert=precision.convert_module,
                 sharding=sharding_of(self.trainer),
             )
-            # As in a training step: the same weights give other numbers in another precision.
+            # In the precision of a training step: the same weights give other numbers in another precision.
             with precision.forward_context():
-                self.reference.prepare(start)
+                self.reference.prepare(context)
 
     def _check_online(self) -> None:
-        """Refuse settings of a data module that builds pairs from rollouts."""
+        """Check the settings of a data module that builds pairs from rollouts."""
         refresh_every = self.data.refresh_every
         if refresh_every is None:
             return
         self.online_data.selection.check_buildable(self.online_data.score_part, self.reward.parts)
-        accumulate: int = self.trainer.accumulate_grad_batches  # pyright: ignore[reportAttributeAccessIssue]
+        accumulate = self.trainer.accumulate_grad_batches
         if refresh_every % accumulate:
             raise ConfigError(
                 f"data.refresh_every must be a multiple of trainer.accumulate_grad_batches, got {refresh_every} and "
-                f"{accumulate}: gradients do not live through a rollout."
+                f"{accumulate}: a rollout frees the gradients that were accumulated before it."
             )
 
     def starts_rollout(self, batch: PairBatch) -> bool:
         """Return whether new pairs are built before this step."""
-        return not isinstance(batch, list) and batch.refresh is not None
+        return isinstance(batch, PairTicket) and batch.refresh is not None
 
-    def act(self, batch: Any) -> tuple[RolloutPhase, Mapping[str, float]]:
+    def act(self, batch: PairTicket) -> tuple[RolloutPhase, Mapping[str, float]]:
         """Sample, score, and exchange the scored groups for pairs."""
+        assert batch.refresh is not None, "only a ticket with a refresh starts a rollout"
         seed = position_seed(self.seed, "rollout", batch.refresh, self.global_rank)
-        phase = self.score(batch.prompts, self.sample(batch.prompts, self.sampling, seed=seed))
+        completions = self.sample(batch.prompts, self.sampling, seed=seed)  # (P, G)
+        phase = self.score(batch.prompts, completions)  # scores (P, G)
         blind = self.dropout_ntp_pairs(phase, seed=seed) if self.online_data.wants_dropout_ntp else []
         return phase, self.online_data.refresh(phase, blind, batch.refresh)
 
+    # --- from pairs to their loss ---------------------------------------------------------------------------
+
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         """Return the loss of one batch of pairs."""
+        # Forward and backward get the memory that only sampling needs.
         self.engine.release()
-        pairs = self.data.pairs_of(batch)
-        scored, rewards = self._rewards(pairs)
+        scored, rewards = self._rewards(self.data.pairs_of(batch))  # (B, 2) each
+        # Before the loss: delta includes the rewards of this batch.
         if self.mpo.is_contrastive:
             self._update_shift(rewards)
         out = self._loss(scored, rewards)
@@ -200,16 +205,20 @@ class MPOModule(RolloutModule):
         )
         if not self.mpo.is_contrastive:
             return scored, torch.zeros_like(scored.logps)
-        reference = self.reference.logps(self.loaded_policy, pairs)
+        reference = self.reference.logps(self.loaded_policy, pairs)  # (B, 2)
+        # The function takes completions in one row: (B, 2) -> (2B,) -> (B, 2)
         flat = implicit_rewards(scored.logps.flatten(), reference.flatten(), self.mpo.beta)
         return scored, flat.view_as(scored.logps)
 
     def _update_shift(self, rewards: Tensor) -> None:
+        """Add the rewards (B, 2) of all ranks to the running mean; a collective call."""
+        # Sum and count, so that every reward has the same weight whatever the batches of the ranks hold.
         sums = torch.stack([rewards.detach().double().sum(), torch.tensor(rewards.numel()).to(rewards).double()])
         total, count = self.trainer.strategy.reduce(sums, reduce_op="sum")
         self.shift = self.shift.updated(total.cpu(), count.cpu())
 
     def _loss(self, scored: PairLogps, rewards: Tensor) -> MPOOutput:
+        """Return the loss and its terms, each (B,)."""
         return mpo_loss(
             scored.logps[:, 0],
             rewards[:, 0],
@@ -221,56 +230,34 @@ class MPOModule(RolloutModule):
         )
 
     def _log_step(self, out: MPOOutput, scored: PairLogps, rewards: Tensor) -> None:
+        """Log the loss, and every ``log_every_n_steps`` steps the means over the batch."""
         self.log("train/loss", out.loss.detach(), batch_size=len(rewards))
-        # A tenth of a small policy's step goes into logging all of these.
+        # Logging all of these takes a tenth of the time of a small policy's step.
         if (self.trainer.global_step + 1) % self.trainer.log_every_n_steps:  # pyright: ignore[reportAttributeAccessIssue]
             return
-        values = {
-            "train/generation_loss": out.generation.mean(),
-            "train/chosen_logps": scored.logps[:, 0].mean(),
-            "train/chosen_tokens": scored.num_tokens[:, 0].float().mean(),
-            "train/pairs_kept": self.data.kept_fraction,
-        }
+        values = pair_step_metrics(scored, out) | {"train/pairs_kept": self.data.kept_fraction}
         if self.mpo.is_contrastive:
-            values |= {
-                "train/preference_loss": out.preference.mean(),
-                "train/quality_loss": out.quality.mean(),
-                "train/chosen_reward": rewards[:, 0].mean(),
-                "train/rejected_reward": rewards[:, 1].mean(),
-                "train/margin": (rewards[:, 0] - rewards[:, 1]).mean(),
-                "train/preference_accuracy": (rewards[:, 0] > rewards[:, 1]).float().mean(),
-                "train/reward_shift": self.shift.value,
-                "train/rejected_logps": scored.logps[:, 1].mean(),
-                "train/rejected_tokens": scored.num_tokens[:, 1].float().mean(),
-            }
-        detached = {k: v.detach() if isinstance(v, Tensor) else v for k, v in values.items()}
-        self.log_dict(detached, batch_size=len(rewards))
+            values |= contrast_metrics(scored, rewards, out, self.shift)
+        self.log_dict(values, batch_size=len(rewards))
 
     # --- evaluation -----------------------------------------------------------------------------------------
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Evaluate prompts (first loader) or held-out pairs (second loader), which leave the shift alone."""
+        """Evaluate prompts (first loader) or held-out pairs (second loader); the shift stays as it is."""
         if dataloader_idx == 0:
-            return super().validation_step(batch, batch_idx)
-        pairs = self.data.pairs_of(batch)
-        scored, rewards = self._rewards(pairs)
-        self.pair_means["loss"].update(self._loss(scored, rewards).loss, weight=len(pairs))
-        if self.mpo.is_contrastive:
-            self.pair_means["chosen_reward"].update(rewards[:, 0])
-            self.pair_means["rejected_reward"].update(rewards[:, 1])
-            self.pair_means["margin"].update(rewards[:, 0] - rewards[:, 1])
-            self.pair_means["preference_accuracy"].update((rewards[:, 0] > rewards[:, 1]).float())
-        return None
+            super().validation_step(batch, batch_idx)
+            return
+        scored, rewards = self._rewards(self.data.pairs_of(batch))  # (B, 2) each
+        loss = self._loss(scored, rewards).loss
+        self.pair_evaluation.update(loss, rewards, is_contrastive=self.mpo.is_contrastive)
 
     def on_validation_epoch_end(self) -> None:
-        """Log both kinds of metrics."""
+        """Log the metrics of prompts and those of held-out pairs."""
         super().on_validation_epoch_end()
-        # A rank without pairs adds nothing up, but must be there when others do.
-        names = set[str]().union(*gather_ranks([n for n, metric in self.pair_means.items() if metric.update_called]))
-        means = {f"val/{name}": self.pair_means[name].compute() for name in sorted(names)}
+        means = {f"val/{name}": value for name, value in self.pair_evaluation.compute().items()}
+        # The means are over all ranks already; without sync_dist Lightning warns.
         self.log_dict(means, sync_dist=True)
-        for metric in self.pair_means.values():
-            metric.reset()
+        self.pair_evaluation.reset()
 
     # --- checkpoints ----------------------------------------------------------------------------------------
 

@@ -24,20 +24,21 @@ class PairLogps(NamedTuple):
 def pair_logps(
     policy: Policy, pairs: Sequence[PreferencePair], *, with_rejected: bool = True, pairs_per_forward: int | None = None
 ) -> PairLogps:
-    """Return the log-probabilities of B pairs; a prompt and its images are read once for both completions.
+    """Return the log-probabilities of B pairs. A prompt and its images are read once for both completions.
 
     Args:
-        policy: scores the completions; gradients pass.
+        policy: scores the completions; gradients flow through it.
         pairs: B pairs.
-        with_rejected: False leaves column 1 at zero and its completions unread.
-        pairs_per_forward: with fewer than B, the pairs go through the policy in parts that backward computes again:
-            less memory, more time, the same numbers. null reads all at once.
+        with_rejected: False: the rejected completions are not read, and column 1 is zero.
+        pairs_per_forward: most pairs in one forward. More pairs go through the policy in parts, which backward computes
+            again: less memory, more time, the same numbers. None reads all at once.
     """
     step = pairs_per_forward or len(pairs)
     parts = [pairs[start : start + step] for start in range(0, len(pairs), step)]
-    # Ranks that share weights read equally many parts; what is read again only for the others is cut off below.
+    # Ranks that share weights run equally many forwards; what a rank reads again for this is cut off below.
     (num_parts,) = largest_over_ranks(policy, len(parts))
     parts += parts[:1] * (num_parts - len(parts))
+    # Recomputing a single part would save no memory: its activations are needed at once.
     if len(parts) == 1 or not torch.is_grad_enabled():
         scored = [_score(policy, part, with_rejected) for part in parts]
     else:
@@ -46,6 +47,7 @@ def pair_logps(
 
 
 def _score(policy: Policy, pairs: Sequence[PreferencePair], with_rejected: bool) -> tuple[Tensor, Tensor]:
+    """Return log-probs and numbers of tokens (B, 2) from one forward."""
     prompts = [pair.prompt for pair in pairs]
     texts = [pair.chosen for pair in pairs]
     ended = [True] * len(pairs)
@@ -53,9 +55,9 @@ def _score(policy: Policy, pairs: Sequence[PreferencePair], with_rejected: bool)
         prompts = prompts + prompts
         texts = texts + [pair.rejected for pair in pairs]
         ended = ended + [pair.rejected_ended for pair in pairs]
-    scores, is_completion = policy.text_scores(prompts, texts, ended)
+    scores, is_completion = policy.text_scores(prompts, texts, ended)  # (2B, T) each, the chosen first
     sums, counts = scores.logps.sum(1), is_completion.sum(1)
     if not with_rejected:
         sums, counts = (torch.cat([column, torch.zeros_like(column)]) for column in (sums, counts))
-    # (2B,), the chosen first  ->  (B, 2)
+    # (2B,) -> (2, B) -> (B, 2)
     return sums.view(2, -1).T, counts.view(2, -1).T

@@ -1,4 +1,4 @@
-"""What all policy-training modules share: the policy, which parts learn, and their optimizer."""
+"""The base of all modules that train a policy: its weights, the parts that learn, and their optimizer."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from models import Policy, PolicySource, add_lora, build_policy, is_sharded, sav
 
 
 class PolicyModule(L.LightningModule):
-    """Owns a policy. Subclasses add the step."""
+    """Owns a policy. Subclasses add the training step."""
 
     def __init__(self, policy: PolicySource, learning: LearningConfig = LearningConfig()) -> None:  # noqa: B008  (frozen)
         """Remember the settings; weights load in ``configure_model``.
@@ -29,18 +29,23 @@ class PolicyModule(L.LightningModule):
 
     @property
     def loaded_policy(self) -> Policy:
-        """The policy, which must be there by now."""
+        """The policy, built if it is not there yet."""
+        # Data modules count the tokens of prompts in setup, before Lightning calls configure_model.
         self.configure_model()
         assert self.policy is not None
         return self.policy
 
     def configure_model(self) -> None:
-        """Build the policy once, frozen where it does not learn, and spread over ranks where the strategy does so."""
+        """Build the policy once: frozen where it does not learn, and sharded over ranks where the strategy shards.
+
+        Lightning calls this for every stage of a run.
+        """
+        # _trainer and not trainer, which raises where there is none, as in a notebook.
         if self.policy is None:
             self.policy = build_policy(self.policy_source, self._prepare, sharding_of(self._trainer))
 
     def _prepare(self, policy: Policy) -> None:
-        """Freeze what does not learn and add what learns besides; weights may not be there yet."""
+        """Freeze what does not learn, and add LoRA; sharded weights are not read yet."""
         policy.requires_grad_(False)
         if self.learning.trainable:
             policy.set_trainable(self.learning.trainable)
@@ -48,7 +53,7 @@ class PolicyModule(L.LightningModule):
             add_lora(policy.model, self.learning.lora)
         if self.learning.recompute_activations:
             policy.recompute_activations()
-        # transformers loads weights in eval mode; this sets the mode of each part anew.
+        # transformers loads models in eval mode. This sets the mode of each part anew: frozen parts stay in eval mode.
         policy.train(policy.training)
 
     def configure_optimizers(self) -> Any:
@@ -71,21 +76,22 @@ class PolicyModule(L.LightningModule):
         """Return the same loss, connected to every learning parameter where ranks average gradients.
 
         A micro-batch without images gives the adapter no gradient, but DistributedDataParallel blocks until every
-        parameter has one. Sharded policies need nothing here: they read a blank image instead.
+        parameter has one. Sharded policies need no change: they read a blank image instead.
         """
         if self.trainer.world_size == 1 or is_sharded(self.loaded_policy):
             return loss
         return loss + torch.stack([p.sum() * 0.0 for p in self.parameters() if p.requires_grad]).sum()
 
     def prompt_length(self, prompt: Prompt) -> int:
-        """Return a prompt's length in tokens, image tokens expanded; data modules filter by it."""
+        """Return a prompt's length in tokens, image tokens expanded; data modules leave out longer ones."""
         return self.loaded_policy.encoder.length(prompt)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Log the norm of the gradient before clipping."""
+        """Log the norm of the gradient, before it is clipped."""
+        # Lightning clips after this hook.
         self.log("train/grad_norm", gradient_norm(optimizer))
         self.log("train/learning_rate", optimizer.param_groups[0]["lr"])
 
     def save_pretrained(self, folder: str) -> None:
-        """Write the policy in Hugging Face format, LoRA merged; where weights are sharded a collective call."""
+        """Write the policy in Hugging Face format, with LoRA merged; a collective call where weights are sharded."""
         save_pretrained(self.loaded_policy, folder, is_writer=self.trainer.is_global_zero)

@@ -1,4 +1,7 @@
-"""What is logged about a rollout and the batch made of it. docs/metrics.md explains every key."""
+"""What is logged about a rollout, the batch made of it, and a GRPO step. docs/metrics.md explains every key.
+
+Shapes: P prompts, G completions per prompt, B samples, T completion tokens.
+"""
 
 from collections.abc import Sequence
 
@@ -14,9 +17,9 @@ def rollout_metrics(phase: RolloutPhase, *, tolerance: float, seconds: float) ->
     """Return the means over one rollout.
 
     Args:
-        phase: what was sampled.
+        phase: the scored completions.
         tolerance: largest difference of rule rewards within a group that is not effective.
-        seconds: time that sampling, scoring and exchange took.
+        seconds: time of sampling, scoring and exchange.
     """
     lengths = phase.lengths.float()  # (P, G)
     values = {
@@ -30,20 +33,23 @@ def rollout_metrics(phase: RolloutPhase, *, tolerance: float, seconds: float) ->
         "time/rollout_seconds": seconds,
         "time/rollout_tokens_per_second": lengths.sum().item() / max(seconds, 1e-9),
     }
+    # Scores are (P, G) with NaN where a part did not apply or failed.
     for name, scores in phase.scores.parts.items():
         if not scores.isnan().all():
             values[f"rollout/{name}"] = scores.nanmean().item()
             values[f"rollout/{name}_std_within_group"] = _std_within_group(scores)
     if phase.claims is not None:
         counts = claim_counts(judged_completions(phase.prompts, phase.completions, phase.claims))
+        # Without a claim there is no rate, and a 0 would look like a success.
         if counts.trials:
             values["rollout/hallucination_rate"] = counts.rate
     return values
 
 
 def batch_metrics(micro_batches: Sequence[ExperienceBatch], policy_version: int) -> dict[str, float]:
-    """Return what the batch that follows a rollout is made of."""
+    """Return the number of samples in the micro-batches of a rollout, and share and age of the replayed ones."""
     is_replay = torch.cat([batch.is_replay for batch in micro_batches])
+    # In optimizer steps.
     ages = policy_version - torch.cat([batch.policy_versions for batch in micro_batches])
     values = {"buffer/batch_samples": float(len(is_replay))}
     if len(is_replay):
@@ -54,16 +60,17 @@ def batch_metrics(micro_batches: Sequence[ExperienceBatch], policy_version: int)
 
 
 def mismatch_metrics(samples: ExperienceBatch, learner_logps: Tensor, *, where: Tensor) -> dict[str, Tensor]:
-    """Return how far engine and learner are apart on the same tokens with the same weights; nothing without any.
+    """Return how much the log-probs of engine and learner differ, for equal tokens and weights; empty without samples.
 
     Args:
         samples: B samples with the engine's log-probs as ``behavior_logps``.
         learner_logps: (B, T) the learner's.
-        where: (B) samples that the present weights have sampled.
+        where: (B,) True at samples that the present weights have sampled.
     """
     if not where.any():
         return {}
     gap = (learner_logps.detach() - samples.behavior_logps)[samples.is_completion & where[:, None]]
+    # (B, T) -> (tokens,)
     weights = gap.exp()
     return {
         "engine/logp_gap_mean": gap.abs().mean(),
@@ -73,7 +80,7 @@ def mismatch_metrics(samples: ExperienceBatch, learner_logps: Tensor, *, where: 
 
 
 def engine_metrics(engine: RolloutEngine) -> dict[str, float]:
-    """Return what handing over the weights took, where there is something to hand over."""
+    """Return time and size of the last copy of weights to the engine; empty where the engine needs no copy."""
     if engine.last_sync is None:
         return {}
     return {
@@ -84,11 +91,12 @@ def engine_metrics(engine: RolloutEngine) -> dict[str, float]:
 
 
 def step_metrics(samples: ExperienceBatch, out: GRPOOutput, entropies: Tensor, config: GRPOConfig) -> dict[str, Tensor]:
-    """Return what a training step tells, fresh and replayed samples apart."""
+    """Return the metrics of one micro-batch, with fresh and replayed samples apart."""
     values = {
         "train/loss": out.loss.detach(),
         "train/entropy": entropies.detach()[samples.is_completion].mean(),
     }
+    # Fresh samples must have a log-ratio near 0; replayed ones show how far the policy has moved.
     for name, rows in (("fresh", ~samples.is_replay), ("replay", samples.is_replay)):
         if rows.any():
             values[f"train/clipped_fraction_{name}"] = out.clipped_fraction[rows].mean()

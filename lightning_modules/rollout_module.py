@@ -1,6 +1,6 @@
-"""A policy that samples: rollouts with scores, and held-out evaluation. GRPO and MPO both build on it.
+"""Rollouts with scores, and held-out evaluation: the base of GRPO and MPO.
 
-    sample -> score (and judge) -> what the subclass makes of it
+    prompts (P) -> sample: completions (P, G) -> score: rewards and claims (P, G) -> a subclass learns from them
 
 The module by itself trains nothing; ``validate``, ``test`` and ``predict`` work with it.
 
@@ -10,8 +10,9 @@ Shapes: P prompts, G completions per prompt.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
+import lightning.pytorch as L
 from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
 
@@ -25,6 +26,24 @@ from lightning_modules.signals import SignalBoard, check_signals
 from models import PolicySource
 from rewards import WeightedReward
 from rollouts import RolloutEngine, RolloutPhase, SamplingConfig, dropout_ntp_pairs
+
+
+@runtime_checkable
+class RolloutObserver(Protocol):
+    """A callback with the hook ``on_rollout_end``, which this project adds to those of Lightning.
+
+    A callback need not inherit from this class: the method is enough.
+    """
+
+    def on_rollout_end(self, trainer: L.Trainer, pl_module: L.LightningModule, phase: RolloutPhase) -> None:
+        """Look at a rollout, on every rank, before the first training step that learns from it.
+
+        Args:
+            trainer: the trainer of the run.
+            pl_module: the module that sampled.
+            phase: prompts, completions and scores (P, G) of this rank.
+        """
+        ...
 
 
 class RolloutModule(PolicyModule):
@@ -48,12 +67,12 @@ class RolloutModule(PolicyModule):
 
         Args:
             policy: where the policy comes from.
-            engine: what samples completions.
-            reward: what scores them; its part ``accuracy`` is what evaluation reports.
+            engine: samples completions.
+            reward: scores completions; its part ``accuracy`` is what evaluation reports.
             learning: which weights learn, and how.
             sampling: temperature, longest completion, completions per prompt.
             evaluation: what validation and test measure.
-            judge: how claims about the image are found in a completion and judged; null judges none.
+            judge: finds and judges the claims of a completion about its image; null judges none.
             seed: seed of all sampling.
         """
         super().__init__(policy, learning)
@@ -73,14 +92,14 @@ class RolloutModule(PolicyModule):
     def sample(self, prompts: Sequence[Prompt], sampling: SamplingConfig, *, seed: int) -> list[list[Completion]]:
         """Return ``sampling.group_size`` completions of each prompt by the present policy, without scores."""
         self.engine.sync(self.loaded_policy, version=self.trainer.global_step)
-        # The engine computes in the precision of the learner: else the importance ratio of a fresh sample is not 1.
+        # In the precision of training: otherwise the importance ratio of a fresh sample would not be 1.
         with self.trainer.precision_plugin.forward_context():
             return self.engine.generate(prompts, sampling, seed=seed)
 
     def score(
         self, prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]], *, first_group: int = 0
     ) -> RolloutPhase:
-        """Return a phase with the scores and the judged claims of completions (P, G), without advantages.
+        """Return completions (P, G) as a phase with scores and judged claims, without advantages.
 
         Args:
             prompts: P prompts.
@@ -97,7 +116,7 @@ class RolloutModule(PolicyModule):
         )
 
     def dropout_ntp_pairs(self, phase: RolloutPhase, *, seed: int) -> list[PreferencePair]:
-        """Return pairs of a phase's completions against continuations that were sampled without the images."""
+        """Return pairs of a phase's completions with continuations that are sampled without the images."""
         decode = self.loaded_policy.encoder.tokenizer.decode
         # A seed of its own: with the rollout's seed, the continuations would repeat its random numbers.
         seed = position_seed(seed, "blind continuations")
@@ -105,18 +124,18 @@ class RolloutModule(PolicyModule):
             return dropout_ntp_pairs(self.engine, decode, phase.groups, sampling=self.sampling, seed=seed)
 
     def starts_rollout(self, batch: Any) -> bool:
-        """Return whether a training batch begins with a rollout; subclasses that roll out override it."""
+        """Return whether a rollout comes before this training batch. By default none does."""
         return False
 
     def act(self, batch: Any) -> tuple[RolloutPhase, Mapping[str, float]]:
-        """Roll out for a training batch and return the phase, with further values for the log."""
+        """Sample for a training batch; return the phase, and further values for the log."""
         raise TypeError(f"{type(self).__name__} must define act()")
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Roll out before the batches that begin with a rollout: free gradients, act, log, call the callbacks."""
+        """Where a rollout is due, free the gradients, act, log, and call ``on_rollout_end`` of the callbacks."""
         if not self.starts_rollout(batch):
             return
-        # Lightning frees gradients only after the next forward; sampling can use their memory.
+        # Lightning frees gradients only after the next forward, but sampling can use their memory.
         for optimizer in self.trainer.optimizers:
             optimizer.zero_grad(set_to_none=True)
         started = time.perf_counter()
@@ -124,12 +143,17 @@ class RolloutModule(PolicyModule):
         seconds = time.perf_counter() - started
         metrics = rollout_metrics(phase, tolerance=self.effective_tolerance, seconds=seconds)
         self.log_dict({**metrics, **values, **engine_metrics(self.engine)}, batch_size=1)
-        for callback in self.trainer.callbacks:  # pyright: ignore[reportAttributeAccessIssue]
-            if hook := getattr(callback, "on_rollout_end", None):
-                hook(self.trainer, self, phase)
+        for callback in self._callbacks:
+            if isinstance(callback, RolloutObserver):
+                callback.on_rollout_end(self.trainer, self, phase)
+
+    @property
+    def _callbacks(self) -> list[L.Callback]:
+        return self.trainer.callbacks  # pyright: ignore[reportAttributeAccessIssue]
 
     def _reward_table(self, prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]]) -> RewardTable:
-        """Return the scores (P, G) of completions; running statistics of scalings learn from those of training."""
+        """Return the scores (P, G) of completions; in training, running statistics are updated with them."""
+        # Rewards see N = P x G completions in one row: (P, G) -> (N,) -> (P, G)
         repeated = [prompt for prompt, group in zip(prompts, completions, strict=True) for _ in group]
         flat = [completion for group in completions for completion in group]
         table = self.reward(repeated, flat, sum_over_ranks=self._sum_over_ranks if self.trainer.training else None)
@@ -141,16 +165,16 @@ class RolloutModule(PolicyModule):
     # --- hooks of Lightning ---------------------------------------------------------------------------------
 
     def on_fit_start(self) -> None:
-        """Refuse callbacks that read a signal without a publisher, and FSDP1."""
+        """Refuse FSDP1, and callbacks that read a signal without a publisher."""
         if isinstance(self.trainer.strategy, FSDPStrategy):
             raise ConfigError(
                 f"trainer.strategy fsdp (FSDP1) cannot train {type(self).__name__}: it has whole weights inside of a "
                 "training step only, and sampling happens outside; use configs/hardware/fsdp2.yaml."
             )
-        check_signals(self.trainer.callbacks)  # pyright: ignore[reportAttributeAccessIssue]
+        check_signals(self._callbacks)
 
     def teardown(self, stage: str) -> None:
-        """End the engine and the processes it started."""
+        """Shut the engine down, with the processes that it started."""
         del stage
         self.engine.shut_down()
 
@@ -159,7 +183,7 @@ class RolloutModule(PolicyModule):
         self._evaluate(batch, batch_idx)
 
     def test_step(self, batch: Sequence[Prompt], batch_idx: int) -> None:
-        """Do the same on the test split."""
+        """Sample, score and judge a batch of test prompts."""
         self._evaluate(batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
@@ -172,7 +196,8 @@ class RolloutModule(PolicyModule):
 
     def predict_step(self, batch: Sequence[Prompt], batch_idx: int) -> RolloutPhase:
         """Return scored groups, without advantages."""
-        # The seed comes from the prompts, so that a run that skips finished batches samples the rest as before.
+        # The seed depends on the prompts and not on the index of the batch: a run that skips finished batches then
+        # samples the rest as if it had not skipped any.
         seed = position_seed(self.seed, "predict", batch[0].uid)
         return self.score(batch, self.sample(batch, self.sampling, seed=seed))
 
@@ -189,15 +214,16 @@ class RolloutModule(PolicyModule):
     # --- evaluation -----------------------------------------------------------------------------------------
 
     def _evaluate(self, prompts: Sequence[Prompt], batch_idx: int) -> None:
+        """Add several sampled completions and one greedy completion of each prompt to the metrics."""
         config = self.evaluation_config
         seed = position_seed(config.seed, "evaluation", batch_idx, self.global_rank)
-        sampled = self.score(
-            prompts, self.sample(prompts, replace(self.sampling, group_size=config.num_samples), seed=seed)
-        )
-        greedy_sampling = replace(self.sampling, group_size=1, temperature=0.0)
-        greedy = self._reward_table(prompts, self.sample(prompts, greedy_sampling, seed=seed))
+        several = replace(self.sampling, group_size=config.num_samples)
+        sampled = self.score(prompts, self.sample(prompts, several, seed=seed))  # (P, G)
+        greedy = replace(self.sampling, group_size=1, temperature=0.0)
+        greedy_scores = self._reward_table(prompts, self.sample(prompts, greedy, seed=seed))  # (P, 1)
         # A score that did not apply or failed counts as 0.
-        self.evaluation.update(sampled, greedy_accuracy=greedy.parts["accuracy"][:, 0].nan_to_num(0.0).float())
+        greedy_accuracy = greedy_scores.parts["accuracy"][:, 0].nan_to_num(0.0).float()  # (P,)
+        self.evaluation.update(sampled, greedy_accuracy=greedy_accuracy)
 
     def _log_evaluation(self, split: str) -> None:
         values: dict[str, Any] = {f"{split}/{name}": value for name, value in self.evaluation.compute().items()}

@@ -1,40 +1,69 @@
-"""The board on which monitors publish values and calibrators read them, so that neither needs to know the other.
+"""Signals: values that one callback publishes and another one reads, without a reference to each other.
 
-A value stays until the next one replaces it, and comes with the optimizer step it was measured at: a reader that
-has seen the step does not act on it twice, whatever the order of callbacks. Values are the same on every rank.
+A monitor publishes a rate, and a calibrator reads it. A value stays until the next one replaces it. It comes with the
+optimizer step at which it was measured, so that a reader does not act on it twice, whatever the order of callbacks.
+Values are the same on every rank.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from algorithms.errors import ConfigError
 
 
 class Signal(NamedTuple):
-    """One published value."""
+    """A published value."""
 
     value: float
     step: int
-    """Optimizer steps behind the policy it was measured on."""
+    """Optimizer steps of the policy on which the value was measured."""
+
+
+@runtime_checkable
+class SignalPublisher(Protocol):
+    """A callback that declares which signals it publishes. It need not inherit from this class."""
+
+    # A property, so that a callback may have an attribute of its class, or one that its settings decide.
+    @property
+    def provides(self) -> Iterable[str]:
+        """Names of the signals."""
+        ...
+
+
+@runtime_checkable
+class SignalReader(Protocol):
+    """A callback that declares which signals it reads. It need not inherit from this class."""
+
+    @property
+    def requires(self) -> Iterable[str]:
+        """Names of the signals."""
+        ...
 
 
 class SignalBoard:
-    """The latest value under each name."""
+    """The latest value of each signal. The module owns the board and saves it in checkpoints."""
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Start without values."""
         self._signals: dict[str, Signal] = {}
 
     def publish(self, name: str, value: float, *, step: int) -> None:
-        """Replace the value under a name."""
+        """Replace the value of a signal.
+
+        Args:
+            name: the signal.
+            value: the same on every rank.
+            step: optimizer steps of the policy on which it was measured.
+        """
         self._signals[name] = Signal(value, step)
 
     def latest(self, name: str) -> Signal | None:
-        """Return the newest value under a name; None before the first."""
+        """Return the newest value of a signal; None before the first."""
         return self._signals.get(name)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the values as plain numbers."""
+        # Plain lists, because loading with weights_only=True allows no classes of this project.
         return {name: [signal.value, signal.step] for name, signal in self._signals.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -43,24 +72,22 @@ class SignalBoard:
 
 
 def check_signals(callbacks: Iterable[object]) -> None:
-    """Refuse a callback that reads a signal nobody publishes.
+    """Refuse a callback that reads a signal which no callback publishes.
 
-    Callbacks may have ``provides`` and ``requires``, names of the signals they publish and read.
+    Args:
+        callbacks: all callbacks of a run; those that are neither ``SignalPublisher`` nor ``SignalReader`` are passed
+            over.
 
     Raises:
-        ConfigError: with the signals that there are.
+        ConfigError: names the callback, the missing signal and the published ones.
     """
     callbacks = list(callbacks)
-    provided = {name for callback in callbacks for name in _names(callback, "provides")}
+    # All publishers first, because readers may stand before them.
+    provided = {name for each in callbacks if isinstance(each, SignalPublisher) for name in each.provides}
     for callback in callbacks:
-        if missing := sorted(set(_names(callback, "requires")) - provided):
+        if isinstance(callback, SignalReader) and (missing := sorted(set(callback.requires) - provided)):
             raise ConfigError(
                 f"{type(callback).__name__} needs the signal {missing[0]!r}, which no callback of this run publishes. "
                 f"Published: {', '.join(sorted(provided)) or 'none'}. Add callbacks.HallucinationMonitor, or name "
                 "another signal."
             )
-
-
-def _names(callback: object, attribute: str) -> Iterable[str]:
-    names: Iterable[str] = getattr(callback, attribute, ())
-    return names

@@ -1,11 +1,13 @@
-"""FSDP2 over all ranks: Lightning's ModelParallelStrategy with what this project's modules need to know.
+"""FSDP2 over all ranks: Lightning's ModelParallelStrategy, with the precisions by which modules shard themselves.
 
 trainer: {strategy: {class_path: lightning_modules.FSDP2Strategy}, devices: N, num_nodes: M}     M x N slices
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import lightning.pytorch as L
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
@@ -19,7 +21,7 @@ Dtype = Literal["float32", "bfloat16"]
 
 
 class FSDP2Strategy(ModelParallelStrategy):
-    """Spreads weights, gradients and optimizer states over all ranks; modules shard themselves in configure_model."""
+    """Spreads weights, gradients and optimizer states over all ranks. Modules shard themselves in configure_model."""
 
     def __init__(
         self,
@@ -32,12 +34,12 @@ class FSDP2Strategy(ModelParallelStrategy):
         """Set precisions and the kind of checkpoints.
 
         Args:
-            param_dtype: of gathered weights and activations; slices that learn are kept in 32 bits.
-            reduce_dtype: in which gradients are averaged over ranks.
-            frozen_dtype: in which slices of frozen parts are kept; ``bfloat16`` halves them, and loses nothing where
-                ``param_dtype`` is the same.
-            sharded_checkpoints: True: a folder to which each rank writes its slices, resumed by FSDP2 with any number
-                of ranks as far as weights go. False: one file, gathered by rank 0, which any strategy loads.
+            param_dtype: type of gathered weights and activations; slices that learn are kept in 32 bits.
+            reduce_dtype: type in which gradients are averaged over ranks.
+            frozen_dtype: type in which slices of frozen parts are kept. ``bfloat16`` halves their memory, and loses
+                nothing where ``param_dtype`` is the same.
+            sharded_checkpoints: True: a folder to which each rank writes its slices; FSDP2 can load the weights with
+                any number of ranks. False: one file, gathered by rank 0, which any strategy can load.
             process_group_backend: null: nccl on GPUs, gloo on CPUs.
         """
         super().__init__(save_distributed_checkpoint=sharded_checkpoints, process_group_backend=process_group_backend)
@@ -46,28 +48,31 @@ class FSDP2Strategy(ModelParallelStrategy):
         self.frozen_dtype: Dtype = frozen_dtype
 
     def setup_environment(self) -> None:
-        """Lay all ranks out in one dimension; Lightning's default would be tensor parallelism within a node."""
+        """Put all ranks into one dimension."""
+        # Lightning's default would be tensor parallelism within a node.
         self._data_parallel_size = self.num_nodes * self.num_processes
         self._tensor_parallel_size = 1
         super().setup_environment()
 
-    def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
-        """Load weights and optimizer states from slices, or from one file that any strategy wrote.
-
-        Lightning numbers the optimizer's parameters of a file as if none were frozen, so this is done here.
+    def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = None) -> dict[str, Any]:
+        """Load weights and optimizer states from a folder of slices, or from one file of any strategy.
 
         Raises:
             ConfigError: when other parameters learned in the run that wrote a file.
         """
+        # All ranks load from the path that rank 0 has.
         path = Path(self.broadcast(checkpoint_path))
         if path.is_dir():
             return super().load_checkpoint(path, weights_only)
+        # Lightning numbers the optimizer's parameters of a file as if none were frozen. It gets no optimizers here, and
+        # their states are loaded below by name.
         optimizers, self.optimizers = self.optimizers, []
         try:
             checkpoint = super().load_checkpoint(path, weights_only)
         finally:
             self.optimizers = optimizers
         options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
+        # Not strict: a checkpoint of weights alone has no optimizer states.
         for optimizer, saved in zip(optimizers, checkpoint.get("optimizer_states", ()), strict=False):
             assert self.model is not None
             set_optimizer_state_dict(self.model, optimizer, _by_name(saved, optimizer, self.model), options=options)
@@ -75,7 +80,7 @@ class FSDP2Strategy(ModelParallelStrategy):
 
     @property
     def sharding(self) -> Sharding:
-        """What modules shard themselves by, once processes have started."""
+        """The mesh and the precisions by which modules shard themselves; known once the processes have started."""
         return Sharding(
             mesh=self.device_mesh["data_parallel"],
             device=self.root_device,
@@ -86,7 +91,11 @@ class FSDP2Strategy(ModelParallelStrategy):
 
 
 def _by_name(saved: dict[str, Any], optimizer: Optimizer, model: nn.Module) -> dict[str, Any]:
-    """Return an optimizer's saved state with parameters named, which a file numbers in the optimizer's order."""
+    """Return an optimizer's saved state with names in the place of numbers.
+
+    A file numbers the learning parameters in the order of the optimizer.
+    """
+    # An optimizer has parameters but no names.
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     learning = [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
     numbers = [number for group in saved["param_groups"] for number in group["params"]]
@@ -104,30 +113,30 @@ def _by_name(saved: dict[str, Any], optimizer: Optimizer, model: nn.Module) -> d
     }
 
 
-def sharding_of(trainer: Any) -> Sharding | None:
-    """Return how a trainer spreads weights over ranks, None where it does not.
+def sharding_of(trainer: L.Trainer | None) -> Sharding | None:
+    """Return how a trainer spreads weights over ranks; None where it does not, or without a trainer.
 
     Raises:
         ConfigError: for Lightning's own ModelParallelStrategy, under which nothing would be sharded or averaged.
     """
-    strategy = getattr(trainer, "strategy", None)
+    strategy = None if trainer is None else trainer.strategy
     if isinstance(strategy, FSDP2Strategy):
         return strategy.sharding
     if isinstance(strategy, ModelParallelStrategy):
         raise ConfigError(
-            "trainer.strategy is ModelParallelStrategy, which leaves sharding to the module and does not say how: use "
-            "lightning_modules.FSDP2Strategy, as configs/hardware/fsdp2.yaml does."
+            "trainer.strategy is ModelParallelStrategy, which leaves sharding to the module without settings for it: "
+            "use lightning_modules.FSDP2Strategy, as configs/hardware/fsdp2.yaml does."
         )
     return None
 
 
-def check_equal_batches(trainer: Any, split: str, counts: Any) -> None:
-    """Refuse evaluation in which ranks that share weights would wait for one that has no batch left.
+def check_equal_batches(trainer: L.Trainer, split: str, counts: Sequence[int | float]) -> None:
+    """Refuse evaluation in which ranks that share weights have different numbers of batches.
 
     Args:
-        trainer: whose ranks; nothing is checked where they do not share weights.
+        trainer: nothing is checked where its ranks do not share weights.
         split: ``validation``, ``test`` or ``predict``.
-        counts: batches of this rank, one number per loader.
+        counts: number of batches of this rank in each loader.
 
     Raises:
         ConfigError: on all ranks alike; a collective call.
@@ -135,9 +144,10 @@ def check_equal_batches(trainer: Any, split: str, counts: Any) -> None:
     if sharding_of(trainer) is None:
         return
     everywhere = gather_ranks(counts)
-    if any(other != everywhere[0] for other in everywhere):
+    # Weights are gathered from all ranks for each batch.
+    if any(of_rank != everywhere[0] for of_rank in everywhere):
         raise ConfigError(
-            f"trainer.strategy FSDP2Strategy: ranks have {everywhere} {split} batches, and who has most would wait for "
-            "ever, because weights are gathered from all. Set data.reading.batch_size to at least 2 and have a "
-            "prompt per rank."
+            f"trainer.strategy FSDP2Strategy: ranks have {everywhere} {split} batches, and a rank with more batches "
+            "would block, because weights are gathered from all ranks. Set data.reading.batch_size to at least 2, and have "
+            "a prompt per rank."
         )

@@ -1,4 +1,4 @@
-"""Access to TensorBoard, for pictures, texts and layouts, which Lightning's own logging does not have."""
+"""TensorBoard's own writers: Lightning's logging has numbers, but no pictures, texts or layouts."""
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -9,4 +9,5 @@ def tensorboard_writers(trainer: Trainer) -> list[SummaryWriter]:
     """Return the writers of a run's TensorBoard loggers, on global rank 0; none on other ranks."""
     if not trainer.is_global_zero:
         return []
+    # A run may have other loggers, or none.
     return [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]

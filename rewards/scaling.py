@@ -1,8 +1,9 @@
-"""What a part's scores go through before they are weighted: learned scores have no scale of their own.
+"""Scalings of a reward part's scores, applied before they are weighted.
 
-A preference model's score is unbounded and only its differences mean anything, so that next to rule rewards of
-0 and 1 it must be brought to their size, or an answer that pleases outweighs one that is right (R1V2,
-arXiv:2504.16656, eq. 7, adds them as they are and reports no scale).
+The score of a preference model is unbounded, and only differences between scores have a meaning. Rule rewards are 0 or
+1. A preference score must be brought to that size, or a completion that pleases gets more reward than a right one.
+
+Differs from the paper (R1V2, arXiv:2504.16656, eq. 7), which adds the scores as they are and reports no scale.
 """
 
 import math
@@ -18,13 +19,13 @@ Reduce = Callable[[Tensor], Tensor]
 
 
 class Scaling:
-    """Maps a score to a score. Subclasses with state save it."""
+    """Maps a score to a score. Subclasses with state return it in ``state_dict``."""
 
     def observe(self, scores: Sequence[float], reduce: Reduce) -> None:
-        """See the scores of a training rollout before they are scaled.
+        """Update the state with the scores of a training rollout, before these are scaled.
 
         Args:
-            scores: of this rank.
+            scores: the scores of this rank.
             reduce: adds a tensor up over all ranks; every rank must call it equally often.
         """
 
@@ -33,11 +34,11 @@ class Scaling:
         raise TypeError(f"{type(self).__name__} must define __call__()")
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what checkpoints keep."""
+        """Return the state for checkpoints."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore it."""
+        """Restore the state."""
 
 
 class RunningZScore(Scaling):
@@ -50,20 +51,23 @@ class RunningZScore(Scaling):
             eps: added to the standard deviation.
         """
         self.eps = eps
-        self.moments = torch.zeros(3, dtype=torch.double)  # count, sum, sum of squares
+        # (3,): count, sum, sum of squares. In 64 bits, because they grow over the whole run.
+        self.moments = torch.zeros(3, dtype=torch.double)
 
     def observe(self, scores: Sequence[float], reduce: Reduce) -> None:
         """Add the scores of all ranks."""
-        values = torch.tensor(scores, dtype=torch.double)
+        values = torch.tensor(scores, dtype=torch.double)  # of this rank, perhaps none
+        # The number and the sums add up over ranks; means and deviations would not.
         sums = torch.stack([torch.tensor(float(len(values)), dtype=torch.double), values.sum(), values.square().sum()])
         self.moments = self.moments + reduce(sums)
 
     def __call__(self, score: float) -> float:
-        """Return the z-score; a score before any was seen stays as it is."""
+        """Return the z-score; without any observed score, the score as it is."""
         count, total, squares = self.moments.tolist()
         if not count:
             return score
         mean = total / count
+        # Rounding can make the difference of two large numbers negative.
         return (score - mean) / (math.sqrt(max(0.0, squares / count - mean * mean)) + self.eps)
 
     def state_dict(self) -> dict[str, Any]:
@@ -76,7 +80,7 @@ class RunningZScore(Scaling):
 
 
 class Squash(Scaling):
-    """sigmoid((score - center) / width): between 0 and 1, steepest at the center."""
+    """sigmoid((score - center) / width): between 0 and 1, with the largest slope at the center."""
 
     def __init__(self, center: float = 0.0, width: float = 1.0) -> None:
         """Set the curve.
@@ -91,18 +95,19 @@ class Squash(Scaling):
 
     def __call__(self, score: float) -> float:
         """Return the squashed score."""
+        # sigmoid(x) = (1 + tanh(x / 2)) / 2; tanh does not overflow for any score.
         return 0.5 * (1.0 + math.tanh(0.5 * (score - self.center) / self.width))
 
 
 class Cap(Scaling):
-    """min(score, high), and not below ``low``. ``high`` may be moved while training goes on, and is saved."""
+    """Bounds a score by ``high`` and, if given, by ``low``. A calibrator may move ``high``, so it is saved."""
 
     def __init__(self, high: float, low: float | None = None) -> None:
         """Set the bounds.
 
         Args:
-            high: scores above it count as it: no reward for pleasing even more.
-            low: scores below it count as it; null: any.
+            high: scores above it become it, so that a completion gains nothing by pleasing more.
+            low: scores below it become it; null: no lower bound.
         """
         if low is not None and low >= high:
             raise ConfigError(f"scaling low of Cap must be null or below high = {high}, got {low}.")
@@ -118,9 +123,9 @@ class Cap(Scaling):
         self.high = high
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the threshold."""
+        """Return the upper bound."""
         return {"high": self.high}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the threshold."""
+        """Restore the upper bound."""
         self.high = state["high"]

@@ -1,4 +1,4 @@
-"""One rollout phase: what was sampled, how it was scored, and the advantages, as tensors.
+"""One rollout phase: completions, their scores and their advantages, as tensors of (P, G).
 
     completions (P, G)  ->  reward parts and totals (P, G)  ->  advantages (P, G)  ->  rows for the learner (B)
 
@@ -26,7 +26,9 @@ from algorithms import (
 
 
 class RolloutPhase:
-    """Scored completions. This is no dataclass: Lightning refuses frozen ones in what ``predict`` returns."""
+    """Scored completions of one rollout on one rank."""
+
+    # No dataclass: Lightning refuses frozen ones in the results of ``predict``.
 
     def __init__(
         self,
@@ -38,31 +40,33 @@ class RolloutPhase:
         claims: Sequence[Sequence[Sequence[Claim] | None]] | None = None,
         first_group: int = 0,
     ) -> None:
-        """Hold what was sampled and scored.
+        """Take completions and their scores.
 
         Args:
             prompts: P prompts.
             completions: G completions of each prompt.
             scores: their scores, (P, G).
-            policy_version: optimizer steps behind the weights that sampled.
-            claims: judged claims of each completion; None inside where the judge does not know the image; None
-                altogether without a judge.
-            first_group: id of the first group; ids count up from it, and all groups of a run have different ones.
+            policy_version: optimizer steps of the policy that sampled.
+            claims: judged claims of each completion (P, G). None: there is no judge. None inside: the prompt has no
+                facts.
+            first_group: id of the first group; the ids of the others count up from it. No two groups of a run may have
+                the same id.
         """
         self.prompts, self.completions, self.scores = prompts, completions, scores
         self.policy_version, self.claims = policy_version, claims
         self.group_ids: Int[Tensor, " P"] = first_group + torch.arange(len(prompts))
         self.advantages: Float[Tensor, "P G"] = torch.zeros_like(self.rewards)
-        """0 until ``with_advantages``; modules that do not learn from advantages leave it so."""
+        """0 until ``with_advantages`` is called; only GRPO calls it."""
 
     @property
     def rewards(self) -> Float[Tensor, "P G"]:
-        """Total rewards in 32-bit floats, as advantages are computed from them."""
+        """Total rewards."""
+        # Reward tables are in 64 bits, advantages and losses in 32.
         return self.scores.totals.float()
 
     @property
     def rule_rewards(self) -> Float[Tensor, "P G"]:
-        """The part of the total rewards that rules gave, in 32-bit floats."""
+        """The share of the total rewards that rules gave."""
         return self.scores.rule_totals.float()
 
     @property
@@ -82,7 +86,7 @@ class RolloutPhase:
 
     @property
     def groups(self) -> list[RolloutGroup]:
-        """The groups one by one, for pictures, files and pairs."""
+        """The rows of the phase one by one, for pictures, files and pairs."""
         return [self.group(index) for index in range(len(self.prompts))]
 
     def group(self, index: int) -> RolloutGroup:
@@ -97,7 +101,8 @@ class RolloutPhase:
         )
 
     def solved_uids(self, part: str = "accuracy") -> Int[Tensor, " S"]:
-        """Return the uids of the prompts all of whose completions have the full score 1 of a part."""
+        """Return the uids of the prompts whose completions all have the score 1 in a part."""
+        # A missing score is NaN, which is not at least 1: its prompt is not solved.
         uids = torch.tensor([prompt.uid for prompt in self.prompts])
         return uids[(self.scores.parts[part] >= 1.0).all(dim=1)]
 
@@ -117,24 +122,27 @@ class RolloutPhase:
             policy_version=self.policy_version,
             claims=None if self.claims is None or other.claims is None else [*self.claims, *other.claims],
         )
+        # (P1,) and (P2,) -> (P1 + P2,): the groups keep their ids and advantages.
         joined.group_ids = torch.cat([self.group_ids, other.group_ids])
         joined.advantages = torch.cat([self.advantages, other.advantages])
         return joined
 
     def with_advantages(self, config: AdvantageConfig) -> "RolloutPhase":
         """Return the phase with the group-relative advantages of its rewards."""
-        learnt = copy(self)
-        learnt.advantages = group_relative_advantages(self.rewards, rule_rewards=self.rule_rewards, config=config)
-        return learnt
+        # A shallow copy: both phases share completions and scores.
+        phase = copy(self)
+        phase.advantages = group_relative_advantages(self.rewards, rule_rewards=self.rule_rewards, config=config)
+        return phase
 
     def rows(self, is_wanted: Bool[Tensor, "P G"]) -> ExperienceBatch:
-        """Return the wanted completions as rows for the learner, group by group."""
-        group, place = is_wanted.nonzero(as_tuple=True)  # (B,), (B,)
+        """Return the wanted completions as B rows for the learner, group by group."""
+        # (P, G) -> for each row the index of its prompt and its index in the group: (B,), (B,)
+        group, index = is_wanted.nonzero(as_tuple=True)
         uids = torch.tensor([prompt.uid for prompt in self.prompts], dtype=torch.long)
         return stack_completions(
-            [self.completions[p][g] for p, g in zip(group.tolist(), place.tolist(), strict=True)],
+            [self.completions[p][g] for p, g in zip(group.tolist(), index.tolist(), strict=True)],
             prompt_uids=uids[group],
             group_ids=self.group_ids[group],
-            advantages=self.advantages[group, place],
+            advantages=self.advantages[group, index],
             policy_versions=torch.full_like(group, self.policy_version),
         )

@@ -1,4 +1,4 @@
-"""What lies on disk and must survive a kill: files and folders that are written whole or not at all."""
+"""Files and folders that are written completely or not at all, so that they survive a killed process."""
 
 from storage.whole import whole_file, whole_folder
 

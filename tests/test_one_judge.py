@@ -77,5 +77,7 @@ def test_predictions_hold_the_claims(policy_folder: Path, name: str) -> None:
     file = policy_folder.parent / "predictions.jsonl"
     run(arguments("predict", policy_folder, name, f"--callbacks.predictions.init_args.path={file}"))
     rows = [json.loads(line) for line in file.read_text().splitlines()]
-    claims = [claim["is_supported"] for row in rows for completion in row["completions"] for claim in completion["claims"]]
+    claims = [
+        claim["is_supported"] for row in rows for completion in row["completions"] for claim in completion["claims"]
+    ]
     assert claims.count(False) / len(claims) == pytest.approx(DATA[name][2])

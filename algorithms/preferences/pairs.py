@@ -1,13 +1,13 @@
-"""Preference pairs out of scored groups, and which of them are worth learning from.
+"""Preference pairs from scored groups, and the selection of those to learn from.
 
-    group (G rollouts)  ->  candidates of every kind  ->  above the threshold  ->  distinct, at most k per prompt
+    group (G completions)  ->  candidates of every kind  ->  above the threshold  ->  distinct, at most k per prompt
 
 ``correctness``: the chosen completion is right, the rejected one is not (MPO, arXiv:2411.10442, section 3.2).
-``format``: of two right completions one has the asked-for form, the other has not.
+``format``: both completions are right, but only the chosen one has the required form.
 ``reward_model``: the preference reward model scores the chosen one higher.
 
 The threshold tau of R1V2 (arXiv:2504.16656, section 4) is read as a margin: score(chosen) - score(rejected) >= tau.
-Differs from the paper, which never says what is compared with tau: ``by: chosen_score`` is the other reading.
+Differs from the paper, which does not define what is compared with tau: ``by: chosen_score`` is the other reading.
 """
 
 from collections.abc import Collection, Sequence
@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 
 from algorithms.chance import position_generator
-from algorithms.errors import ConfigError
+from algorithms.errors import ConfigError, check_at_least
 from algorithms.records import PreferencePair, RolloutGroup
 
 KINDS = ("correctness", "format", "reward_model", "dropout_ntp")
@@ -30,23 +30,26 @@ class PairSelection:
 
     threshold: float | None = None
     """tau, in units of the reward model's score, for pairs of kind ``reward_model`` and for given ones with scores.
-    null: everything reaches it."""
+    null: no pair is left out by its score."""
 
     by: Literal["margin", "chosen_score"] = "margin"
-    """What has to reach tau."""
+    """The number of a pair that must be at least tau."""
 
     kinds: tuple[str, ...] = ()
     """Kinds that are kept; empty keeps every kind."""
 
     max_per_prompt: int = 15
-    """Most pairs of one prompt, drawn at random; 15 as in MPO."""
+    """Most pairs of one prompt, drawn at random from all of them; 15 as in MPO."""
 
     def __post_init__(self) -> None:
-        if self.max_per_prompt < 1:
-            raise ConfigError(f"selection.max_per_prompt must be at least 1, got {self.max_per_prompt}.")
+        check_at_least("selection.max_per_prompt", self.max_per_prompt, 1, "no prompt would keep a pair")
 
     def check_buildable(self, score_part: str, reward_parts: Collection[str]) -> None:
         """Refuse kinds that cannot be built from rollouts with these reward parts.
+
+        Args:
+            score_part: name of the reward part that is the preference reward model.
+            reward_parts: names of all parts of the reward.
 
         Raises:
             ConfigError: names the kind, and the reward part that is missing.
@@ -56,32 +59,36 @@ class PairSelection:
                 f"selection.kinds may hold {', '.join(KINDS)} where pairs are built from rollouts, got "
                 f"{', '.join(wrong)}."
             )
+        # No kinds means every kind, so the reward model's too.
         if score_part not in reward_parts and (not self.kinds or "reward_model" in self.kinds):
             raise ConfigError(
-                f"selection.kinds wants pairs of the reward model, but model.reward.parts has no {score_part!r} "
+                f"selection.kinds includes pairs of the reward model, but model.reward.parts has no {score_part!r} "
                 f"(score_part), only {', '.join(reward_parts)}: add it, or leave reward_model out of the kinds."
             )
 
     def keeps(self, pair: PreferencePair) -> bool:
-        """Tell whether a pair is of a wanted kind and reaches the threshold."""
+        """Return whether a pair is of a wanted kind and reaches the threshold."""
         if self.kinds and pair.kind not in self.kinds:
             return False
+        # The other kinds come from rules or from blind continuations: no score decided which completion is better.
         if self.threshold is None or pair.kind not in ("reward_model", "given"):
             return True
         value = pair.margin if self.by == "margin" else pair.chosen_score
         if value is None:
+            # A file may have pairs without scores, but a pair of the reward model cannot be checked without them.
             return pair.kind == "given"
         return value >= self.threshold
 
 
 def group_pairs(group: RolloutGroup, *, score_part: str = "preference") -> list[PreferencePair]:
-    """Return every candidate pair of one group, all with uid 0.
+    """Return every candidate pair of one group, all with uid 0; ``select_pairs`` numbers them.
 
     Args:
         group: completions with scores; the parts ``accuracy``, ``format`` and ``score_part`` are used where present.
         score_part: name of the reward part that is the preference reward model.
     """
     found: list[PreferencePair] = []
+    # Every ordered pair of the G completions: G (G - 1) of them.
     for chosen, rejected in permutations(range(len(group.completions)), 2):
         better, worse = group.completions[chosen], group.completions[rejected]
         # A completion that was cut has no end that could be learned.
@@ -106,9 +113,10 @@ def group_pairs(group: RolloutGroup, *, score_part: str = "preference") -> list[
 def select_pairs(pairs: Sequence[PreferencePair], selection: PairSelection, *, seed: int) -> list[PreferencePair]:
     """Return the pairs to learn from, in their order, numbered from 0 on.
 
-    Duplicates, the same two texts for the same prompt, are removed. Of a prompt with too many pairs some are drawn
-    at random, by a draw of its own.
+    Of pairs with the same prompt and the same two texts the first one is kept. Of a prompt with too many pairs
+    ``max_per_prompt`` are drawn at random.
     """
+    # uid of a prompt -> (chosen, rejected) -> position of the first such pair
     by_prompt: dict[int, dict[tuple[str, str], int]] = {}
     for position, pair in enumerate(pairs):
         if selection.keeps(pair):
@@ -116,14 +124,16 @@ def select_pairs(pairs: Sequence[PreferencePair], selection: PairSelection, *, s
     kept: list[int] = []
     for uid, distinct in by_prompt.items():
         positions = list(distinct.values())
+        # A generator for each prompt: the draw does not depend on which other prompts have pairs.
         order = torch.randperm(len(positions), generator=position_generator(seed, "pairs of a prompt", uid))
         kept += [positions[int(i)] for i in order[: selection.max_per_prompt]]
     return [replace(pairs[position], uid=uid) for uid, position in enumerate(sorted(kept))]
 
 
 def _kinds(group: RolloutGroup, chosen: int, rejected: int, score_part: str) -> list[str]:
-    """Return in which senses one completion of a group is better than another one."""
+    """Return the kinds of pairs in which one completion of a group is the better one of two."""
     kinds: list[str] = []
+    # A missing score is None, which equals neither 0 nor 1.
     accuracy = (group.score("accuracy", chosen), group.score("accuracy", rejected))
     if accuracy == (1.0, 0.0):
         kinds.append("correctness")

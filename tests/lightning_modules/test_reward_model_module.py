@@ -16,14 +16,9 @@ from torch.utils.data import DataLoader
 from algorithms import ConfigError, PreferencePair, Prompt
 from callbacks import ExportPolicy
 from lightning_modules import OptimizerConfig
-from lightning_modules.reward_model_module import (
-    PairMargins,
-    RewardModelModule,
-    calibration_figure,
-    is_tied,
-    pair_metrics,
-    rendered,
-)
+from lightning_modules.reward_model.calibration_figure import calibration_figure, rendered
+from lightning_modules.reward_model.module import RewardModelModule, is_tied
+from lightning_modules.reward_model.pair_metrics import PairMargins, pair_metrics
 from models import Policy, PolicySource
 from models.reward_model import FreshRewardModel, PretrainedRewardModel
 from tests.assertions import assert_same
@@ -170,7 +165,9 @@ def test_pairs_with_a_longer_conversation_are_left_out_and_counted(policy: Polic
 
 
 def test_a_longest_length_below_one_is_refused(policy: Policy) -> None:
-    with pytest.raises(ConfigError, match=r"model.max_tokens must be at least 1 or null, got 0"):
+    with pytest.raises(
+        ConfigError, match=r"model.max_tokens must be at least 1, got 0: every pair would be left out; null keeps all"
+    ):
         module(policy, max_tokens=0)
 
 

@@ -143,3 +143,17 @@ def test_the_overlong_reward_looks_at_tokens() -> None:
     assert list(reward([prompt()] * 3, [completion("x", num_tokens=n) for n in (6, 8, 12)])) == [0.0, -0.5, -1.0]
     with pytest.raises(ConfigError, match="soft_tokens of the overlong reward must lie between 1 and max_tokens = 3"):
         OverlongReward(max_tokens=3, soft_tokens=4)
+
+
+def test_a_reward_declares_whether_it_is_a_rule_and_the_config_has_the_last_word() -> None:
+    class Taste(Given):
+        is_rule = False
+
+    def plain(prompts, completions):
+        return [1.0] * len(completions)
+
+    assert RewardPart(plain).decides_effectiveness
+    assert RewardPart(Given()).decides_effectiveness
+    assert not RewardPart(Taste()).decides_effectiveness
+    assert RewardPart(Taste(), is_rule=True).decides_effectiveness
+    assert not RewardPart(Given(), is_rule=False).decides_effectiveness
