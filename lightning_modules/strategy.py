@@ -148,6 +148,6 @@ def check_equal_batches(trainer: L.Trainer, split: str, counts: Sequence[int | f
     if any(of_rank != everywhere[0] for of_rank in everywhere):
         raise ConfigError(
             f"trainer.strategy FSDP2Strategy: ranks have {everywhere} {split} batches, and a rank with more batches "
-            "would block, because weights are gathered from all ranks. Set data.reading.batch_size to at least 2, and have "
-            "a prompt per rank."
+            "would block, because weights are gathered from all ranks. Set data.reading.batch_size to at least 2, and "
+            "have a prompt per rank."
         )
