@@ -253,7 +253,7 @@ class GRPOModule(RolloutModule):
         num_sampled = experience.prompts_per_rollout * self.group_size
         num_samples = max(1.0, config.full_batch(num_sampled) / experience.micro_batches)
         tokens_per_sample = 1.0
-        if self.grpo.average == "token":
+        if self.grpo.needs_token_count:
             accumulate: int = self.trainer.accumulate_grad_batches  # pyright: ignore[reportAttributeAccessIssue]
             first = micro - micro % accumulate
             step = self.micro_batches[first : first + accumulate]

@@ -8,11 +8,13 @@
 Named by J. Schulman, "Approximating KL divergence". R1V2's prose mentions a KL penalty, its equation 8 has none.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from algorithms.grpo.function_table import FunctionTable
 
 
 def k1(log_ratios: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
@@ -21,13 +23,17 @@ def k1(log_ratios: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
 
 
 def k2(log_ratios: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
-    """Return half its square."""
+    """Return half the square of the log-ratio."""
     return 0.5 * log_ratios.square()
 
 
 def k3(log_ratios: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
     """Return the estimator that is never negative."""
+    # expm1(-d) is exp(-d) - 1 without the cancellation that loses all digits of a d near 0.
     return torch.expm1(-log_ratios) + log_ratios
 
 
-KL_ESTIMATORS: Mapping[str, Callable[[Tensor], Tensor]] = {"k1": k1, "k2": k2, "k3": k3}
+# Every estimator takes d, which is 0 at padding; each of the three is 0 there too.
+KL_ESTIMATORS: FunctionTable[Callable[[Tensor], Tensor]] = FunctionTable(
+    "model.grpo.kl_estimator", {"k1": k1, "k2": k2, "k3": k3}
+)

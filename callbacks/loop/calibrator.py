@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from algorithms import ConfigError
-from algorithms.calibration.strategies import Decision, Evidence, Reading, ThresholdStrategy
+from algorithms.calibration import Decision, Evidence, Reading, ThresholdStrategy
 from callbacks.loop.knobs import Knob, find_knob
 from lightning_modules import RolloutModule
 from rollouts import RolloutPhase, gather_ranks
