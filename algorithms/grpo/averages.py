@@ -10,7 +10,7 @@ Shapes: B samples, T completion tokens.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -29,6 +29,7 @@ class StepSize(NamedTuple):
     """Longest completion that sampling allows."""
 
 
+AverageName = Literal["sequence", "token", "constant"]
 Average = Callable[[Tensor, Tensor, StepSize], Tensor]
 """(values (B, T), is_completion (B, T), size) -> this micro-batch's share, a scalar; values are 0 at padding."""
 

@@ -3,31 +3,31 @@
 from dataclasses import dataclass
 
 from algorithms.errors import ConfigError, check_at_least
-from algorithms.grpo.averages import AVERAGES, WITHOUT_TOKEN_COUNT
-from algorithms.grpo.kl import KL_ESTIMATORS
-from algorithms.grpo.ratios import RATIOS
-from algorithms.grpo.surrogates import SURROGATES
+from algorithms.grpo.averages import AVERAGES, WITHOUT_TOKEN_COUNT, AverageName
+from algorithms.grpo.function_table import OwnFunction
+from algorithms.grpo.kl import KL_ESTIMATORS, KLEstimatorName
+from algorithms.grpo.ratios import RATIOS, RatioName
+from algorithms.grpo.surrogates import SURROGATES, SurrogateName
 
 
 @dataclass(frozen=True, kw_only=True)
 class GRPOConfig:
     """Settings of the surrogate. The defaults are the paper's equation 8.
 
-    ``ratio``, ``surrogate``, ``average`` and ``kl_estimator`` each name a function. Instead of the names below, the
-    import path of a function of your own is accepted; see algorithms/grpo/function_table.py.
+    ``ratio``, ``surrogate``, ``average`` and ``kl_estimator`` each name a function: by a short name, or by the import
+    path of a function of your own; see algorithms/grpo/function_table.py.
     """
 
-    # Not Literal types: a new function would need its name here as well as in its table.
-    ratio: str = "token"
-    """``token``: importance ratio of each token; ``sequence``: of the whole completion (GSPO). See
-    algorithms/grpo/ratios.py."""
+    # The types of the names come from the files of the functions: a new function changes nothing here.
+    ratio: RatioName | OwnFunction = "token"
+    """Importance ratio of each token, or of the whole completion (GSPO); see algorithms/grpo/ratios.py."""
 
-    surrogate: str = "clip"
-    """``clip`` or ``cispo``: the gain as a function of the ratio. See algorithms/grpo/surrogates.py."""
+    surrogate: SurrogateName | OwnFunction = "clip"
+    """Gain as a function of the ratio; see algorithms/grpo/surrogates.py."""
 
-    average: str = "sequence"
-    """``sequence``: per-sample mean (R1V2, eq. 8); ``token``: mean over tokens (DAPO); ``constant``: a constant divisor
-    (Dr.GRPO). See algorithms/grpo/averages.py."""
+    average: AverageName | OwnFunction = "sequence"
+    """Per-sample mean (R1V2, eq. 8), mean over tokens (DAPO), or a constant divisor (Dr.GRPO); see
+    algorithms/grpo/averages.py."""
 
     clip_low: float = 0.2
     """Largest relative drop of a ratio that still earns gradient, in (0, 1]."""
@@ -41,8 +41,8 @@ class GRPOConfig:
     kl_weight: float = 0.0
     """Weight of the KL to the reference; 0 keeps no reference at all. The paper's equation has none."""
 
-    kl_estimator: str = "k3"
-    """``k1``, ``k2`` or ``k3``: estimator of the KL. See algorithms/grpo/kl.py."""
+    kl_estimator: KLEstimatorName | OwnFunction = "k3"
+    """Estimator of the KL; see algorithms/grpo/kl.py."""
 
     entropy_weight: float = 0.0
     """Weight of a bonus for the entropy (nats per token) of the next-token distribution."""
@@ -59,11 +59,11 @@ class GRPOConfig:
     """Give completions cut at the length limit no advantage, so that they are not learnt from (DAPO)."""
 
     def __post_init__(self) -> None:
-        # A wrong name must stop the run here and not at the first loss, after a whole rollout.
-        RATIOS.find(self.ratio)
-        SURROGATES.find(self.surrogate)
-        AVERAGES.find(self.average)
-        KL_ESTIMATORS.find(self.kl_estimator)
+        # A function that does not fit must stop the run here and not at the first loss, after a whole rollout.
+        RATIOS.check(self.ratio)
+        SURROGATES.check(self.surrogate)
+        AVERAGES.check(self.average)
+        KL_ESTIMATORS.check(self.kl_estimator)
         if not 0.0 < self.clip_low <= 1.0:
             raise ConfigError(
                 f"model.grpo.clip_low must lie in (0, 1], got {self.clip_low}: a ratio cannot fall by more than 1."

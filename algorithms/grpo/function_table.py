@@ -1,7 +1,8 @@
 """Settings that name a function: by a short name, or by the import path of a function in a user's own file.
 
 A new ratio, surrogate, average or KL estimator is one function with the arguments of the others in its table. It can
-be defined beside them, with one more line in the table. Or it can be defined in any file that Python can import::
+be added beside them, to the table and to the type of its names, which is in the same file. Or it can be defined in any
+file that Python can import; the command line imports what a config names by path::
 
     grpo: {surrogate: my_objectives.soft_gain}
 
@@ -11,12 +12,13 @@ constants.
 
 import inspect
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Generic, TypeVar, cast
 
 from algorithms.errors import ConfigError
 
-F = TypeVar("F", bound=Callable[..., object])
+# Less exact than the types of the tables: the command line would refuse a function without annotations.
+OwnFunction = Callable[..., object]
+F = TypeVar("F", bound=OwnFunction)
 
 
 class FunctionTable(Generic[F]):
@@ -31,43 +33,34 @@ class FunctionTable(Generic[F]):
         """
         self.key, self.functions = key, functions
 
-    def find(self, name: str) -> F:
-        """Return the function with a short name, or import it.
-
-        Args:
-            name: one of the short names, or an import path such as ``my_objectives.soft_gain``.
+    def find(self, choice: str | OwnFunction) -> F:
+        """Return the function with a short name; a function is returned as it is.
 
         Raises:
-            ConfigError: No short name and not importable, or a function that takes other arguments.
+            ConfigError: for a name that is not in the table.
         """
-        # Short names come first, so that no file of a user can replace a function of the paper.
-        return self.functions[name] if name in self.functions else self._imported(name)
+        if not isinstance(choice, str):
+            return cast(F, choice)
+        if choice not in self.functions:
+            raise ConfigError(
+                f"{self.key} must be one of {', '.join(self.functions)}, or the import path of a function of your own, "
+                f"got {choice!r}."
+            )
+        return self.functions[choice]
 
-    def _imported(self, path: str) -> F:
-        module, _, name = path.rpartition(".")
-        if not module:
-            raise self._error(path)
-        try:
-            function = vars(import_module(module)).get(name)
-        except ImportError as error:
-            raise self._error(path, f" (cannot be imported: {error})") from None
-        if not callable(function):
-            raise self._error(path, f" ({module} defines no function {name})")
-        self._check_arguments(path, function)
-        return cast(F, function)
-
-    def _check_arguments(self, path: str, function: Callable[..., object]) -> None:
+    def check(self, choice: str | OwnFunction) -> None:
+        """Raise ConfigError for an unknown name, and for a function that cannot be called like those of the table."""
+        function = self.find(choice)
         expected = inspect.signature(next(iter(self.functions.values()))).parameters
         try:
-            # The loss passes all arguments by position, so their names are free.
-            inspect.signature(function).bind(*expected)
-        except TypeError:
-            raise self._error(path, f" (must take {len(expected)} arguments: {', '.join(expected)})") from None
+            found = inspect.signature(function)
         except ValueError:
-            return  # functions written in C, such as torch.square, have no signature that could be compared
-
-    def _error(self, name: str, cause: str = "") -> ConfigError:
-        return ConfigError(
-            f"{self.key} must be one of {', '.join(self.functions)}, or the import path of a function of your own such "
-            f"as my_objectives.my_function, got {name!r}{cause}."
-        )
+            return  # functions written in C, such as torch.square, may have no signature to compare
+        try:
+            # The loss passes all arguments by position, so their names are free.
+            found.bind(*expected)
+        except TypeError:
+            raise ConfigError(
+                f"{self.key} must take {len(expected)} arguments by position, ({', '.join(expected)}), got {choice!r} "
+                f"with {found}."
+            ) from None

@@ -9,12 +9,17 @@ Named by J. Schulman, "Approximating KL divergence". R1V2's prose mentions a KL 
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from algorithms.grpo.function_table import FunctionTable
+
+KLEstimatorName = Literal["k1", "k2", "k3"]
+KLEstimator = Callable[[Tensor], Tensor]
+"""d (B, T), which is 0 at padding -> estimates (B, T)."""
 
 
 def k1(log_ratios: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
@@ -33,7 +38,4 @@ def k3(log_ratios: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
     return torch.expm1(-log_ratios) + log_ratios
 
 
-# Every estimator takes d, which is 0 at padding; each of the three is 0 there too.
-KL_ESTIMATORS: FunctionTable[Callable[[Tensor], Tensor]] = FunctionTable(
-    "model.grpo.kl_estimator", {"k1": k1, "k2": k2, "k3": k3}
-)
+KL_ESTIMATORS: FunctionTable[KLEstimator] = FunctionTable("model.grpo.kl_estimator", {"k1": k1, "k2": k2, "k3": k3})

@@ -7,6 +7,7 @@ Shapes: B samples, T completion tokens.
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from algorithms.grpo.function_table import FunctionTable
 
+RatioName = Literal["token", "sequence"]
 Ratio = Callable[[Tensor, Tensor], Tensor]
 """(log_ratios, is_completion) -> the log-ratios to use; all three are (B, T), and the log-ratios are 0 at padding."""
 

@@ -8,7 +8,7 @@ Shapes: B samples, T completion tokens.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -34,6 +34,7 @@ class Gain(NamedTuple):
     """Where the ratio was cut: with ``clip`` such a token has no gradient, with ``cispo`` a bounded one."""
 
 
+SurrogateName = Literal["clip", "cispo"]
 Surrogate = Callable[[Tensor, Tensor, Tensor, ClipBounds], Gain]
 """(log_ratios (B, T), policy_logps (B, T), advantages (B,), bounds) -> gains; both log tensors are 0 at padding."""
 
