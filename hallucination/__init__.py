@@ -1,4 +1,4 @@
-"""What a completion claims about its image, what of it is true, and the scores made of that."""
+"""Claims of completions about their images, judges of these claims, and scores made of the judgements."""
 
 from hallucination.amber import AmberMetric
 from hallucination.blindness import BlindnessRate
@@ -6,7 +6,7 @@ from hallucination.chair import HallucinationRate
 from hallucination.claims import Claim, ClaimGrammar, find_claims
 from hallucination.hallusion_bench import HallusionBenchMetric
 from hallucination.judges import ClaimJudge, GrammarJudge, ObjectJudge, YesNoJudge
-from hallucination.pope import PopeMetric
+from hallucination.pope_metric import PopeMetric
 
 __all__ = [
     "AmberMetric",

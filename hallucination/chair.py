@@ -6,7 +6,7 @@
 
 Truth is the union of the annotated instances and of the objects that reference captions name. A mention counts each
 time, but truth is a set: how many dogs there are does not matter. That is the difference to ``hallucination.claims``,
-where the k-th "red-circle" of a clause needs k of them in the image. Both judge into ``Claim``, so the rates, the
+where the k-th "red-circle" of a clause needs k of them in the image. Both return ``Claim`` objects, so the rates, the
 coverage and the reports are the same for both. ``HallucinationRate`` adds them up.
 
 Differs from the authors' script: coverage is added; a text without a mention divides by one instead of by zero.
@@ -27,9 +27,10 @@ def true_objects(labels: Iterable[str], captions: Iterable[str], lexicon: Object
 
     Args:
         labels: annotated instances; labels that are no objects of the lexicon cannot be mentioned and are left out.
-        captions: reference captions; whatever they name is there.
-        lexicon: knows the names.
+        captions: reference captions; the image shows every object that they name.
+        lexicon: maps words to canonical names.
     """
+    # name_of for a label, which must be one object as a whole; names_in for a caption, which may name several.
     named = {lexicon.name_of(label) for label in labels}
     return frozenset(name for name in named if name is not None).union(*map(lexicon.names_in, captions))
 
@@ -42,6 +43,7 @@ def find_object_claims(text: str, facts: Collection[str], lexicon: ObjectLexicon
         facts: canonical names of what the image shows, such as from ``true_objects``.
         lexicon: finds the mentions.
     """
+    # Repeats are claims of their own: CHAIR_i counts mentions.
     return [Claim(name, start, end, name in facts) for name, start, end in lexicon.find(text)]
 
 
@@ -52,6 +54,7 @@ def count_covered(claims: Sequence[Claim], facts: Collection[str]) -> tuple[int,
         claims: the claims of one completion, of this module or of ``hallucination.claims``.
         facts: what the image shows, spelled as in the claims; repeats do not count.
     """
+    # As a set: coverage is about whether a thing is mentioned, not how often.
     things = set(facts)
     return len(things & {claim.thing for claim in claims}), len(things)
 

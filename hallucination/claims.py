@@ -1,8 +1,8 @@
 """Which statements of a completion about its image are true: claims against facts.
 
-A claim is a mention of a thing, such as "red-circle". A clause is a stretch of text that lists things
-once, such as one count. Within a clause, the k-th mention of a thing is supported when the image holds
-at least k of it. The same thing may be named again in another clause.
+A claim is a mention of a thing, such as "red-circle". A clause is a part of the text that lists things
+once, such as one count. Within a clause, the k-th mention of a thing is supported when the image contains
+at least k of it. Another clause may name the same thing again.
 
 The claim-level hallucination rate is unsupported / all claims; the completion-level one is the share of
 completions with an unsupported claim (CHAIR_i and CHAIR_s, arXiv:1809.02156, with repeats counted).
@@ -50,12 +50,13 @@ class Claim:
 
 def find_claims(text: str, facts: Sequence[str], grammar: ClaimGrammar) -> list[Claim]:
     """Return every claim of the text in order, judged against the facts."""
-    available = Counter(facts)
+    available = Counter(facts)  # thing -> how many the image contains
     claims: list[Claim] = []
     clause_start = 0
+    # The text after the last end is a clause too.
     ends = [match.end() for match in re.finditer(grammar.clause_end, text)]
     for clause_end in [*ends, len(text)]:
-        seen: Counter[str] = Counter()
+        seen: Counter[str] = Counter()  # counted anew in each clause
         for match in re.finditer(grammar.mention, text[clause_start:clause_end]):
             thing = match.group()
             seen[thing] += 1

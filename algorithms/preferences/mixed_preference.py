@@ -80,11 +80,13 @@ def quality_loss(
     chosen_rewards: Float[Tensor, " B"], rejected_rewards: Float[Tensor, " B"], shift: Float[Tensor, ""]
 ) -> Float[Tensor, " B"]:
     """Return L_qual of each pair (BCO, arXiv:2404.04656): both completions are judged against the shift."""
+    # The chosen reward should lie above the shift, the rejected one below it.
     return -logsigmoid(chosen_rewards - shift) - logsigmoid(shift - rejected_rewards)
 
 
 def generation_loss(chosen_logps: Float[Tensor, " B"], num_tokens: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
     """Return L_gen of each pair: negative log-likelihood of the chosen completion in nats per token."""
+    # Divided per completion, not per token of the batch: a long completion has the weight of a short one.
     return -chosen_logps / num_tokens
 
 
@@ -118,6 +120,7 @@ def mpo_loss(
         num_pairs: pairs of the whole batch that is averaged over, so that its splits add up to it.
         config: the weights.
     """
+    # Detached: a shift that was computed from this batch would carry its gradient.
     shift = shift.detach() if config.reward_shift == "running_mean" else torch.zeros_like(shift)
     preference = preference_loss(chosen_rewards, rejected_rewards)
     quality = quality_loss(chosen_rewards, rejected_rewards, shift)

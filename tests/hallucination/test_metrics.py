@@ -12,7 +12,7 @@ from torchmetrics import Metric
 
 from algorithms.errors import DataError
 from hallucination import AmberMetric, BlindnessRate, HallucinationRate, HallusionBenchMetric, PopeMetric
-from hallucination.amber import AmberVocabulary
+from hallucination.amber_vocabulary import AmberVocabulary
 from hallucination.chair import find_object_claims
 from hallucination.coco_objects import coco_lexicon
 from hallucination.hallusion_bench import HallusionQuestion, Verdict
