@@ -3,11 +3,11 @@
 from algorithms.chance import position_generator, position_seed
 from algorithms.errors import ConfigError, DataError, check_at_least
 from algorithms.experience_batch import ExperienceBatch, stack_completions
-from algorithms.grpo.advantages import effective_groups, group_relative_advantages
-from algorithms.grpo.config import AdvantageConfig, GRPOConfig
+from algorithms.grpo.advantages import AdvantageConfig, effective_groups, group_relative_advantages
+from algorithms.grpo.averages import StepSize
+from algorithms.grpo.config import GRPOConfig
 from algorithms.grpo.loss import GRPOOutput, engine_weights, grpo_loss
 from algorithms.grpo.overlong import overlong_penalty
-from algorithms.grpo.surrogates import StepSize
 from algorithms.logprobs import TokenScores, shape_logits, token_scores
 from algorithms.pass_rates import pass_at_k
 from algorithms.preferences.bradley_terry import (
@@ -17,8 +17,9 @@ from algorithms.preferences.bradley_terry import (
     pair_accuracy,
     reliability_curve,
 )
-from algorithms.preferences.mixed_preference import MPOConfig, MPOOutput, RewardShift, implicit_rewards, mpo_loss
+from algorithms.preferences.mixed_preference import MPOConfig, MPOOutput, implicit_rewards, mpo_loss
 from algorithms.preferences.pairs import PairSelection, group_pairs, select_pairs
+from algorithms.preferences.reward_shift import RewardShift
 from algorithms.records import (
     Claim,
     Completion,

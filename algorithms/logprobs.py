@@ -17,7 +17,7 @@ _CHUNK_ELEMENTS = 2**25
 
 
 class TokenScores(NamedTuple):
-    """What the learner knows of each token."""
+    """Log-probability and entropy at each token's position."""
 
     logps: Float[Tensor, " N"]
     """Log-probability in nats; carries the gradient."""
@@ -27,10 +27,11 @@ class TokenScores(NamedTuple):
 
 
 def shape_logits(logits: Tensor, banned_ids: Int[Tensor, " K"], temperature: float) -> Tensor:
-    """Return logits as they are sampled from: 32-bit, over the temperature, banned tokens impossible.
+    """Return logits as they are sampled from: 32-bit, divided by the temperature, banned tokens impossible.
 
-    Engine and learner must agree on this, else the importance ratio of a fresh sample is not 1.
+    Engine and learner must do the same here, else the importance ratio of a fresh sample is not 1.
     """
+    # Converted first: 16-bit logits would be divided and normalised with 8 or 11 significant bits.
     return (logits.float() / temperature).index_fill(-1, banned_ids.to(logits.device), float("-inf"))
 
 
@@ -61,7 +62,7 @@ def token_scores(
 
 
 class _ChunkedHead(torch.autograd.Function):
-    """hidden -> head -> log-softmax -> the token's entry, chunk by chunk in both directions."""
+    """hidden (N, H) -> logits (N, V) -> log-softmax -> the token's entry (N,), chunk by chunk in both directions."""
 
     @staticmethod
     def forward(
@@ -74,14 +75,16 @@ class _ChunkedHead(torch.autograd.Function):
         temperature: float,
         chunk: int,
     ) -> tuple[Tensor, Tensor]:
-        kind = hidden.device.type
-        # Backward runs outside autocast and must see the same logits.
-        ctx.dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+        device = hidden.device.type
+        # Backward runs outside autocast and must compute the same logits.
+        ctx.dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
         ctx.temperature, ctx.chunk = temperature, chunk
         logps, entropies, log_norms = (hidden.new_empty(len(hidden), dtype=torch.float) for _ in range(3))
-        for part in _parts(len(hidden), chunk):
-            logits = _logits(ctx, hidden[part], weight, bias, banned_ids)
+        for part in _slices(len(hidden), chunk):
+            logits = _logits(ctx, hidden[part], weight, bias, banned_ids)  # (chunk, V)
+            # Kept for backward, which then needs no second logsumexp.
             log_norms[part] = logits.logsumexp(-1)
+            # In place: one chunk of logits is the largest tensor here.
             all_logps = logits.sub_(log_norms[part, None])
             logps[part] = all_logps.gather(-1, token_ids[part, None]).squeeze(-1)
             # A banned token has probability 0 and must add nothing: 0 * -inf is NaN.
@@ -95,20 +98,21 @@ class _ChunkedHead(torch.autograd.Function):
     def backward(ctx: Any, *grads: Any) -> Any:
         hidden, weight, bias, token_ids, banned_ids, log_norms, entropies = ctx.saved_tensors
         grad_logps: Tensor = torch.zeros_like(entropies) if grads[0] is None else grads[0]
-        wants_hidden, wants_weight, wants_bias = ctx.needs_input_grad[:3]
-        grad_hidden = torch.empty_like(hidden) if wants_hidden else None
-        grad_weight = torch.zeros_like(weight) if wants_weight else None
-        grad_bias = torch.zeros_like(bias) if wants_bias else None
-        for part in _parts(len(hidden), ctx.chunk):
+        needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        grad_hidden = torch.empty_like(hidden) if needs_hidden else None
+        grad_weight = torch.zeros_like(weight) if needs_weight else None
+        grad_bias = torch.zeros_like(bias) if needs_bias else None
+        for part in _slices(len(hidden), ctx.chunk):
             all_logps = _logits(ctx, hidden[part], weight, bias, banned_ids) - log_norms[part, None]
             # d log p(token) / d logits = one-hot(token) - probs
-            scale = (grad_logps[part] / ctx.temperature)[:, None]
+            scale = (grad_logps[part] / ctx.temperature)[:, None]  # (chunk, 1)
             factor = -scale
             if grads[1] is not None:
                 # d entropy / d logits = -probs (log probs + entropy)
                 factor = (
                     factor - _entropy_slope(all_logps, entropies[part]) * (grads[1][part] / ctx.temperature)[:, None]
                 )
+            # probs * factor, plus scale at the token itself: (chunk, V) in one buffer.
             grad_logits = all_logps.exp_().mul_(factor).scatter_add_(-1, token_ids[part, None], scale).to(ctx.dtype)
             if grad_hidden is not None:
                 grad_hidden[part] = (grad_logits @ weight.to(ctx.dtype)).to(hidden.dtype)
@@ -120,15 +124,16 @@ class _ChunkedHead(torch.autograd.Function):
 
 
 def _entropy_slope(all_logps: Tensor, entropies: Tensor) -> Tensor:
-    """Return log probs + entropy, finite where the probability is 0."""
+    """Return log probs + entropy (chunk, V), finite where the probability is 0."""
     return all_logps.clamp_min(-1e30) + entropies[:, None]
 
 
-def _parts(num_tokens: int, chunk: int) -> list[slice]:
+def _slices(num_tokens: int, chunk: int) -> list[slice]:
     return [slice(start, start + chunk) for start in range(0, num_tokens, chunk)]
 
 
 def _logits(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, banned_ids: Tensor) -> Tensor:
+    # Without autocast: ctx.dtype decides in both directions, in whatever context backward runs.
     with torch.autocast(hidden.device.type, enabled=False):
         logits = torch.nn.functional.linear(
             hidden.to(ctx.dtype), weight.to(ctx.dtype), None if bias is None else bias.to(ctx.dtype)

@@ -1,6 +1,8 @@
 """Unbiased pass@k from n samples (Codex, arXiv:2107.03374, eq. 1).
 
 pass@k = 1 - C(n - c, k) / C(n, k)      with c of n samples correct
+
+Shapes: P prompts.
 """
 
 import torch
@@ -11,7 +13,16 @@ from algorithms.errors import ConfigError
 
 
 def pass_at_k(num_correct: Int[Tensor, " P"], *, num_samples: int, k: int) -> Float[Tensor, " P"]:
-    """Return for each prompt the probability that k of its samples, drawn without return, hold a right one."""
+    """Return for each prompt the probability that k of its samples, drawn without replacement, hold a right one.
+
+    Args:
+        num_correct: c, right samples of each prompt.
+        num_samples: n, samples of each prompt.
+        k: how many are drawn.
+
+    Raises:
+        ConfigError: when k is not between 1 and n.
+    """
     if not 1 <= k <= num_samples:
         raise ConfigError(f"pass@k needs 1 <= k <= samples per prompt, got k = {k} of {num_samples} samples.")
     wrong = (num_samples - num_correct).double()

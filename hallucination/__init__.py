@@ -1,4 +1,4 @@
-"""What a completion claims about its image, what of it is true, and the scores made of that."""
+"""Claims of completions about their images, judges of these claims, and scores made of the judgements."""
 
 from algorithms.records import Claim
 from hallucination.amber import AmberMetric
@@ -8,7 +8,7 @@ from hallucination.claims import ClaimGrammar, find_claims
 from hallucination.hallusion_bench import HallusionBenchMetric
 from hallucination.judged import JudgedCompletion, claim_counts, judged_completions
 from hallucination.judges import ClaimJudge, GrammarJudge, ObjectJudge, YesNoJudge, judge_groups
-from hallucination.pope import PopeMetric
+from hallucination.pope_metric import PopeMetric
 
 __all__ = [
     "AmberMetric",

@@ -2,23 +2,21 @@
 
     CHAIR = mentions of what is not there / mentions of known words
     Cover = true objects mentioned / true objects
-    Hal   = responses with a mention of what is not there / responses
+    Hal   = completions with a mention of what is not there / completions
     Cog   = targets mentioned / targets
 
-A benchmark gives for each image what is there and the *targets*: what people would imagine there although it is not. It
-also gives one table of associated words: "desk" covers a true "table", "window" covers a true "car". A known word that
-covers nothing true is a hallucination, unless it is on the benchmark's list of safe words.
+For each image a benchmark lists what is there and the *targets*: what people would imagine there although it is not. A
+known word that covers nothing true is a hallucination, unless it is a safe word; see ``amber_vocabulary.py``.
 
-Follows the authors' script in summing over responses before dividing, and in Cog; the paper's formula of Cog, targets
-mentioned / mentions, is ``cog_of_mentions``. Differs from that script:
+As in the authors' script, counts are summed over completions before dividing, and Cog is defined as above; the paper's
+formula of Cog, targets mentioned / mentions, is ``cog_of_mentions``. Differs from that script:
 
 - words are found by the object lexicon; the script takes nouns by a tagger, so "park" as a verb is no mention there;
 - near-synonyms (spaCy vectors, similarity above 0.8 in the script) need ``is_similar``: no such model is required here;
 - a word that is itself true covers that object, not the first true object that is associated with it.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -27,54 +25,13 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from algorithms.errors import DataError
-from hallucination.objects import ObjectLexicon
-
-
-class AmberVocabulary:
-    """The words that count, and what each of them covers."""
-
-    def __init__(
-        self,
-        associations: Mapping[str, Sequence[str]],
-        safe_words: Collection[str] = (),
-        is_similar: Callable[[str, str], bool] | None = None,
-    ) -> None:
-        """Keep the tables of a benchmark.
-
-        Args:
-            associations: word -> words that cover it (``relation.json``).
-            safe_words: words that are never wrong and cover nothing (``safe_words.txt``).
-            is_similar: tells near-synonyms; without it only the table counts.
-        """
-        self.associations = associations
-        self.safe_words = frozenset(safe_words)
-        self.is_similar = is_similar
-
-    @cached_property
-    def lexicon(self) -> ObjectLexicon:
-        """Finds the known words; each stands for itself."""
-        words = dict.fromkeys([*self.associations, *(word for others in self.associations.values() for word in others)])
-        return ObjectLexicon(dict.fromkeys(words, ()))
-
-    def covered_by(self, word: str, names: Iterable[str]) -> str | None:
-        """Return which of the names a word covers by the table; None when none."""
-        names = list(names)
-        if word in names:
-            return word
-        return next((name for name in names if word in self.associations[name]), None)
-
-    def similar_to(self, word: str, names: Iterable[str]) -> str | None:
-        """Return which of the names, or of the words that cover it, is nearly the word; None when none."""
-        if self.is_similar is None:
-            return None
-        for name in names:
-            if any(self.is_similar(word, other) for other in (name, *self.associations[name])):
-                return name
-        return None
+from hallucination.amber_vocabulary import AmberVocabulary
 
 
 class AmberCounts(NamedTuple):
-    """Counts of one response; those of many are their sums."""
+    """Counts of one completion; the counts of many completions are their sums."""
+
+    # The order is that of the tensors that the metric adds up.
 
     num_mentions: int
     num_hallucinated: int
@@ -87,11 +44,11 @@ class AmberCounts(NamedTuple):
     num_targets_named: int
     num_responses: int
     num_hallucinating: int
-    """Responses with a hallucinated mention."""
+    """Completions with a hallucinated mention."""
 
 
 class AmberScores(NamedTuple):
-    """Scores in [0, 1], not in percent; 0 where nothing is to be divided."""
+    """Scores in [0, 1], not in percent; 0 where the divisor is 0."""
 
     chair: Float[Tensor, ""]
     cover: Float[Tensor, ""]
@@ -112,28 +69,28 @@ def amber_counts(
         vocabulary: the tables of the benchmark.
 
     Raises:
-        DataError: An annotated word that the table does not know, so that no text could ever name it.
+        DataError: An annotated word without an entry in the table, so that no text could ever name it.
     """
-    unknown = [name for name in (*truth, *targets) if name not in vocabulary.associations]
-    if unknown:
-        raise DataError(
-            f"the table of associations has no entry for the annotated {unknown[0]!r}: add one, even if empty."
-        )
+    _check_entries([*truth, *targets], vocabulary)
     mentions = [mention.name for mention in vocabulary.lexicon.find(completion)]
     covered: set[str] = set()
     named: set[str] = set()
     num_hallucinated = num_imagined = 0
     for word in mentions:
+        # A safe word counts as a mention and as nothing else.
         if word in vocabulary.safe_words:
             continue
-        true = vocabulary.covered_by(word, truth)
+        true = vocabulary.covered_by(word, truth)  # the true object that this word covers
         if true is None:
+            # A word that only resembles a true object can name a target besides.
             target = vocabulary.covered_by(word, targets) or vocabulary.similar_to(word, targets)
-            named.update([target] if target is not None else [])
+            if target is not None:
+                named.add(target)
             true = vocabulary.similar_to(word, truth)
             num_hallucinated += true is None
             num_imagined += true is None and target is not None
-        covered.update([true] if true is not None else [])
+        if true is not None:
+            covered.add(true)
     return AmberCounts(
         num_mentions=len(mentions),
         num_hallucinated=num_hallucinated,
@@ -147,11 +104,20 @@ def amber_counts(
     )
 
 
+def _check_entries(names: Sequence[str], vocabulary: AmberVocabulary) -> None:
+    unknown = [name for name in names if name not in vocabulary.associations]
+    if unknown:
+        raise DataError(
+            f"the table of associations has no entry for the annotated {unknown[0]!r}: add one, even if empty."
+        )
+
+
 def amber_scores(counts: Int[Tensor, "9"]) -> AmberScores:
     """Return the scores of summed counts, in the order of ``AmberCounts``."""
-    total = dict(zip(AmberCounts._fields, counts, strict=True))
+    total = dict(zip(AmberCounts._fields, counts, strict=True))  # name -> scalar
 
     def ratio(part: str, whole: str) -> Tensor:
+        # A divisor of 0 has a dividend of 0 here: 0 / 1 instead of NaN.
         return total[part] / total[whole].clamp_min(1)
 
     return AmberScores(
@@ -168,10 +134,14 @@ class AmberMetric(Metric):
 
     full_state_update = False
     counts: Tensor
-    """In the order of ``AmberCounts``."""
+    """(9,), in the order of ``AmberCounts``."""
 
     def __init__(self, vocabulary: AmberVocabulary) -> None:
-        """Set the words that count."""
+        """Start from zero counts.
+
+        Args:
+            vocabulary: the known words of the benchmark.
+        """
         super().__init__()
         self.vocabulary = vocabulary
         self.add_state("counts", torch.zeros(len(AmberCounts._fields), dtype=torch.long), dist_reduce_fx="sum")
@@ -180,8 +150,8 @@ class AmberMetric(Metric):
         self, completions: Sequence[str], truths: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]
     ) -> None:
         """Add descriptions, what the image of each shows, and what people would imagine there."""
-        for completion, truth, likely in zip(completions, truths, targets, strict=True):
-            self.counts += torch.tensor(amber_counts(completion, truth, likely, self.vocabulary)).to(self.counts)
+        for completion, truth, imagined in zip(completions, truths, targets, strict=True):
+            self.counts += torch.tensor(amber_counts(completion, truth, imagined, self.vocabulary)).to(self.counts)
 
     def compute(self) -> dict[str, Tensor]:
         """Return the scores by name."""

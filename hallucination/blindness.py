@@ -1,12 +1,12 @@
-"""A chain of thought that says it cannot see the image: a sign of hallucination that needs no judge.
+"""Completions that say that their writer cannot see the image: a sign of hallucination that needs no judge.
 
 The Skywork R1V3 report (arXiv:2507.06167) found such a statement in 47 of 900 completions on MMMU, with an accuracy of
-51.1 % against 77.3 % without: the policy guesses what the image may show. It noticed the habit first in R1V2.
+51.1 % against 77.3 % without: the policy guesses what the image may show. The report found the habit first in R1V2.
 
-Differs from the report: it does not say how the statements were found. Here a regular expression looks for four ways of
-saying so, in English or Chinese: the image cannot be seen; it is not there; the writer has no access to it; the writer
-reads text only. It is meant to miss rather than to accuse: "I cannot see the bottom of the figure" is about a part, so
-it does not count, nor does what a question quotes in other words.
+Differs from the report, which does not describe how the statements were found. Here a regular expression finds four
+kinds of statement, in English or Chinese: the image cannot be seen; it is not there; the writer has no access to it;
+the writer reads text only. It rather misses a statement than finds one that is none: "I cannot see the bottom of the
+figure" is about a part, so it does not count, nor does a question that is quoted in other words.
 """
 
 import re
@@ -17,12 +17,12 @@ from torch import Tensor
 from torchmetrics import Metric
 
 _IMAGE = r"(?:image|picture|figure|diagram|photo|photograph|graph|chart|drawing|illustration|screenshot|visual)s?\b"
-# What may stand between the verb and the image without making it a part of the image, or another one.
+# Words between the verb and the image that do not make it a part of the image, or another image.
 _THE = (
     r"(?:(?:the|this|that|these|those|any|an?|your|actual|actually|attached|provided|given|original|uploaded|referenced|"
     r"mentioned|accompanying|corresponding|said|visual)\s+){0,4}"
 )
-# "the image's left half", "the picture on the wall": a part, or a thing in the image.
+# Not before "the image's left half" or "the picture on the wall": a part, or a thing in the image.
 _WHOLE = r"(?!['\u2019]s|\s+(?:on|behind|under|inside)\b)"
 _CANNOT = (
     r"(?:can\s?not|can['\u2019]?t|could\s?not|couldn['\u2019]?t|unable\s+to|not\s+(?:\w+\s+)?able\s+to|incapable\s+of|"
@@ -51,7 +51,7 @@ BLINDNESS_PATTERN = "|".join(
         rf"\bno\s+(?:actual\s+)?{_IMAGE}\s+(?:(?:is|was|were|are|has\s+been|have\s+been)\s+)?{_PASSIVE}\b",
         rf"\b{_IMAGE}(?:\s+itself)?\s+(?:(?:is|was|has|have|are|were)\s+not|(?:is|was|has|have|are|were)n['\u2019]?t){_NOT}"
         rf"(?:\s+been)?\s+{_PASSIVE}\b",
-        # a reader of text only
+        # a reader of text only; and, in Chinese, cannot see, no image was provided
         r"\bas\s+an?\s+(?:purely\s+)?text[\s-](?:based|only)\b",
         r"(?:无法|不能|没法|没有办法)(?:直接|实际)?(?:看到|看见|查看|访问|观察到?)(?:这张|该|此|所给的?|题目中的?|具体的?)?(?:图|照片)",
         r"看不到(?:这张|该|此|具体的?)?(?:图|照片)",
@@ -61,25 +61,23 @@ BLINDNESS_PATTERN = "|".join(
 _BLINDNESS = re.compile(BLINDNESS_PATTERN, re.IGNORECASE)
 
 
-def find_blindness(text: str) -> list[tuple[int, int]]:
-    """Return where a text says that its writer cannot see the image: first and past-the-last position of each place."""
-    return [match.span() for match in _BLINDNESS.finditer(text)]
-
-
 def claims_blindness(text: str) -> bool:
-    """Tell whether a text says that its writer cannot see the image."""
+    """Return whether a text says that its writer cannot see the image."""
     return _BLINDNESS.search(text) is not None
 
 
 class BlindnessRate(Metric):
-    """Share of completions that claim not to see the image, and the accuracy with and without that claim."""
+    """Share of completions that say they cannot see the image, and the accuracy with and without such a statement."""
 
     full_state_update = False
     num_completions: Tensor
-    """(2,): completions that see, and that claim blindness. The other states alike."""
+    """(2,): completions without a statement of blindness, and with one."""
 
     num_judged: Tensor
+    """(2,): of these, completions whose answer can be judged."""
+
     num_right: Tensor
+    """(2,): of these, completions with the right answer."""
 
     def __init__(self) -> None:
         """Start without completions."""
@@ -100,6 +98,7 @@ class BlindnessRate(Metric):
         """Return the share, and each accuracy that has a completion to judge."""
         values = {"blind_completions": self.num_completions[1] / self.num_completions.sum().clamp_min(1)}
         for position, name in enumerate(("seeing_accuracy", "blind_accuracy")):
+            # Without a judged completion there is no accuracy, and 0 would be read as one.
             if self.num_judged[position] > 0:
                 values[name] = self.num_right[position] / self.num_judged[position]
         return values

@@ -32,6 +32,7 @@ def true_objects(labels: Iterable[str], captions: Iterable[str], lexicon: Object
         captions: reference captions; the image shows every object that they name.
         lexicon: names and synonyms of objects.
     """
+    # name_of for a label, which must be one object as a whole; names_in for a caption, which may name several.
     named = {lexicon.name_of(label) for label in labels}
     return frozenset(name for name in named if name is not None).union(*map(lexicon.names_in, captions))
 
@@ -44,6 +45,7 @@ def find_object_claims(text: str, facts: Collection[str], lexicon: ObjectLexicon
         facts: canonical names of what the image shows, such as from ``true_objects``.
         lexicon: names and synonyms of objects.
     """
+    # Repeats are claims of their own: CHAIR_i counts mentions.
     return [Claim(name, start, end, name in facts) for name, start, end in lexicon.find(text)]
 
 

@@ -46,6 +46,7 @@ def find_claims(text: str, facts: Sequence[str], grammar: ClaimGrammar) -> list[
     available = Counter(facts)
     claims: list[Claim] = []
     clause_start = 0
+    # The text after the last end is a clause too.
     ends = [match.end() for match in re.finditer(grammar.clause_end, text)]
     # The text may end inside of a clause.
     for clause_end in [*ends, len(text)]:

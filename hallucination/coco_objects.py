@@ -14,14 +14,16 @@ from hallucination.objects import ObjectLexicon, parse_synonyms
 
 _ANIMALS = ("bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe")
 _VEHICLES = ("airplane", "train", "bus", "car", "boat")
+# Phrase -> the object that it names; "" where it names none although it contains the name of one.
 _PHRASES = {
     "toilet seat": "toilet", "bow tie": "tie", "home plate": "", "baby animal": "", "adult animal": "", "baby cub": "",
     "adult cub": "", "train track": "", "train station": "", "bus stop": "", "bus station": "", "mouse pad": "",
     "bottle cap": "", "bottle opener": "", "ski lift": "", "ski slope": "", "tie dye": "",
 }  # fmt: skip
+# The seat of a toilet is no chair, but only a text that names the toilet shows that it is one.
 _IGNORED_BESIDE = {"seat": "toilet"}
 
-# As in a user's file; an indented line continues the one above.
+# The format of a user's file, except that an indented line continues the line above it.
 _COCO = """
 person, man, woman, child, boy, girl, kid, baby, toddler, infant, adult, teenager, lady, gentleman, guy, pedestrian,
     cyclist, rider, driver, passenger, player, athlete, skier, snowboarder, skateboarder, surfer, swimmer, catcher,
@@ -112,12 +114,14 @@ toothbrush, tooth brush
 
 def coco_lexicon() -> ObjectLexicon:
     """Return the built-in lexicon of the 80 COCO classes."""
+    # Joins the continued lines.
     lines = _COCO.replace(",\n    ", ", ").splitlines()
     return chair_lexicon(parse_synonyms(lines, source="the built-in COCO classes"))
 
 
 def chair_lexicon(synonyms: Mapping[str, Sequence[str]]) -> ObjectLexicon:
-    """Return a lexicon with CHAIR's rules; those about objects that it does not know do nothing."""
+    """Return a lexicon with CHAIR's rules; rules about objects that are not in it have no effect."""
+    # The animal of "baby elephant" is the elephant, and its word "baby" names no person.
     qualified = {"baby": _ANIMALS, "adult": _ANIMALS, "passenger": _VEHICLES}
     phrases = {
         f"{qualifier} {word}": word

@@ -1,16 +1,16 @@
-"""HallusionBench (arXiv:2310.14566): is the answer right, by question, by figure, by group of one question.
+"""HallusionBench (arXiv:2310.14566): the share of right answers by question, by figure, by group of one question.
 
-    aAcc = questions answered rightly / questions
+    aAcc = questions answered correctly / questions
     fAcc = figures with every question right / figures              one figure = category, subcategory, set, figure
     qAcc = question groups right over every figure / groups         one group = category, subcategory, set, question
 
-A judge says of each completion whether it is wrong, right or uncertain. Uncertain is right only for a question of the
-kind "visual supplement" (VS) that is asked without a figure. Such questions count for aAcc and qAcc, but not for fAcc.
+A judge decides for each completion whether it is wrong, right or uncertain. Uncertain is right only for a question of
+the category "visual supplement" (VS) without a figure. Such questions count for aAcc and qAcc, but not for fAcc.
 
-Differs from the authors' script: the judge may be any; ``read_verdict`` needs none, since all answers are yes or no,
-where the script asks GPT-4. The category is part of both groups, as in that script: VD and VS number their sets alike,
-and toolkits that leave it out mix figures of both. A question met twice, as padded samplers make it, counts once and is
-right when it is right each time.
+Differs from the authors' script, in which GPT-4 is the judge: any judge can be used here, and ``read_verdict`` is one
+without a model, since all answers are yes or no. The category is part of the names of figures and groups, as in that
+script: VD and VS use the same numbers for their sets, and toolkits that leave the category out mix their figures. A
+question that occurs twice, as samplers that pad make it, counts once and is right when it is right each time.
 
 Shapes: N answers.
 """
@@ -32,7 +32,7 @@ from hallucination.yes_no import stated_answer
 
 
 class Verdict(IntEnum):
-    """A judge's word on a completion, numbered as in the benchmark's files."""
+    """What a judge decides about a completion, numbered as in the benchmark's files."""
 
     WRONG = 0
     RIGHT = 1
@@ -41,7 +41,7 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HallusionQuestion:
-    """Where a question belongs, in the words of the benchmark's file."""
+    """A question's place in the benchmark, in the words of its file."""
 
     category: str
     """``VD``, visual dependent, or ``VS``, visual supplement."""
@@ -56,21 +56,22 @@ class HallusionQuestion:
     @property
     def has_figure(self) -> bool:
         """False for a visual supplement asked without its figure."""
+        # The files give figure number 0 to a question without a figure; in VD, 0 is a figure like any other.
         return not (self.category == "VS" and self.figure_id == "0")
 
     @property
     def figure(self) -> str:
-        """Names the figure among all."""
+        """Name of the figure, unique in the benchmark."""
         return "/".join((self.category, self.subcategory, self.set_id, self.figure_id))
 
     @property
     def group(self) -> str:
-        """Names the same question over all figures of its set."""
+        """Name of the group: the same question over all figures of its set."""
         return "/".join((self.category, self.subcategory, self.set_id, self.question_id))
 
 
 class HallusionScores(NamedTuple):
-    """Scores in [0, 1]; 0 when there is nothing to score."""
+    """Scores in [0, 1]; 0 without answers."""
 
     question_accuracy: Float[Tensor, ""]
     """aAcc."""
@@ -83,7 +84,7 @@ class HallusionScores(NamedTuple):
 
 
 def read_verdict(completion: str, question: HallusionQuestion) -> Verdict:
-    """Judge a completion by the yes or no that it states."""
+    """Return the verdict on a completion by the yes or no that it states."""
     stated = stated_answer(completion)
     if stated is None:
         return Verdict.UNCERTAIN
@@ -91,19 +92,18 @@ def read_verdict(completion: str, question: HallusionQuestion) -> Verdict:
 
 
 def is_right(verdict: Verdict, question: HallusionQuestion) -> bool:
-    """Tell whether a verdict counts as right."""
+    """Return whether a verdict counts as right."""
     return verdict == Verdict.RIGHT or (verdict == Verdict.UNCERTAIN and not question.has_figure)
 
 
 def answer_rows(verdicts: Sequence[Verdict], questions: Sequence[HallusionQuestion]) -> Int[Tensor, "N 4"]:
-    """Return one row per answer: number of its figure, number of its group, has a figure, is right.
-
-    The numbers depend on the names only, so that rows of several ranks can be put together.
-    """
+    """Return one row per answer: number of its figure, number of its group, has a figure, is right."""
+    # Numbers computed from the names, and not counted: rows of several ranks must agree.
     rows = [
         [position_seed(0, q.figure), position_seed(0, q.group), int(q.has_figure), int(is_right(verdict, q))]
         for verdict, q in zip(verdicts, questions, strict=True)
     ]
+    # Without answers the tensor would be (0,): joined rows need (0, 4).
     return torch.tensor(rows, dtype=torch.long).reshape(-1, 4)
 
 
@@ -113,6 +113,7 @@ def hallusion_scores(rows: Int[Tensor, "N 4"]) -> HallusionScores:
     of_question: dict[Hashable, list[int]] = defaultdict(list)
     of_figure: dict[Hashable, list[int]] = defaultdict(list)
     of_group: dict[Hashable, list[int]] = defaultdict(list)
+    # A figure and a group together name one question.
     for figure, group, is_shown, is_right_answer in zip(figures, groups, has_figure, right, strict=True):
         of_question[figure, group].append(is_right_answer)
         of_group[group].append(is_right_answer)
@@ -123,6 +124,7 @@ def hallusion_scores(rows: Int[Tensor, "N 4"]) -> HallusionScores:
 
 
 def _share_all_right(answers: Mapping[Hashable, Sequence[int]]) -> float:
+    # A figure, a group or a repeated question is right when each of its answers is.
     return sum(map(all, answers.values())) / max(len(answers), 1)
 
 
@@ -142,13 +144,14 @@ class HallusionBenchMetric(Metric):
         self.rows.append(answer_rows(verdicts, questions).to(self.device))
 
     def sync(self, *args: Any, **kwargs: Any) -> None:
-        """Share the rows; a rank without any shares none, in the right shape."""
+        """Gather the rows of all ranks; a rank without rows contributes (0, 4)."""
+        # torchmetrics would send an empty float tensor (0,), which the rows of other ranks cannot be joined with.
         if not self.rows:
             self.rows.append(answer_rows([], []).to(self.device))
         super().sync(*args, **kwargs)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the three accuracies, and their mean, which leaderboards quote."""
+        """Return the three accuracies and their mean, which leaderboards report."""
         rows = dim_zero_cat(self.rows) if len(self.rows) else answer_rows([], []).to(self.device)
         scores = hallusion_scores(rows)
         return {

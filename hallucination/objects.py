@@ -1,4 +1,4 @@
-"""Which objects a text names: canonical names, their synonyms, and the rules for words that mislead.
+"""Which objects a text names: canonical names, their synonyms, and rules for misleading words.
 
     text -> words -> singular forms -> longest known phrase at each word -> canonical name
 
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from algorithms.errors import DataError
 
-# A word, or a sign that parts two phrases.
+# A word, or a sign that separates two phrases; hyphens and apostrophes join the words of one.
 _WORD_OR_SIGN = re.compile(r"[^\W_]+|[^\w\s'\u2019-]")
 _IRREGULAR = {
     "people": "person", "children": "child", "mice": "mouse", "geese": "goose", "oxen": "ox", "feet": "foot",
@@ -56,7 +56,7 @@ class ObjectLexicon:
         Args:
             synonyms: canonical name -> further words for it. A name may have several words.
             phrases: phrase -> the known word that it stands for, such as ``"toilet seat": "toilet"``. With a word that
-                the lexicon does not know, the phrase names nothing: ``"home plate": ""``.
+                is not in the lexicon, the phrase names nothing: ``"home plate": ""``.
             ignored_beside: word -> canonical name; where a text names that object, the word names nothing.
 
         Raises:
@@ -67,6 +67,7 @@ class ObjectLexicon:
         for name, others in synonyms.items():
             for phrase in (name, *others):
                 self._add(phrase, name)
+        # A copy: phrases may stand for names and synonyms, but not for other phrases.
         known = dict(self._name_of)
         for phrase, word in (phrases or {}).items():
             self._name_of.setdefault(_words(phrase), known.get(_words(word)))
@@ -77,8 +78,8 @@ class ObjectLexicon:
     def find(self, text: str) -> list[ObjectMention]:
         """Return every mention of an object in order, repeats included."""
         found = list(self._known_phrases(text))
-        there = {mention.name for _, mention in found}
-        return [mention for words, mention in found if self._ignored_beside.get(words) not in there]
+        named = {mention.name for _, mention in found}
+        return [mention for words, mention in found if self._ignored_beside.get(words) not in named]
 
     def names_in(self, text: str) -> frozenset[str]:
         """Return the objects that a text names."""
@@ -87,6 +88,7 @@ class ObjectLexicon:
     def name_of(self, label: str) -> str | None:
         """Return the canonical name of an annotated label; None when the label is no object of this lexicon."""
         mentions = self.find(label)
+        # "dog house" names a dog but is no label of one.
         is_whole = len(mentions) == 1 and label.strip() == label[mentions[0].start : mentions[0].end]
         return mentions[0].name if is_whole else None
 
@@ -100,6 +102,7 @@ class ObjectLexicon:
 
     def _known_phrases(self, text: str) -> Iterator[tuple[Words, ObjectMention]]:
         tokens = list(_WORD_OR_SIGN.finditer(text))
+        # For each token the forms that occur in some phrase; a sign has none and so ends every phrase.
         forms = [
             [form for form in _singular_forms(token.group().lower()) if form in self._vocabulary] for token in tokens
         ]
@@ -110,6 +113,7 @@ class ObjectLexicon:
             last = first + max(len(words), 1) - 1
             if name is not None:
                 yield words, ObjectMention(name, tokens[first].start(), tokens[last].end())
+            # Behind the whole phrase: the dog of a "hot dog" is no dog.
             first = last + 1
 
     def _longest_phrase(self, forms: Sequence[Sequence[str]], first: int) -> Words:
@@ -126,11 +130,12 @@ def _words(phrase: str) -> Words:
 
 
 def _singular_forms(word: str) -> Iterator[str]:
-    """Yield the word itself, then what it may be the plural of; the lexicon knows which of these exist."""
+    """Yield the word itself, then every word that it may be the plural of, whether it exists or not."""
     yield word
     if word in _IRREGULAR:
         yield _IRREGULAR[word]
     for plural, singular in _ENDINGS:
+        # Not for words of two letters, such as "is", and not "glass" -> "glas".
         if word.endswith(plural) and len(word) >= 3 and not (plural == "s" and word.endswith("ss")):
             yield word.removesuffix(plural) + singular
 

@@ -1,7 +1,7 @@
-"""Rates of events with what can be said of them: confidence intervals, and whether one has risen.
+"""Rates of events: their confidence intervals, and whether a rate has risen.
 
-Claims of one completion depend on each other, so the intervals are narrower than they should be; they are there to
-keep noise from being read as news.
+Claims of one completion depend on each other, so the intervals are narrower than they should be. Their purpose is that
+noise is not taken for a change.
 """
 
 import math
@@ -20,6 +20,7 @@ class Counts(NamedTuple):
         return self.events / self.trials if self.trials else 0.0
 
     def __add__(self, other: object) -> "Counts":
+        # A tuple's own addition would join the two tuples.
         assert isinstance(other, Counts)
         return Counts(self.events + other.events, self.trials + other.trials)
 
@@ -31,6 +32,7 @@ def wilson_interval(counts: Counts, *, z: float = 1.96) -> tuple[float, float]:
         counts: events out of trials.
         z: quantile of the normal distribution; 1.96 for 95 %.
     """
+    # Unlike p +- z sqrt(p (1 - p) / n), it has a width above 0 for a rate of 0 or 1.
     n, p = counts.trials, counts.rate
     if not n:
         return 0.0, 1.0
@@ -52,5 +54,6 @@ def has_risen(before: Counts, now: Counts, *, at_least: float, z: float = 3.0) -
         return False
     pooled = (before + now).rate
     error = math.sqrt(pooled * (1 - pooled) * (1 / before.trials + 1 / now.trials))
+    # Both bounds: in many trials a tiny rise is beyond chance, and in few trials a large one is not.
     rise = now.rate - before.rate
     return rise >= at_least and rise > z * error

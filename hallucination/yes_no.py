@@ -1,15 +1,15 @@
-r"""Answers to yes/no questions: what a completion says, and the scores of many.
+r"""Answers to yes/no questions: what a completion says, and the scores of many completions.
 
-    precision = true yes / said yes          recall = true yes / asked where yes is right
+    precision = true yes / said yes          recall = true yes / questions where yes is right
     F1 = harmonic mean of both               yes-ratio = said yes / all
     accuracy = right / all
 
-"Yes" is the positive class, as in POPE (arXiv:2305.10355). The yes-ratio is over what was *said*: over the right
-answers it would be a constant of the data set and say nothing of the policy.
+"Yes" is the positive class, as in POPE (arXiv:2305.10355). The yes-ratio counts what was *said*: the share of right
+answers that are yes is a constant of the data set and does not depend on the policy.
 
 The polling rule is POPE's: in the first sentence, "no" or "not" means no, anything else yes. Differs from the authors'
 script in what is a word: the script splits at blanks, so that ``No!``, ``NO``, ``\boxed{no}``, "no" before a line break
-and "isn't" pass for yes. A silent yes, which also an empty text gets, is told apart so that it can be counted.
+and "isn't" are a yes. A yes by default, which an empty text gets too, is marked so that it can be counted.
 
 Shapes: four counts in the order true yes, false yes, true no, false no; ``...`` may be splits.
 """
@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+# Contractions such as "isn't" are one word, with either apostrophe.
 _WORD = re.compile(r"[a-z]+(?:['\u2019][a-z]+)?")
 _REASONING_END = "</think>"
 
@@ -34,7 +35,7 @@ class PolledAnswer(NamedTuple):
 
 
 class YesNoScores(NamedTuple):
-    """Scores in [0, 1]; 0 where nothing is to be divided."""
+    """Scores in [0, 1]; 0 where the divisor is 0."""
 
     accuracy: Float[Tensor, "..."]
     precision: Float[Tensor, "..."]
@@ -46,6 +47,7 @@ class YesNoScores(NamedTuple):
 
 def answer_part(text: str) -> str:
     """Return what follows the reasoning; the whole text when no reasoning is closed."""
+    # Without the end mark, rpartition puts the whole text into its last part.
     return text.rpartition(_REASONING_END)[2]
 
 
@@ -58,7 +60,7 @@ def poll_answer(text: str) -> PolledAnswer:
 
 
 def stated_answer(text: str) -> bool | None:
-    """Return True for a yes and False for a no that opens or alone decides the answer; None when uncertain."""
+    """Return True for yes and False for no when it is the first word, or when only one of both occurs; else None."""
     words = _words(answer_part(text))
     if words and words[0] in ("yes", "no"):
         return words[0] == "yes"
@@ -80,7 +82,7 @@ def yes_no_scores(counts: Int[Tensor, "... 4"]) -> YesNoScores:
         accuracy=_ratio(true_yes + true_no, num_answers),
         precision=_ratio(true_yes, said_yes),
         recall=_ratio(true_yes, true_yes + false_no),
-        # 2PR / (P + R), without dividing twice.
+        # 2PR / (P + R) in counts: no division by a precision or a recall of 0.
         f1=_ratio(2 * true_yes, said_yes + true_yes + false_no),
         yes_ratio=_ratio(said_yes, num_answers),
     )
@@ -91,4 +93,5 @@ def _words(text: str) -> list[str]:
 
 
 def _ratio(part: Int[Tensor, "..."], whole: Int[Tensor, "..."]) -> Float[Tensor, "..."]:
+    # A divisor of 0 has a dividend of 0 here, and 0 / 1 is 0 where 0 / 0 is NaN.
     return part / whole.clamp_min(1)

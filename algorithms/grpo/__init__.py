@@ -1,1 +1,1 @@
-"""GRPO and its relatives: settings, advantages, importance ratios, KL, loss."""
+"""GRPO and its relatives: settings, advantages, and an objective made of ratio, surrogate, average and KL."""

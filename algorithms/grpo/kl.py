@@ -8,11 +8,18 @@
 Named by J. Schulman, "Approximating KL divergence". R1V2's prose mentions a KL penalty, its equation 8 has none.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from algorithms.grpo.function_table import FunctionTable
+
+KLEstimatorName = Literal["k1", "k2", "k3"]
+KLEstimator = Callable[[Tensor], Tensor]
+"""d (B, T), which is 0 at padding -> estimates (B, T)."""
 
 
 def k1(log_ratios: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
@@ -21,13 +28,15 @@ def k1(log_ratios: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
 
 
 def k2(log_ratios: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
-    """Return half its square."""
+    """Return half the square of the log-ratio."""
+    # The gradient of d^2 / 2 is d times that of log pi, whose expectation is the gradient of the KL.
     return 0.5 * log_ratios.square()
 
 
 def k3(log_ratios: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
     """Return the estimator that is never negative."""
+    # expm1(-d) is exp(-d) - 1 without the cancellation that loses all digits of a d near 0.
     return torch.expm1(-log_ratios) + log_ratios
 
 
-KL_ESTIMATORS: Mapping[str, Callable[[Tensor], Tensor]] = {"k1": k1, "k2": k2, "k3": k3}
+KL_ESTIMATORS: FunctionTable[KLEstimator] = FunctionTable("model.grpo.kl_estimator", {"k1": k1, "k2": k2, "k3": k3})

@@ -5,7 +5,8 @@
 With the defaults of ``GRPOConfig`` this is the paper's
     -1/N sum_i 1/|y_i| sum_t min( rho_it A_i, clip(rho_it, 1 - clip_low, 1 + clip_high) A_i ).
 w_i corrects a prioritised draw (1 without), c_it truncates the engine's mismatch (1 without); KL and entropy
-have weight 0. ``algorithms/grpo/surrogates.py`` has the choices for ratio, gain and average.
+have weight 0. The choices for rho, gain, average and KL are in ``ratios.py``, ``surrogates.py``, ``averages.py`` and
+``kl.py`` of this folder.
 
 Differs from the paper: the paper's clip is symmetric; ``clip_high`` may be larger here (clip-higher,
 DAPO, arXiv:2503.14476). The paper's prose mentions a KL penalty that its equation does not have.
@@ -20,9 +21,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from algorithms.experience_batch import ExperienceBatch
+from algorithms.grpo.averages import AVERAGES, StepSize
 from algorithms.grpo.config import GRPOConfig
 from algorithms.grpo.kl import KL_ESTIMATORS
-from algorithms.grpo.surrogates import AVERAGES, RATIOS, SURROGATES, ClipBounds, StepSize
+from algorithms.grpo.ratios import RATIOS
+from algorithms.grpo.surrogates import SURROGATES, ClipBounds
 
 
 class GRPOOutput(NamedTuple):
@@ -55,34 +58,38 @@ def grpo_loss(
 
     Args:
         policy_logps: log-probabilities under the policy being trained; carries the gradient.
-        samples: the rest of what is known of them; values at padding do not matter.
+        samples: everything else about the samples; values at padding do not matter.
         size: what the whole optimizer step holds.
         config: which objective.
         reference_logps: log-probabilities under the reference; needed when ``kl_weight`` is not 0.
         entropies: entropy of each token's distribution with its gradient; needed for the entropy bonus.
     """
     is_completion = samples.is_completion
-    # Zeroed before exp: padding may hold -inf, and inf * 0 is NaN.
-    log_ratios = _difference(policy_logps, samples.behavior_logps, is_completion)  # (B, T)
+    log_ratios = _masked_difference(policy_logps, samples.behavior_logps, is_completion)  # (B, T)
+    # A row without tokens divides by 1, so that its means are 0 and not NaN.
     num_tokens = is_completion.sum(dim=1).clamp_min(1)  # (B,)
-    log_ratio = log_ratios.detach().sum(dim=1) / num_tokens
-    bounds = ClipBounds(config.clip_low, config.clip_high, config.dual_clip)
-    safe_logps = torch.where(is_completion, policy_logps, 0.0)
-    gain = SURROGATES[config.surrogate](
-        RATIOS[config.ratio](log_ratios, is_completion), safe_logps, samples.advantages, bounds
+    log_ratio = log_ratios.detach().sum(dim=1) / num_tokens  # (B,)
+    gain = SURROGATES.find(config.surrogate)(
+        RATIOS.find(config.ratio)(log_ratios, is_completion),
+        torch.where(is_completion, policy_logps, 0.0),
+        samples.advantages,
+        ClipBounds(config.clip_low, config.clip_high, config.dual_clip),
     )
     objective = gain.value * engine_weights(samples, config.engine_ratio_cap) * samples.weights[:, None]
     kl = torch.zeros_like(policy_logps)
     if config.kl_weight:
         assert reference_logps is not None, "a KL penalty needs a reference"
-        kl = KL_ESTIMATORS[config.kl_estimator](_difference(policy_logps, reference_logps, is_completion))
+        kl = KL_ESTIMATORS.find(config.kl_estimator)(
+            _masked_difference(policy_logps, reference_logps, is_completion)
+        )  # (B, T)
         objective = objective - config.kl_weight * kl
     if config.entropy_weight:
         assert entropies is not None, "an entropy bonus needs entropies"
         objective = objective + config.entropy_weight * entropies
     is_vetoed = stale_negatives(samples, log_ratio, config.veto_log_ratio)
-    counts = is_completion & ~is_vetoed[:, None]
-    loss = -AVERAGES[config.average](torch.where(counts, objective, 0.0), is_completion, size)
+    is_learnt = is_completion & ~is_vetoed[:, None]
+    # The tokens of vetoed rows still count in the divisor: leaving out one sample must not change another's weight.
+    loss = -AVERAGES.find(config.average)(torch.where(is_learnt, objective, 0.0), is_completion, size)
     return GRPOOutput(
         loss=loss,
         clipped_fraction=(gain.is_clipped & is_completion).sum(dim=1) / num_tokens,
@@ -93,20 +100,21 @@ def grpo_loss(
 
 
 def engine_weights(samples: ExperienceBatch, cap: float | None) -> Float[Tensor, "B T"]:
-    """Return min(learner / engine probability, cap) of each token at sampling time; 1 where nothing is known.
+    """Return min(learner / engine probability, cap) of each token at sampling time; 1 where no engine log-probs exist.
 
     Truncated importance sampling: the engine that sampled rounds differently from the learner.
     """
     if cap is None or samples.engine_logps is None:
         return torch.ones_like(samples.behavior_logps)
-    log_ratios = _difference(samples.behavior_logps, samples.engine_logps, samples.is_completion)
+    log_ratios = _masked_difference(samples.behavior_logps, samples.engine_logps, samples.is_completion)
+    # Only large weights are cut: a single one could outweigh the rest of the batch.
     return log_ratios.exp().clamp_max(cap)
 
 
 def stale_negatives(
     samples: ExperienceBatch, log_ratio: Float[Tensor, " B"], veto_log_ratio: float | None
 ) -> Bool[Tensor, " B"]:
-    """Return the replayed samples with negative advantage that the policy has long moved away from.
+    """Return the replayed samples with negative advantage that the policy has moved far away from.
 
     Pushing down what is already unlikely gains nothing, and its gradient is large (DeepSeek-V3.2, section 3.1, masks
     such sequences whether replayed or not).
@@ -116,7 +124,9 @@ def stale_negatives(
     return samples.is_replay & (samples.advantages < 0.0) & (-log_ratio > veto_log_ratio)
 
 
-def _difference(
-    one: Float[Tensor, "B T"], other: Float[Tensor, "B T"], is_completion: Bool[Tensor, "B T"]
+def _masked_difference(
+    logps: Float[Tensor, "B T"], other_logps: Float[Tensor, "B T"], is_completion: Bool[Tensor, "B T"]
 ) -> Float[Tensor, "B T"]:
-    return torch.where(is_completion, one - other, 0.0)
+    """Return the difference at completion tokens and 0 at padding."""
+    # Zeroed before any exp: padding may hold -inf, and inf * 0 is NaN.
+    return torch.where(is_completion, logps - other_logps, 0.0)

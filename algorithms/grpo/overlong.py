@@ -18,5 +18,6 @@ def overlong_penalty(num_tokens: Int[Tensor, " B"], *, max_tokens: int, soft_tok
         max_tokens: length from which the whole penalty holds.
         soft_tokens: width of the zone before it, above 0.
     """
+    # Above 0 before the soft zone and below -1 after it: the clamp makes both ends flat.
     over = (max_tokens - soft_tokens - num_tokens).float() / soft_tokens
     return torch.clamp(over, -1.0, 0.0)

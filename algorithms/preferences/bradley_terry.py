@@ -1,13 +1,14 @@
-"""Scores learned from pairs, and how far their margins can be believed (Skywork-VL-Reward, arXiv:2505.07263).
+"""Scores learned from pairs, and how reliable their margins are (Skywork-VL-Reward, arXiv:2505.07263).
 
     P(chosen better) = sigmoid(s+ - s-)                              Bradley and Terry, 1952
     loss             = mean over pairs of -log sigmoid(s+ - s-)      arXiv:2505.07263
 
 Only differences of scores of the same prompt are identified: adding a constant to all of them changes nothing.
 
-Pairs always come with the chosen completion first, so that "P against how often the first is better" would be a
-flat line at 1. Calibration therefore folds each pair: the model bets on the completion that it scores higher, with
-confidence sigmoid(|s+ - s-|), and is right or wrong. Guo et al., arXiv:1706.04599, with two classes.
+In every pair the chosen completion comes first, so a plot of "P against how often the first is better" would be a
+flat line at 1. Calibration therefore treats each pair as a prediction: the completion with the higher score is the
+better one, with confidence sigmoid(|s+ - s-|), and that is right or wrong. Guo et al., arXiv:1706.04599, with two
+classes.
 
 Shapes: B pairs, K bins.
 """
@@ -24,13 +25,13 @@ class ReliabilityCurve(NamedTuple):
     """Bins of pairs by confidence, from an even guess (0.5) to certainty (1)."""
 
     confidence: Float[Tensor, " K"]
-    """Mean probability that the model gives to its bet; NaN in a bin without pairs."""
+    """Mean probability of the predictions; NaN in a bin without pairs."""
 
     accuracy: Float[Tensor, " K"]
-    """Share of bets that are right, a tie of scores being half right; NaN in a bin without pairs."""
+    """Share of predictions that are right, a tie of scores being half right; NaN in a bin without pairs."""
 
     num_pairs: Float[Tensor, " K"]
-    """Pairs in the bin."""
+    """Pairs in the bin, a float so that it can divide."""
 
 
 def bradley_terry_loss(chosen_scores: Float[Tensor, " B"], rejected_scores: Float[Tensor, " B"]) -> Float[Tensor, ""]:
@@ -40,6 +41,7 @@ def bradley_terry_loss(chosen_scores: Float[Tensor, " B"], rejected_scores: Floa
         chosen_scores: s+, the score of each better completion.
         rejected_scores: s-, the score of the other one.
     """
+    # logsigmoid and not log(sigmoid()): the sigmoid of a large negative margin is 0 and its logarithm -inf.
     return -logsigmoid(chosen_scores - rejected_scores).mean()
 
 
@@ -56,8 +58,9 @@ def reliability_curve(margins: Float[Tensor, " B"], *, num_bins: int = 10) -> Re
         num_bins: K.
     """
     confidence = margins.abs().sigmoid()
-    # A tie is an even guess: half right, which is just what its confidence of 0.5 says.
+    # A tie is an even guess: half right, which agrees with its confidence of 0.5.
     is_right = 0.5 * (margins.sign() + 1.0)
+    # (B,); a confidence of exactly 1 belongs to the last bin.
     bins = ((confidence - 0.5) * 2 * num_bins).long().clamp_max(num_bins - 1)
 
     def total(values: Tensor) -> Tensor:
@@ -68,6 +71,7 @@ def reliability_curve(margins: Float[Tensor, " B"], *, num_bins: int = 10) -> Re
 
 
 def expected_calibration_error(curve: ReliabilityCurve) -> Float[Tensor, ""]:
-    """Return the mean distance between confidence and accuracy, every pair weighing the same; NaN without pairs."""
+    """Return the mean distance between confidence and accuracy, each pair with the same weight; NaN without pairs."""
+    # Bins without pairs are NaN and have weight 0, but NaN * 0 is NaN.
     gaps = (curve.confidence - curve.accuracy).abs().nan_to_num(0.0)
     return (gaps * curve.num_pairs).sum() / curve.num_pairs.sum()

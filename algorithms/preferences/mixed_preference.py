@@ -3,14 +3,13 @@
     loss   = w_p L_pref + w_q L_qual + w_g L_gen                     MPO, arXiv:2411.10442; R1V2, eq. 2
     L_pref = -log sigmoid(r_c - r_r)                                 DPO, eq. 3: which of the two is better
     L_qual = -log sigmoid(r_c - delta) - log sigmoid(delta - r_r)    BCO, eq. 4: is each one good by itself
-    L_gen  = -log pi(y_c) / |y_c|                                    eq. 5: how the better one is written
+    L_gen  = -log pi(y_c) / |y_c|                                    eq. 5: likelihood of the better one
     r      = beta (log pi(y) - log pi_0(y)),  pi_0 the reference     implicit reward of a completion
 
 Not to be confused with Maximum a Posteriori Policy Optimisation, which shares the acronym.
 
 Differs from InternVL's code and from TRL: L_gen is a mean per completion, as in the paper, and not a mean over
 the tokens of a micro-batch; the two agree for one pair. TRL from 0.29 on has no delta (``reward_shift: none``).
-Differs from TRL up to 0.28, which had it: every reward weighs the same in delta, there every micro-batch did.
 
 Shapes: B pairs.
 """
@@ -23,7 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from algorithms.errors import ConfigError
+from algorithms.errors import ConfigError, check_at_least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,43 +47,20 @@ class MPOConfig:
     def __post_init__(self) -> None:
         if self.beta <= 0.0:
             raise ConfigError(f"model.mpo.beta must be above 0, got {self.beta}: implicit rewards would all be 0.")
-        weights = {name: getattr(self, name) for name in ("preference_weight", "quality_weight", "generation_weight")}
-        for name, weight in weights.items():
-            if weight < 0.0:
-                raise ConfigError(f"model.mpo.{name} must be at least 0, got {weight}: a loss would be maximised.")
+        weights = {
+            "model.mpo.preference_weight": self.preference_weight,
+            "model.mpo.quality_weight": self.quality_weight,
+            "model.mpo.generation_weight": self.generation_weight,
+        }
+        for key, weight in weights.items():
+            check_at_least(key, weight, 0, "a loss would be maximised")
         if not any(weights.values()):
-            raise ConfigError(
-                f"model.mpo.{', model.mpo.'.join(weights)} must not all be 0: there would be nothing to learn."
-            )
+            raise ConfigError(f"{', '.join(weights)} must not all be 0: there would be nothing to learn.")
 
     @property
     def is_contrastive(self) -> bool:
-        """Whether the loss looks at rejected completions and at the reference at all."""
+        """Whether the loss depends on rejected completions and on the reference."""
         return self.preference_weight > 0.0 or self.quality_weight > 0.0
-
-
-@dataclass(frozen=True)
-class RewardShift:
-    """delta of the quality loss: the mean of every implicit reward seen in training, chosen and rejected."""
-
-    total: Float[Tensor, ""]
-    """Sum of the rewards, in 64-bit floats: it runs over the whole training."""
-
-    count: Float[Tensor, ""]
-
-    @staticmethod
-    def zero() -> "RewardShift":
-        """Return the shift before anything was seen."""
-        return RewardShift(torch.zeros((), dtype=torch.double), torch.zeros((), dtype=torch.double))
-
-    @property
-    def value(self) -> Float[Tensor, ""]:
-        """delta; 0 before anything was seen."""
-        return (self.total / self.count.clamp_min(1.0)).float()
-
-    def updated(self, total: Tensor, count: Tensor) -> "RewardShift":
-        """Return the shift after further rewards, given by their sum and number over all ranks."""
-        return RewardShift(self.total + total.detach().to(self.total), self.count + count.to(self.count))
 
 
 def implicit_rewards(
@@ -96,6 +72,7 @@ def implicit_rewards(
 
 def preference_loss(chosen_rewards: Float[Tensor, " B"], rejected_rewards: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
     """Return L_pref of each pair (DPO, arXiv:2305.18290): ln 2 where policy and reference agree."""
+    # logsigmoid stays finite where log(sigmoid()) of a large negative margin is -inf.
     return -logsigmoid(chosen_rewards - rejected_rewards)
 
 
@@ -103,11 +80,13 @@ def quality_loss(
     chosen_rewards: Float[Tensor, " B"], rejected_rewards: Float[Tensor, " B"], shift: Float[Tensor, ""]
 ) -> Float[Tensor, " B"]:
     """Return L_qual of each pair (BCO, arXiv:2404.04656): both completions are judged against the shift."""
+    # The chosen reward should lie above the shift, the rejected one below it.
     return -logsigmoid(chosen_rewards - shift) - logsigmoid(shift - rejected_rewards)
 
 
 def generation_loss(chosen_logps: Float[Tensor, " B"], num_tokens: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
     """Return L_gen of each pair: negative log-likelihood of the chosen completion in nats per token."""
+    # Divided per completion, not per token of the batch: a long completion has the weight of a short one.
     return -chosen_logps / num_tokens
 
 
@@ -141,6 +120,7 @@ def mpo_loss(
         num_pairs: pairs of the whole batch that is averaged over, so that its splits add up to it.
         config: the weights.
     """
+    # Detached: a shift that was computed from this batch would carry its gradient.
     shift = shift.detach() if config.reward_shift == "running_mean" else torch.zeros_like(shift)
     preference = preference_loss(chosen_rewards, rejected_rewards)
     quality = quality_loss(chosen_rewards, rejected_rewards, shift)

@@ -1,4 +1,7 @@
-"""Settings of the Selective Sample Buffer, each with its meaning and where its value comes from."""
+"""Settings of the Selective Sample Buffer, each with its meaning and where its value comes from.
+
+Shapes: K slots.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +9,7 @@ from typing import Literal
 from jaxtyping import Int
 from torch import Tensor
 
-from algorithms.errors import ConfigError
+from algorithms.errors import ConfigError, check_at_least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,33 +26,28 @@ class BufferConfig:
     """Power of |advantage| in the draw; 0 draws uniformly. 1 is the paper's."""
 
     correction_exponent: float = 0.0
-    """Power with which the loss of a replayed sample is divided by its relative priority. 0 is the paper's and every
-    peer's; 1 undoes the preference of the draw, so that only its variance differs from a uniform one."""
+    """Power with which the loss of a replayed sample is divided by its relative priority. 0 is the paper's and that of
+    every peer; 1 cancels the preference of the draw, so that only its variance differs from a uniform one."""
 
     evict: Literal["oldest", "lowest_priority"] = "oldest"
     """Which samples leave a full buffer; of equal priority the older."""
 
     replay_share: float | None = None
     """Share of the batch that is replayed, beside all fresh effective samples (RePO, ExGRPO); null: replay fills
-    just the gap that ineffective samples leave."""
+    only the gap that ineffective samples leave."""
 
     retire_solved: bool = False
     """Drop the samples of a prompt whose newest group is all right (ExGRPO)."""
 
     def __post_init__(self) -> None:
-        if self.capacity < 0:
-            raise ConfigError(f"data.buffer.capacity must be at least 0, got {self.capacity}; 0 switches replay off.")
-        if self.max_age < 1:
-            raise ConfigError(
-                f"data.buffer.max_age must be at least 1 optimizer step, got {self.max_age}: a sample is one step "
-                "old when it can first be replayed. Set data.buffer.capacity to 0 to switch replay off."
-            )
-        for key, why in (
-            ("priority_exponent", "a negative power would prefer the samples that teach least"),
-            ("correction_exponent", "a negative power would count preferred samples twice"),
+        for key, value, least, why in (
+            ("capacity", self.capacity, 0, "0 switches replay off"),
+            ("max_age", self.max_age, 1, "samples are one step old at their first replay; capacity 0 switches it off"),
+            ("priority_exponent", self.priority_exponent, 0, "below 0 it prefers the samples that teach least"),
+            ("correction_exponent", self.correction_exponent, 0, "below 0 it counts preferred samples twice"),
         ):
-            if getattr(self, key) < 0.0:
-                raise ConfigError(f"data.buffer.{key} must be at least 0, got {getattr(self, key)}: {why}.")
+            check_at_least(f"data.buffer.{key}", value, least, why)
+        # At 1 a batch would be all replay, and num_replay() would divide by zero.
         if self.replay_share is not None and not 0.0 <= self.replay_share < 1.0:
             raise ConfigError(
                 f"data.buffer.replay_share must be null or lie in [0, 1), got {self.replay_share}: it is the share of "
@@ -60,10 +58,12 @@ class BufferConfig:
         """Return how many samples to replay beside the effective ones of a rollout of ``num_fresh``."""
         if self.replay_share is None:
             return num_fresh - num_effective
+        # replay / (effective + replay) = share, solved for replay.
         return round(num_effective * self.replay_share / (1.0 - self.replay_share))
 
     def check_room(self, slots: Int[Tensor, " K"]) -> None:
-        """Refuse slots of a saved buffer that this one does not have."""
+        """Raise ConfigError when a saved buffer used slots that this one does not have."""
+        # By the largest slot and not by the number of samples: samples keep their slots.
         if len(slots) and int(slots.max()) >= self.capacity:
             raise ConfigError(
                 f"data.buffer.capacity is {self.capacity}, but the checkpoint holds a buffer of {int(slots.max()) + 1} "
@@ -71,5 +71,5 @@ class BufferConfig:
             )
 
     def full_batch(self, num_fresh: int) -> float:
-        """Return the samples of a batch in which every fresh sample is effective."""
+        """Return the size of a batch in which every fresh sample is effective; not rounded."""
         return num_fresh / (1.0 - (self.replay_share or 0.0))

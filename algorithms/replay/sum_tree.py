@@ -1,8 +1,8 @@
 """Weighted draws without replacement from many slots in O(log n) per draw, all draws of a batch side by side.
 
 A complete binary tree whose leaves are the weights and whose inner nodes are the sums of their two children.
-A draw walks from the root to a leaf, left or right by a uniform number. Changing a leaf adds up its ancestors
-anew from their children, so the sums depend on the leaves only and not on what the tree went through.
+A draw walks from the root to a leaf, left or right by a uniform number. After a change each ancestor of a leaf is
+computed again from its two children, so the sums depend on the present leaves only and not on earlier changes.
 
 Shapes: N slots, K of them.
 """
@@ -17,6 +17,7 @@ class SumTree:
 
     def __init__(self, num_slots: int) -> None:
         """Create ``num_slots`` slots of weight 0; 16 to 32 bytes each."""
+        # Heap order: the root is node 1, the children of node i are 2i and 2i + 1, the leaves come last.
         self.depth = max(num_slots - 1, 0).bit_length()
         self.first_leaf = 2**self.depth
         self.sums = torch.zeros(2 * self.first_leaf, dtype=torch.double)
@@ -33,6 +34,7 @@ class SumTree:
     def set(self, slots: Int[Tensor, " K"], weights: Float[Tensor, " K"]) -> None:
         """Change the weights of some slots."""
         nodes = slots + self.first_leaf
+        # Two slots may share ancestors: these are written twice, with the same sum.
         self.sums[nodes] = weights.double()
         for _ in range(self.depth):
             nodes = nodes // 2
@@ -41,28 +43,30 @@ class SumTree:
     def draw_distinct(self, num_draws: int, *, generator: torch.Generator) -> Int[Tensor, " K"]:
         """Return different slots in the order drawn, each in proportion to its weight among those not yet drawn.
 
-        Drawing with replacement and passing over what came before has the same distribution. So each round draws
-        all that is missing at once, and what it found gets weight 0 for the next round.
+        Drawing with replacement and skipping repeats has the same distribution. So each round draws as many slots as
+        are still missing, and a slot that was drawn gets weight 0 for the next round.
 
         Args:
             num_draws: how many; fewer are returned when fewer have a weight above 0.
             generator: source of the uniform numbers.
         """
         found = torch.empty(0, dtype=torch.long)
-        kept = torch.empty(0, dtype=torch.double)
+        weights = torch.empty(0, dtype=torch.double)
         while len(found) < num_draws and self.total > 0.0:
-            drawn = _in_order_of_first_appearance(self._descend(num_draws - len(found), generator))
-            found, kept = torch.cat([found, drawn]), torch.cat([kept, self.weights(drawn)])
+            drawn = _in_order_of_first_appearance(self._draw(num_draws - len(found), generator))
+            found, weights = torch.cat([found, drawn]), torch.cat([weights, self.weights(drawn)])
             self.set(drawn, torch.zeros(len(drawn)))
-        self.set(found, kept)
+        # The weights come back: drawn slots stay in the tree.
+        self.set(found, weights)
         return found
 
-    def _descend(self, num_draws: int, generator: torch.Generator) -> Int[Tensor, " K"]:
+    def _draw(self, num_draws: int, generator: torch.Generator) -> Int[Tensor, " K"]:
+        """Return slots drawn with replacement, all of them one level further at a time."""
         rest = torch.rand(num_draws, dtype=torch.double, generator=generator) * self.sums[1]
         nodes = torch.ones(num_draws, dtype=torch.long)
         for _ in range(self.depth):
             left = self.sums[2 * nodes]
-            # Rounding may leave a little more than the right subtree holds: never step into one of weight 0.
+            # Rounding may make the rest as large as the left subtree where the right one has weight 0: go left there.
             to_right = (rest >= left) & (self.sums[2 * nodes + 1] > 0.0)
             rest = torch.where(to_right, rest - left, rest)
             nodes = 2 * nodes + to_right.long()
@@ -70,6 +74,8 @@ class SumTree:
 
 
 def _in_order_of_first_appearance(slots: Int[Tensor, " K"]) -> Int[Tensor, " D"]:
+    """Return each slot once, at the place where it comes first."""
+    # A stable sort puts equal slots next to each other, the earliest first.
     order = slots.argsort(stable=True)
     is_first = torch.ones_like(slots, dtype=torch.bool)
     is_first[1:] = slots[order][1:] != slots[order][:-1]

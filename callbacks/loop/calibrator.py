@@ -14,7 +14,7 @@ from typing import Any, cast
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from algorithms import ConfigError
-from algorithms.calibration.strategies import Decision, Evidence, Reading, ThresholdStrategy
+from algorithms.calibration import Decision, Evidence, Reading, ThresholdStrategy
 from callbacks.loop.knobs import Knob, find_knob
 from callbacks.prompt_data import prompt_data
 from lightning_modules import RolloutModule

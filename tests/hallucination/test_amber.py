@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from algorithms.errors import DataError
-from hallucination.amber import AmberCounts, AmberVocabulary, amber_counts, amber_scores
+from hallucination.amber import AmberCounts, amber_counts, amber_scores
+from hallucination.amber_vocabulary import AmberVocabulary
 from tests.assertions import assert_same
 
 ASSOCIATIONS = {

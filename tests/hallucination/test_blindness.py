@@ -1,10 +1,11 @@
 """Which texts say that their writer cannot see the image."""
 
+import re
 import time
 
 import pytest
 
-from hallucination.blindness import claims_blindness, find_blindness
+from hallucination.blindness import BLINDNESS_PATTERN, claims_blindness
 
 BLIND = """I cannot see the image, so I'll assume a triangle.
 Since I can't actually see the picture, I must guess.
@@ -59,7 +60,8 @@ def test_statements_about_what_the_image_shows_are_not(text: str) -> None:
 
 def test_every_place_is_found_in_a_long_text() -> None:
     text = "Let me think.\nI cannot see the image. So 3 + 4 = 7. But WITHOUT THE PICTURE I guess."
-    assert [text[start:end] for start, end in find_blindness(text)] == ["cannot see the image", "WITHOUT THE PICTURE"]
+    found = [match.group() for match in re.finditer(BLINDNESS_PATTERN, text, re.IGNORECASE)]
+    assert found == ["cannot see the image", "WITHOUT THE PICTURE"]
 
 
 def test_a_long_text_is_read_quickly() -> None:

@@ -20,7 +20,7 @@ from hallucination import (
     JudgedCompletion,
     PopeMetric,
 )
-from hallucination.amber import AmberVocabulary
+from hallucination.amber_vocabulary import AmberVocabulary
 from hallucination.chair import find_object_claims
 from hallucination.coco_objects import coco_lexicon
 from hallucination.hallusion_bench import HallusionQuestion, Verdict

@@ -7,8 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algorithms.grpo.advantages import effective_groups, group_relative_advantages
-from algorithms.grpo.config import AdvantageConfig
+from algorithms.grpo.advantages import AdvantageConfig, effective_groups, group_relative_advantages
 from tests.assertions import assert_same
 
 # Quarters are exact in binary, so that no test measures rounding.

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from algorithms.errors import ConfigError
+from algorithms.grpo.averages import StepSize
 from algorithms.grpo.config import GRPOConfig
 from algorithms.grpo.loss import GRPOOutput, grpo_loss
-from algorithms.grpo.surrogates import StepSize
 from tests.algorithms.hand_made import samples
 from tests.assertions import assert_same
 

@@ -12,11 +12,11 @@ from trl.rewards import get_soft_overlong_punishment
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from algorithms.experience_batch import ExperienceBatch
+from algorithms.grpo.averages import StepSize
 from algorithms.grpo.config import GRPOConfig
 from algorithms.grpo.kl import k1, k2, k3
 from algorithms.grpo.loss import engine_weights, grpo_loss
 from algorithms.grpo.overlong import overlong_penalty
-from algorithms.grpo.surrogates import StepSize
 from tests.algorithms.hand_made import samples
 from tests.assertions import assert_same
 

@@ -11,13 +11,13 @@ from algorithms.errors import ConfigError
 from algorithms.preferences.mixed_preference import (
     MPOConfig,
     MPOOutput,
-    RewardShift,
     generation_loss,
     implicit_rewards,
     mpo_loss,
     preference_loss,
     quality_loss,
 )
+from algorithms.preferences.reward_shift import RewardShift
 from tests.assertions import assert_same
 
 CONFIG = MPOConfig()

@@ -29,7 +29,7 @@ CALIBRATOR = (
     "--model.init_args.reward.parts.taste.weight=0.5",
     "--callbacks.calibrator=callbacks.RewardThresholdCalibrator", "--callbacks.calibrator.part=taste",
     "--callbacks.calibrator.moves=reward.taste.weight",
-    '--callbacks.calibrator.strategy={"class_path": "algorithms.calibration.strategies.TargetRate", "init_args": '
+    '--callbacks.calibrator.strategy={"class_path": "algorithms.calibration.TargetRate", "init_args": '
     '{"target": 0.01, "band": 0.0, "step": 0.1, "bounds": {"low": 0.0, "high": 1.0}}}',
 )  # fmt: skip
 

@@ -1,46 +1,15 @@
-"""Decisions of the calibrator, by hand and in a simulated loop."""
+"""Strategies that follow the rate: decisions by hand and in a simulated loop."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algorithms.calibration.strategies import (
-    BackOff,
-    Bounds,
-    Evidence,
-    FixedThreshold,
-    QuantileThreshold,
-    Reading,
-    ScheduledThreshold,
-    TargetRate,
-)
+from algorithms.calibration import BackOff, Bounds, TargetRate
 from algorithms.errors import ConfigError
+from tests.algorithms.calibration.hand_made import evidence
 
 BOUNDS = Bounds(low=0.0, high=4.0)
 TARGET = TargetRate(target=0.2, band=0.02, step=0.5, recovery=0.5, bounds=BOUNDS)
-
-
-def evidence(*rates: float, rewards: tuple[float, ...] = (), scores: tuple[float, ...] = ()) -> Evidence:
-    rewards = rewards or (0.0,) * len(rates)
-    readings = [Reading(10 * i, rate, reward) for i, (rate, reward) in enumerate(zip(rates, rewards, strict=True))]
-    return Evidence(readings, scores)
-
-
-def test_a_fixed_threshold_never_moves() -> None:
-    assert FixedThreshold(value=3.0).decide(9.0, evidence(0.9), -1).threshold == 3.0
-
-
-@pytest.mark.parametrize(("num_readings", "expected"), [(1, 4.0), (3, 3.0), (5, 2.0), (9, 2.0)])
-def test_a_schedule_is_a_straight_line_between_two_steps(num_readings: int, expected: float) -> None:
-    schedule = ScheduledThreshold(start=4.0, end=2.0, start_step=0, end_step=40)
-    assert schedule.decide(0.0, evidence(*[0.1] * num_readings), -1).threshold == pytest.approx(expected)
-
-
-def test_a_quantile_leaves_the_same_share_of_scores_beyond_it_as_they_drift() -> None:
-    half = QuantileThreshold(quantile=0.5)
-    assert half.decide(0.0, evidence(0.1, scores=(1.0, 5.0, 3.0, 4.0)), -1).threshold == 3.5
-    assert half.decide(0.0, evidence(0.1, scores=(11.0, 15.0, 13.0, 14.0)), -1).threshold == 13.5
-    assert half.decide(7.0, evidence(0.1), -1).threshold == 7.0
 
 
 @pytest.mark.parametrize(
@@ -97,15 +66,19 @@ def test_in_a_simulated_loop_the_rate_settles_at_the_target(start: float) -> Non
 
 
 @pytest.mark.parametrize(
-    "make",
+    ("make", "complaint"),
     [
-        lambda: Bounds(low=1.0, high=1.0),
-        lambda: TargetRate(target=0.1, step=0.0, bounds=BOUNDS),
-        lambda: BackOff(window=0, step=1.0, bounds=BOUNDS),
-        lambda: QuantileThreshold(quantile=1.5),
-        lambda: ScheduledThreshold(start=0.0, end=1.0, start_step=5, end_step=5),
+        (lambda: Bounds(low=1.0, high=1.0), "bounds.low must be below high = 1.0, got 1.0"),
+        (lambda: TargetRate(target=0.1, step=0.0, bounds=BOUNDS), "step must be above 0, got 0.0"),
+        (lambda: TargetRate(target=0.1, step=1.0, band=-0.1, bounds=BOUNDS), "band must be at least 0, got -0.1"),
+        (
+            lambda: TargetRate(target=0.1, step=1.0, recovery=1.5, bounds=BOUNDS),
+            r"recovery must lie in \[0, 1\], got 1.5",
+        ),
+        (lambda: BackOff(window=0, step=1.0, bounds=BOUNDS), "window must be at least 1, got 0"),
+        (lambda: BackOff(step=-1.0, bounds=BOUNDS), "step must be above 0, got -1.0"),
     ],
 )
-def test_impossible_settings_are_refused(make) -> None:
-    with pytest.raises(ConfigError):
+def test_impossible_settings_are_refused_by_name(make, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^strategy\.{complaint}"):
         make()

@@ -1,0 +1,61 @@
+"""What a threshold strategy reads, and what it decides.
+
+R1V2 (arXiv:2504.16656) says that too strong a reinforcement signal induces visual hallucination and that reward
+thresholds are calibrated for it, and gives no mechanism. Everything in this folder is this project's own choice.
+
+A strategy is a pure function of what was measured, as a class with settings. A config names it by ``class_path``, so
+one of your own needs one file with a subclass of ``ThresholdStrategy`` and no change here.
+
+``stricter`` is the direction in which the preference reward gets less influence: down for a cap or a weight, up for
+the margin tau of preference pairs.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Reading(NamedTuple):
+    """What was measured at one moment."""
+
+    # Also the order in which the calibrator's checkpoints store the values.
+    step: int
+    """Optimizer step."""
+
+    rate: float
+    """The monitored rate, such as the hallucination rate; a share."""
+
+    reward: float
+    """Mean score of the reward that the threshold bounds, since the reading before."""
+
+
+class Evidence(NamedTuple):
+    """Everything that a decision may use."""
+
+    readings: Sequence[Reading]
+    """Oldest first; the last is the one to act on."""
+
+    # Empty until the first rollout has been scored.
+    scores: Sequence[float] = ()
+    """Newest scores of the reward that the threshold bounds."""
+
+
+class Decision(NamedTuple):
+    """The threshold from now on, and why."""
+
+    threshold: float
+    reason: str
+    """A few words for the log."""
+
+
+class ThresholdStrategy:
+    """How a threshold follows the evidence."""
+
+    def decide(self, present: float, evidence: Evidence, sign: int) -> Decision:
+        """Return the next threshold.
+
+        Args:
+            present: the threshold now.
+            evidence: what was measured.
+            sign: +1 where a larger threshold is stricter (tau), -1 where a smaller one is (a cap, a weight).
+        """
+        raise TypeError(f"{type(self).__name__} must define decide()")

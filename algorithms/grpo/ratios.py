@@ -1,0 +1,38 @@
+"""Importance ratios between the policy being trained and the behavior policy, as logarithms.
+
+    token       rho_it = pi(y_it) / behavior(y_it)                              (GRPO, arXiv:2402.03300)
+    sequence    rho_i = (pi(y_i) / behavior(y_i))^(1/|y_i|), for every token    (GSPO, arXiv:2507.18071)
+
+Shapes: B samples, T completion tokens.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from algorithms.grpo.function_table import FunctionTable
+
+RatioName = Literal["token", "sequence"]
+Ratio = Callable[[Tensor, Tensor], Tensor]
+"""(log_ratios, is_completion) -> the log-ratios to use; all three are (B, T), and the log-ratios are 0 at padding."""
+
+
+def token_log_ratios(log_ratios: Float[Tensor, "B T"], is_completion: Bool[Tensor, "B T"]) -> Float[Tensor, "B T"]:
+    """Return each token's own log-ratio."""
+    del is_completion
+    return log_ratios
+
+
+def sequence_log_ratios(log_ratios: Float[Tensor, "B T"], is_completion: Bool[Tensor, "B T"]) -> Float[Tensor, "B T"]:
+    """Return the mean log-ratio of a sample at each of its tokens."""
+    # A row without tokens divides by 1, so that it gets 0 and not NaN.
+    mean = log_ratios.sum(dim=1) / is_completion.sum(dim=1).clamp_min(1)  # (B,)
+    return torch.where(is_completion, mean[:, None], 0.0)  # (B, T)
+
+
+RATIOS: FunctionTable[Ratio] = FunctionTable(
+    "model.grpo.ratio", {"token": token_log_ratios, "sequence": sequence_log_ratios}
+)
