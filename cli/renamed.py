@@ -27,6 +27,12 @@ KEYS = {
 }
 """Setting and the setting that replaced it."""
 
+CALLBACK_KEYS = {
+    f"callbacks.hallucination.{name}": f"callbacks.hallucination.probes.{name}"
+    for name in ("split", "num_probes", "num_samples", "kind_column", "length_bounds", "seed")
+} | {"callbacks.hallucination.probes.class_path": "callbacks.hallucination.probes.source.class_path"}
+"""The same for the monitor under the name that the project's configs give it."""
+
 VALUES = {
     "model.judge": "{class_path: hallucination.GrammarJudge, init_args: {mention: ..., clause_end: ...}}",
 }
@@ -73,7 +79,7 @@ def check_renamed(files: Sequence[Settings], flags: Sequence[Settings]) -> None:
             raise ConfigError(f"{file.source} is not there; {CONFIGS}/ has one file of this name: {moved}.")
     everything = [*files, *flags]
     # The class is chosen by all of them together, and a key of one file may belong to the class of another.
-    keys = _old_keys(merged(everything))
+    keys = _old_keys(merged(everything)) | CALLBACK_KEYS
     for settings in everything:
         new_names = {path: new for path in texts(settings.content) if (new := new_class(path))}
         new_names |= {old: _with_value(new) for old, new in keys.items() if is_set(settings.content, old)}

@@ -36,7 +36,7 @@ def assemble_llava(
     Raises:
         ConfigError: for a tiling, or a chat template that cannot place images.
     """
-    vision, text = tower.config, language_model.config
+    vision = tower.config
     if tiling is not None:
         raise ConfigError(
             f"model.policy.tiling is {tiling}, but the tower is a {vision.model_type!r} model, whose images are not "
@@ -47,6 +47,25 @@ def assemble_llava(
     has_class_token = Llava.towers[vision.model_type].has_class_token
     # transformers' names: "default" drops the first output, "full" keeps all of them.
     strategy = "default" if has_class_token else "full"
+    model = _joined_model(tower, language_model, tokenizer, token, strategy)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    processor = LlavaProcessor(
+        image_processor=image_processor,
+        tokenizer=tokenizer,
+        patch_size=vision.patch_size,
+        vision_feature_select_strategy=strategy,
+        num_additional_image_tokens=int(has_class_token),  # counted by the processor, and dropped again
+        image_token=token,
+        chat_template=chat_template_with_images(tokenizer, token),
+    )
+    return model, processor
+
+
+def _joined_model(
+    tower: PreTrainedModel, language_model: PreTrainedModel, tokenizer: Tokenizer, token: str, strategy: str
+) -> Any:
+    """Return a LLaVA with a copy of both parts' weights and a fresh adapter."""
+    vision, text = tower.config, language_model.config
     # transformers annotates less than its constructors accept. Settings are copied, as weights are below: the joined
     # model shares nothing with its parts.
     make_config: Any = LlavaConfig
@@ -68,14 +87,4 @@ def assemble_llava(
     with torch.no_grad():
         model.lm_head.weight.copy_(head.weight)
     model.tie_weights()
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
-    processor = LlavaProcessor(
-        image_processor=image_processor,
-        tokenizer=tokenizer,
-        patch_size=vision.patch_size,
-        vision_feature_select_strategy=strategy,
-        num_additional_image_tokens=int(has_class_token),  # counted by the processor, and dropped again
-        image_token=token,
-        chat_template=chat_template_with_images(tokenizer, token),
-    )
-    return model, processor
+    return model

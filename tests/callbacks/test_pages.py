@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from algorithms import Completion, Prompt, RewardTable, RolloutGroup
 from callbacks import CompletionsPage, PredictionWriter, TensorBoardLayout
-from callbacks.completion_card import GREEN, RED, completion_card
+from callbacks.cards import GREEN, RED, completion_card
 from datamodules.shapes.language import CLAIM_GRAMMAR
 from hallucination import GrammarJudge, judge_groups
 from rollouts import RolloutPhase
@@ -51,7 +51,7 @@ def test_a_claim_is_green_when_the_facts_support_it_and_red_when_not(thing, colo
 
 def test_a_card_grows_with_its_completions_and_takes_long_and_empty_ones() -> None:
     short, long = completion_card(group("")), completion_card(group("", "word " * 500, judge=None))
-    assert long.height > short.height + 400
+    assert long.shape[0] > short.shape[0] + 400
 
 
 def trainer(folder: Path):

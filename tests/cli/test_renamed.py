@@ -8,7 +8,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 
 from algorithms import ConfigError
 from cli.app import run
-from cli.renamed import CLASSES, KEYS, check_renamed, new_class
+from cli.renamed import CALLBACK_KEYS, CLASSES, KEYS, check_renamed, new_class
 from cli.settings import config_files, flags
 
 HERE = "tests.cli.test_renamed"
@@ -57,6 +57,12 @@ def test_a_flag_of_before_is_refused_with_the_new_key(old: str, new: str, spelli
     flag = f"--{section}.{spelling}{name}{below}=1"
     with pytest.raises(ConfigError, match=rf"^{old} is now {new}\b.*in {flag}"):
         check(MODEL, DATA, flag)
+
+
+@pytest.mark.parametrize(("old", "new"), CALLBACK_KEYS.items())
+def test_a_setting_of_the_monitor_is_refused_with_the_new_key(old: str, new: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{old} is now {new}\b"):
+        check(MODEL, DATA, f"--{old}=1")
 
 
 def test_all_old_keys_of_a_config_are_named_at_once_also_those_set_to_null(tmp_path: Path) -> None:

@@ -56,11 +56,11 @@ class SaysNo(SaysCaptions):
 
 def monitor(judge: str, probes_class: str, **settings: Any) -> list[str]:
     """Flags for a monitor on a source of probes, classes by their short names."""
-    probes = [f"--callbacks.hallucination.probes.{key}={value}" for key, value in settings.items()]
+    probes = [f"--callbacks.hallucination.probes.source.{key}={value}" for key, value in settings.items()]
     return [
         "--callbacks.hallucination=HallucinationMonitor", f"--callbacks.hallucination.judge={judge}",
-        "--callbacks.hallucination.num_probes=16", "--callbacks.hallucination.kind_column=category",
-        f"--callbacks.hallucination.probes={probes_class}", *probes,
+        "--callbacks.hallucination.probes.num_probes=16", "--callbacks.hallucination.probes.kind_column=category",
+        f"--callbacks.hallucination.probes.source={probes_class}", *probes,
     ]  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def test_captions_are_judged_by_the_objects_that_they_name(policy_folder: Path) 
     flags = monitor("ObjectJudge", "PromptFolder", path=captioned(root / "captions"))
     engine = "--model.init_args.engine=tests.callbacks.loop.test_monitor_probes.SaysCaptions"
     # Two probes are found, though the first of the rows is none.
-    short = ("--callbacks.hallucination.num_probes=2", "--trainer.max_steps=1", "--trainer.limit_val_batches=0")
+    short = ("--callbacks.hallucination.probes.num_probes=2", "--trainer.max_steps=1", "--trainer.limit_val_batches=0")
     run(arguments("fit", policy_folder, *flags, engine, *short))
     values = last(root)
     # "man", "dogs" and "cat" are there, "bicycle" is not.
@@ -128,7 +128,7 @@ def test_a_file_of_pope_is_asked_and_the_rate_is_one_minus_precision(policy_fold
 def test_built_probes_are_asked_and_a_policy_that_denies_everything_claims_nothing(policy_folder: Path) -> None:
     root = policy_folder.parent
     flags = monitor("YesNoJudge", "PopeFolder", root=root / "probes", source="PromptFolder", num_pairs=1)
-    flags += [f"--callbacks.hallucination.probes.source.path={captioned(root / 'captions')}"]
+    flags += [f"--callbacks.hallucination.probes.source.source.path={captioned(root / 'captions')}"]
     run(arguments("validate", policy_folder, *flags))
     by_category = {key: value for key, value in last(root).items() if key.startswith("rate_of_")}
     # Half of the right answers are no, and the random policy always counts as saying yes.
