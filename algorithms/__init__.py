@@ -1,4 +1,4 @@
-"""The mathematics of the recipe: pure functions and records of tensors, nothing of Lightning or files."""
+"""The mathematics of the recipe: pure functions and records of tensors, without Lightning and without files."""
 
 from algorithms.chance import position_generator, position_seed
 from algorithms.errors import ConfigError, DataError, check_at_least

@@ -6,7 +6,7 @@
     Cog   = targets mentioned / targets
 
 For each image a benchmark lists what is there and the *targets*: what people would imagine there although it is not. A
-known word that covers nothing true is a hallucination, unless it is a safe word; see ``amber_vocabulary.py``.
+known word that covers no true object is a hallucination, unless it is a safe word; see ``amber_vocabulary.py``.
 
 As in the authors' script, counts are summed over completions before dividing, and Cog is defined as above; the paper's
 formula of Cog, targets mentioned / mentions, is ``cog_of_mentions``. Differs from that script:

@@ -1,11 +1,11 @@
 """The 80 object classes of COCO (arXiv:1405.0312) with everyday words for them, and CHAIR's rules for misleading words.
 
 "baby elephant" and "adult dog" name no person, a "passenger jet" is an airplane, the seat of a toilet is no chair, a
-home plate is nothing (arXiv:1809.02156; the authors' script).
+home plate is no object (arXiv:1809.02156; the authors' script).
 
 Differs from that script: the list of words is written anew, so scores with it are comparable among themselves only; for
 published CHAIR numbers load the authors' ``synonyms.txt``. Its rules for animals and vehicles hold for every synonym,
-not for the class names, "jet" and "train" only; there are a few more phrases that name nothing, such as "train track".
+not for the class names, "jet" and "train" only; a few more phrases name no object here, such as "train track".
 """
 
 from collections.abc import Mapping, Sequence

@@ -6,8 +6,8 @@
 joined by blanks, hyphens or underscores; so "red-circle" of the shapes world is a phrase of two words.
 
 Follows CHAIR (arXiv:1809.02156; the authors' script) in counting every mention and in not reading negation: "no dog"
-names a dog. Differs from that script: a plural is recognised by what the lexicon knows instead of by a language
-toolkit, and phrases may have any number of words.
+names a dog. Differs from that script: a plural is recognised by the singular forms in the lexicon instead of by a
+language toolkit, and phrases may have any number of words.
 """
 
 import re
@@ -56,8 +56,8 @@ class ObjectLexicon:
         Args:
             synonyms: canonical name -> further words for it. A name may have several words.
             phrases: phrase -> the known word that it stands for, such as ``"toilet seat": "toilet"``. With a word that
-                is not in the lexicon, the phrase names nothing: ``"home plate": ""``.
-            ignored_beside: word -> canonical name; where a text names that object, the word names nothing.
+                is not in the lexicon, the phrase names no object: ``"home plate": ""``.
+            ignored_beside: word -> canonical name; where a text names that object, the word names no object.
 
         Raises:
             DataError: A name without a word, or a synonym of two objects.

@@ -1,4 +1,4 @@
-"""Completions to scores: rule rewards, their weighted sum, and the comparison of answers behind them."""
+"""Completions to scores: rule rewards, preference models, functions, and their weighted sum."""
 
 from rewards.answers.equivalence import same_answer
 from rewards.answers.worker import ComparisonFailed, MathWorker

@@ -1,4 +1,4 @@
-"""Rewards of length alone."""
+"""Rewards that depend on the length of a completion only."""
 
 from collections.abc import Sequence
 
@@ -13,12 +13,13 @@ class OverlongReward:
     """0 for completions of ordinary length, falling to -1 where they near the limit (DAPO's soft punishment)."""
 
     def __init__(self, max_tokens: int, soft_tokens: int) -> None:
-        """Set the zone.
+        """Keep the limits.
 
         Args:
             max_tokens: length that gets -1; usually model.sampling.max_new_tokens. DAPO 20480.
             soft_tokens: width of the zone before it. DAPO 4096.
         """
+        # A zone of width 0 would divide by zero.
         if not 0 < soft_tokens <= max_tokens:
             raise ConfigError(
                 f"soft_tokens of the overlong reward must lie between 1 and max_tokens = {max_tokens}, got "

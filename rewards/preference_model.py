@@ -1,29 +1,41 @@
 """A learned reward: the score of a preference reward model (R1V2, arXiv:2504.16656, section 3.2)."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
-from algorithms.errors import ConfigError
+from algorithms.errors import check_at_least
 from algorithms.records import Completion, Prompt
 
 
 class Scorer(Protocol):
     """Where a reward model comes from, such as ``models.PretrainedRewardModel``."""
 
+    # Any: the command line would refuse a source whose build() is annotated with another class than here.
     def build(self) -> Any:
-        """Return a ``torch.nn.Module`` with ``scores(prompts, texts) -> Tensor (B,)``."""
+        """Return a ``torch.nn.Module`` that is a ``ScoringModel``."""
+        ...
+
+
+class ScoringModel(Protocol):
+    """What a reward model is used for here."""
+
+    def scores(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> Tensor:
+        """Return one score per completion, (B,)."""
         ...
 
 
 class PreferenceReward:
     """The score that a reward model gives to each completion.
 
-    Scores are unbounded and have no zero: Skywork-VL-Reward's run from about -15 to 8. Only differences between
-    completions of one prompt mean anything. Next to rule rewards of 0 and 1 they need a small weight, or an answer
-    that pleases outweighs one that is right. And they hardly ever tie, so they would turn every group of completions
-    into an effective one, also where all are equally right: a preference model is no rule, unless its part says so.
+    Scores are unbounded and have no zero: those of Skywork-VL-Reward lie between about -15 and 8. Only differences
+    between completions of one prompt have a meaning. Next to rule rewards of 0 and 1 they need a small weight, or a
+    preferred answer outweighs a right one. And they are hardly ever equal, so they would turn every group of
+    completions into an effective one, also where all are equally right: a preference model is no rule, unless
+    ``is_rule`` of its part is true.
 
     The model is loaded at the first call and stays outside the policy's checkpoints, gradients and ranks.
     """
@@ -31,34 +43,31 @@ class PreferenceReward:
     is_rule = False
 
     def __init__(self, scorer: Scorer, batch_size: int = 64, device: str | None = None) -> None:
-        """Remember the settings; the model loads at the first call.
+        """Keep the settings; the model loads at the first call.
 
         Args:
             scorer: where the reward model comes from.
             batch_size: completions per forward; lower it when memory runs out.
-            device: where the model lives; null is this process's GPU, or the CPU without one.
+            device: where the model is; null: this process's GPU, or the CPU without one.
         """
-        if batch_size < 1:
-            raise ConfigError(
-                f"batch_size of the preference reward must be at least 1, got {batch_size}: it is the number of "
-                "completions that are scored at once."
-            )
+        check_at_least(
+            "batch_size of the preference reward", batch_size, 1, "it is the number of completions at a time"
+        )
         self.scorer, self.batch_size, self.device = scorer, batch_size, device
-        self._model: Any = None
 
     def __call__(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Sequence[float | None]:
         """Return one score per completion, in their order."""
-        model = self._loaded_model()
         scores = [0.0] * len(completions)
         with torch.no_grad():
             for batch in self._batches(prompts, completions):
-                found = model.scores([prompts[i] for i in batch], [completions[i].text for i in batch])
+                # (B,), in the order of the batch; written back to the rows that it was made of.
+                found = self._model.scores([prompts[i] for i in batch], [completions[i].text for i in batch])
                 for row, score in zip(batch, found.tolist(), strict=True):
                     scores[row] = score
         return scores
 
     def _batches(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Iterator[list[int]]:
-        """Yield the rows of each batch, alike in length, so that little of a batch is padding."""
+        """Yield the rows of each batch, of similar length, so that little of a batch is padding."""
 
         def length(row: int) -> tuple[int, int]:
             # An image is hundreds of tokens, more than most texts.
@@ -68,13 +77,13 @@ class PreferenceReward:
         for start in range(0, len(rows), self.batch_size):
             yield rows[start : start + self.batch_size]
 
-    def _loaded_model(self) -> Any:
-        if self._model is None:
-            # Loading draws initial weights that it overwrites: a run must not depend on when that happens.
-            with torch.random.fork_rng(devices=[]):
-                model = self.scorer.build()
-            self._model = model.to(self.device or _own_device()).eval().requires_grad_(False)
-        return self._model
+    @cached_property
+    def _model(self) -> ScoringModel:
+        # Loading draws initial weights and overwrites them. The draws must not move the run's own generator,
+        # or results would depend on when the model is loaded.
+        with torch.random.fork_rng(devices=[]):
+            model = self.scorer.build()
+        return model.to(self.device or _own_device()).eval().requires_grad_(False)
 
 
 def _own_device() -> str:

@@ -9,7 +9,7 @@ _TOKEN = re.compile(r"(?P<box>\\boxed\s*\{)|\\.|(?P<open>\{)|(?P<close>\})", re.
 def find_boxes(text: str) -> list[str | None]:
     r"""Return the content of every outermost ``\boxed{...}`` in order; None for one that is never closed."""
     boxes: list[str | None] = []
-    start, depth = 0, 0
+    start, depth = 0, 0  # depth counts the braces that are open within a box; 0 is outside
     for token in _TOKEN.finditer(text):
         if depth == 0:
             if token["box"]:

@@ -1,4 +1,4 @@
-"""Reads the ways in which people write one number, exactly: 1,200 and 1/2, 50% and 3e8."""
+"""Numbers as people write them, read exactly: 1,200 and 1/2, 50% and 3e8."""
 
 import re
 from fractions import Fraction
@@ -6,6 +6,7 @@ from fractions import Fraction
 # 1e999999999 would fill the memory with digits.
 _LARGEST_EXPONENT = 400
 
+# Thousands may be separated by commas or by spaces, but not by both.
 _DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?: [0-9]{3})+|[0-9]+)"
 _DECIMAL = rf"(?:{_DIGITS}(?:\.[0-9]*)?|\.[0-9]+)"
 _SIGNED = rf"[+-]? ?{_DECIMAL}"
@@ -26,7 +27,8 @@ _MIXED = re.compile(
 
 
 def exact_number(text: str) -> Fraction | None:
-    """Return the number that the whole text writes, or None; a percent sign divides by a hundred."""
+    """Return the number that the whole text stands for, or None; a percent sign divides by a hundred."""
+    # Fractions and not floats: 0.1 + 0.2 must equal 0.3, and 0.33 must not equal 1/3.
     body = text.strip()
     if body.endswith("%"):
         number = exact_number(body.rstrip("%"))
@@ -39,6 +41,7 @@ def exact_number(text: str) -> Fraction | None:
 
 def _scientific(found: re.Match[str]) -> Fraction | None:
     exponent = int((found["e"] or found["braced"] or found["bare"] or "0").replace(" ", ""))
+    # An exponent out of range is no number that could be compared here.
     return _decimal(found["mantissa"]) * Fraction(10) ** exponent if abs(exponent) <= _LARGEST_EXPONENT else None
 
 

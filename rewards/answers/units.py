@@ -2,8 +2,10 @@
 
 import re
 
-# Each line: the unit, then its other spellings. Rare units are left out on purpose: a word that is no unit
-# makes an answer text, and text equals only the same text.
+from rewards.answers.spelling import LATEX_COMMAND
+
+# Each line: the unit, then its other spellings. Rare units are left out on purpose: with a word that is no unit,
+# an answer is text, and text equals only the same text.
 _SPELLINGS = """
 mm millimeter millimeters millimetre millimetres
 cm centimeter centimeters centimetre centimetres
@@ -48,6 +50,7 @@ _UNIT_OF = {spelling: line.split()[0] for line in _SPELLINGS.strip().splitlines(
 
 
 def _any_of(names: list[str]) -> str:
+    # The longest first: else "min" would match the beginning of "minutes".
     return "|".join(sorted(map(re.escape, names), key=len, reverse=True))
 
 
@@ -60,20 +63,20 @@ _POWER = r"(?: ?\^ ?\{?[23]\}?)?"
 _UNIT = re.compile(rf"(?:(?i:square|sq|cubic|cu) )?{_NAME}{_POWER}(?: ?/ ?{_NAME}{_POWER})*$")
 _PREFIX = re.compile(r"(?i:(square|sq)|cubic|cu) (.+)")
 _VARIABLE = re.compile(r"(?<![A-Za-z\\])[A-Za-z]")
-_COMMAND = re.compile(r"\\[A-Za-z]+")
 
 
 def split_unit(text: str) -> tuple[str, str]:
     """Return the text before a trailing unit and the unit in one spelling; "" when there is no unit.
 
-    Only a text without variables can carry a unit: the m of "x + 5 m" may be anything.
+    Only a text without variables can have a unit: the m of "x + 5 m" may be another variable.
     """
     found = _UNIT.search(text)
     if not found:
         return text, ""
     body, unit = text[: found.start()], found.group()
+    # A letter right behind a number, as in "5m", is a variable; behind a brace or parenthesis it may be a unit.
     is_attached = not body.endswith((" ", "}", ")"))
-    if not body.strip() or _VARIABLE.search(_COMMAND.sub("", body)):
+    if not body.strip() or _VARIABLE.search(LATEX_COMMAND.sub("", body)):
         return text, ""
     if is_attached and re.match(r"[A-Za-z](?![A-Za-z])", unit):
         return text, ""

@@ -1,17 +1,16 @@
 """Symbolic comparison of two answers in a process of its own that can be killed.
 
-math_verify guards itself with SIGALRM, which works in the main thread only and is swallowed elsewhere, and
-SymPy can hang in one C call. So its timeouts are off here, and the parent kills the worker when a comparison
-takes too long.
+math_verify's own timeouts use SIGALRM, which works in the main thread only (elsewhere math_verify swallows the error),
+and SymPy can hang in one C call. So these timeouts are off, and the parent kills the worker when a comparison takes too
+long.
 
-This file is also the worker's program. It is started by path in a fresh interpreter rather than with
-``multiprocessing``, whose spawned child imports the training script again, and with it torch and Lightning.
+The worker runs ``worker_program.py``, started by path in a fresh interpreter. ``multiprocessing`` would import the
+training script in the child again, and with it torch and Lightning.
 """
 
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -21,12 +20,13 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, NoReturn
 
+# The imports of SymPy and math_verify, on a busy machine.
 _START_SECONDS = 120.0
-_MEMORY_BYTES = 4 * 1024**3
+_PROGRAM = Path(__file__).with_name("worker_program.py")
 
 
 class ComparisonFailed(Exception):
-    """Nobody knows whether two answers are equal: the comparison hung, crashed, or was not understood."""
+    """The comparison of two answers has no result: it hung, crashed, or could not read the gold answer."""
 
 
 class MathWorker:
@@ -35,8 +35,8 @@ class MathWorker:
     May be called from any thread; one comparison runs at a time. A copy starts its own process.
     """
 
-    def __init__(self, timeout_seconds: float = 5.0, program: Path = Path(__file__)) -> None:
-        """Start nothing yet.
+    def __init__(self, timeout_seconds: float = 5.0, program: Path = _PROGRAM) -> None:
+        """Keep the settings; the process starts at the first comparison.
 
         Args:
             timeout_seconds: longest wall-clock time of one comparison; the start of the worker does not count.
@@ -47,18 +47,19 @@ class MathWorker:
         self._lock = threading.Lock()
         self.process: subprocess.Popen[str] | None = None
         self.num_starts = 0
-        self._stop: Callable[[], Any] = lambda: None
+        self._stop: Callable[[], object] = lambda: None
 
+    # A process, a lock and a finalizer cannot be copied or pickled: a copy starts with the settings only.
     def __reduce__(self) -> tuple[Any, ...]:
         return MathWorker, (self.timeout_seconds, self.program)
 
     @property
     def is_running(self) -> bool:
-        """Whether a child process is there."""
+        """Whether the child process is alive."""
         return self.process is not None and self.process.poll() is None
 
     def compare(self, gold: str, answer: str) -> bool:
-        """Return whether the answer equals the gold one, which both should be mathematics.
+        """Return whether the answer equals the gold one; both should be mathematics.
 
         Raises:
             ComparisonFailed: when it took too long, killed the worker, or could not be decided.
@@ -80,9 +81,10 @@ class MathWorker:
     def _running_process(self) -> "subprocess.Popen[str]":
         if self.process is not None and self.process.poll() is None:
             return self.process
-        # -P: the folder of this file must not become importable as top-level modules. A new session: Ctrl-C
-        # is for the run to handle. A fixed hash seed: SymPy walks over sets.
+        # -P: the files in the program's folder must not be importable as top-level modules. A new session: Ctrl-C
+        # must reach the run only. A fixed hash seed: SymPy iterates over sets.
         process = subprocess.Popen(
+            # Twice the timeout: normally the parent is first, and this limit is for a parent that was killed.
             [sys.executable, "-P", str(self.program), str(2.0 * self.timeout_seconds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -109,6 +111,7 @@ class MathWorker:
 
     def _receive(self, process: "subprocess.Popen[str]", timeout_seconds: float) -> dict[str, Any]:
         assert process.stdout is not None
+        # readline alone has no timeout; replies are flushed line by line, so a readable pipe has a whole one.
         if not wait([process.stdout.fileno()], timeout_seconds):
             self._give_up(f"no reply within {timeout_seconds:g} s")
         line = process.stdout.readline()
@@ -127,64 +130,6 @@ def _kill(process: "subprocess.Popen[str]") -> None:
     process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            # Closing flushes what a dead worker can no longer read.
+            # Closing flushes the pipe, which raises when the worker is dead.
             with contextlib.suppress(OSError):
                 pipe.close()
-
-
-def _serve(patience_seconds: float) -> None:
-    """Answer requests, one JSON object per line, until standard input closes."""
-    replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # a library that prints must not break the protocol
-
-    def reply(content: dict[str, Any]) -> None:
-        replies.write(json.dumps(content) + "\n")
-        replies.flush()
-
-    try:
-        _limit_memory()
-        _is_same("x", "x")  # imports and builds the parser, so that the first real comparison is not charged for it
-        reply({"is_ready": True})
-    except Exception as error:
-        reply({"error": repr(error)})
-        return
-    for line in sys.stdin:
-        # Unhandled, the alarm ends this process: it must not compute for ever when its parent was killed.
-        signal.setitimer(signal.ITIMER_REAL, patience_seconds)
-        try:
-            reply({"is_same": _is_same(**json.loads(line))})
-        except Exception as error:
-            reply({"error": repr(error)})
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-
-
-def _limit_memory() -> None:
-    import resource
-
-    # A power tower can claim the machine's memory sooner than the timeout kills it. macOS refuses this limit.
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-
-
-def _is_same(gold: str, answer: str) -> bool:
-    from latex2sympy2_extended import NormalizationConfig
-    from math_verify import LatexExtractionConfig, parse, verify
-    from sympy.core.random import seed
-
-    # units=False: the library's list of units holds "ab", "c" and "t", so that "5t" would equal "5".
-    normalization = NormalizationConfig(
-        basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="all", equations=False
-    )
-    extraction = [LatexExtractionConfig(boxed_match_priority=0, normalization_config=normalization)]
-    seed(0)  # SymPy decides some equalities at random points
-    golds, answers = (
-        parse(rf"\boxed{{{text}}}", extraction, parsing_timeout=None)  # pyright: ignore[reportArgumentType]
-        for text in (gold, answer)
-    )
-    if all(isinstance(parsed, str) for parsed in golds):
-        raise ValueError(f"math_verify cannot read the gold answer {gold!r}")
-    return verify(golds, answers, timeout_seconds=None)
-
-
-if __name__ == "__main__":
-    _serve(float(sys.argv[1]))
