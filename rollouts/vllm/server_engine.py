@@ -46,7 +46,7 @@ class VLLMServerEngine(CopyEngine):
             url: of a running ``python -m rollouts.vllm.server``; null starts one on this machine and ends it again.
             environment: variables for a server started here, such as ``CUDA_VISIBLE_DEVICES``.
             timeout_s: longest wait for an answer, in seconds, and for a server elsewhere to come back.
-            max_restarts: failures in a run after which it gives up.
+            max_restarts: failures of a run that are repaired; one more stops the run.
         """
         if url is not None and (urlsplit(url).scheme != "http" or not urlsplit(url).hostname):
             raise ConfigError(f"model.engine.url must look like http://HOST:PORT, got {url!r}.")
