@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from algorithms import ConfigError
 from rollouts.engine import CountedWeights, EngineError
 from rollouts.policy_view import SampledPolicy
-from rollouts.ranks import gather_ranks, own_place
+from rollouts.ranks import gather_ranks, rank_and_world_size
 from rollouts.vllm.client import ServerClient, attempt
 from rollouts.vllm.copy_engine import CopyEngine
 from rollouts.vllm.policy_files import policy_files
@@ -166,7 +166,7 @@ class VLLMServerEngine(CopyEngine):
 
 
 def _is_first_rank() -> bool:
-    return own_place()[0] == 0
+    return rank_and_world_size()[0] == 0
 
 
 def _first_failure(failure: str) -> str:
