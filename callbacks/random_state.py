@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from rollouts import gather_ranks, own_state
+from rollouts import gather_ranks, state_of_rank
 
 
 class RandomState(Callback):
@@ -33,7 +33,7 @@ class RandomState(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Restore this rank's state."""
         if self._loaded is not None:
-            _restore(own_state(self._loaded, trainer.global_rank, trainer.world_size))
+            _restore(state_of_rank(self._loaded, trainer.global_rank, trainer.world_size))
             self._loaded = None
 
 

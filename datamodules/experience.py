@@ -28,7 +28,7 @@ from datamodules.reading import ReadingConfig
 from datamodules.sources.prompt_folder import PromptFolder
 from datamodules.sources.prompt_pool import PromptPool
 from datamodules.streams.shuffled import CountedLoader, ShuffledRows
-from rollouts import gather_ranks, own_state
+from rollouts import gather_ranks, state_of_rank
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class ExperienceDataModule(PromptDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore this rank's buffer, for training; other commands do not use it."""
         if self.is_for_training:
-            self.buffer.load_state_dict(own_state(state_dict["buffers"], *self.rank))
+            self.buffer.load_state_dict(state_of_rank(state_dict["buffers"], *self.rank))
 
 
 def _groups_shuffled(group_ids: Tensor, generator: torch.Generator) -> Tensor:

@@ -27,7 +27,7 @@ from datamodules.sources.prompt_folder import PromptFolder
 from datamodules.streams.pair_report import margins_in_words
 from datamodules.streams.shuffled import CountedLoader, ShuffledRows
 from datamodules.streams.unusable import JudgesPairs
-from rollouts import RolloutPhase, gather_ranks, own_state
+from rollouts import RolloutPhase, gather_ranks, state_of_rank
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ class OnlinePreferenceDataModule(PromptDataModule):
         """Restore this rank's pool, for training; other commands do not use it."""
         if not self.is_for_training:
             return
-        state = own_state(state_dict["pools"], *self.rank)
+        state = state_of_rank(state_dict["pools"], *self.rank)
         self.pool_number, self.kept_fraction = state["number"], state["kept"]
         self.selection = replace(self.selection, threshold=state_dict["threshold"])
         self.pool = [PreferencePair(**{**row, "prompt": self.prompt("train", row["prompt"])}) for row in state["pairs"]]

@@ -43,7 +43,7 @@ from lightning_modules.rollout_module import RolloutModule
 from lightning_modules.strategy import sharding_of
 from models import Policy, PolicySource, is_sharded
 from rewards import WeightedReward
-from rollouts import RolloutEngine, RolloutPhase, SamplingConfig, gather_ranks, own_state
+from rollouts import RolloutEngine, RolloutPhase, SamplingConfig, gather_ranks, state_of_rank
 
 
 class GRPOModule(RolloutModule):
@@ -285,6 +285,6 @@ class GRPOModule(RolloutModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the micro-batches of this rank."""
         super().on_load_checkpoint(checkpoint)
-        states = own_state(checkpoint["micro_batches"], self.global_rank, self.trainer.world_size)
+        states = state_of_rank(checkpoint["micro_batches"], self.global_rank, self.trainer.world_size)
         self.micro_batches = [ExperienceBatch.from_state_dict(state) for state in states]
         self.num_completions = checkpoint["num_completions"]

@@ -5,7 +5,7 @@ from rollouts.embedded.engine import TransformersEngine
 from rollouts.engine import EngineError, RolloutEngine, SamplingConfig
 from rollouts.phase import RolloutPhase
 from rollouts.policy_view import SampledPolicy
-from rollouts.ranks import gather_ranks, own_place, own_state
+from rollouts.ranks import gather_ranks, rank_and_world_size, state_of_rank
 from rollouts.vllm.engine import VLLMEngine
 from rollouts.vllm.server_engine import VLLMServerEngine
 from rollouts.vllm.settings import VLLMSettings
@@ -22,6 +22,6 @@ __all__ = [
     "VLLMSettings",
     "dropout_ntp_pairs",
     "gather_ranks",
-    "own_place",
-    "own_state",
+    "rank_and_world_size",
+    "state_of_rank",
 ]

@@ -18,6 +18,7 @@ class EngineError(RuntimeError):
 class SamplingConfig:
     """How completions are drawn."""
 
+    # GRPO needs at least 2; the module that learns checks that, because evaluation and DropoutNTP sample one.
     group_size: int = 8
     """Completions per prompt."""
 
@@ -71,6 +72,7 @@ class RolloutEngine(ABC):
     prompt at the same place, whatever else is in the batch. With several ranks every method is a collective call.
     """
 
+    # Class attributes, so that an engine without copies and failures need not set them.
     last_sync: SyncReport | None = None
     """The last copy of weights; None where the engine reads the learner's own weights."""
 
@@ -95,10 +97,13 @@ class RolloutEngine(ABC):
         """
 
     def release(self) -> None:  # noqa: B027  (nothing to do is a good default)
-        """Free what only sampling needs; the next ``sync`` takes it back. An engine that holds nothing has no need."""
+        """Free what only sampling needs; the next ``sync`` takes it back. By default this does nothing."""
 
     def shut_down(self) -> None:  # noqa: B027
-        """End every process and free all memory of the engine; the next ``sync`` starts it again."""
+        """End every process and free all memory of the engine; the next ``sync`` starts it again.
+
+        By default this does nothing.
+        """
 
 
 def no_weights_yet(engine: RolloutEngine) -> EngineError:

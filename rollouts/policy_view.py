@@ -48,6 +48,8 @@ class SampledEncoder(Protocol):
 class SampledPolicy(Protocol):
     """A vision-language model that completions are sampled from."""
 
+    # Properties rather than attributes: a class may then declare a subclass of the type, such as its own encoder.
+
     @property
     def model(self) -> PreTrainedModel:
         """The Hugging Face model. Its logits are raw: pass them through ``shape_logits`` before sampling."""

@@ -13,7 +13,7 @@ from algorithms import ConfigError
 T = TypeVar("T")
 
 
-def own_place() -> tuple[int, int]:
+def rank_and_world_size() -> tuple[int, int]:
     """Return this process's rank and the number of ranks; (0, 1) when one process runs alone."""
     if not (dist.is_available() and dist.is_initialized()):
         return 0, 1
@@ -30,7 +30,7 @@ def gather_ranks(state: T) -> list[T]:
     return gathered
 
 
-def own_state(gathered: Sequence[T], rank: int, world_size: int) -> T:
+def state_of_rank(gathered: Sequence[T], rank: int, world_size: int) -> T:
     """Return this rank's share of a gathered state.
 
     Raises:

@@ -25,7 +25,7 @@ from hallucination import ClaimJudge, JudgedCompletion, claim_counts, judge_grou
 from hallucination.rates import Counts, has_risen
 from lightning_modules import RolloutModule
 from lightning_modules.tensorboard import tensorboard_writers
-from rollouts import RolloutPhase, gather_ranks, own_state
+from rollouts import RolloutPhase, gather_ranks, state_of_rank
 
 RATE = "hallucination/rate"
 
@@ -109,7 +109,7 @@ class HallucinationMonitor(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure where the run starts; the checkpoint of a resumed run has a measurement already."""
         if self._saved_rollouts:
-            self.rollouts = Counts(*own_state(self._saved_rollouts, trainer.global_rank, trainer.world_size))
+            self.rollouts = Counts(*state_of_rank(self._saved_rollouts, trainer.global_rank, trainer.world_size))
         if self.last_step < 0:
             self._measure(trainer, cast(RolloutModule, pl_module))
         # Lightning's metrics are not in a checkpoint: the saved values are logged again.

@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     sampling = SamplingConfig(group_size=options.group_size, temperature=1.0, max_new_tokens=48)
     rows = measure(engines, policy, prompts, sampling, rounds=options.rounds)
+    # The server is a process of its own, and would be killed only when this process ends.
     for engine in engines.values():
         engine.shut_down()
     OUT.parent.mkdir(parents=True, exist_ok=True)
@@ -79,6 +80,7 @@ def measure(
             engine.sync(policy, version=version)
             synced = time.perf_counter()
             groups = engine.generate(prompts, sampling, seed=version)
+            # Speeds are per token, because completions end at different lengths.
             num_tokens = sum(len(completion.token_ids) for group in groups for completion in group)
             # vLLM starts with the first hand-over, so its time is no median's.
             if version == 0:

@@ -18,7 +18,7 @@ from lightning_modules.pair_logps import pair_logps
 from lightning_modules.references.fingerprints import digest, pair_fingerprint
 from lightning_modules.references.reference import Reference, ReferenceContext
 from models import Policy
-from rollouts import gather_ranks, own_place
+from rollouts import gather_ranks, rank_and_world_size
 from storage import whole_file
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class CachedReference(Reference):
     def _compute(self, context: ReferenceContext) -> Float[Tensor, "N 2"]:
         """Score every pair once: rank r scores the pairs r, r + R, r + 2R and so on."""
         reference = context.build()
-        rank, world_size = own_place()
+        rank, world_size = rank_and_world_size()
         own = list(context.pairs[rank::world_size])
         # Every rank scores ceil(N / R) pairs, because sharded weights are gathered by all ranks together.
         if len(own) < -(-len(context.pairs) // world_size):

@@ -29,6 +29,7 @@ class CopyEngine(RolloutEngine):
         """
         if (policy := self._policy) is None or self._version is None:
             raise no_weights_yet(self)
+        # Made once: a call that is repeated has the same seeds, so a failure does not change the completions.
         requests = requests_of(policy, prompts, sampling, seed=seed)
         return completions_of(policy, prompts, self._sample(requests), group_size=sampling.group_size)
 

@@ -1,6 +1,6 @@
-"""vLLM in the training process: weights go over in memory, and on GPUs it sleeps while the learner works.
+"""vLLM in the training process: weights are copied in memory, and on GPUs vLLM can sleep while the learner works.
 
-sync: wake weights -> take what has changed -> wake cache    generate    release: sleep
+sync: wake weights -> copy what has changed -> wake cache    generate    release: sleep
 """
 
 import logging
@@ -34,8 +34,8 @@ class VLLMEngine(CopyEngine):
 
         Args:
             settings: how vLLM runs the policy.
-            sleep_level: what it frees while the learner works: 0 nothing; 1 the cache, its weights go to host memory;
-                2 both, so that all weights go over anew for every rollout. CPUs know 0 only.
+            sleep_level: what vLLM frees while the learner works. 0: nothing. 1: the cache, and its weights move to host
+                memory. 2: both, so that all weights are copied anew for every rollout. Without a GPU only 0 works.
         """
         if sleep_level not in (0, 1, 2):
             raise ConfigError(f"model.engine.sleep_level must be 0, 1 or 2, got {sleep_level}.")
@@ -54,7 +54,7 @@ class VLLMEngine(CopyEngine):
         self._is_asleep = False
 
     def sync(self, policy: SampledPolicy, *, version: int) -> None:
-        """Take the weights that changed since the last time; all of them the first time, none for the same version."""
+        """Copy the weights that changed since the last time; all of them the first time, none for the same version."""
         if self._has_weights_of(policy, version) and not self._is_asleep:
             return
         started = time.perf_counter()
@@ -63,7 +63,7 @@ class VLLMEngine(CopyEngine):
             self.shut_down()
         if self._model is None:
             self._model = VLLMModel(policy_files(policy), self.settings)
-        # Weights that do not learn are in the copy already, unless it was never filled or forgot them asleep.
+        # Weights that do not learn are in the copy already, unless it was never filled or sleeping dropped them.
         has_frozen = self._version is not None and self.sleep_level < 2
         if self._is_asleep:
             self._model.wake(what="weights")

@@ -75,7 +75,8 @@ class ModelThread:
         """Load weights while they come in; until all of them are there, sampling is refused."""
 
         def load() -> None:
-            assert self._model is not None
+            assert self._model is not None  # the request had a session, so there was a policy
+            # Before loading: weights that break off leave new tensors beside old ones.
             self.version = -1
             self._model.load(read_weights(stream))
             self.version = version

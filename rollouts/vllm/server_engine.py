@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from algorithms import ConfigError
 from rollouts.engine import CountedWeights, EngineError
 from rollouts.policy_view import SampledPolicy
-from rollouts.ranks import gather_ranks, own_place
+from rollouts.ranks import gather_ranks, rank_and_world_size
 from rollouts.vllm.client import ServerClient, attempt
 from rollouts.vllm.copy_engine import CopyEngine
 from rollouts.vllm.policy_files import policy_files
@@ -46,7 +46,7 @@ class VLLMServerEngine(CopyEngine):
             url: of a running ``python -m rollouts.vllm.server``; null starts one on this machine and ends it again.
             environment: variables for a server started here, such as ``CUDA_VISIBLE_DEVICES``.
             timeout_s: longest wait for an answer, in seconds, and for a server elsewhere to come back.
-            max_restarts: failures in a run after which it gives up.
+            max_restarts: failures of a run that are repaired; one more stops the run.
         """
         if url is not None and (urlsplit(url).scheme != "http" or not urlsplit(url).hostname):
             raise ConfigError(f"model.engine.url must look like http://HOST:PORT, got {url!r}.")
@@ -166,7 +166,7 @@ class VLLMServerEngine(CopyEngine):
 
 
 def _is_first_rank() -> bool:
-    return own_place()[0] == 0
+    return rank_and_world_size()[0] == 0
 
 
 def _first_failure(failure: str) -> str:

@@ -9,10 +9,10 @@ from algorithms import ConfigError, check_at_least
 # Frozen, because one object is the default of both engines.
 @dataclass(frozen=True, kw_only=True)
 class VLLMSettings:
-    """How vLLM runs the policy; docs/scaling.md says what to choose when."""
+    """How vLLM runs the policy; see docs/scaling.md for what to choose."""
 
     max_model_len: int = 4096
-    """Longest prompt, image tokens expanded, plus completion, in tokens; at most what the model was made for."""
+    """Longest prompt, image tokens expanded, plus completion, in tokens; never more than the model's own limit."""
 
     max_rows: int = 256
     """Completions sampled side by side at most (vLLM: ``max_num_seqs``)."""
@@ -24,7 +24,7 @@ class VLLMSettings:
     """Precision of weights and cache; auto: the policy's own."""
 
     model_impl: Literal["transformers", "auto", "vllm"] = "transformers"
-    """Whose model code runs; ``transformers`` takes every model that the learner takes, under the same names."""
+    """Which model code runs; ``transformers`` runs every model that the learner runs, with the same weight names."""
 
     eager: bool = True
     """Run without compilation and CUDA graphs; false is faster on GPUs and takes minutes to start."""

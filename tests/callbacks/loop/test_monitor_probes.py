@@ -143,6 +143,6 @@ def test_built_probes_are_asked_and_a_policy_that_denies_everything_claims_nothi
 def test_probes_that_the_judge_knows_nothing_about_are_refused(policy_folder: Path) -> None:
     flags = monitor("YesNoJudge", "PromptFolder", path=captioned(policy_folder.parent / "captions"))
     with pytest.raises(
-        DataError, match=r"val\.jsonl has no probe .* 3 of its 4 rows are prompts, and YesNoJudge knows"
+        DataError, match=r"val\.jsonl has no probe .* 3 of its 4 rows are prompts, and YesNoJudge can judge none"
     ):
         run(arguments("validate", policy_folder, *flags))
