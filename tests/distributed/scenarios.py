@@ -135,9 +135,9 @@ VLLM_SCENARIOS: dict[str, Scenario] = {
 # A monitor that all ranks sample for, and a calibrator that acts on what it says, whatever that is.
 WATCHED = (
     "--callbacks.hallucination=callbacks.HallucinationMonitor",
-    "--callbacks.hallucination.num_probes=5",
+    "--callbacks.hallucination.probes.num_probes=5",
     "--callbacks.hallucination.every_n_steps=1",
-    "--callbacks.hallucination.num_samples=2",
+    "--callbacks.hallucination.probes.num_samples=2",
     "--model.init_args.reward.parts.length.reward=tests.test_exact_resume.Length",
     "--model.init_args.reward.parts.length.weight=0.1",
     "--model.init_args.reward.parts.length.scaling=rewards.RunningZScore",

@@ -22,7 +22,7 @@ __all__ = ["policy_folder"]
 
 MONITOR = (
     "--callbacks.hallucination=callbacks.HallucinationMonitor", "--callbacks.hallucination.every_n_steps=2",
-    "--callbacks.hallucination.num_probes=4", "--callbacks.hallucination.rise=0.0001",
+    "--callbacks.hallucination.probes.num_probes=4", "--callbacks.hallucination.rise=0.0001",
 )  # fmt: skip
 CALIBRATOR = (
     "--model.init_args.reward.parts.taste.reward=tests.callbacks.loop.test_hallucination_loop.LikesClaims",
