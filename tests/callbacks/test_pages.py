@@ -2,56 +2,11 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
-import pytest
-import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from algorithms import Completion, Prompt, RewardTable, RolloutGroup
 from callbacks import CompletionsPage, PredictionWriter, TensorBoardLayout
-from callbacks.cards import GREEN, RED, completion_card
-from datamodules.shapes.language import CLAIM_GRAMMAR
-from hallucination import GrammarJudge, judge_groups
-from rollouts import RolloutPhase
-
-
-def completion(text: str) -> Completion:
-    return Completion(token_ids=torch.tensor([1, 2]), behavior_logps=torch.zeros(2), text=text, finish_reason="stop")
-
-
-JUDGE = GrammarJudge(CLAIM_GRAMMAR.mention, CLAIM_GRAMMAR.clause_end)
-PROMPT = Prompt(uid=0, key="a", question="how many red ?", answer="1", facts=("red-circle",))
-
-
-def phase(*texts: str, judge: GrammarJudge | None = JUDGE) -> RolloutPhase:
-    completions = [[completion(text) for text in texts]]
-    scores = torch.arange(float(len(texts)), dtype=torch.double)[None]
-    table = RewardTable(
-        parts={"accuracy": scores, "x": scores * torch.nan}, totals=scores, rule_totals=scores, num_failures={}
-    )
-    claims = None if judge is None else judge_groups(judge, [PROMPT], completions)
-    return RolloutPhase([PROMPT], completions, table, claims=claims)
-
-
-def group(*texts: str, judge: GrammarJudge | None = JUDGE) -> RolloutGroup:
-    return phase(*texts, judge=judge).group(0)
-
-
-def has_color(picture, color: tuple[int, int, int]) -> bool:
-    return bool((np.asarray(picture) == color).all(axis=-1).any())
-
-
-@pytest.mark.parametrize(("thing", "color", "other"), [("red-circle", GREEN, RED), ("blue-star", RED, GREEN)])
-def test_a_claim_is_green_when_the_facts_support_it_and_red_when_not(thing, color, other) -> None:
-    card = completion_card(group(f"look red : {thing} = 1"))
-    assert has_color(card, color)
-    assert not has_color(card, other)
-
-
-def test_a_card_grows_with_its_completions_and_takes_long_and_empty_ones() -> None:
-    short, long = completion_card(group("")), completion_card(group("", "word " * 500, judge=None))
-    assert long.shape[0] > short.shape[0] + 400
+from tests.callbacks.test_cards import PROMPT, phase
 
 
 def trainer(folder: Path):

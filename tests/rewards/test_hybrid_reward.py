@@ -92,9 +92,11 @@ def test_a_cap_bounds_scores_and_can_be_moved_and_saved() -> None:
     cap = Cap(high=2.0, low=-1.0)
     reward = WeightedReward({"rule": RewardPart(Given()), "taste": RewardPart(Given(), scaling=cap, is_rule=False)})
     assert [cap(s) for s in (-5.0, 0.0, 5.0)] == [-1.0, 0.0, 2.0]
-    cap.high, reward.weights["taste"] = 0.5, 0.25
+    cap.move(0.5)
+    reward.set_weight("taste", 0.25)
     state = reward.state_dict()
-    cap.high, reward.weights["taste"] = 9.0, 9.0
+    cap.move(9.0)
+    reward.set_weight("taste", 9.0)
     reward.load_state_dict(state)
     assert (cap(5.0), reward.weights["taste"]) == (0.5, 0.25)
 

@@ -101,18 +101,18 @@ def test_a_share_of_time_lies_between_0_and_1(share: float) -> None:
         HallucinationMonitor(max_time_share=share)
 
 
-def test_a_resumed_run_knows_the_last_rate_before_it_measures_again() -> None:
+def test_a_resumed_run_logs_the_last_rate_before_it_measures_again() -> None:
     saved = HallucinationMonitor()
     saved.last_step, saved.values = 25, {"hallucination/rate": 0.25}
     monitor = HallucinationMonitor(at_validation=False)
     monitor.load_state_dict(saved.state_dict())
-    told: list[dict[str, float]] = []
+    logged: list[dict[str, float]] = []
     trainer: Any = SimpleNamespace(global_step=26, global_rank=0, world_size=1)
-    module: Any = SimpleNamespace(log_dict=lambda values, **_: told.append(values))
+    module: Any = SimpleNamespace(log_dict=lambda values, **_: logged.append(values))
     monitor.on_train_start(trainer, module)
     for _ in range(2):
         monitor.on_train_batch_end(trainer, module, None, None, 0)
-    assert told == [{"hallucination/rate": 0.25}]
+    assert logged == [{"hallucination/rate": 0.25}]
 
 
 def test_a_model_that_does_not_sample_is_refused() -> None:
@@ -120,6 +120,6 @@ def test_a_model_that_does_not_sample_is_refused() -> None:
         HallucinationMonitor().on_fit_start(L.Trainer(logger=False), L.LightningModule())
 
 
-def test_without_a_judge_or_a_grammar_nobody_can_tell(policy_folder: Path) -> None:
+def test_a_run_without_a_judge_is_refused(policy_folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"callbacks\.hallucination\.judge must be set, or model\.judge"):
         run(arguments("validate", policy_folder, *MONITOR, "--model.init_args.judge=null"))

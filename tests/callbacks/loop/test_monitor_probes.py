@@ -9,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from algorithms import Completion, DataError, Prompt
+from algorithms import Completion, ConfigError, DataError, Prompt
+from callbacks import ProbeConfig
 from cli.app import run
 from rollouts import RolloutEngine, SamplingConfig
-from tests.callbacks.loop.test_hallucination_loop import scalars
+from tests.callbacks.loop.test_hallucination_loop import named, scalars
 from tests.test_training import arguments, policy_folder
 
 __all__ = ["policy_folder"]
@@ -54,13 +55,13 @@ class SaysNo(SaysCaptions):
         return [[said] * sampling.group_size for _ in prompts]
 
 
-def monitor(judge: str, probes_class: str, **settings: Any) -> list[str]:
+def monitor(judge: str, source_class: str, **settings: Any) -> list[str]:
     """Flags for a monitor on a source of probes, classes by their short names."""
-    probes = [f"--callbacks.hallucination.probes.source.{key}={value}" for key, value in settings.items()]
+    probes = "--callbacks.hallucination.probes"
     return [
         "--callbacks.hallucination=HallucinationMonitor", f"--callbacks.hallucination.judge={judge}",
-        "--callbacks.hallucination.probes.num_probes=16", "--callbacks.hallucination.probes.kind_column=category",
-        f"--callbacks.hallucination.probes.source={probes_class}", *probes,
+        f"{probes}.num_probes=16", f"{probes}.kind_column=category", f"{probes}.source={source_class}",
+        *(f"{probes}.source.{key}={value}" for key, value in settings.items()),
     ]  # fmt: skip
 
 
@@ -140,9 +141,22 @@ def test_built_probes_are_asked_and_a_policy_that_denies_everything_claims_nothi
     assert (values["claims_per_completion"], "rate_of_random" in values) == (0.0, False)
 
 
-def test_probes_that_the_judge_knows_nothing_about_are_refused(policy_folder: Path) -> None:
+def test_probes_that_the_judge_cannot_judge_are_refused(policy_folder: Path) -> None:
     flags = monitor("YesNoJudge", "PromptFolder", path=captioned(policy_folder.parent / "captions"))
     with pytest.raises(
         DataError, match=r"val\.jsonl has no probe .* 3 of its 4 rows are prompts, and YesNoJudge can judge none"
     ):
         run(arguments("validate", policy_folder, *flags))
+
+
+@pytest.mark.parametrize("key", ["num_probes", "num_samples"])
+def test_a_round_needs_a_probe_and_a_sample_of_it(policy_folder: Path, key: str) -> None:
+    flags = monitor("YesNoJudge", "PromptFolder", path="unread")
+    with pytest.raises(ConfigError, match=rf"^callbacks\.hallucination\.probes\.{key} must be at least 1, got 0"):
+        run(arguments("validate", policy_folder, *flags, f"--callbacks.hallucination.probes.{key}=0"))
+
+
+def test_the_settings_of_probes_keep_their_defaults_one_by_one(policy_folder: Path) -> None:
+    seed = "--callbacks.hallucination.probes.seed=5"
+    cli = run(arguments("validate", policy_folder, "--callbacks.hallucination=HallucinationMonitor", seed))
+    assert named(cli, "HallucinationMonitor").probes == ProbeConfig(seed=5)
