@@ -80,8 +80,8 @@ class OnlinePreferenceDataModule(PromptDataModule):
         check_at_least("data.refresh_every", refresh_every, 1, "it is a number of training steps")
         check_at_least("data.pairs_per_batch", pairs_per_batch, 1, "a batch must hold a pair")
         self.prompts_per_refresh = prompts_per_refresh
-        # None in PreferenceDataModule; so a caller can tell the two apart.
-        self.refresh_every: int | None = refresh_every
+        # None in PreferenceDataModule, so that a caller can tell the two apart.
+        self.refresh_every = refresh_every
         self.pairs_per_batch, self.selection, self.score_part = pairs_per_batch, selection, score_part
         self.seed = seed
         # The pairs of the newest rollout that gave any, and the number of that rollout.

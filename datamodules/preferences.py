@@ -1,6 +1,6 @@
 """Preference pairs for the trainer: for MPO together with prompts to evaluate on, for a reward model alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ class PreferenceDataModule(PromptDataModule):
     """As ``PairDataModule``; but validation and test see prompts, and validation held-out pairs besides."""
 
     # The training prompts are those of the pairs.
-    splits_of_stage = {**PromptDataModule.splits_of_stage, "fit": ("val",)}
+    splits_of_stage: Mapping[str, Sequence[str]] = {**PromptDataModule.splits_of_stage, "fit": ("val",)}
 
     refresh_every: int | None = None
     """Training steps between two rollouts that build pairs; None: the pairs are read from files and never change."""

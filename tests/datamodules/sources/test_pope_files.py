@@ -119,5 +119,5 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         PopeFile(str(tmp_path / "nowhere.json"), source.path).read("val", max_image_pixels=1)
     with pytest.raises(ConfigError, match=r"PopeFile\.images must be an existing folder, got '.*nowhere'"):
         PopeFile(str(source.file), str(tmp_path / "nowhere")).read("val", max_image_pixels=1)
-    with pytest.raises(ConfigError, match="PopeFile.path and PopeFile.images must name a file and a folder"):
+    with pytest.raises(ConfigError, match=r"PopeFile\.path and PopeFile\.images must name a file and a folder"):
         PopeFile("", source.path)
