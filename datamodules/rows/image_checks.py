@@ -79,6 +79,6 @@ def check_image(reference: ImageFile | EmbeddedImage, max_pixels: int) -> str | 
         except Image.DecompressionBombError:
             # Raised instead of a warning above twice Pillow's limit.
             return "oversized image"
-        except Exception:  # decoders raise whatever they like, from SyntaxError to struct.error
+        except Exception:  # decoders raise errors of any class, from SyntaxError to struct.error
             return "corrupt image"
     return None

@@ -30,7 +30,7 @@ CLAIM_GRAMMAR = ClaimGrammar(mention=r"\b(?:{})-(?:{})\b".format("|".join(COLORS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """A difficulty: how many things a scene holds, and what is asked about them."""
+    """A difficulty: the number of things in a scene, and the questions about them."""
 
     num_objects: tuple[int, ...]
     """Counts of things a scene may hold, each as likely."""
@@ -136,7 +136,7 @@ def sample_tour(scene: Scene, chance: random.Random) -> tuple[str, str]:
     """Return a request to describe a scene by several colours and shapes, and the description.
 
     A tour practises looking four times as densely as a question does; without tours, three times the steps
-    did not teach the language model to find what it was asked about.
+    did not teach the language model to find the things of a question.
     """
     # Distinct, so no clause repeats an earlier one.
     stops = chance.sample([*COLORS, *SHAPES], TOUR_STOPS)

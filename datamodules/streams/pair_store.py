@@ -134,7 +134,7 @@ class PairStore:
 
 
 def split_by_prompt(pairs: Sequence[PreferencePair], held_out: float) -> dict[str, list[PreferencePair]]:
-    """Return training and held-out pairs; a prompt is in one of them, whatever its place in the file."""
+    """Return training and held-out pairs; a prompt is in the same one wherever it is in the file."""
     splits: dict[str, list[PreferencePair]] = {"train": [], "val": []}
     for pair in pairs:
         text = "\0".join([pair.prompt.question, *(repr(image) for image in pair.prompt.images)])
