@@ -27,6 +27,7 @@ import rollouts
 from algorithms import ConfigError, DataError
 from cli.built import build_missing, register
 from cli.callback_slots import KNOWN_SLOTS, named_callbacks, slot_names
+from cli.null_flags import in_dictionaries
 from cli.overlays import check_overlays
 from cli.parser_errors import in_one_line
 from cli.renamed import check_renamed
@@ -104,6 +105,7 @@ class TrainCLI(LightningCLI):
 
 def run(arguments: Sequence[str]) -> TrainCLI:
     """Run one command and return what was run. Wrong settings raise ``ConfigError`` or ``DataError``."""
+    arguments = in_dictionaries(arguments)
     register()
     # The parser keeps a config below the subcommand: ${model.x} must lead to fit.model.x, with overlays and flags.
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True, docstring_parse_attribute_docstrings=True)
