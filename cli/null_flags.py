@@ -24,8 +24,8 @@ def in_dictionaries(arguments: Sequence[str]) -> list[str]:
 
 def _rewritten(argument: str) -> str:
     match = _NULL.fullmatch(argument)
-    # A setting of a class (--data.init_args.pool) and a part of a reward lie in no dataclass: there the dictionary would
-    # be taken for all settings, or for all parts.
+    # A setting of a class (--data.init_args.pool) and a part of a reward lie in no dataclass: there the dictionary
+    # would be taken for all settings, or for all parts.
     if match is None or match[1].endswith(("init_args", ".parts")):
         return argument
     return f"--{match[1]}={json.dumps({match[2]: None})}"
