@@ -39,13 +39,15 @@ class GRPOConfig:
     """Largest ratio that is used where the advantage is negative, above 1; null: no limit. EasyR1 and verl 3."""
 
     kl_weight: float = 0.0
-    """Weight of the KL to the reference; 0 keeps no reference at all. The paper's equation has none."""
+    """Weight of the KL to the reference; 0 keeps no reference at all. The paper's equation has none.
+    Only samples of the batch are counted, that is effective and replayed ones: as fewer groups are effective, the same
+    weight holds the policy back less."""
 
     kl_estimator: KLEstimatorName | OwnFunction = "k3"
     """Estimator of the KL; see algorithms/grpo/kl.py."""
 
     entropy_weight: float = 0.0
-    """Weight of a bonus for the entropy (nats per token) of the next-token distribution."""
+    """Weight of a bonus for the entropy (nats per token) of the next-token distribution, at the tokens of the batch."""
 
     engine_ratio_cap: float | None = None
     """Largest weight for learner / engine probability of a token (truncated importance sampling; verl 2.0). Scores
@@ -77,6 +79,11 @@ class GRPOConfig:
             raise ConfigError(
                 f"model.grpo.dual_clip must be null or above 1 + clip_high = {1.0 + self.clip_high:g}, got "
                 f"{self.dual_clip}: it bounds ratios that the ordinary clip lets through."
+            )
+        if self.dual_clip is not None and self.surrogate == "cispo":
+            raise ConfigError(
+                f"model.grpo.dual_clip must be null with surrogate cispo, got {self.dual_clip}: cispo bounds every "
+                "ratio by clip_high already, and would ignore it."
             )
         check_at_least("model.grpo.kl_weight", self.kl_weight, 0, "below 0 it drives the policy away")
         for key, limit in (("engine_ratio_cap", self.engine_ratio_cap), ("veto_log_ratio", self.veto_log_ratio)):

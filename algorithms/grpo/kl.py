@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from algorithms.grpo.function_table import FunctionTable
+from algorithms.grpo.ratios import LARGEST_LOG_RATIO
 
 KLEstimatorName = Literal["k1", "k2", "k3"]
 KLEstimator = Callable[[Tensor], Tensor]
@@ -35,8 +36,10 @@ def k2(log_ratios: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
 
 def k3(log_ratios: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
     """Return the estimator that is never negative."""
+    # Both terms are bounded: were it the exponential alone, the gradient below the bound would have the wrong sign.
+    bounded = log_ratios.clamp_min(-LARGEST_LOG_RATIO)
     # expm1(-d) is exp(-d) - 1 without the cancellation that loses all digits of a d near 0.
-    return torch.expm1(-log_ratios) + log_ratios
+    return torch.expm1(-bounded) + bounded
 
 
 KL_ESTIMATORS: FunctionTable[KLEstimator] = FunctionTable("model.grpo.kl_estimator", {"k1": k1, "k2": k2, "k3": k3})

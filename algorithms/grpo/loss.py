@@ -24,7 +24,7 @@ from algorithms.experience_batch import ExperienceBatch
 from algorithms.grpo.averages import AVERAGES, StepSize
 from algorithms.grpo.config import GRPOConfig
 from algorithms.grpo.kl import KL_ESTIMATORS
-from algorithms.grpo.ratios import RATIOS
+from algorithms.grpo.ratios import RATIOS, bounded_exp
 from algorithms.grpo.surrogates import SURROGATES, ClipBounds
 
 
@@ -108,7 +108,7 @@ def engine_weights(samples: ExperienceBatch, cap: float | None) -> Float[Tensor,
         return torch.ones_like(samples.behavior_logps)
     log_ratios = _masked_difference(samples.behavior_logps, samples.engine_logps, samples.is_completion)
     # Only large weights are cut: a single one could outweigh the rest of the batch.
-    return log_ratios.exp().clamp_max(cap)
+    return bounded_exp(log_ratios).clamp_max(cap)
 
 
 def stale_negatives(

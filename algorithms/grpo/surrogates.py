@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from algorithms.grpo.function_table import FunctionTable
+from algorithms.grpo.ratios import bounded_exp
 
 
 class ClipBounds(NamedTuple):
@@ -47,7 +48,7 @@ def clip_gain(
 ) -> Gain:
     """Return the clipped surrogate."""
     del policy_logps
-    ratio = log_ratios.exp()
+    ratio = bounded_exp(log_ratios)
     unclipped = ratio * advantages[:, None]  # (B, T)
     clipped = ratio.clamp(1.0 - bounds.low, 1.0 + bounds.high) * advantages[:, None]  # (B, T)
     # The minimum clips only a ratio that has moved too far in the direction that raises the objective.
@@ -69,7 +70,7 @@ def cispo_gain(
 ) -> Gain:
     """Return the log-likelihood weighted by the bounded ratio: every token keeps a gradient."""
     # Detached: the ratio is a weight here, and the gradient flows through log pi only.
-    ratio = log_ratios.detach().exp()
+    ratio = bounded_exp(log_ratios.detach())
     weight = ratio.clamp_max(1.0 + bounds.high)
     return Gain(weight * advantages[:, None] * policy_logps, ratio > weight)
 
