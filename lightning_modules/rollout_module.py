@@ -221,8 +221,7 @@ class RolloutModule(PolicyModule):
         sampled = self.score(prompts, self.sample(prompts, several, seed=seed))  # (P, G)
         greedy = replace(self.sampling, group_size=1, temperature=0.0)
         greedy_scores = self._reward_table(prompts, self.sample(prompts, greedy, seed=seed))  # (P, 1)
-        # A score that did not apply or failed counts as 0.
-        greedy_accuracy = greedy_scores.parts["accuracy"][:, 0].nan_to_num(0.0).float()  # (P,)
+        greedy_accuracy = greedy_scores.parts["accuracy"][:, 0].float()  # (P,), NaN where it is unknown
         self.evaluation.update(sampled, greedy_accuracy=greedy_accuracy)
 
     def _log_evaluation(self, split: str) -> None:

@@ -23,7 +23,9 @@ class Given:
 
 def score(*, is_training: bool = False, num: int = 3, **parts: RewardPart):
     one_rank = (lambda sums: sums) if is_training else None
-    return WeightedReward(parts)([prompt()] * num, [completion("x")] * num, sum_over_ranks=one_rank)
+    # Of different prompts: None for one of them then means that the part does not apply to it.
+    prompts = [prompt(uid=uid) for uid in range(num)]
+    return WeightedReward(parts)(prompts, [completion("x")] * num, sum_over_ranks=one_rank)
 
 
 def test_with_plain_parts_the_total_is_the_paper_s_sum() -> None:
