@@ -18,6 +18,7 @@ from torch import Tensor
 
 from algorithms import Completion, ConfigError, PreferencePair, Prompt, RewardTable, position_seed
 from hallucination import ClaimJudge, judge_groups
+from lightning_modules.data_contracts import PromptColumns
 from lightning_modules.evaluation import Evaluation, EvaluationConfig
 from lightning_modules.learning import LearningConfig
 from lightning_modules.policy_module import PolicyModule
@@ -163,6 +164,13 @@ class RolloutModule(PolicyModule):
         return self.trainer.strategy.reduce(sums, reduce_op="sum")
 
     # --- hooks of Lightning ---------------------------------------------------------------------------------
+
+    def setup(self, stage: str) -> None:
+        """Refuse data without the columns that the reward reads; Lightning has called ``setup`` of the data before."""
+        del stage
+        data = self.trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
+        if isinstance(data, PromptColumns):
+            self.reward.check_columns(data.column_names)
 
     def on_fit_start(self) -> None:
         """Refuse FSDP1, and callbacks that read a signal without a publisher."""

@@ -15,7 +15,7 @@ Shapes: N completions; the scores of one part are (N,).
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -40,6 +40,15 @@ class DeclaredReward(Reward, Protocol):
 
     is_rule: bool
     """Whether its scores decide which groups are effective, unless ``RewardPart.is_rule`` is set."""
+
+
+@runtime_checkable
+class ColumnReader(Protocol):
+    """A reward that reads columns of the data, such as ``FunctionReward``."""
+
+    def check_columns(self, columns: Collection[str]) -> None:
+        """Refuse a data set without the columns that the reward needs; called once, before training."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +139,22 @@ class WeightedReward:
             rule_totals=_as_tensor(rule_totals),
             num_failures={name: len(errors) for name, errors in failures.items()},
         )
+
+    def check_columns(self, columns: Collection[str]) -> None:
+        """Refuse a data set that a part cannot read.
+
+        Args:
+            columns: names of the columns of the whole data set.
+
+        Raises:
+            ConfigError: names the part and the column.
+        """
+        for name, part in self.parts.items():
+            if isinstance(part.reward, ColumnReader):
+                try:
+                    part.reward.check_columns(columns)
+                except ConfigError as error:
+                    raise ConfigError(f"model.reward.parts.{name}: {error}") from error
 
     def set_weight(self, part: str, weight: float) -> None:
         """Set the present weight of a part; the next scores are summed with it."""

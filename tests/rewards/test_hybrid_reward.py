@@ -136,12 +136,6 @@ def test_images_are_opened_only_for_functions_that_name_them_and_once_per_prompt
     assert Counted.opened == 1
 
 
-def test_a_column_that_the_data_does_not_have_is_named_with_those_it_has() -> None:
-    reward = WeightedReward({"mine": RewardPart(FunctionReward(lambda difficulty: difficulty))})
-    with pytest.raises(ConfigError, match=r"asks for difficulty, which the data does not have; it can ask for: answer"):
-        reward([prompt()], [completion("a")])
-
-
 def test_the_overlong_reward_looks_at_tokens() -> None:
     reward = OverlongReward(max_tokens=10, soft_tokens=4)
     assert list(reward([prompt()] * 3, [completion("x", num_tokens=n) for n in (6, 8, 12)])) == [0.0, -0.5, -1.0]
