@@ -114,10 +114,10 @@ class RewardTable:
     """Score of each part by name, before scaling and weight; NaN where the part did not apply or failed."""
 
     totals: Float[Tensor, "*shape"]
-    """Weighted sum of the parts that applied; 0 where no part applied."""
+    """Weighted sum of the parts that applied; 0 where no part applied, NaN where a part that it depends on failed."""
 
     rule_totals: Float[Tensor, "*shape"]
-    """The same sum over the parts that are rules; it decides whether a group is effective."""
+    """The same sum over the parts that are rules, NaN where the total is; it decides whether a group is effective."""
 
     num_failures: Mapping[str, int]
     """Number of completions that each part failed on."""
@@ -143,9 +143,11 @@ class RolloutGroup:
     """Score of each reward part by name, NaN where the part did not apply or failed."""
 
     rewards: Float[Tensor, " G"]
-    """Weighted sum of the parts."""
+    """Weighted sum of the parts, NaN where it is unknown because a part failed."""
 
     advantages: Float[Tensor, " G"]
+    """0 where the reward is unknown."""
+
     claims: Sequence[Sequence[Claim] | None] | None = None
     """Judged claims of each completion. None: there is no judge. None inside: the prompt has no facts."""
 

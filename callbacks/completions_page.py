@@ -43,14 +43,17 @@ class CompletionsPage(Callback):
             self._write(writer, phase, trainer.global_step)
 
     def _write(self, writer: SummaryWriter, phase: RolloutPhase, step: int) -> None:
-        spread = phase.rewards.std(dim=1, correction=0)  # (P,)
+        # (P,); a group with an unknown reward comes last, and its card shows which one it is.
+        spread = phase.rewards.std(dim=1, correction=0).nan_to_num(-1.0)
         # Stable: prompts with equal spread keep their order, so that a repeated run shows the same page.
         most_mixed = spread.argsort(descending=True, stable=True)[: self.num_prompts]
         shown = [phase.group(index) for index in most_mixed.tolist()]
         for number, group in enumerate(shown):
             writer.add_image(f"completions/prompt_{number}", completion_card(group), step, dataformats="HWC")
         writer.add_text("completions/text", "\n\n".join(_as_text(group) for group in shown), step)
-        writer.add_histogram("rollout/reward_histogram", phase.rewards, step)
+        # TensorBoard refuses a histogram with NaN, and one of nothing.
+        if phase.is_known.any():
+            writer.add_histogram("rollout/reward_histogram", phase.rewards[phase.is_known], step)
         writer.add_histogram("rollout/advantage_histogram", phase.advantages, step)
 
 

@@ -62,6 +62,7 @@ def _row(group: RolloutGroup, index: int) -> dict[str, Any]:
         "finish_reason": completion.finish_reason,
         "num_tokens": len(completion.token_ids),
         "reward_parts": {name: group.score(name, index) for name in group.parts},
-        "reward": group.rewards[index].item(),
+        # JSON has no NaN, which is an unknown reward.
+        "reward": None if group.rewards[index].isnan() else group.rewards[index].item(),
         "claims": claims and [{"thing": claim.thing, "is_supported": claim.is_supported} for claim in claims],
     }

@@ -72,6 +72,11 @@ class PromptDataModule(ReadingDataModule):
         """
         return self._stage in (None, "fit")
 
+    @property
+    def column_names(self) -> frozenset[str]:
+        """Names of the further columns that any prompt of the splits read so far has."""
+        return frozenset(name for prompts in self.prompts.values() for prompt in prompts for name in prompt.columns)
+
     def skip_answered(self, uids: Collection[int]) -> None:
         """Let ``predict`` leave out the batches all of whose prompts have been answered before.
 

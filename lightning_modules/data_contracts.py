@@ -3,9 +3,9 @@
 Shapes: P prompts, K micro-batches of a rollout.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -19,6 +19,16 @@ from algorithms import (
     SelectiveSampleBuffer,
 )
 from rollouts import RolloutPhase
+
+
+@runtime_checkable
+class PromptColumns(Protocol):
+    """A data module of prompts; user rewards read their columns."""
+
+    @property
+    def column_names(self) -> Collection[str]:
+        """Names of the columns that any prompt has. Not of one batch: its rows may lack some of them."""
+        ...
 
 
 class ExperienceSource(Protocol):

@@ -45,29 +45,35 @@ class Evaluation(nn.Module):
     def __init__(self, config: EvaluationConfig) -> None:
         """Create the metrics."""
         super().__init__()
-        names = ("greedy_accuracy", "sampled_accuracy", "format_rate", "effective_fraction", "completion_tokens")
+        names = (
+            "greedy_accuracy", "sampled_accuracy", "unknown_fraction", "format_rate", "effective_fraction",
+            "completion_tokens",
+        )  # fmt: skip
         self.means: Any = nn.ModuleDict({name: MeanMetric() for name in names})
-        self.pass_at: Any = nn.ModuleDict({f"pass_at_{k}": PassAtK(k, config.num_samples) for k in config.pass_at})
+        self.pass_at: Any = nn.ModuleDict({f"pass_at_{k}": PassAtK(k) for k in config.pass_at})
         self.hallucination = HallucinationRate()
 
     def update(self, sampled: RolloutPhase, *, greedy_accuracy: Float[Tensor, " P"]) -> None:
         """Add a batch of P prompts.
 
         Args:
-            sampled: G scored and judged completions of each prompt; a missing score counts as 0.
-            greedy_accuracy: score of the greedy completion of each prompt.
+            sampled: G scored and judged completions of each prompt; an unknown score is left out of every mean.
+            greedy_accuracy: score of the greedy completion of each prompt, NaN where it is unknown.
         """
-        # A missing score counts as 0: left out of the mean, failures could raise the accuracy.
-        parts = {name: scores.nan_to_num(0.0).float() for name, scores in sampled.scores.parts.items()}  # (P, G) each
-        self.means["greedy_accuracy"].update(greedy_accuracy)
-        self.means["sampled_accuracy"].update(parts["accuracy"])
+        parts = {name: scores.float() for name, scores in sampled.scores.parts.items()}  # (P, G) each, with NaN
+        # Also without a known score: every rank must update the same metrics, because compute is a collective call.
+        self.means["greedy_accuracy"].update(_known(greedy_accuracy))
+        self.means["sampled_accuracy"].update(_known(parts["accuracy"]))
+        # Unknown is not wrong, but a mean over few of the prompts must be seen to be one.
+        is_unknown = torch.cat([parts["accuracy"].flatten(), greedy_accuracy]).isnan()
+        self.means["unknown_fraction"].update(is_unknown.float())
         if "format" in parts:
-            self.means["format_rate"].update(parts["format"])
+            self.means["format_rate"].update(_known(parts["format"]))
         self.means["effective_fraction"].update(effective_groups(sampled.rule_rewards).float())
         self.means["completion_tokens"].update(sampled.lengths.float())
         # Scores between 0 and 1 are allowed, but pass@k counts completions that are right.
         for metric in self.pass_at.values():
-            metric.update(parts["accuracy"] > 0.5)
+            metric.update(parts["accuracy"] > 0.5, is_known=~parts["accuracy"].isnan())
         if sampled.claims is not None:
             self.hallucination.update(judged_completions(sampled.prompts, sampled.completions, sampled.claims))
 
@@ -75,6 +81,8 @@ class Evaluation(nn.Module):
         """Return every metric that has data, by name; a collective call."""
         named = {**self.means, **self.pass_at}
         values = {name: metric.compute() for name, metric in named.items() if metric.update_called}
+        # NaN is the mean over nothing, where no score was known.
+        values = {name: value for name, value in values.items() if not value.isnan()}
         if self.hallucination.update_called:
             values |= self.hallucination.compute()
         return values
@@ -85,26 +93,41 @@ class Evaluation(nn.Module):
             metric.reset()
 
 
+def _known(scores: Tensor) -> Tensor:
+    return scores[~scores.isnan()]
+
+
 class PassAtK(Metric):
     """Mean over prompts of the unbiased estimate of pass@k."""
 
     total: Tensor
     num_prompts: Tensor
 
-    def __init__(self, k: int, num_samples: int) -> None:
-        """Set k and the number of samples per prompt."""
+    def __init__(self, k: int) -> None:
+        """Set k."""
         super().__init__()
         # Sum and count, so that ranks with different numbers of prompts add up to the mean over all of them.
-        self.k, self.num_samples = k, num_samples
+        self.k = k
         self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("num_prompts", torch.tensor(0.0), dist_reduce_fx="sum")
 
-    def update(self, is_correct: Tensor) -> None:
-        """Add P prompts: ``is_correct`` (P, G)."""
-        rates = pass_at_k(is_correct.sum(dim=1).long(), num_samples=self.num_samples, k=self.k)  # (P,)
-        self.total += rates.sum().to(self.total)
-        self.num_prompts += len(rates)
+    def update(self, is_correct: Tensor, *, is_known: Tensor | None = None) -> None:
+        """Add P prompts; those with fewer than k known samples are left out.
+
+        Args:
+            is_correct: (P, G) True at the right samples.
+            is_known: (P, G) True at the samples with a known score, all others being wrong in ``is_correct``; default
+                all of them.
+        """
+        # n of each prompt: its known samples.
+        num_known = torch.ones_like(is_correct).sum(dim=1) if is_known is None else is_known.sum(dim=1)  # (P,)
+        for n in num_known.unique().tolist():
+            if n >= self.k:
+                num_correct = is_correct[num_known == n].sum(dim=1).long()
+                rates = pass_at_k(num_correct, num_samples=n, k=self.k)
+                self.total += rates.sum().to(self.total)
+                self.num_prompts += len(rates)
 
     def compute(self) -> Tensor:
-        """Return the mean; 0 without prompts."""
-        return self.total / self.num_prompts.clamp_min(1.0)
+        """Return the mean; NaN without prompts."""
+        return self.total / self.num_prompts

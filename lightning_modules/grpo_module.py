@@ -36,6 +36,7 @@ from algorithms.experience_batch import placeholder_row
 from hallucination import ClaimJudge
 from lightning_modules.data_contracts import ExperienceSource
 from lightning_modules.evaluation import EvaluationConfig
+from lightning_modules.idle_rollouts import IdleRollouts
 from lightning_modules.learning import LearningConfig
 from lightning_modules.references import FrozenCopyReference, PolicyReference, ReferenceContext
 from lightning_modules.rollout_log import batch_metrics, mismatch_metrics, step_metrics
@@ -95,6 +96,7 @@ class GRPOModule(RolloutModule):
         self.micro_batches: list[ExperienceBatch] = []
         # Sampled for training since the start of the run, over all ranks.
         self.num_completions = 0
+        self.idle_rollouts = IdleRollouts()
 
     @property
     def experience(self) -> ExperienceSource:
@@ -141,6 +143,10 @@ class GRPOModule(RolloutModule):
                 break
         assert phase is not None
         self.num_completions += phase.rewards.numel() * self.trainer.world_size
+        # On every rank: a rank with few prompts may have no effective group while other ranks learn.
+        is_learning = self.trainer.strategy.reduce_boolean_decision(bool(phase.is_effective.any()), all=False)
+        if self.trainer.is_global_zero:
+            self.idle_rollouts.add(phase, is_idle=not is_learning)
         # (P, G) -> the samples with an advantage -> K micro-batches, filled up from the buffer
         self.micro_batches = self.experience.exchange(
             self._samples_to_learn_from(phase),
@@ -169,6 +175,7 @@ class GRPOModule(RolloutModule):
         is_effective = phase.is_effective  # (P,)
         # Further attempts may give more effective groups than one batch has room for; the first ones stay.
         is_wanted = is_effective & (is_effective.cumsum(0) <= self.experience.prompts_per_rollout)
+        # Never one with an unknown reward: its advantage is 0.
         is_learnt = is_wanted[:, None] & (phase.advantages != 0.0)  # (P, G)
         if self.grpo.mask_truncated:
             is_learnt &= ~phase.is_truncated

@@ -22,17 +22,22 @@ def rollout_metrics(phase: RolloutPhase, *, tolerance: float, seconds: float) ->
         seconds: time of sampling, scoring and exchange.
     """
     lengths = phase.lengths.float()  # (P, G)
+    known = phase.rewards[phase.is_known]  # (number of known rewards,)
     values = {
-        "rollout/reward": phase.rewards.mean().item(),
+        "rollout/unknown_fraction": 1.0 - len(known) / max(phase.rewards.numel(), 1),
         "rollout/reward_std_within_group": _std_within_group(phase.rewards),
         "rollout/effective_fraction": effective_groups(phase.rule_rewards, tolerance=tolerance).float().mean().item(),
         "rollout/effective_fraction_total": effective_groups(phase.rewards).float().mean().item(),
         "rollout/completion_tokens": lengths.mean().item(),
         "rollout/truncated_fraction": phase.is_truncated.float().mean().item(),
         "rollout/failed_scores": float(sum(phase.scores.num_failures.values())),
+        **{f"rollout/failed_{name}": float(count) for name, count in phase.scores.num_failures.items()},
         "time/rollout_seconds": seconds,
         "time/rollout_tokens_per_second": lengths.sum().item() / max(seconds, 1e-9),
     }
+    # Without a known reward there is no mean, and a 0 would look like a bad policy.
+    if len(known):
+        values["rollout/reward"] = known.mean().item()
     # Scores are (P, G) with NaN where a part did not apply or failed.
     for name, scores in phase.scores.parts.items():
         if not scores.isnan().all():

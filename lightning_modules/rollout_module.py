@@ -18,6 +18,7 @@ from torch import Tensor
 
 from algorithms import Completion, ConfigError, PreferencePair, Prompt, RewardTable, position_seed
 from hallucination import ClaimJudge, judge_groups
+from lightning_modules.data_contracts import PromptColumns
 from lightning_modules.evaluation import Evaluation, EvaluationConfig
 from lightning_modules.learning import LearningConfig
 from lightning_modules.policy_module import PolicyModule
@@ -164,6 +165,13 @@ class RolloutModule(PolicyModule):
 
     # --- hooks of Lightning ---------------------------------------------------------------------------------
 
+    def setup(self, stage: str) -> None:
+        """Refuse data without the columns that the reward reads; Lightning has called ``setup`` of the data before."""
+        del stage
+        data = self.trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
+        if isinstance(data, PromptColumns):
+            self.reward.check_columns(data.column_names)
+
     def on_fit_start(self) -> None:
         """Refuse FSDP1, and callbacks that read a signal without a publisher."""
         if isinstance(self.trainer.strategy, FSDPStrategy):
@@ -221,8 +229,7 @@ class RolloutModule(PolicyModule):
         sampled = self.score(prompts, self.sample(prompts, several, seed=seed))  # (P, G)
         greedy = replace(self.sampling, group_size=1, temperature=0.0)
         greedy_scores = self._reward_table(prompts, self.sample(prompts, greedy, seed=seed))  # (P, 1)
-        # A score that did not apply or failed counts as 0.
-        greedy_accuracy = greedy_scores.parts["accuracy"][:, 0].nan_to_num(0.0).float()  # (P,)
+        greedy_accuracy = greedy_scores.parts["accuracy"][:, 0].float()  # (P,), NaN where it is unknown
         self.evaluation.update(sampled, greedy_accuracy=greedy_accuracy)
 
     def _log_evaluation(self, split: str) -> None:

@@ -5,8 +5,9 @@
 Differs from the paper: it adds the three parts as they are. With every weight 1, no scaling and no gate this is
 its equation.
 
-A part may raise, return NaN or infinity, or return the wrong number of scores. The samples on which it failed then
-get no score from this part; all their other scores stay. Failures are counted, so that a broken verifier is not
+A part may raise, return NaN or infinity, or return the wrong number of scores. The score of the samples on which it
+failed is then unknown, and so is their total, if it depends on the score: unknown is not wrong. A sample with an
+unknown total takes no part in its group and is not learnt from. Failures are counted, so that a broken verifier is not
 mistaken for a model that became worse.
 
 Shapes: N completions; the scores of one part are (N,).
@@ -14,7 +15,7 @@ Shapes: N completions; the scores of one part are (N,).
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -23,20 +24,14 @@ from torch import Tensor
 
 from algorithms.errors import ConfigError
 from algorithms.records import Completion, Prompt, RewardTable
+from rewards.outcomes import Outcome, Outcomes, Reward, checked_score, place_of, score_outcomes
 from rewards.scaling import Reduce, Scaling
 
 logger = logging.getLogger(__name__)
 
 
-class Reward(Protocol):
-    """Scores completions, each for the prompt at the same position.
-
-    Any callable with this signature is a reward. One without the attribute ``is_rule`` counts as a rule.
-    """
-
-    def __call__(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Sequence[float | None]:
-        """Return one score per completion: None where the reward does not apply, NaN where it failed."""
-        ...
+MAX_SILENT_ROLLOUTS = 5
+"""After so many rollouts in a row in which a part failed on every completion, the run stops."""
 
 
 @runtime_checkable
@@ -45,6 +40,15 @@ class DeclaredReward(Reward, Protocol):
 
     is_rule: bool
     """Whether its scores decide which groups are effective, unless ``RewardPart.is_rule`` is set."""
+
+
+@runtime_checkable
+class ColumnReader(Protocol):
+    """A reward that reads columns of the data, such as ``FunctionReward``."""
+
+    def check_columns(self, columns: Collection[str]) -> None:
+        """Refuse a data set without the columns that the reward needs; called once, before training."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,8 @@ class WeightedReward:
         """Present weights by part; they start as configured, and a calibrator may move them during training."""
         # Parts whose first failure is in the log.
         self._logged: set[str] = set()
+        # Training rollouts in a row in which a part has failed on every completion.
+        self._silent_rollouts = dict.fromkeys(parts, 0)
 
     def __call__(
         self, prompts: Sequence[Prompt], completions: Sequence[Completion], *, sum_over_ranks: Reduce | None = None
@@ -105,30 +111,50 @@ class WeightedReward:
         """
         if len(prompts) != len(completions):
             raise ValueError(f"{len(prompts)} prompts for {len(completions)} completions: repeat them per completion.")
-        scores: dict[str, list[float | None]] = {}
-        num_failures: dict[str, int] = {}
-        for name, part in self.parts.items():
-            # One score, None or exception for each completion.
-            outcomes = [_score_or_error(raw) for raw in _call(part.reward, prompts, completions)]
-            errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-            scores[name] = [None if isinstance(outcome, BaseException) else outcome for outcome in outcomes]
-            num_failures[name] = len(errors)
-            if errors:
-                self._log_once(name, errors, len(completions))
+        called = {name: score_outcomes(part.reward, prompts, completions) for name, part in self.parts.items()}
+        scores = {name: outcomes.of_completions for name, outcomes in called.items()}
         # Before the scores are scaled: the statistics of a scaling include this rollout.
         if sum_over_ranks is not None:
             self._observe(scores, sum_over_ranks)
+        # By part, one outcome for each completion: the weighted score.
+        terms = {name: [self._term(name, score) for score in scores[name]] for name in self.parts}
+        for name, outcomes in called.items():
+            self._log_failures(name, outcomes, terms[name])
+        if sum_over_ranks is not None:
+            self._stop_without_scores(scores)
         rows = range(len(completions))
-        # By part, one value for each completion: what the part adds to its total.
-        weighted = {name: [self._weighted(name, scores, row) for row in rows] for name in self.parts}
+        # By part, one value for each completion: what the part adds to its total, NaN where that is unknown.
+        added = {name: [self._added(name, scores, terms, row) for row in rows] for name in self.parts}
         rules = [name for name, part in self.parts.items() if part.decides_effectiveness]
+        # fsum is exact, so the order of the parts in the config does not change the total.
+        totals = [math.fsum(values[row] for values in added.values()) for row in rows]
+        # Unknown where the total is: a completion that is not learnt from cannot make its group effective.
+        rule_totals = [
+            math.nan if math.isnan(totals[row]) else math.fsum(added[name][row] for name in rules) for row in rows
+        ]
+        failures = {name: [term for term in terms[name] if isinstance(term, BaseException)] for name in self.parts}
         return RewardTable(
             parts={name: _as_tensor(of_part) for name, of_part in scores.items()},
-            # fsum is exact, so the order of the parts in the config does not change the total.
-            totals=_as_tensor([math.fsum(values[row] for values in weighted.values()) for row in rows]),
-            rule_totals=_as_tensor([math.fsum(weighted[name][row] for name in rules) for row in rows]),
-            num_failures=num_failures,
+            totals=_as_tensor(totals),
+            rule_totals=_as_tensor(rule_totals),
+            num_failures={name: len(errors) for name, errors in failures.items()},
         )
+
+    def check_columns(self, columns: Collection[str]) -> None:
+        """Refuse a data set that a part cannot read.
+
+        Args:
+            columns: names of the columns of the whole data set.
+
+        Raises:
+            ConfigError: names the part and the column.
+        """
+        for name, part in self.parts.items():
+            if isinstance(part.reward, ColumnReader):
+                try:
+                    part.reward.check_columns(columns)
+                except ConfigError as error:
+                    raise ConfigError(f"model.reward.parts.{name}: {error}") from error
 
     def set_weight(self, part: str, weight: float) -> None:
         """Set the present weight of a part; the next scores are summed with it."""
@@ -147,67 +173,101 @@ class WeightedReward:
             if part.scaling is not None and name in state["scalings"]:
                 part.scaling.load_state_dict(state["scalings"][name])
 
-    def _observe(self, scores: Mapping[str, Sequence[float | None]], sum_over_ranks: Reduce) -> None:
+    def _observe(self, scores: Mapping[str, Sequence[Outcome]], sum_over_ranks: Reduce) -> None:
         for name, part in self.parts.items():
             # Also without any score: summing over ranks is a collective call.
             if part.scaling is not None:
-                part.scaling.observe([score for score in scores[name] if score is not None], sum_over_ranks)
+                part.scaling.observe([score for score in scores[name] if isinstance(score, float)], sum_over_ranks)
 
-    def _weighted(self, name: str, scores: Mapping[str, Sequence[float | None]], row: int) -> float:
-        """Return what a part adds to the total of one completion."""
-        part, score = self.parts[name], scores[name][row]
-        # The raw score of the other part opens the gate; a missing one keeps it closed.
-        if score is None or (part.gate is not None and not (scores[part.gate][row] or 0.0) > 0.0):
+    def _term(self, name: str, score: Outcome) -> Outcome:
+        """Return the scaled and weighted score of a part, the error where it cannot be used."""
+        if not isinstance(score, float):
+            return score
+        scaling = self.parts[name].scaling
+        try:
+            return checked_score(self.weights[name] * (score if scaling is None else scaling(score)))
+        except ArithmeticError as error:
+            return error
+
+    def _added(
+        self, name: str, scores: Mapping[str, Sequence[Outcome]], terms: Mapping[str, Sequence[Outcome]], row: int
+    ) -> float:
+        """Return what a part adds to the total of one completion; NaN where that is unknown."""
+        # Such a part is only logged, so its failures change no total.
+        if self.weights[name] == 0.0:
             return 0.0
-        return self.weights[name] * (score if part.scaling is None else part.scaling(score))
+        if (gate := self.parts[name].gate) is not None:
+            # The raw score of the other part opens the gate; one that does not apply keeps it closed.
+            opener = scores[gate][row]
+            if isinstance(opener, BaseException):
+                return math.nan
+            if not (isinstance(opener, float) and opener > 0.0):
+                return 0.0
+        term = terms[name][row]
+        return math.nan if isinstance(term, BaseException) else (term or 0.0)
 
-    def _log_once(self, name: str, errors: Sequence[BaseException], num_samples: int) -> None:
-        if name in self._logged:
+    def _log_failures(self, name: str, outcomes: Outcomes, terms: Sequence[Outcome]) -> None:
+        """Log the first failure of a part; what it fails on later is only counted."""
+        errors = [term for term in terms if isinstance(term, BaseException)]
+        if name in self._logged or not (errors or outcomes.batch_error):
             return
         self._logged.add(name)
+        if not errors:
+            error = outcomes.batch_error
+            assert error is not None
+            logger.warning(
+                "Reward part %r failed when it was called for %d completions, and not when it was called for each one, "
+                "which is slower. Cause: %r%s. Such calls are not logged again.",
+                name,
+                len(terms),
+                error,
+                place_of(error),
+            )
+            return
         logger.warning(
-            "Reward part %r failed on %d of %d samples; they get no score from it. First cause: %r. "
+            "Reward part %r failed on %d of %d samples; their score is unknown. Causes: %s. "
             "Further failures of this part are only counted.",
             name,
             len(errors),
-            num_samples,
-            errors[0],
+            len(terms),
+            _causes(errors),
         )
 
+    def _stop_without_scores(self, scores: Mapping[str, Sequence[Outcome]]) -> None:
+        """Stop a run in which a part that matters has not given one score for many rollouts."""
+        gates = {part.gate for part in self.parts.values()}
+        for name, of_part in scores.items():
+            errors = [score for score in of_part if isinstance(score, BaseException)]
+            is_silent = bool(errors) and not any(isinstance(score, float) for score in of_part)
+            self._silent_rollouts[name] = self._silent_rollouts[name] + 1 if is_silent else 0
+            if self._silent_rollouts[name] >= MAX_SILENT_ROLLOUTS and (self.weights[name] or name in gates):
+                raise ConfigError(
+                    f"model.reward.parts.{name} has not given one score in {MAX_SILENT_ROLLOUTS} rollouts in a row, so "
+                    f"nothing can be learnt: {_causes(errors)}. Repair it, or set its weight to 0."
+                )
 
-def _call(reward: Reward, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[Any]:
-    """Return one raw score or exception per completion; a batch that fails is repeated one completion at a time."""
-    if not completions:
-        return []
+
+def _causes(errors: Sequence[BaseException]) -> str:
+    """Return the most frequent kinds of errors, each with its number, first example and place."""
+    kinds: dict[str, list[BaseException]] = {}
+    for error in errors:
+        # Errors from one line have one cause, whatever values their messages name.
+        kinds.setdefault(f"{type(error).__name__}{place_of(error)}", []).append(error)
+    most = sorted(kinds.values(), key=len, reverse=True)[:3]
+    return "; ".join(f"{len(of_kind)} times {_shortened(of_kind[0])}{place_of(of_kind[0])}" for of_kind in most)
+
+
+def _shortened(error: BaseException) -> str:
     try:
-        scores = list(reward(prompts, completions))
-        if len(scores) != len(completions):
-            raise ValueError(f"returned {len(scores)} scores for {len(completions)} completions")
-        return scores
-    # These stop the run: the user ended it, or a setting is wrong for every completion.
-    except (KeyboardInterrupt, SystemExit, ConfigError):
-        raise
-    # Not only Exception: the timeout of math_verify, which a user's reward may call, derives from BaseException.
-    except BaseException as error:
-        if len(completions) == 1:
-            return [error]
-        return [_call(reward, [p], [c])[0] for p, c in zip(prompts, completions, strict=True)]
+        text = repr(error)
+    except Exception:
+        # The text of a user's exception may fail as well.
+        text = type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
-def _as_tensor(scores: Sequence[float | None]) -> Tensor:
-    return torch.tensor([math.nan if score is None else score for score in scores], dtype=torch.double)
-
-
-def _score_or_error(raw: Any) -> float | BaseException | None:
-    """Return what a reward returned for one completion as a finite number, None, or the error that explains it."""
-    if raw is None or isinstance(raw, BaseException):
-        return raw
-    try:
-        # A reward may return tensors or numpy numbers.
-        score = float(raw)
-    except (TypeError, ValueError, RuntimeError) as error:
-        return error
-    return score if math.isfinite(score) else ValueError(f"returned {score}")
+def _as_tensor(scores: Sequence[Outcome]) -> Tensor:
+    return torch.tensor([score if isinstance(score, float) else math.nan for score in scores], dtype=torch.double)
 
 
 def _check(parts: Mapping[str, RewardPart]) -> None:

@@ -60,13 +60,18 @@ class RolloutPhase:
 
     @property
     def rewards(self) -> Float[Tensor, "P G"]:
-        """Total rewards."""
+        """Total rewards, NaN where they are unknown because a reward part failed."""
         # Reward tables are in 64 bits, advantages and losses in 32.
         return self.scores.totals.float()
 
     @property
+    def is_known(self) -> Bool[Tensor, "P G"]:
+        """True where the total reward is known."""
+        return ~self.scores.totals.isnan()
+
+    @property
     def rule_rewards(self) -> Float[Tensor, "P G"]:
-        """The share of the total rewards that rules gave."""
+        """The share of the total rewards that rules gave, NaN where the total is."""
         return self.scores.rule_totals.float()
 
     @property

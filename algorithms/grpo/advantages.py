@@ -7,6 +7,9 @@ default is the unbiased estimator with 1e-6 added, as in EasyR1 and verl (TRL ad
 effective when its advantages are not zero, which with a continuous preference score is every group. Here the
 rule rewards decide: completions that are all right and differ in taste carry no signal.
 
+NaN is an unknown reward, such as that of a verifier that failed. Unknown is not wrong: the known completions of a
+group are the group, and an unknown one has advantage 0. A group with fewer than two known rewards is not effective.
+
 Shapes: P prompts, G completions per prompt.
 """
 
@@ -50,12 +53,31 @@ def group_relative_advantages(
     """Center each prompt's rewards on their group mean; a group that is not effective gets exactly zero.
 
     Args:
-        rewards: total reward of each completion.
+        rewards: total reward of each completion, NaN where it is unknown.
         rule_rewards: the part of it that rules gave, which decides what is effective; default all of it.
         config: estimator and tolerance.
     """
+    rule_rewards = rewards if rule_rewards is None else rule_rewards
+    is_known = ~(rewards.isnan() | rule_rewards.isnan())  # (P, G)
+    is_whole = is_known.all(dim=1)  # (P,)
+    advantages = torch.zeros_like(rewards)
+    # torch warns of the deviation of no group at all.
+    if is_whole.any():
+        advantages[is_whole] = _of_known(rewards[is_whole], rule_rewards[is_whole], config)
+    # Group by group: each has its own number of known rewards, and there are few such groups.
+    for row, known in enumerate(is_known):  # known: (G,)
+        # The mean and the deviation of fewer than two rewards show nothing.
+        if not is_whole[row] and known.sum() >= 2:
+            advantages[row, known] = _of_known(rewards[row, known][None], rule_rewards[row, known][None], config)[0]
+    return advantages
+
+
+def _of_known(
+    rewards: Float[Tensor, "P G"], rule_rewards: Float[Tensor, "P G"], config: AdvantageConfig
+) -> Float[Tensor, "P G"]:
+    """Return the advantages of groups whose rewards are all known."""
     centered = rewards - rewards.mean(dim=1, keepdim=True)  # (P, G)
-    is_effective = effective_groups(rewards if rule_rewards is None else rule_rewards, tolerance=config.tolerance)
+    is_effective = effective_groups(rule_rewards, tolerance=config.tolerance)
     # The mean of equal floats can differ from them in the last bit, and x / (0 + eps) would blow that up.
     is_effective = is_effective & effective_groups(rewards)
     centered = torch.where(is_effective[:, None], centered, 0.0)
@@ -66,6 +88,9 @@ def group_relative_advantages(
 
 
 def effective_groups(rewards: Float[Tensor, "P G"], *, tolerance: float = 0.0) -> Bool[Tensor, " P"]:
-    """Return which groups carry a learning signal: rewards that differ by more than ``tolerance``."""
+    """Return which groups carry a learning signal: known rewards that differ by more than ``tolerance``."""
+    is_known = ~rewards.isnan()
     # Largest minus smallest, not the standard deviation, which rounding can make non-zero for equal rewards.
-    return rewards.amax(dim=1) - rewards.amin(dim=1) > tolerance
+    largest = rewards.where(is_known, -torch.inf).amax(dim=1)
+    # Without a known reward this is -inf - inf, which is above no tolerance.
+    return largest - rewards.where(is_known, torch.inf).amin(dim=1) > tolerance

@@ -7,9 +7,9 @@ import torch
 from algorithms.records import Completion, FinishReason, Prompt
 
 
-def prompt(answer: str | None = None, *, question: str = "What?", **fields: Any) -> Prompt:
+def prompt(answer: str | None = None, *, question: str = "What?", uid: int = 0, **fields: Any) -> Prompt:
     """Return a prompt with a known answer, or with none."""
-    return Prompt(uid=0, key="0", question=question, answer=answer, **fields)
+    return Prompt(uid=uid, key="0", question=question, answer=answer, **fields)
 
 
 def completion(text: str, finish_reason: FinishReason = "stop", *, num_tokens: int = 1) -> Completion:

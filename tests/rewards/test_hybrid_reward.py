@@ -23,7 +23,9 @@ class Given:
 
 def score(*, is_training: bool = False, num: int = 3, **parts: RewardPart):
     one_rank = (lambda sums: sums) if is_training else None
-    return WeightedReward(parts)([prompt()] * num, [completion("x")] * num, sum_over_ranks=one_rank)
+    # Of different prompts: None for one of them then means that the part does not apply to it.
+    prompts = [prompt(uid=uid) for uid in range(num)]
+    return WeightedReward(parts)(prompts, [completion("x")] * num, sum_over_ranks=one_rank)
 
 
 def test_with_plain_parts_the_total_is_the_paper_s_sum() -> None:
@@ -132,12 +134,6 @@ def test_images_are_opened_only_for_functions_that_name_them_and_once_per_prompt
     assert Counted.opened == 0
     assert list(FunctionReward(lambda images: [float(i == ["picture"]) for i in images])(rows, texts)) == [1.0] * 3
     assert Counted.opened == 1
-
-
-def test_a_column_that_the_data_does_not_have_is_named_with_those_it_has() -> None:
-    reward = WeightedReward({"mine": RewardPart(FunctionReward(lambda difficulty: difficulty))})
-    with pytest.raises(ConfigError, match=r"asks for difficulty, which the data does not have; it can ask for: answer"):
-        reward([prompt()], [completion("a")])
 
 
 def test_the_overlong_reward_looks_at_tokens() -> None:

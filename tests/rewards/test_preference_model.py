@@ -89,7 +89,7 @@ def test_a_completion_that_cannot_be_scored_costs_only_itself() -> None:
     part = RewardPart(PreferenceReward(LettersScorer(), batch_size=2, device="cpu"), weight=0.5, is_rule=True)
     table = WeightedReward({"preference": part})([prompt(None)] * 3, [completion(t) for t in ("aa", "bad", "aaaa")])
     assert listed(table.parts["preference"]) == [2.0, None, 4.0]
-    assert listed(table.totals) == [1.0, 0.0, 2.0]
+    assert listed(table.totals) == [1.0, None, 2.0]
     assert table.num_failures == {"preference": 1}
 
 
