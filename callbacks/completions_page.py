@@ -8,7 +8,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from algorithms import RolloutGroup, check_at_least
 from callbacks.cards import completion_card, score_line
-from lightning_modules.tensorboard import tensorboard_writers
+from lightning_modules.logs.tensorboard import tensorboard_writers
 from rollouts import RolloutPhase
 
 

@@ -2,7 +2,7 @@
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from lightning_modules.tensorboard import tensorboard_writers
+from lightning_modules.logs.tensorboard import tensorboard_writers
 
 # Title of a group, titles of its plots, and the metrics of each plot.
 STORY = {

@@ -36,10 +36,10 @@ from algorithms.experience_batch import placeholder_row
 from hallucination import ClaimJudge
 from lightning_modules.data_contracts import ExperienceSource
 from lightning_modules.evaluation import EvaluationConfig
-from lightning_modules.idle_rollouts import IdleRollouts
 from lightning_modules.learning import LearningConfig
+from lightning_modules.logs.idle_rollouts import IdleRollouts
+from lightning_modules.logs.rollouts import batch_metrics, mismatch_metrics, step_metrics
 from lightning_modules.references import FrozenCopyReference, PolicyReference, ReferenceContext
-from lightning_modules.rollout_log import batch_metrics, mismatch_metrics, step_metrics
 from lightning_modules.rollout_module import RolloutModule
 from lightning_modules.strategy import sharding_of
 from models import Policy, PolicySource, is_sharded

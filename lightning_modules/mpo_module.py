@@ -33,7 +33,7 @@ from hallucination import ClaimJudge
 from lightning_modules.data_contracts import OnlinePairData, PairBatch, PairData
 from lightning_modules.evaluation import EvaluationConfig
 from lightning_modules.learning import LearningConfig
-from lightning_modules.pair_log import PairEvaluation, contrast_metrics, pair_step_metrics
+from lightning_modules.logs.pairs import PairEvaluation, contrast_metrics, pair_step_metrics
 from lightning_modules.pair_logps import PairLogps, pair_logps
 from lightning_modules.references import CachedReference, Reference, ReferenceContext, policy_fingerprint
 from lightning_modules.rollout_module import RolloutModule

@@ -21,8 +21,8 @@ from hallucination import ClaimJudge, judge_groups
 from lightning_modules.data_contracts import PromptColumns
 from lightning_modules.evaluation import Evaluation, EvaluationConfig
 from lightning_modules.learning import LearningConfig
+from lightning_modules.logs.rollouts import engine_metrics, rollout_metrics
 from lightning_modules.policy_module import PolicyModule
-from lightning_modules.rollout_log import engine_metrics, rollout_metrics
 from lightning_modules.signals import SignalBoard, check_signals
 from models import PolicySource
 from rewards import WeightedReward

@@ -17,7 +17,7 @@ from algorithms import AdvantageConfig, Completion, Prompt, effective_groups, gr
 from algorithms.preferences.pairs import group_pairs
 from callbacks.predictions import PredictionWriter
 from lightning_modules.evaluation import Evaluation, EvaluationConfig
-from lightning_modules.rollout_log import rollout_metrics
+from lightning_modules.logs.rollouts import rollout_metrics
 from rewards import RewardPart, WeightedReward
 from rollouts import RolloutPhase
 

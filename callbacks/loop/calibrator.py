@@ -18,7 +18,7 @@ from algorithms.calibration import Decision, Evidence, Reading, ThresholdStrateg
 from callbacks.loop.knobs import Knob, find_knob
 from callbacks.prompt_data import prompt_data
 from lightning_modules import RolloutModule
-from lightning_modules.tensorboard import tensorboard_writers
+from lightning_modules.logs.tensorboard import tensorboard_writers
 from rollouts import RolloutPhase, gather_ranks
 
 logger = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from callbacks.loop.time_budget import TimeBudget
 from hallucination import ClaimJudge, JudgedCompletion, claim_counts, judge_groups, judged_completions
 from hallucination.rates import Counts, has_risen
 from lightning_modules import RolloutModule
-from lightning_modules.tensorboard import tensorboard_writers
+from lightning_modules.logs.tensorboard import tensorboard_writers
 from rollouts import RolloutPhase, gather_ranks, state_of_rank
 
 RATE = "hallucination/rate"

@@ -20,10 +20,10 @@ from torch.optim import Optimizer
 
 from algorithms import PreferencePair, Prompt, bradley_terry_loss, check_at_least, pair_accuracy
 from lightning_modules.learning import OptimizerConfig, build_optimizer, gradient_norm
+from lightning_modules.logs.tensorboard import tensorboard_writers
 from lightning_modules.reward_model.calibration_figure import calibration_figure, rendered
 from lightning_modules.reward_model.pair_metrics import PairMargins, pair_metrics
 from lightning_modules.strategy import check_equal_batches, sharding_of
-from lightning_modules.tensorboard import tensorboard_writers
 from models import RewardModel, RewardModelSource, is_sharded, same_on_all_ranks, shard
 
 

@@ -8,7 +8,7 @@ import torch
 
 from algorithms import AdvantageConfig, Completion, Prompt, RewardTable
 from algorithms.records import FinishReason
-from lightning_modules.idle_rollouts import MAX_IDLE_ROLLOUTS, IdleRollouts, RolloutCounts, likely_reasons
+from lightning_modules.logs.idle_rollouts import MAX_IDLE_ROLLOUTS, IdleRollouts, RolloutCounts, likely_reasons
 from rollouts import RolloutPhase
 
 

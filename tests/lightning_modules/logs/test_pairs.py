@@ -2,7 +2,7 @@
 
 import torch
 
-from lightning_modules.pair_log import PairEvaluation
+from lightning_modules.logs.pairs import PairEvaluation
 
 
 def computed(evaluation: PairEvaluation) -> dict[str, float]:
