@@ -1,11 +1,33 @@
-"""Checkpoints from which a run resumes exactly: only right after an optimizer step."""
+"""Checkpoints from which a run resumes exactly: only right after an optimizer step, and always whole.
 
+    step=4.ckpt.draft-...  --rename-->  step=4.ckpt  <--link--  last.ckpt        then: remove all but the newest few
+
+A process may be killed between any two of these. The next run into the folder removes what was left.
+"""
+
+from pathlib import Path
 from typing import Any
 
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
 
 from algorithms import check_at_least
+from storage import remove, remove_drafts, replace_link, whole_file
+
+_SUFFIX = ".ckpt"
+
+
+class WholeFileIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its target and renames it, where Lightning writes to ``$TMPDIR`` first."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        """Write a checkpoint completely or not at all."""
+        with whole_file(Path(path)) as draft:
+            # Straight to the disk: Lightning would hold a second copy in memory.
+            torch.save(checkpoint, draft)
 
 
 class StepCheckpoint(ModelCheckpoint):
@@ -20,7 +42,8 @@ class StepCheckpoint(ModelCheckpoint):
 
         Args:
             every_n_train_steps: optimizer steps between two checkpoints.
-            keep: newest checkpoints that stay.
+            keep: newest checkpoints that stay. Checkpoints of earlier runs in the same folder are not counted, and they
+                stay as well.
             dirpath: folder of the checkpoints; null: ``checkpoints`` in the run's log folder.
         """
         check_at_least("callbacks.checkpoint.every_n_train_steps", every_n_train_steps, 1)
@@ -35,6 +58,37 @@ class StepCheckpoint(ModelCheckpoint):
             save_last="link",
             every_n_train_steps=every_n_train_steps,
         )
+        # Names of the checkpoints of this run, and of the runs that it goes on from; oldest first.
+        self.written: list[str] = []
+
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoints lie; known after ``setup``."""
+        assert self.dirpath is not None
+        return Path(self.dirpath)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Find the folder, and have checkpoints written beside their targets."""
+        super().setup(trainer, pl_module, stage)
+        # Exactly this class: one that a user has chosen, in trainer.plugins, stays.
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = WholeFileIO()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return Lightning's state, and the names of this run's checkpoints."""
+        return super().state_dict() | {"written": self.written}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the names of the run's checkpoints, where they lie in the same folder."""
+        super().load_state_dict(state_dict)
+        if state_dict["dirpath"] == self.dirpath:
+            self.written = list(state_dict.get("written", ()))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find the checkpoints that a killed run wrote after the one that this run goes on from."""
+        super().on_train_start(trainer, pl_module)
+        if trainer.ckpt_path is not None:
+            self.written += self._left_behind(Path(trainer.ckpt_path).resolve())
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -43,3 +97,49 @@ class StepCheckpoint(ModelCheckpoint):
         # This batch is the last of its optimizer step.
         if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def _save_topk_checkpoint(self, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:
+        """Write a checkpoint. Lightning's method would number a name that exists already, also after a kill."""
+        # Rank 0 decides: only it need see the folder.
+        path = self.folder / trainer.strategy.broadcast(self._name(trainer.global_step))
+        self.written = [name for name in self.written if name != path.name] + [path.name]
+        # Before saving, because they are part of what is saved.
+        self.best_model_path, self.last_model_path = str(path), str(self.folder / f"last{_SUFFIX}")
+        if trainer.is_global_zero:
+            remove_drafts(self.folder, _SUFFIX)
+            # Slices are written into a folder, and must not mix with those of a killed run.
+            if path.is_dir():
+                remove(path)
+        trainer.strategy.barrier()
+        self._save_checkpoint(trainer, str(path))
+
+    def _save_last_checkpoint(self, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:
+        """Let ``last.ckpt`` point to the newest checkpoint, then remove those beyond ``keep``."""
+        # Lightning calls this also at the end of training, where nothing may have been saved.
+        if not self._last_checkpoint_saved:
+            return
+        if trainer.is_global_zero:
+            replace_link(self.folder / f"last{_SUFFIX}", Path(self._last_checkpoint_saved))
+            # Like Lightning: what the user has started from stays.
+            kept = {*self.written[-self.save_top_k :], *([Path(trainer.ckpt_path).name] if trainer.ckpt_path else [])}
+            for name in self.written:
+                if name not in kept:
+                    remove(self.folder / name)
+        self.written = self.written[-self.save_top_k :]
+        trainer.strategy.barrier()
+
+    def _name(self, step: int) -> str:
+        """Return the name of a step's checkpoint: numbered where an earlier run has left one of this name."""
+        name, number = f"step={step}{_SUFFIX}", 1
+        while name not in self.written and (self.folder / name).exists():
+            name, number = f"step={step}-v{number}{_SUFFIX}", number + 1
+        return name
+
+    def _left_behind(self, start: Path) -> list[str]:
+        """Return the names of checkpoints in the folder, written at or after one, oldest first."""
+        if start.parent != self.folder.resolve() or not start.exists():
+            return []
+        since = start.stat().st_mtime_ns
+        times = {path: path.stat().st_mtime_ns for path in self.folder.glob(f"step=*{_SUFFIX}")}
+        later = sorted((path for path in times if times[path] >= since), key=lambda path: times[path])
+        return [path.name for path in later if path.name not in self.written]

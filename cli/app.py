@@ -2,9 +2,11 @@
 
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 # Fast tokenizers start threads and then warn at every fork. Must be set before transformers is imported.
@@ -27,13 +29,17 @@ import rollouts
 from algorithms import ConfigError, DataError
 from cli.built import build_missing, register
 from cli.callback_slots import KNOWN_SLOTS, named_callbacks, slot_names
+from cli.ckpt_path import check_run, resolved
 from cli.null_flags import in_dictionaries
 from cli.overlays import check_overlays
 from cli.parser_errors import in_one_line
 from cli.renamed import check_renamed
 from cli.reward_overlays import with_merged_parts
+from cli.run_folders import locked_folders
 from cli.settings import config_files, flags
+from cli.stop_signals import Stopped, StopSignal, stop_status
 from cli.strategies import check_strategy, explained
+from lightning_modules.identity import RunIdentity
 
 # Importing a package makes its classes known by their short names in configs.
 PACKAGES = (callbacks, datamodules, lightning_modules, models, rewards, rollouts)
@@ -78,8 +84,18 @@ class TrainCLI(LightningCLI):
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
+        kwargs["ckpt_path"] = resolved(kwargs.get("ckpt_path"), self.trainer)
+        check_run(kwargs["ckpt_path"], self.trainer, self.model, self.datamodule, command=subcommand)
+        # Null leaves it to Lightning, which lets some checkpoints run code.
+        kwargs["weights_only"] = True
         # A callback writes the predictions; kept in memory they would grow with the data.
         return {**kwargs, "return_predictions": False} if subcommand == "predict" else kwargs
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        # Before the checkpoint is chosen: a run that is still going may be writing one.
+        folders = locked_folders(self.trainer) if subcommand == "fit" else nullcontext()
+        with folders, stop_status(self.trainer, subcommand):
+            super()._run_subcommand(subcommand)
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: Lightning would let hyper-parameters in a checkpoint override the config in silence."""
@@ -100,7 +116,7 @@ class TrainCLI(LightningCLI):
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
         check_strategy(config)
         named = named_callbacks(self._get(self.config_init, "callbacks").as_dict())
-        return super()._instantiate_trainer(config, named + callbacks)
+        return super()._instantiate_trainer(config, [StopSignal(), RunIdentity(), *named, *callbacks])
 
 
 def run(arguments: Sequence[str]) -> TrainCLI:
@@ -134,9 +150,13 @@ def run(arguments: Sequence[str]) -> TrainCLI:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; wrong settings end it with one line and exit code 2."""
+    """Run the command line; wrong settings end it with one line and exit code 2, a signal with the signal's status."""
     try:
         run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        # Before or after the trainer, which handles its own.
+        sys.stderr.write("stopped by SIGINT\n")
+        raise Stopped(signal.SIGINT) from None
     except (ConfigError, DataError) as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(2) from None

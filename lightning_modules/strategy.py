@@ -8,14 +8,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as L
+import torch
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import nn
-from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_optimizer_state_dict,
+)
 from torch.optim import Optimizer
 
 from algorithms import ConfigError
 from models import Sharding
 from rollouts import gather_ranks
+from storage import VALUES_NAME, load_slices
 
 Dtype = Literal["float32", "bfloat16"]
 
@@ -58,12 +66,13 @@ class FSDP2Strategy(ModelParallelStrategy):
         """Load weights and optimizer states from a folder of slices, or from one file of any strategy.
 
         Raises:
-            ConfigError: when other parameters learned in the run that wrote a file.
+            ConfigError: when other parameters learned in the run that wrote a checkpoint, or slices hold more than
+                tensors and plain values.
         """
         # All ranks load from the path that rank 0 has.
         path = Path(self.broadcast(checkpoint_path))
         if path.is_dir():
-            return super().load_checkpoint(path, weights_only)
+            return self._load_folder(path)
         # Lightning numbers the optimizer's parameters of a file as if none were frozen. It gets no optimizers here, and
         # their states are loaded below by name.
         optimizers, self.optimizers = self.optimizers, []
@@ -77,6 +86,24 @@ class FSDP2Strategy(ModelParallelStrategy):
             assert self.model is not None
             set_optimizer_state_dict(self.model, optimizer, _by_name(saved, optimizer, self.model), options=options)
         return checkpoint
+
+    def _load_folder(self, folder: Path) -> dict[str, Any]:
+        """Load a folder of slices as Lightning does, but without running code that it may hold."""
+        assert self.model is not None
+        try:
+            weights = {"state_dict": get_model_state_dict(self.model)}
+            load_slices(weights, folder)
+            self.model.load_state_dict(weights["state_dict"])
+            for number, optimizer in enumerate(self.optimizers):
+                # The states are made here where a new optimizer has none yet, so that slices have a place to go.
+                states = {f"optimizer_{number}": get_optimizer_state_dict(self.model, optimizer)}
+                load_slices(states, folder)
+                options = StateDictOptions(cpu_offload=True)
+                set_optimizer_state_dict(self.model, optimizer, states[f"optimizer_{number}"], options=options)
+        except CheckpointException as error:
+            reasons = {str(cause).splitlines()[0] for cause, _ in error.failures.values()}
+            raise ConfigError(f"ckpt_path {folder} cannot be read: {'; '.join(sorted(reasons))}.") from None
+        return torch.load(folder / VALUES_NAME, map_location="cpu", weights_only=True)
 
     @property
     def sharding(self) -> Sharding:

@@ -5,11 +5,15 @@ file system, and a target and its draft are always on the same one. A process th
 never half of a target.
 """
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
+
+# Between the name of a target and the random end of its draft's name.
+_MARK = ".draft-"
 
 
 @contextmanager
@@ -22,10 +26,53 @@ def whole_file(path: Path) -> Iterator[Path]:
     draft = _draft(path)
     try:
         yield draft
+        # A disk that is full may report it only now. After a power cut the new name must not stand for empty blocks.
+        with draft.open("rb") as written:
+            os.fsync(written.fileno())
         # Replaces an older file in one step: a reader sees the old one or the new one.
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def replace_link(link: Path, target: Path) -> None:
+    """Let a symbolic link point to a file or folder in one step: a reader sees the older target or the new one.
+
+    Where the file system has no symbolic links, the target is copied.
+
+    Args:
+        link: path of the link; an older link, file or folder of this name is replaced.
+        target: a file or folder; the link holds its path relative to the link's folder, so both can be moved together.
+    """
+    draft = _draft(link)
+    try:
+        draft.symlink_to(os.path.relpath(target, link.parent))
+    except OSError:
+        _copy(target, link)
+        return
+    if link.is_dir() and not link.is_symlink():
+        # Neither a file nor a link can be renamed over a folder.
+        shutil.rmtree(link)
+    draft.replace(link)
+
+
+def remove_drafts(folder: Path, suffix: str) -> None:
+    """Remove the drafts that killed processes left in a folder; no process may be writing there.
+
+    Args:
+        folder: where the drafts lie; it need not exist.
+        suffix: how the names of their targets end, such as ``.ckpt``.
+    """
+    for draft in folder.glob(f"*{suffix}{_MARK}*"):
+        remove(draft)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a whole folder; nothing happens where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -54,8 +101,17 @@ def whole_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        with whole_folder(target, replace=True) as draft:
+            shutil.copytree(source, draft, dirs_exist_ok=True)
+    else:
+        with whole_file(target) as draft:
+            shutil.copyfile(source, draft)
+
+
 def _draft(path: Path) -> Path:
     """Return a name beside a path that no other process uses."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Random and not the process id, which may be the same on two machines that share a disk.
-    return path.with_name(f"{path.name}.draft-{uuid4().hex[:12]}")
+    return path.with_name(f"{path.name}{_MARK}{uuid4().hex[:12]}")

@@ -13,7 +13,11 @@ import lightning.pytorch as L
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from callbacks import step_checkpoint
 from rollouts import TransformersEngine
+
+# In the order in which they come within a batch.
+MOMENTS = ("sampling", "backward", "end", "writing", "linking", "removing")
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["cli.app", "tests.killed_runs"])
@@ -22,10 +26,20 @@ _CONTEXT.set_forkserver_preload(["cli.app", "tests.killed_runs"])
 class KilledAt(Callback):
     """Kills its own process, as a power cut would, at a moment within a training batch."""
 
-    def __init__(self, moment: str, batch: int) -> None:
-        """``moment`` is ``sampling``, ``backward`` or ``end`` of the training batch with this number."""
-        self.moment, self.batch = moment, batch
+    def __init__(self, moment: str, batch: int, starts: str) -> None:
+        """Set when to kill.
+
+        Args:
+            moment: one of ``MOMENTS`` of the training batch with this number.
+            batch: that number.
+            starts: file to which the optimizer step at the start of training is appended.
+        """
+        self.moment, self.batch, self.starts = moment, batch, Path(starts)
         self.present = -1
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        with self.starts.open("a") as file:
+            file.write(f"{trainer.global_step}\n")
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch, batch_idx: int) -> None:
         self.present = batch_idx
@@ -37,8 +51,21 @@ class KilledAt(Callback):
             self._die()
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args) -> None:
-        if self.moment == "end" and self.present == self.batch:
+        if self.present != self.batch:
+            return
+        # Checkpoints are written after this hook.
+        if self.moment == "end":
             self._die()
+        elif self.moment == "writing":
+            torch.save = self._die_halfway
+        elif self.moment == "linking":
+            step_checkpoint.replace_link = self._die
+        elif self.moment == "removing":
+            step_checkpoint.remove = self._die
+
+    def _die_halfway(self, content: object, path: Path) -> None:
+        path.write_bytes(b"PK" + bytes(1000))
+        self._die()
 
     def _die(self, *args, **kwargs) -> None:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from algorithms import Completion, Prompt
-from tests.killed_runs import run_apart
+from tests.killed_runs import MOMENTS, run_apart
 from tests.test_training import arguments, largest_difference, policy_folder
 
 __all__ = ["policy_folder"]
@@ -55,22 +55,43 @@ def flags(policy_folder: Path, name: str) -> list[str]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", [0])
+def kills(chance: random.Random, number: int) -> list[tuple[int, str]]:
+    """Return random batches and moments, in the order in which runs that resume one another come to them."""
+
+    def is_possible(batch: int, moment: str) -> bool:
+        # Every fourth batch samples; after every second one a checkpoint is due, and with the third one is removed.
+        return {"sampling": batch % 4 == 0, "removing": batch >= 5}.get(moment, True) and (
+            moment in MOMENTS[:3] or batch % 2 == 1
+        )
+
+    possible = [(b, m) for b in range(2, 2 * STEPS) for m in MOMENTS if is_possible(b, m)]
+    drawn = [chance.choice(possible) for _ in range(number)]
+    # A run that was killed while it removed goes on after that batch, so it cannot be killed there again.
+    unique = [kill for i, kill in enumerate(drawn) if kill[1] != "removing" or kill not in drawn[:i]]
+    return sorted(unique, key=lambda kill: (kill[0], MOMENTS.index(kill[1])))
+
+
+@pytest.mark.parametrize(("seed", "number"), [(18, 4), pytest.param(1, 45, marks=pytest.mark.slow)])
 def test_a_run_killed_at_random_moments_ends_with_the_weights_of_one_never_stopped(
-    policy_folder: Path, seed: int
+    policy_folder: Path, seed: int, number: int
 ) -> None:
-    straight, resumed = (policy_folder.parent / f"{name}.pt" for name in ("straight", "resumed"))
+    root = policy_folder.parent
+    straight, resumed = (root / f"{name}.pt" for name in ("straight", "resumed"))
     assert run_apart(flags(policy_folder, "straight"), straight) == 0
-    chance = random.Random(seed)
-    batches = sorted(chance.sample(range(2, 2 * STEPS), 3))
-    moments = chance.sample(["sampling", "backward", "end"], 3)
-    for moment, batch in zip(moments, batches, strict=True):
-        batch -= batch % 4 if moment == "sampling" else 0
+    planned = kills(random.Random(seed), number)
+    for batch, moment in planned:
         killer = [
             "--callbacks.killer=tests.killed_runs.KilledAt", f"--callbacks.killer.moment={moment}",
-            f"--callbacks.killer.batch={batch}",
+            f"--callbacks.killer.batch={batch}", f"--callbacks.killer.starts={root / 'starts'}",
         ]  # fmt: skip
         assert run_apart([*flags(policy_folder, "resumed"), *killer], resumed) == -signal.SIGKILL, (moment, batch)
     assert run_apart(flags(policy_folder, "resumed"), resumed) == 0
     first, second = (torch.load(path, weights_only=True) for path in (straight, resumed))
     assert largest_difference(first, second) == 0.0
+    # Each run went on from the newest checkpoint: at most the step that was under way is repeated.
+    starts = [int(step) for step in (root / "starts").read_text().split()]
+    for start, (batch, _) in zip(starts[1:], planned, strict=False):
+        assert start >= batch // 2
+    # The strays of all kills are gone.
+    names = {path.name for path in (root / "resumed").iterdir()} - {"run.lock"}
+    assert names == {"last.ckpt", f"step={STEPS - 1}.ckpt", f"step={STEPS}.ckpt"}

@@ -1,0 +1,132 @@
+"""What ``--ckpt_path`` stands for: checked, and compared with the run, before any model is loaded."""
+
+import logging
+from pathlib import Path
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from algorithms import ConfigError
+from lightning_modules import FSDP2Strategy
+from lightning_modules.identity import KEY, check_identity, run_identity
+from storage import UnreadableCheckpoint, newest_readable, read_checkpoint
+
+_SUFFIX = ".ckpt"
+# Words that Lightning looks up itself. They lead to files that this process or the job's scheduler wrote.
+_LIGHTNINGS = ("best", "hpc")
+
+logger = logging.getLogger(__name__)
+
+
+def resolved(ckpt_path: str | None, trainer: L.Trainer) -> str | None:
+    """Return the checkpoint that a run starts from.
+
+    ``last`` is the newest ``last.ckpt`` of the run's checkpoint callbacks. Where it cannot be read, it is the newest
+    checkpoint beside it that can, and a warning names both. Where there are no checkpoints at all, Lightning starts
+    from step 0.
+
+    Args:
+        ckpt_path: as the user typed it.
+        trainer: not started yet.
+
+    Raises:
+        ConfigError: when there are checkpoints and none can be read; for a path that cannot be read; for an address.
+    """
+    if ckpt_path is None or ckpt_path in _LIGHTNINGS:
+        return ckpt_path
+    if "://" in str(ckpt_path):
+        raise ConfigError(
+            f"ckpt_path must be a file or folder on this machine, got {ckpt_path}: download it first "
+            "and give the path of the copy."
+        )
+    if ckpt_path != "last":
+        return _given(Path(ckpt_path))
+    folders = [checkpoint_folder(trainer, c) for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
+    links = [link for folder in folders for link in folder.glob(f"last*{_SUFFIX}")]
+    if links:
+        return str(_readable(max(links, key=_time)))
+    beside = [path for folder in folders for path in folder.glob(f"*{_SUFFIX}")]
+    return str(_instead(folders[0] / f"last{_SUFFIX}", "does not exist", beside)) if beside else ckpt_path
+
+
+def check_run(
+    ckpt_path: str | None,
+    trainer: L.Trainer,
+    module: L.LightningModule,
+    data: L.LightningDataModule | None,
+    *,
+    command: str,
+) -> None:
+    """Refuse a checkpoint whose run this command cannot go on from.
+
+    Args:
+        ckpt_path: from ``resolved``.
+        trainer: the trainer, not started yet.
+        module: its module.
+        data: its data module.
+        command: ``fit`` compares everything, other commands what the weights depend on.
+
+    Raises:
+        ConfigError: names the differences; or the folder of slices that the strategy cannot read.
+    """
+    if ckpt_path is None or ckpt_path in (*_LIGHTNINGS, "last"):
+        return
+    path = Path(ckpt_path)
+    if path.is_dir() and not isinstance(trainer.strategy, FSDP2Strategy):
+        # The strategy's own error explains it; see cli/strategies.py.
+        raise IsADirectoryError(21, "is a folder of slices", str(path))
+    saved = read_checkpoint(path).get(KEY)
+    if saved is None:
+        logger.warning("%s does not hold the settings of its run: they are not compared with this one's.", path)
+        return
+    present = run_identity(trainer, module, data)
+    check_identity(saved, present, path=path, resumes=command == "fit")
+
+
+def checkpoint_folder(trainer: L.Trainer, callback: ModelCheckpoint) -> Path:
+    """Return the folder of a checkpoint callback, before the run has started. Lightning finds it in ``setup`` only."""
+    if callback.dirpath is not None:
+        return Path(callback.dirpath)
+    if not trainer.loggers:
+        return Path(trainer.default_root_dir) / "checkpoints"
+    first = trainer.loggers[0]
+    version = first.version if isinstance(first.version, str) else f"version_{first.version}"
+    return Path(first.save_dir or trainer.default_root_dir) / str(first.name) / version / "checkpoints"
+
+
+def _given(path: Path) -> str:
+    """Return a path that the user named, if it can be read."""
+    try:
+        read_checkpoint(path)
+    except UnreadableCheckpoint as problem:
+        beside = newest_readable(other for other in path.parent.glob(f"*{_SUFFIX}") if other != path)
+        hint = f"the newest beside it that can be read is {beside}" if beside else "no other beside it can be read"
+        raise ConfigError(f"ckpt_path {path} {problem}; {hint}.") from None
+    return str(path)
+
+
+def _readable(link: Path) -> Path:
+    """Return a ``last.ckpt``, or what is used in its place."""
+    try:
+        read_checkpoint(link)
+    except UnreadableCheckpoint as problem:
+        return _instead(link, str(problem), list(link.parent.glob(f"*{_SUFFIX}")))
+    return link
+
+
+def _instead(link: Path, problem: str, beside: list[Path]) -> Path:
+    """Return the newest readable checkpoint, with a warning."""
+    found = newest_readable(path for path in beside if path != link)
+    if found is None:
+        names = ", ".join(sorted(path.name for path in beside)) or "no other"
+        raise ConfigError(
+            f"ckpt_path last: {link} {problem}, and no checkpoint in {link.parent} can be read (there is {names}); "
+            "remove them to start from step 0."
+        )
+    logger.warning("ckpt_path last: %s %s; the run goes on from %s.", link, problem, found)
+    return found
+
+
+def _time(path: Path) -> int:
+    # Of the link itself: its target may be missing.
+    return path.lstat().st_mtime_ns

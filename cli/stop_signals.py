@@ -1,0 +1,125 @@
+"""Runs that end with the status of the signal that stopped them: 143 for SIGTERM, 130 for Ctrl-C.
+
+Lightning ends an interrupted run with status 0 after SIGTERM and with 1 after Ctrl-C, so a scheduler or ``make`` takes
+a run that was stopped for one that has ended.
+"""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+
+class Stopped(SystemExit):
+    """A run was stopped by a signal. The status is 128 plus its number, as in a shell."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(128 + number)
+        self.number = number
+
+
+class StopSignal(L.Callback):
+    """Stops a run at the first batch after SIGTERM, on all ranks at once.
+
+    Lightning's own handler calls a collective in the middle of whatever its rank is doing, which may be another
+    collective; ranks then block.
+    """
+
+    def __init__(self) -> None:
+        """Start without a signal."""
+        self._received = False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Listen."""
+        self._listen(trainer)
+
+    on_sanity_check_start = on_validation_start = on_test_start = on_predict_start = on_train_start
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop, once every rank has reached this batch."""
+        # Not at the end of a batch: the checkpoint of the last step is written there, by a later callback.
+        if trainer.world_size == 1:
+            self._stop_if(self._received)
+            return
+        flag = torch.tensor(float(self._received), device=trainer.strategy.root_device)
+        self._stop_if(bool(trainer.strategy.reduce(flag, reduce_op="sum")))
+
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Stop; in a training run on several ranks not here, but at the next training batch."""
+        # There the ranks agree, and here they cannot: they may have different numbers of validation batches.
+        self._stop_if(self._received and (trainer.world_size == 1 or trainer.state.fn != TrainerFn.FITTING))
+
+    def on_test_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Stop."""
+        self._stop_if(self._received)
+
+    on_predict_batch_start = on_test_batch_start
+
+    def _listen(self, trainer: L.Trainer) -> None:
+        def receive(number: int, frame: object) -> None:
+            # Once: the processes that this one started may get the signal from the scheduler too.
+            if not self._received and trainer.strategy.launcher is not None:
+                trainer.strategy.launcher.kill(signal.SIGTERM)
+            self._received = True
+
+        # Python accepts handlers in the main thread only. Lightning restores the earlier handler when the run ends.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, receive)
+
+    @staticmethod
+    def _stop_if(is_stopped: bool) -> None:
+        if is_stopped:
+            raise Stopped(signal.SIGTERM)
+
+
+@contextmanager
+def stop_status(trainer: L.Trainer, command: str) -> Iterator[None]:
+    """Turn what Lightning raises for a signal into ``Stopped``, after a sentence on the error output."""
+    try:
+        yield
+    except SystemExit as error:
+        number = _signal_of(error)
+        if number is None:
+            raise
+        if trainer.is_global_zero:
+            sys.stderr.write(f"stopped by {number.name}{_whence(trainer) if command == 'fit' else ''}\n")
+        stopped = Stopped(number)
+        if trainer.local_rank != 0:
+            # The first process of a machine has the status. Lightning's launcher kills it, with another status, as
+            # soon as a process that it started has ended with an error.
+            stopped.code = 0
+        raise stopped from None
+
+
+def _signal_of(error: SystemExit) -> signal.Signals | None:
+    """Return which signal ended a run; None where it was none."""
+    if isinstance(error, Stopped):
+        return error.number
+    if isinstance(error, SIGTERMException):
+        return signal.SIGTERM
+    # Lightning catches the interrupt and exits while it handles it.
+    return signal.SIGINT if isinstance(error.__context__, KeyboardInterrupt) else None
+
+
+def _whence(trainer: L.Trainer) -> str:
+    """Return from where the run can go on, as the end of a sentence."""
+    saved = [c.best_model_path for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
+    at = f" at step {trainer.global_step}"
+    if newest := next((path for path in saved if path and Path(path).exists()), None):
+        return f"{at}: the newest checkpoint is {newest}; the same command with --ckpt_path=last goes on from it."
+    return f"{at}, and there is no checkpoint: callbacks.StepCheckpoint writes one every few steps."

@@ -1,0 +1,63 @@
+"""A folder that one process at a time may write to."""
+
+import errno
+import fcntl
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+LOCK_NAME = "run.lock"
+_HELD = (errno.EACCES, errno.EAGAIN)
+
+logger = logging.getLogger(__name__)
+
+
+class FolderInUse(RuntimeError):
+    """Another process writes to the folder.
+
+    Args:
+        folder: the folder.
+        holder: that process, such as ``process 12 on node7``; empty where it is not known.
+    """
+
+    def __init__(self, folder: Path, holder: str) -> None:
+        super().__init__(f"{folder} is in use by {holder or 'another process'}")
+        self.folder, self.holder = folder, holder
+
+
+@contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Lock a folder against other processes while the context is open; it is made where it is missing.
+
+    The operating system releases the lock when the process ends, however it ends. Where the file system has no locks,
+    a warning is logged and nothing is locked.
+
+    Raises:
+        FolderInUse: when another process has the lock.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # The file stays: a process that removed it could remove the one that another process has just locked.
+    with (folder / LOCK_NAME).open("a+") as file:
+        _lock(file, folder)
+        yield
+
+
+def _lock(file: IO[str], folder: Path) -> None:
+    """Take the lock, and write down who has it."""
+    try:
+        # A lock of the process and not of the open file (flock): child processes, such as those of an engine, would
+        # inherit the latter, and one that outlives a killed run would keep the folder locked.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _HELD:
+            file.seek(0)
+            raise FolderInUse(folder, file.read().strip()) from None
+        logger.warning("%s cannot be locked against other runs: %s", folder, error)
+        return
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.flush()

@@ -1,0 +1,83 @@
+"""A run that a signal stops ends with the status of that signal, and says how to go on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.test_training import arguments, policy_folder
+
+__all__ = ["policy_folder"]
+
+ENDLESS = ("--trainer.max_steps=100000", "--trainer.limit_val_batches=0")
+
+
+def saving(folder: Path) -> list[str]:
+    return [
+        "--trainer.enable_checkpointing=true", "--callbacks.checkpoint=callbacks.StepCheckpoint",
+        f"--callbacks.checkpoint.dirpath={folder}", "--callbacks.checkpoint.every_n_train_steps=1",
+    ]  # fmt: skip
+
+
+def stopped(command: list[str], number: signal.Signals, when: Callable[[], bool]) -> tuple[int, str]:
+    """Send a signal to a real run as soon as a condition holds; return its status and its error output."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "train.py", *command], stderr=subprocess.PIPE, text=True, env=environment,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 200
+        while not when():
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode, errors
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_training_run_ends_with_the_status_of_its_signal_and_names_its_checkpoint(
+    policy_folder: Path, number: signal.Signals, status: int
+) -> None:
+    folder = policy_folder.parent / "saved"
+    command = arguments("fit", policy_folder, *ENDLESS, *saving(folder))
+    code, errors = stopped(command, number, (folder / "last.ckpt").exists)
+    assert code == status, errors
+    sentence = next(line for line in errors.splitlines() if line.startswith(f"stopped by {number.name} at step "))
+    newest = max(folder.glob("step=*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+    assert f"the newest checkpoint is {newest}" in sentence
+    assert "--ckpt_path=last" in sentence
+    assert "Traceback" not in errors
+
+
+def test_a_run_without_checkpoints_ends_with_the_status_too(policy_folder: Path) -> None:
+    logs = policy_folder.parent / "tiny" / "grpo"
+    has_started = lambda: any(logs.glob("events*")) and (logs / "config.yaml").exists()  # noqa: E731
+    code, errors = stopped(arguments("fit", policy_folder, *ENDLESS), signal.SIGTERM, has_started)
+    # The default action of the signal, before training has started, ends the process with the signal itself.
+    assert code in (143, -signal.SIGTERM), errors
+    assert code != 143 or "there is no checkpoint" in errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "cpu2"])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_run_on_two_ranks_ends_with_the_status_on_all_of_them(
+    policy_folder: Path, strategy: str, number: signal.Signals, status: int
+) -> None:
+    folder = policy_folder.parent / "saved"
+    overlay = f"--config=configs/hardware/{strategy}.yaml"
+    command = arguments("fit", policy_folder, overlay, *ENDLESS, *saving(folder), "--trainer.accelerator=cpu")
+    code, errors = stopped(command, number, (folder / "last.ckpt").exists)
+    assert code == status, errors
+    assert errors.count(f"stopped by {number.name} at step") == 1
