@@ -30,13 +30,13 @@ from algorithms import ConfigError, DataError
 from cli.built import build_missing, register
 from cli.callback_slots import KNOWN_SLOTS, named_callbacks, slot_names
 from cli.ckpt_path import check_run, resolved
-from cli.null_flags import in_dictionaries
-from cli.overlays import check_overlays
+from cli.given.null_flags import in_dictionaries
+from cli.given.overlays import check_overlays
+from cli.given.renamed import check_renamed
+from cli.given.reward_overlays import with_merged_parts
+from cli.given.settings import config_files, flags
 from cli.parser_errors import in_one_line
-from cli.renamed import check_renamed
-from cli.reward_overlays import with_merged_parts
 from cli.run_folders import locked_folders
-from cli.settings import config_files, flags
 from cli.stop_signals import Stopped, StopSignal, stop_status
 from cli.strategies import check_strategy, explained
 from lightning_modules.identity import RunIdentity

@@ -17,8 +17,8 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from algorithms import ConfigError
-from cli.renamed import moved_config
-from cli.settings import read_config, texts
+from cli.given.renamed import moved_config
+from cli.given.settings import read_config, texts
 from cli.sources import SourceTree
 
 BUILT_ROOT = Path("runs/built")

@@ -11,7 +11,7 @@ from typing import Any
 from lightning.pytorch.callbacks import Callback
 
 from algorithms import ConfigError
-from cli.settings import Settings
+from cli.given.settings import Settings
 
 # The names in this project's configs, in the order in which Lightning calls the callbacks. New names follow them.
 KNOWN_SLOTS = (

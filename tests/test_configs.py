@@ -8,9 +8,9 @@ import pytest
 
 from algorithms import ConfigError
 from cli.app import run
-from cli.overlays import bases_of, check_overlays
-from cli.renamed import new_class
-from cli.settings import config_files, read_config, texts
+from cli.given.overlays import bases_of, check_overlays
+from cli.given.renamed import new_class
+from cli.given.settings import config_files, read_config, texts
 
 TINY = "configs/tiny"
 GRPO, MPO, MPO_ONLINE = f"{TINY}/grpo.yaml", f"{TINY}/mpo.yaml", f"{TINY}/overlays/mpo_online.yaml"

@@ -8,7 +8,7 @@ import pytest
 import cli.built
 from algorithms import ConfigError
 from cli.built import built_folder
-from cli.settings import read_config, texts
+from cli.given.settings import read_config, texts
 from cli.sources import SourceTree
 
 ADAPTER = "configs/tiny/stages/adapter.yaml"

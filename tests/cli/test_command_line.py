@@ -2,7 +2,7 @@ import pytest
 
 from cli.app import main
 from cli.callback_slots import KNOWN_SLOTS, slot_names
-from cli.settings import config_files, flags
+from cli.given.settings import config_files, flags
 
 BASE = ["fit", "--config=configs/tiny/grpo.yaml"]
 

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from cli.app import run
-from cli.null_flags import in_dictionaries
+from cli.given.null_flags import in_dictionaries
 
 
 def config(capsys: pytest.CaptureFixture[str], *flags: str) -> dict:

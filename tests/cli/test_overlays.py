@@ -7,8 +7,8 @@ import yaml
 
 from algorithms import ConfigError
 from cli.app import run
-from cli.overlays import check_overlays
-from cli.settings import config_files
+from cli.given.overlays import check_overlays
+from cli.given.settings import config_files
 from lightning_modules import GRPOModule
 
 TINY, ABLATIONS = "configs/tiny", "configs/ablations"

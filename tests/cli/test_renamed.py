@@ -8,8 +8,8 @@ from lightning.pytorch import LightningDataModule, LightningModule
 
 from algorithms import ConfigError
 from cli.app import run
-from cli.renamed import CALLBACK_KEYS, CLASSES, KEYS, check_renamed, new_class
-from cli.settings import config_files, flags
+from cli.given.renamed import CALLBACK_KEYS, CLASSES, KEYS, check_renamed, new_class
+from cli.given.settings import config_files, flags
 
 HERE = "tests.cli.test_renamed"
 

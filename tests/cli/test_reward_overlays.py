@@ -2,8 +2,8 @@ from pathlib import Path
 
 import yaml
 
-from cli.reward_overlays import with_merged_parts
-from cli.settings import config_files
+from cli.given.reward_overlays import with_merged_parts
+from cli.given.settings import config_files
 
 BASE = {"accuracy": {"reward": {"class_path": "A", "init_args": {"x": 1}}, "weight": 1.0}, "format": {"weight": 0.2}}
 

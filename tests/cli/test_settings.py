@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cli.settings import config_files, flags, is_set, laid_over, value_at
+from cli.given.settings import config_files, flags, is_set, laid_over, value_at
 
 
 def test_config_files_come_in_the_order_of_the_command_line_however_they_are_given(tmp_path: Path) -> None:

@@ -84,7 +84,12 @@ def test_the_best_checkpoint_is_the_one_with_the_lowest_rate(policy_folder: Path
     assert float(best.best_model_score) == pytest.approx(judged[lowest])
     assert Path(best.best_model_path).name == f"step={lowest}.ckpt"
     # The other one keeps the newest, whatever the rate.
-    assert {path.name for path in (root / "newest").iterdir()} == {"step=7.ckpt", "step=8.ckpt", "last.ckpt"}
+    assert {path.name for path in (root / "newest").iterdir()} == {
+        "step=7.ckpt",
+        "step=8.ckpt",
+        "last.ckpt",
+        "run.lock",
+    }
 
 
 def test_rounds_above_the_bound_on_time_are_skipped_counted_and_logged(policy_folder: Path) -> None:

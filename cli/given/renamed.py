@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from algorithms import ConfigError
-from cli.chosen_classes import SECTIONS, chosen_class, parameters
-from cli.settings import Settings, is_set, merged, texts
+from cli.given.chosen_classes import SECTIONS, chosen_class, parameters
+from cli.given.settings import Settings, is_set, merged, texts
 
 CONFIGS = Path("configs")
 

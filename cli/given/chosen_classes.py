@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning.pytorch import LightningDataModule, LightningModule
 
-from cli.settings import value_at
+from cli.given.settings import value_at
 
 SECTIONS: dict[str, type] = {"model": LightningModule, "data": LightningDataModule}
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from algorithms import ConfigError
-from cli.chosen_classes import chosen_class, class_path
-from cli.settings import Settings, laid_over, value_at
+from cli.given.chosen_classes import chosen_class, class_path
+from cli.given.settings import Settings, laid_over, value_at
 
 _LINE = re.compile(r"#\s*Lies over:(.*)")
 # Module, data module, keys.

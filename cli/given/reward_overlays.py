@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from cli.settings import Settings, laid_over, nested, value_at
+from cli.given.settings import Settings, laid_over, nested, value_at
 
 
 @contextmanager
