@@ -18,6 +18,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from callbacks import StepCheckpoint
+
 
 class Stopped(SystemExit):
     """A run was stopped by a signal. The status is 128 plus its number, as in a shell."""
@@ -118,8 +120,15 @@ def _signal_of(error: SystemExit) -> signal.Signals | None:
 
 def _whence(trainer: L.Trainer) -> str:
     """Return from where the run can go on, as the end of a sentence."""
-    saved = [c.best_model_path for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
+    saved = [path for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) for path in _newest_first(c)]
     at = f" at step {trainer.global_step}"
-    if newest := next((path for path in saved if path and Path(path).exists()), None):
+    if newest := next((path for path in saved if path.exists()), None):
         return f"{at}: the newest checkpoint is {newest}; the same command with --ckpt_path=last goes on from it."
     return f"{at}, and there is no checkpoint: callbacks.StepCheckpoint writes one every few steps."
+
+
+def _newest_first(callback: ModelCheckpoint) -> list[Path]:
+    """Return the checkpoints that a callback has written, or was writing when the signal came."""
+    if isinstance(callback, StepCheckpoint):
+        return [callback.folder / name for name in reversed(callback.written)]
+    return [Path(path) for path in (callback.best_model_path, callback.last_model_path) if path]

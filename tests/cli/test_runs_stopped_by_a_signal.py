@@ -8,8 +8,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import lightning.pytorch as L
 import pytest
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from callbacks import StepCheckpoint
+from cli.stop_signals import Stopped, stop_status
 from tests.test_training import arguments, policy_folder
 
 __all__ = ["policy_folder"]
@@ -58,6 +62,19 @@ def test_a_training_run_ends_with_the_status_of_its_signal_and_names_its_checkpo
     assert f"the newest checkpoint is {newest}" in sentence
     assert "--ckpt_path=last" in sentence
     assert "Traceback" not in errors
+
+
+def test_a_signal_while_a_checkpoint_is_written_names_the_one_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = StepCheckpoint(every_n_train_steps=1, dirpath=str(tmp_path))
+    checkpoint.written = ["step=1.ckpt", "step=2.ckpt"]
+    checkpoint.best_model_path = str(tmp_path / "step=2.ckpt")
+    (tmp_path / "step=1.ckpt").touch()
+    trainer = L.Trainer(accelerator="cpu", logger=False, callbacks=[checkpoint])
+    with pytest.raises(Stopped), stop_status(trainer, "fit"):
+        raise SIGTERMException
+    assert f"the newest checkpoint is {tmp_path / 'step=1.ckpt'}" in capsys.readouterr().err
 
 
 def test_a_run_without_checkpoints_ends_with_the_status_too(policy_folder: Path) -> None:
