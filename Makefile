@@ -5,7 +5,7 @@ STAMP := .venv/installed
 SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: setup setup-vllm quickstart test test-distributed test-vllm check hybrid bench-mpo bench-grpo bench-buffer \
+.PHONY: setup setup-vllm quickstart test test-distributed test-vllm check hybrid bench-mpo bench-grpo bench-gpu bench-buffer \
 	bench-engines bench-memory mpo-table tau-sweep replay-table components-table hallucination-loop engines-figure memory-table
 
 setup: $(STAMP)
@@ -52,6 +52,9 @@ bench-mpo: $(STAMP)  ## pairs per second of MPO against TRL; writes runs/bench/m
 
 bench-grpo: $(STAMP)  ## completions per second of GRPO against TRL; writes runs/bench/grpo.json
 	$(BIN)/python -m experiments.speed.grpo $(BENCH_FLAGS)
+
+bench-gpu: $(STAMP)  ## speed and memory of GRPO at Qwen2.5-VL's shapes on a GPU; writes runs/bench/gpu.json
+	$(BIN)/python -m experiments.speed.gpu $(BENCH_FLAGS)
 
 bench-buffer: $(STAMP)  ## seconds to add to and draw from buffers of up to a million samples; writes runs/bench/buffer.json
 	$(BIN)/python -m experiments.speed.buffer

@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
+
 # Steps that are not counted: the first ones allocate.
 WARM_UP = 2
 
@@ -24,22 +26,26 @@ class StepClock:
         """Return the function, measured; it must run once per step, or its times are those of a call."""
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            started = time.perf_counter()
+            started = now()
             result = function(*args, **kwargs)
-            self.seconds[name].append(time.perf_counter() - started)
+            self.seconds[name].append(now() - started)
             return result
 
         return call
 
     def end_step(self) -> None:
         """Note that a step has ended."""
-        self.ends.append(time.perf_counter())
+        self.ends.append(now())
         self.processor_ends.append(time.process_time())
 
     def part(self, name: str, *, without: Sequence[str] = ()) -> float:
         """Return the median seconds of a measured function, less those of functions that it calls."""
         calls = zip(self.seconds[name], *(self.seconds[inner] for inner in without), strict=True)
         return statistics.median(whole - sum(inner) for whole, *inner in list(calls)[WARM_UP:])
+
+    def totals(self, name: str) -> float:
+        """Return the median seconds per step of a function that runs several times in a step."""
+        return self.part(name) * len(self.seconds[name]) / len(self.ends)
 
     @property
     def step(self) -> float:
@@ -50,6 +56,13 @@ class StepClock:
     def processor_step(self) -> float:
         """Median processor seconds of a step: what is left of it when other programs share the cores."""
         return _median_between(self.processor_ends)
+
+
+def now() -> float:
+    """Return the time in seconds, once a GPU has done what it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def _median_between(ends: Sequence[float]) -> float:

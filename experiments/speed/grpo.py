@@ -1,10 +1,10 @@
 """``make bench-grpo``: completions per second of GRPO training, here and in TRL's GRPOTrainer, on the same policy.
 
 A step is a rollout of B completions in groups of G, a trivial reward, and one optimizer step on all of them. Both
-train all weights but the vision tower's in 32-bit floats with AdamW, same pictures, threads and completion length. TRL
-gets its best settings: no gradient checkpointing, no bfloat16 (slower on a CPU), no reference, no logging, and the
-fastest of several micro-batch sizes. Rounds alternate; a round's time per step is the median over its steps; no prompt
-repeats.
+train all weights but the vision tower's, kept in 32-bit floats, with AdamW, on the same pictures and threads, with
+completions of the same length. TRL gets its best settings: no gradient checkpointing, no reference, no logging, and
+the fastest of several micro-batch sizes. Both run on the GPU where there is one; ``--precision bf16-mixed`` pays there,
+on a CPU it is slower. Rounds alternate; a round's time per step is the median over its steps; no prompt repeats.
 
 Every completion has exactly T tokens: the end-of-turn token joins the tokens that no completion may hold. Here the
 policy itself says which those are, to the engine and to the learner alike, so the importance ratio of a fresh sample
@@ -24,8 +24,6 @@ import json
 import os
 import statistics
 import tempfile
-import time
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,40 +36,17 @@ from lightning.pytorch import Callback
 from rich.console import Console
 from rich.table import Table
 
-from algorithms import Completion, Prompt
+from algorithms import Prompt
 from cli.app import run
 from datamodules import ShapesFolder
 from datamodules.rows.prompt_rows import read_prompts
-from experiments.speed.clock import WARM_UP, StepClock
+from experiments.speed.clock import WARM_UP, StepClock, now
+from experiments.speed.endless import EndlessPolicy, checksum
 from experiments.speed.mpo import fresh_policy, plain_copy
-from models import Policy, PretrainedPolicy
 from models.reading.prompt_encoder import left_pad
 
 OUT = Path("runs/bench/grpo.json")
 LEARNING_RATE = 1e-5
-
-
-class EndlessPolicy(PretrainedPolicy):
-    """A policy that never ends its turn, so that all completions are as long as they may be."""
-
-    def build(self) -> Policy:
-        """Load the policy and ban its end-of-turn token, in engine and learner alike."""
-        policy = super().build()
-        policy.banned_token_ids = torch.cat([policy.banned_token_ids, torch.tensor([policy.end_token_id])])
-        return policy
-
-
-def checksum(text: str) -> float:
-    """Return a number that differs between texts, so that every completion has an advantage and none is left out."""
-    return zlib.crc32(text.encode()) / 2**32
-
-
-class ChecksumReward:
-    """The trivial reward, as this project calls one."""
-
-    def __call__(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Sequence[float | None]:
-        """Return one score per completion."""
-        return [checksum(completion.text) for completion in completions]
 
 
 class StepParts(Callback):
@@ -114,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--completions", type=int, default=256, help="B, per step")
     parser.add_argument("--group-size", type=int, default=8, help="G")
     parser.add_argument("--tokens", type=int, default=24, help="T, of every completion")
+    parser.add_argument("--precision", choices=["32-true", "bf16-mixed"], default="32-true", help="of both trainers")
     parser.add_argument("--trl-micro-batches", type=int, nargs="+", default=[32, 64, 256], help="TRL gets the fastest")
     parser.add_argument("--steps", type=int, default=12, help=f"steps of a round; the first {WARM_UP} are not counted")
     parser.add_argument("--rounds", type=int, default=5)
@@ -141,9 +117,9 @@ def measured(clock: StepClock, parts: dict[str, float]) -> Measured:
 
 def measure_ours(policy: str, folder: ShapesFolder, options: argparse.Namespace) -> Measured:
     """Return seconds per step of this project's GRPO by part, through its own trainer and data module."""
-    part = {"accuracy": {"reward": {"class_path": "experiments.speed.grpo.ChecksumReward"}, "weight": 1.0}}
+    part = {"accuracy": {"reward": {"class_path": "experiments.speed.endless.ChecksumReward"}, "weight": 1.0}}
     flags = [
-        "fit", "--config=configs/tiny/grpo.yaml", "--model.init_args.policy=experiments.speed.grpo.EndlessPolicy",
+        "fit", "--config=configs/tiny/grpo.yaml", "--model.init_args.policy=experiments.speed.endless.EndlessPolicy",
         f"--model.init_args.policy.init_args.path={policy}", "--data.init_args.source=datamodules.PromptFolder",
         f"--data.init_args.source.init_args.path={folder.path}",
         # Else the data module reads every picture before the first step, to know the prompts' lengths.
@@ -154,6 +130,7 @@ def measure_ours(policy: str, folder: ShapesFolder, options: argparse.Namespace)
         f"--model.init_args.engine.init_args.max_rows={options.completions}",
         f"--model.init_args.sampling.max_new_tokens={options.tokens}", "--model.init_args.judge=null",
         f"--model.init_args.learning.optimizer.learning_rate={LEARNING_RATE}", f"--trainer.max_steps={options.steps}",
+        "--trainer.accelerator=auto", f"--trainer.precision={options.precision}",
         f"--trainer.default_root_dir={Path(policy).parent}", "--trainer.limit_val_batches=0", "--trainer.logger=false",
         "--trainer.log_every_n_steps=1000000", "--trainer.enable_progress_bar=false", "--callbacks.progress=null",
         "--callbacks.layout=null", "--callbacks.completions=null", "--callbacks.predictions=null",
@@ -185,7 +162,8 @@ def measure_trl(policy: str, folder: ShapesFolder, options: argparse.Namespace, 
     model.generate = clock.timed("generate", model.generate)
     with tempfile.TemporaryDirectory() as output:
         settings = GRPOConfig(
-            output_dir=output, use_cpu=True, bf16=False, gradient_checkpointing=False, report_to="none",
+            output_dir=output, use_cpu=not torch.cuda.is_available(),
+            bf16=options.precision == "bf16-mixed", gradient_checkpointing=False, report_to="none",
             per_device_train_batch_size=micro_batch, gradient_accumulation_steps=options.completions // micro_batch,
             num_generations=options.group_size, max_completion_length=options.tokens, temperature=1.0, top_k=0,
             top_p=1.0, generation_kwargs={"suppress_tokens": EndlessPolicy(policy).build().banned_token_ids.tolist()},
@@ -230,7 +208,8 @@ def prompts_of(folder: ShapesFolder) -> tuple[Prompt, ...]:
 
 def bare_update(policy: str, folder: ShapesFolder, options: argparse.Namespace) -> float:
     """Return seconds of a plain forward and backward of the model over the tokens of one step."""
-    loaded = EndlessPolicy(policy).build().train()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    loaded = EndlessPolicy(policy).build().train().to(device)
     loaded.model.model.vision_tower.requires_grad_(False)
     prompts = prompts_of(folder)[: options.completions // options.group_size]
     pixels = torch.cat([loaded.encoder.encode(prompt).vision["pixel_values"] for prompt in prompts])
@@ -242,20 +221,22 @@ def bare_update(policy: str, folder: ShapesFolder, options: argparse.Namespace) 
         "attention_mask": torch.cat([is_prompt[rows], torch.ones_like(completion, dtype=torch.bool)], dim=1).long(),
         "pixel_values": pixels[rows],
     }
+    inputs, completion = {name: tensor.to(device) for name, tensor in inputs.items()}, completion.to(device)
     sizes = options.trl_micro_batches
-    return min(timed_update(loaded.model, inputs, completion, size) for size in sizes for _ in range(3))
+    with torch.autocast(device.type, torch.bfloat16, enabled=options.precision == "bf16-mixed"):
+        return min(timed_update(loaded.model, inputs, completion, size) for size in sizes for _ in range(3))
 
 
 def timed_update(model: Any, inputs: dict[str, torch.Tensor], completion: torch.Tensor, micro_batch: int) -> float:
     """Return seconds of the cross-entropy of the completions and its gradient, in micro-batches."""
     model.zero_grad()
-    started = time.perf_counter()
+    started = now()
     for start in range(0, len(completion), micro_batch):
         part = slice(start, start + micro_batch)
         rows = {name: tensor[part] for name, tensor in inputs.items()}
         logits = model(**rows, use_cache=False, logits_to_keep=completion.shape[1] + 1).logits[:, :-1]
         torch.nn.functional.cross_entropy(logits.flatten(0, 1), completion[part].flatten()).backward()
-    return time.perf_counter() - started
+    return now() - started
 
 
 def report(rounds: list[dict[str, Any]], settings: dict[str, Any]) -> None:
@@ -281,7 +262,9 @@ def report(rounds: list[dict[str, Any]], settings: dict[str, Any]) -> None:
     breakdown = {side: median_parts([r[side]["parts"] for r in rounds]) for side in ("ours", "trl")}
     for side, parts in breakdown.items():
         Console().print(f"{side}, ms per step: " + ", ".join(f"{name} {1000 * s:.0f}" for name, s in parts.items()))
-    settings |= {"threads": torch.get_num_threads(), "torch": torch.__version__, "dtype": "float32"}
+    settings |= {"threads": torch.get_num_threads(), "torch": torch.__version__}
+    if torch.cuda.is_available():
+        settings["device"] = torch.cuda.get_device_name()
     names = ("ours", "trl", "ratio", "processor_ratio", "bound")
     result = {name: round(value, 3) for name, value in zip(names, medians, strict=True)}
     OUT.parent.mkdir(parents=True, exist_ok=True)
