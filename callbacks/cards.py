@@ -1,33 +1,34 @@
 """Pictures for TensorBoard: a prompt with its images, and completions below it with their claims in colour.
 
-    completion_card    a rollout group: every completion, below a line with its scores
+    completion_card    a rollout group: every completion, below a mark for right or wrong and its scores
     probe_card         a probe: its completion, below a line with the number of unsupported claims
 
-Claims that the image supports are green, the others red. A picture is an array (height, width, 3) of 8-bit colours.
+A picture is an array (height, width, 3) of 8-bit colours. Every card has a legend.
 """
 
-import textwrap
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from algorithms import Claim, Prompt, RolloutGroup
+from callbacks.canvas import BLACK, GRAY, GREEN, LINE, MARGIN, RED, WIDTH, Canvas, Color, wrapped
 from hallucination import JudgedCompletion
 
-WIDTH, MARGIN, IMAGE_SIDE, LINE = 1000, 16, 192, 20  # pixels
-FONT_SIZE = 15
-# Longest lines, in characters, that fit the width at this font size; the question has the images beside it.
-TEXT_COLUMNS, QUESTION_COLUMNS, HEADING_COLUMNS = 96, 60, 120
-MAX_IMAGES, MAX_QUESTION_LINES = 2, 6
-BLACK, GRAY, RED, GREEN, RULE = (25, 25, 25), (110, 110, 110), (200, 30, 30), (20, 130, 60), (225, 225, 225)
+IMAGE_SIDE, MAX_IMAGES, MAX_QUESTION_LINES = 128, 2, 12
+# Of a long completion the first and the last lines are shown: the last ones hold the answer.
+FIRST_LINES, LAST_LINES = 9, 6
+
+Mark = Literal["right", "wrong", "unknown"]
 
 
 class _Entry(NamedTuple):
     """One completion of a card."""
 
-    heading: str
+    mark: Mark | None
+    """None: there is nothing that tells right from wrong."""
+
+    headings: Sequence[str]
     text: str
     claims: Sequence[Claim]
 
@@ -37,101 +38,119 @@ def completion_card(group: RolloutGroup) -> np.ndarray:
     # A completion without claims is drawn in black, whether it was judged or not.
     claims = group.claims or [None] * len(group.completions)
     entries = [
-        _Entry(score_line(group, index), completion.text, claims[index] or [])
+        _Entry(_mark(group, index), score_lines(group, index), completion.text, claims[index] or [])
         for index, completion in enumerate(group.completions)
     ]
-    return _draw_card(group.prompt, entries, has_rules=True)
+    return _draw(group.prompt, entries)
 
 
 def probe_card(judged: JudgedCompletion) -> np.ndarray:
     """Return the picture of a probe."""
     prompt, completion, claims = judged
     truth = str(prompt.answer) if prompt.facts is None else ", ".join(prompt.facts)
-    heading = f"{judged.num_unsupported} of {len(claims)} claims unsupported; the image shows: {truth}"
-    return _draw_card(prompt, [_Entry(heading[:HEADING_COLUMNS], completion.text, claims)], has_rules=False)
+    headings = [f"{judged.num_unsupported} of {len(claims)} claims unsupported", f"the image shows: {truth}"]
+    return _draw(prompt, [_Entry(None, headings, completion.text, claims)])
 
 
-def score_line(group: RolloutGroup, index: int) -> str:
-    """Return the scores of one completion of a group in one line."""
+def score_lines(group: RolloutGroup, index: int) -> list[str]:
+    """Return the scores of one completion of a group: the total with its advantage, if it has one, then the parts."""
     scores = {name: group.score(name, index) for name in group.parts}
-    parts = "  ".join(f"{name} {'-' if score is None else f'{score:g}'}" for name, score in scores.items())
-    return f"advantage {group.advantages[index]:+.2f}   reward {group.rewards[index]:.2f}   ({parts})"
+    parts = ", ".join(f"{name} {'unknown' if score is None else f'{score:g}'}" for name, score in scores.items())
+    # Held-out completions have no advantages, and in a group with equal rewards all of them are 0.
+    advantage = f"   advantage {group.advantages[index]:+.2f}" if group.advantages.any() else ""
+    return [f"reward {group.rewards[index]:.2f}{advantage}", parts]
 
 
-def _draw_card(prompt: Prompt, entries: Sequence[_Entry], *, has_rules: bool) -> np.ndarray:
-    """Draw the prompt and the entries below it, with a rule above each entry if there are several to tell apart."""
-    # The lines of a text, one for its heading, and an empty one.
-    heights = [(len(_wrapped(entry.text)) + 2) * LINE for entry in entries]
-    card = _Card(2 * MARGIN + IMAGE_SIDE + sum(heights))
-    card.draw_prompt(prompt)
-    y = MARGIN + IMAGE_SIDE + LINE // 2
-    for entry, height in zip(entries, heights, strict=True):
-        if has_rules:
-            card.draw_rule(y - 4)
-        card.write(MARGIN, y, entry.heading, GRAY)
-        card.draw_text(y + LINE, entry.text, entry.claims)
+def _mark(group: RolloutGroup, index: int) -> Mark | None:
+    """Return what the accuracy reward says of a completion."""
+    if "accuracy" not in group.parts:
+        return None
+    score = group.score("accuracy", index)
+    return "unknown" if score is None else "right" if score >= 1.0 else "wrong"
+
+
+def _draw(prompt: Prompt, entries: Sequence[_Entry]) -> np.ndarray:
+    """Draw the prompt, the legend and the entries, with a rule above each."""
+    question = _question_lines(prompt)
+    legend = _legend(entries)
+    texts = [_shown(entry) for entry in entries]
+    headings = [
+        [line for heading in entry.headings for _, line in wrapped(heading, _HEADING_WIDTH)] for entry in entries
+    ]
+    head = max(IMAGE_SIDE if prompt.images else 0, LINE * len(question)) + MARGIN
+    heights = [LINE * (len(above) + len(lines)) + MARGIN for above, lines in zip(headings, texts, strict=True)]
+    canvas = Canvas(MARGIN + head + (LINE + MARGIN // 2 if legend else 0) + sum(heights))
+    _draw_prompt(canvas, prompt, question)
+    y = MARGIN + head
+    if legend:
+        _draw_legend(canvas, y, legend)
+        y += LINE + MARGIN // 2
+    for entry, above, lines, height in zip(entries, headings, texts, heights, strict=True):
+        canvas.rule(y - MARGIN // 2)
+        _draw_entry(canvas, y, entry, above, lines)
         y += height
-    return np.asarray(card.image)
+    return np.asarray(canvas.image)
 
 
-class _Card:
-    """A white picture and what can be drawn on it; places are in pixels from the upper left corner."""
-
-    def __init__(self, height: int) -> None:
-        self.image = Image.new("RGB", (WIDTH, height), "white")
-        self._pen = ImageDraw.Draw(self.image)
-        self._font = ImageFont.load_default(size=FONT_SIZE)
-
-    def write(self, x: float, y: float, line: str, color: tuple[int, int, int]) -> float:
-        """Write a line and return the place of its right end."""
-        self._pen.text((x, y), line, fill=color, font=self._font)
-        return x + self._pen.textlength(line, font=self._font)
-
-    def draw_rule(self, y: int) -> None:
-        """Draw a thin line across the card."""
-        self._pen.line((MARGIN, y, WIDTH - MARGIN, y), fill=RULE)
-
-    def draw_prompt(self, prompt: Prompt) -> None:
-        """Draw images, question and answer at the top."""
-        x = MARGIN
-        for reference in prompt.images[:MAX_IMAGES]:
-            picture = reference.load()
-            scale = IMAGE_SIDE / max(picture.size)
-            # A long thin image must keep one pixel.
-            size = (max(1, int(picture.width * scale)), max(1, int(picture.height * scale)))
-            self.image.paste(picture.resize(size, Image.Resampling.NEAREST), (x, MARGIN))
-            x += IMAGE_SIDE + MARGIN
-        question = textwrap.wrap(prompt.question, QUESTION_COLUMNS)[:MAX_QUESTION_LINES]
-        for number, line in enumerate([*question, f"answer: {prompt.answer}", f"prompt {prompt.key}"]):
-            self.write(x, MARGIN + number * LINE, line, BLACK)
-
-    def draw_text(self, y: int, text: str, claims: Sequence[Claim]) -> None:
-        """Draw a completion from a height on, its claims in colour."""
-        colors = [BLACK] * len(text)  # one per character
-        for claim in claims:
-            colors[claim.start : claim.end] = [GREEN if claim.is_supported else RED] * (claim.end - claim.start)
-        for number, (start, line) in enumerate(_wrapped(text)):
-            self._draw_line(y + number * LINE, line, colors[start : start + len(line)])
-
-    def _draw_line(self, y: int, line: str, colors: Sequence[tuple[int, int, int]]) -> None:
-        """Draw runs of one colour one after another."""
-        x, start = float(MARGIN), 0
-        for end in range(1, len(line) + 1):
-            if end == len(line) or colors[end] != colors[start]:
-                x = self.write(x, y, line[start:end], colors[start])
-                start = end
+_HEADING_WIDTH = WIDTH - 2 * MARGIN - 18  # beside the mark
 
 
-def _wrapped(text: str) -> list[tuple[int, str]]:
-    """Return lines, each with the position of its first character; words are kept whole where they fit."""
-    lines: list[tuple[int, str]] = []
-    start = 0
-    while start < len(text):
-        end = min(len(text), start + TEXT_COLUMNS)
-        if end < len(text) and (space := text.rfind(" ", start, end)) > start:
-            end = space + 1
-        # A space for a line break: same length, so that the positions of claims stay valid.
-        lines.append((start, text[start:end].replace("\n", " ")))
-        start = end
-    # An empty completion takes one line too.
-    return lines or [(0, "")]
+def _question_lines(prompt: Prompt) -> list[str]:
+    """Return question, answer and key, wrapped to the space beside the images."""
+    width = WIDTH - 2 * MARGIN - min(len(prompt.images), MAX_IMAGES) * (IMAGE_SIDE + MARGIN)
+    lines = [line for _, line in wrapped(prompt.question, width)]
+    if len(lines) > MAX_QUESTION_LINES:
+        lines = [*lines[: MAX_QUESTION_LINES - 1], "…"]
+    return [*lines, *(line for text in (f"answer: {prompt.answer}", prompt.key) for _, line in wrapped(text, width))]
+
+
+def _draw_prompt(canvas: Canvas, prompt: Prompt, question: Sequence[str]) -> None:
+    x = MARGIN
+    for reference in prompt.images[:MAX_IMAGES]:
+        canvas.paste(reference.load(), x, MARGIN, IMAGE_SIDE)
+        x += IMAGE_SIDE + MARGIN
+    for number, line in enumerate(question):
+        canvas.write(x, MARGIN + number * LINE, line)
+
+
+def _legend(entries: Sequence[_Entry]) -> list[Mark | Color]:
+    """Return what a card must explain: the marks and the colours that are on it."""
+    marks: list[Mark | Color] = [m for m in ("right", "wrong", "unknown") if any(entry.mark == m for entry in entries)]
+    supports = {claim.is_supported for entry in entries for claim in entry.claims}
+    return marks + [color for color, is_supported in ((GREEN, True), (RED, False)) if is_supported in supports]
+
+
+def _draw_legend(canvas: Canvas, y: int, legend: Sequence[Mark | Color]) -> None:
+    x = float(MARGIN)
+    for item in legend:
+        if isinstance(item, str):
+            x = canvas.write(canvas.mark(x, y, _AS_BOOL[item]), y, item, GRAY) + MARGIN
+        else:
+            meaning = "claim: true" if item == GREEN else "claim: false"
+            x = canvas.write(x, y, meaning, item, underlined=item == RED) + MARGIN
+
+
+_AS_BOOL: dict[Mark, bool | None] = {"right": True, "wrong": False, "unknown": None}
+
+
+def _shown(entry: _Entry) -> list[tuple[int, str]]:
+    """Return the lines of a completion, without the middle of a long one."""
+    lines = wrapped(entry.text)
+    if len(lines) <= FIRST_LINES + LAST_LINES + 1:
+        return lines
+    left_out = f"… {len(lines) - FIRST_LINES - LAST_LINES} lines …"
+    return [*lines[:FIRST_LINES], (len(entry.text), left_out), *lines[-LAST_LINES:]]
+
+
+def _draw_entry(
+    canvas: Canvas, y: int, entry: _Entry, headings: Sequence[str], lines: Sequence[tuple[int, str]]
+) -> None:
+    x = float(MARGIN) if entry.mark is None else canvas.mark(MARGIN, y, _AS_BOOL[entry.mark])
+    for number, heading in enumerate(headings):
+        canvas.write(x, y + number * LINE, heading, GRAY)
+    y += len(headings) * LINE
+    colors = [BLACK] * len(entry.text)  # one per character
+    for claim in entry.claims:
+        colors[claim.start : claim.end] = [GREEN if claim.is_supported else RED] * (claim.end - claim.start)
+    for number, (start, line) in enumerate(lines):
+        canvas.write_colored(y + number * LINE, line, colors[start : start + len(line)] or [GRAY] * len(line))

@@ -1,6 +1,10 @@
 """Groups the curves of TensorBoard's custom-scalars page by the questions that a researcher has about a run."""
 
+import re
+from typing import Any
+
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.utils.tensorboard.summary import custom_scalars
 
 from lightning_modules.logs.tensorboard import tensorboard_writers
 
@@ -9,6 +13,10 @@ STORY = {
     "1 Is it learning?": {
         "held-out accuracy": ["val/greedy_accuracy", "val/sampled_accuracy"],
         "accuracy of rollouts": ["rollout/accuracy", "rollout/format"],
+        "pairs ordered rightly": ["train/preference_accuracy", "val/preference_accuracy"],
+        "pairs scored in the right order": ["train/accuracy", "val/pair_accuracy"],
+        "loss on held-out demonstrations": ["val/loss"],
+        "cells named rightly": ["val/cell_accuracy"],
     },
     "2 Does it say what it sees?": {
         "hallucination rate": ["val/hallucination_rate", "rollout/hallucination_rate", "hallucination/rate"],
@@ -18,25 +26,75 @@ STORY = {
     "3 Is there signal?": {
         "effective groups and replay": ["rollout/effective_fraction", "buffer/replay_fraction"],
         "age of replay": ["buffer/replay_age"],
+        "implicit rewards": ["train/chosen_reward", "train/rejected_reward", "train/reward_shift"],
+        "pairs kept": ["train/pairs_kept"],
     },
     "4 Is it stable?": {
+        "loss": ["train/loss"],
         "entropy": ["train/entropy"],
         "clipped fraction": ["train/clipped_fraction_fresh", "train/clipped_fraction_replay"],
         "log ratio": ["train/log_ratio_fresh", "train/log_ratio_replay"],
+        "norm of the gradient": ["train/grad_norm"],
     },
     "5 Where does the time go?": {
         "seconds per rollout": ["time/rollout_seconds"],
         "tokens per second": ["time/rollout_tokens_per_second"],
     },
 }
+_TAGS = {tag for plots in STORY.values() for tags in plots.values() for tag in tags}
 
 
 class TensorBoardLayout(Callback):
-    """Writes the layout once, when training starts."""
+    """Writes a layout with a plot for everything that the run has logged so far, and again when there is more.
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the layout to every TensorBoard logger."""
-        # "Multiline" draws several metrics into one plot.
-        layout = {page: {title: ["Multiline", tags] for title, tags in plots.items()} for page, plots in STORY.items()}
+    TensorBoard shows the newest layout of a run. A plot keeps all of its metrics as soon as the run has one of them, so
+    that runs that are compared have equal plots: TensorBoard draws plots that differ beside each other.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing logged."""
+        self.logged: set[str] = set()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the run has logged, so that a resumed run keeps its plots."""
+        return {"logged": sorted(self.logged)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what the run had logged."""
+        self.logged = set(state_dict["logged"])
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write the layout if there are new metrics."""
+        self._extend(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the layout if there are new metrics."""
+        self._extend(trainer)
+
+    def _extend(self, trainer: Trainer) -> None:
+        new = _TAGS & set(trainer.logged_metrics) - self.logged
+        if not new:
+            return
+        self.logged |= new
         for writer in tensorboard_writers(trainer):
-            writer.add_custom_scalars(layout)
+            assert writer.file_writer is not None  # it is None in a closed writer
+            writer.file_writer.add_summary(custom_scalars(layout_of(self.logged)), trainer.global_step)
+
+
+def layout_of(logged: set[str]) -> dict[str, dict[str, list[Any]]]:
+    """Return the layout of a run, in the form that ``torch.utils.tensorboard`` takes."""
+    pages = {
+        # "Multiline" draws several metrics into one plot.
+        page: {
+            title: ["Multiline", [exactly(tag) for tag in tags]] for title, tags in plots.items() if logged & {*tags}
+        }
+        for page, plots in STORY.items()
+    }
+    return {page: plots for page, plots in pages.items() if plots}
+
+
+def exactly(tag: str) -> str:
+    """Return a pattern of one tag: TensorBoard takes what a plot names as the beginnings of tags."""
+    return f"^{re.escape(tag)}$"

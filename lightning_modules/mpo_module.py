@@ -242,14 +242,14 @@ class MPOModule(RolloutModule):
 
     # --- evaluation -----------------------------------------------------------------------------------------
 
-    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
         """Evaluate prompts (first loader) or held-out pairs (second loader); the shift stays as it is."""
         if dataloader_idx == 0:
-            super().validation_step(batch, batch_idx)
-            return
+            return super().validation_step(batch, batch_idx)
         scored, rewards = self._rewards(self.data.pairs_of(batch))  # (B, 2) each
         loss = self._loss(scored, rewards).loss
         self.pair_evaluation.update(loss, rewards, is_contrastive=self.mpo.is_contrastive)
+        return None
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of prompts and those of held-out pairs."""

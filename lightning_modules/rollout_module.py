@@ -186,9 +186,9 @@ class RolloutModule(PolicyModule):
         del stage
         self.engine.shut_down()
 
-    def validation_step(self, batch: Sequence[Prompt], batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Sample, score and judge a batch of held-out prompts."""
-        self._evaluate(batch, batch_idx)
+    def validation_step(self, batch: Sequence[Prompt], batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """Sample, score and judge a batch of held-out prompts; return the scored completions, for callbacks."""
+        return self._evaluate(batch, batch_idx)
 
     def test_step(self, batch: Sequence[Prompt], batch_idx: int) -> None:
         """Sample, score and judge a batch of test prompts."""
@@ -221,8 +221,12 @@ class RolloutModule(PolicyModule):
 
     # --- evaluation -----------------------------------------------------------------------------------------
 
-    def _evaluate(self, prompts: Sequence[Prompt], batch_idx: int) -> None:
-        """Add several sampled completions and one greedy completion of each prompt to the metrics."""
+    def _evaluate(self, prompts: Sequence[Prompt], batch_idx: int) -> RolloutPhase:
+        """Add several sampled completions and one greedy completion of each prompt to the metrics.
+
+        Returns:
+            The sampled completions.
+        """
         config = self.evaluation_config
         seed = position_seed(config.seed, "evaluation", batch_idx, self.global_rank)
         several = replace(self.sampling, group_size=config.num_samples)
@@ -231,6 +235,7 @@ class RolloutModule(PolicyModule):
         greedy_scores = self._reward_table(prompts, self.sample(prompts, greedy, seed=seed))  # (P, 1)
         greedy_accuracy = greedy_scores.parts["accuracy"][:, 0].float()  # (P,), NaN where it is unknown
         self.evaluation.update(sampled, greedy_accuracy=greedy_accuracy)
+        return sampled
 
     def _log_evaluation(self, split: str) -> None:
         values: dict[str, Any] = {f"{split}/{name}": value for name, value in self.evaluation.compute().items()}
