@@ -66,7 +66,7 @@ def test_a_card_grows_with_its_completions_and_takes_long_and_empty_ones() -> No
     short, long = completion_card(group("")), completion_card(group("", "word " * 500, judge=None))
     assert long.shape[0] > short.shape[0] + 300
     assert long.shape[1:] == short.shape[1:]
-    assert probe_card(judged("")).shape == short.shape
+    assert probe_card(judged("")).shape[1:] == short.shape[1:]
 
 
 def test_a_card_shows_the_image_of_its_prompt_with_its_proportions() -> None:
