@@ -113,6 +113,9 @@ def sample_question(
     others = [name for name in there if name != first]
     if others and chance.random() < 0.75:
         second = chance.choice(others)
+    # Equal counts make a "no", so that otherwise the larger one comes first a little more often.
+    if kind == "comparison" and chance.random() < 0.65:
+        first, second = sorted((first, second), key=mosaic.names.count, reverse=True)
     targets = (first, second) if kind in ("sum", "comparison") else (first,)
     one, many, more = by_name[first].one, by_name[first].many, by_name[second].many
     return Question(kind, _worded(kind, chance, one=one, many=many, more=more), targets)

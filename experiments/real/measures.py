@@ -17,7 +17,7 @@ from datamodules.photographs.mosaic import placed
 from datamodules.photographs.reasoning import CLAIM_GRAMMAR
 from experiments.real.text_check import text_only_check
 from hallucination import GrammarJudge, PopeMetric
-from models import Policy, PretrainedPolicy
+from models import Policy
 from rewards import AccuracyReward
 from rollouts import SamplingConfig, TransformersEngine
 
@@ -34,15 +34,10 @@ POPE_QUESTION = "Is there {a} {object} in the picture?"
 class Measurer:
     """Samples from one policy and scores what it says."""
 
-    def __init__(self, folder: str, *, device: str) -> None:
-        """Load the policy.
-
-        Args:
-            folder: in Hugging Face format.
-            device: where it runs, such as "cuda" or "cpu".
-        """
-        self.policy: Policy = PretrainedPolicy(folder).build().to(device).eval()
-        self.engine = TransformersEngine(_ROWS.get(device, 512))
+    def __init__(self, policy: Policy) -> None:
+        """Take a policy, which stays on its device."""
+        self.policy = policy
+        self.engine = TransformersEngine(_ROWS.get(policy.device.type, 512))
         self.engine.sync(self.policy, version=0)
         self.reward = AccuracyReward()
         self.judge = GrammarJudge(
@@ -72,19 +67,18 @@ class Measurer:
         return {"right": right, "claims": claims, "unsupported": unsupported, "texts": texts}
 
 
-def measured(folder: str, *, seed: int, num_prompts: int, device: str, root: str = "runs/data") -> dict[str, Any]:
+def measured(policy: Policy, *, seed: int, num_prompts: int, root: str = "runs/data") -> dict[str, Any]:
     """Return everything that is measured of a policy.
 
     Args:
-        folder: of the policy.
+        policy: in eval mode, on the device where it is to run.
         seed: of the world; test pictures depend on nothing else.
         num_prompts: test questions; half as many requests to list a picture, a quarter as many probed pictures.
-        device: where the policy runs.
         root: where drawn folders are kept.
     """
     started = time.perf_counter()
     with torch.inference_mode():
-        measurer = Measurer(folder, device=device)
+        measurer = Measurer(policy)
         sizes: Any = {"num_train": 1, "num_val": 1, "seed": seed, "root": root}
         questions = _test_prompts(MosaicFolder(**sizes, num_test=num_prompts))
         blind = _test_prompts(MosaicFolder(**sizes, num_test=num_prompts, blind=True))
@@ -93,8 +87,8 @@ def measured(folder: str, *, seed: int, num_prompts: int, device: str, root: str
         unseen = measurer.answers(blind, num_samples=0)
         items = _items(measurer, seed, num_prompts // 2, root)
         pope = _pope(measurer, PopeFolder(
-            MosaicFolder(**sizes, num_test=max(1, num_prompts // 4)),
-            num_pairs=2, template=POPE_QUESTION, seed=seed, root=root,
+            MosaicFolder(**sizes, num_test=max(8, num_prompts // 4)),
+            num_pairs=1, template=POPE_QUESTION, seed=seed, root=root,
         ))  # fmt: skip
         text = text_only_check(measurer.policy)
     total = len(questions)

@@ -20,6 +20,7 @@ import torch
 
 from cli.app import run
 from experiments.real.measures import measured
+from models import PretrainedPolicy
 from storage import whole_file
 
 ROOT = Path("runs/real")
@@ -74,6 +75,9 @@ class Scale:
     num_prompts: int = 512
     """Test questions for each measured policy."""
 
+    stages: Sequence[str] = tuple(STAGES)
+    """What is run where nothing else is asked for."""
+
 
 def _steps(number: int, *more: str) -> list[str]:
     # One validation, at the end.
@@ -81,55 +85,54 @@ def _steps(number: int, *more: str) -> list[str]:
 
 
 _SHOWN = "--data.init_args.source.init_args.num_train"
+_SHOWN_VAL = "--data.init_args.source.init_args.num_val"
+_PAIRS_SHOWN = "--data.init_args.pairs.init_args.num_train"
+_PAIRS_VAL = "--data.init_args.pairs.init_args.num_val"
 _BATCH = "--data.init_args.reading.batch_size"
+_PAIR_BATCH = "--data.init_args.pairs_per_batch"
 _ROLLOUT = "--data.init_args.prompts_per_rollout"
+_NO_VALIDATION = "--trainer.limit_val_batches=0"
 SCALES: dict[str, Scale] = {
-    # The configs as they are: an hour or two on two cores.
-    "full": Scale(),
+    # The configs as they are: two to three hours on two cores.
+    "full": Scale(num_prompts=256),
     # About 20 minutes on two cores: too few steps for the numbers of the page.
     "fast": Scale(
         {
-            "tower": _steps(240, f"{_SHOWN}=4096"),
-            "align": _steps(128, f"{_SHOWN}=4096"),
-            "grpo": _steps(12, f"{_ROLLOUT}=8", "--trainer.limit_val_batches=0"),
-            "no_ssb": _steps(12, f"{_ROLLOUT}=8", "--trainer.limit_val_batches=0"),
-            "reward_model": _steps(24),
-            "pairs": [f"{_SHOWN}=32"],
-            "sft": _steps(8, f"{_SHOWN}=32", "--trainer.limit_val_batches=0"),
-            "mpo": _steps(8, f"{_SHOWN}=32", "--trainer.limit_val_batches=0"),
+            "tower": _steps(240, f"{_SHOWN}=8192"),
+            "align": _steps(128, f"{_SHOWN}=2048"),
+            "grpo": _steps(12, f"{_ROLLOUT}=8", _NO_VALIDATION),
+            "reward_model": _steps(16, f"{_PAIRS_SHOWN}=256", f"{_PAIRS_VAL}=16"),
+            "pairs": [f"{_SHOWN}=16"],
+            "mpo": _steps(8, f"{_SHOWN}=16", f"{_PAIR_BATCH}=8", _NO_VALIDATION),
         },
         num_prompts=32,
+        stages=("tower", "align", "grpo", "reward_model", "pairs", "mpo"),
     ),
     # A few steps of every stage, to see that all of them run.
     "smoke": Scale(
         {
-            "tower": _steps(2, f"{_SHOWN}=64", f"{_BATCH}=32", "--data.init_args.source.init_args.num_val=32"),
-            "align": _steps(2, f"{_SHOWN}=16", f"{_BATCH}=8", "--data.init_args.source.init_args.num_val=8"),
-            "grpo": _steps(2, f"{_ROLLOUT}=2", "--trainer.limit_val_batches=0", f"{_SHOWN}=16"),
-            "no_ssb": _steps(2, f"{_ROLLOUT}=2", "--trainer.limit_val_batches=0", f"{_SHOWN}=16"),
-            "reward_model": _steps(
-                2,
-                "--data.init_args.pairs.init_args.num_train=16",
-                "--data.init_args.pairs.init_args.num_val=8",
-                "--data.init_args.pairs_per_batch=4",
-            ),
-            "pairs": [f"{_SHOWN}=4", "--model.init_args.sampling.max_new_tokens=32"],
-            "sft": _steps(2, f"{_SHOWN}=4", "--trainer.limit_val_batches=0", "--data.init_args.pairs_per_batch=4"),
-            "mpo": _steps(2, f"{_SHOWN}=4", "--trainer.limit_val_batches=0", "--data.init_args.pairs_per_batch=4"),
+            "tower": _steps(2, f"{_SHOWN}=64", f"{_SHOWN_VAL}=32", f"{_BATCH}=32"),
+            "align": _steps(2, f"{_SHOWN}=16", f"{_SHOWN_VAL}=4", f"{_BATCH}=4"),
+            "grpo": _steps(2, f"{_SHOWN}=16", f"{_ROLLOUT}=2", _NO_VALIDATION),
+            "no_ssb": _steps(2, f"{_SHOWN}=16", f"{_ROLLOUT}=2", _NO_VALIDATION),
+            "reward_model": _steps(2, f"{_PAIRS_SHOWN}=16", f"{_PAIRS_VAL}=8", f"{_PAIR_BATCH}=4"),
+            "pairs": [f"{_SHOWN}=4"],
+            "sft": _steps(2, f"{_SHOWN}=4", f"{_PAIR_BATCH}=2", _NO_VALIDATION),
+            "mpo": _steps(2, f"{_SHOWN}=4", f"{_PAIR_BATCH}=2", _NO_VALIDATION),
         },
         num_prompts=4,
     ),
-    # One GPU, minutes: larger batches and rollouts, more steps.
+    # Minutes on one GPU: larger batches and rollouts, more steps.
     "gpu": Scale(
         {
-            "tower": _steps(1280, f"{_BATCH}=128"),
-            "align": _steps(1280, f"{_BATCH}=64"),
-            "grpo": _steps(120, f"{_ROLLOUT}=64", "--trainer.limit_val_batches=0"),
-            "no_ssb": _steps(120, f"{_ROLLOUT}=64", "--trainer.limit_val_batches=0"),
-            "reward_model": _steps(256),
-            "pairs": ["--data.init_args.reading.batch_size=64"],
-            "sft": _steps(100, "--trainer.limit_val_batches=0"),
-            "mpo": _steps(100, "--trainer.limit_val_batches=0"),
+            "tower": _steps(1280),
+            "align": _steps(1280, f"{_SHOWN}=20480", f"{_BATCH}=64"),
+            "grpo": _steps(120, f"{_ROLLOUT}=64", _NO_VALIDATION),
+            "no_ssb": _steps(120, f"{_ROLLOUT}=64", _NO_VALIDATION),
+            "reward_model": _steps(256, f"{_PAIR_BATCH}=32", f"{_PAIRS_SHOWN}=8192"),
+            "pairs": [f"{_SHOWN}=1024", f"{_BATCH}=128"],
+            "sft": _steps(120, f"{_SHOWN}=1024", f"{_PAIR_BATCH}=32", _NO_VALIDATION),
+            "mpo": _steps(120, f"{_SHOWN}=1024", f"{_PAIR_BATCH}=32", _NO_VALIDATION),
         }
     ),
 }
@@ -151,22 +154,23 @@ def run_stage(name: str, seed: int, scale: Scale, *, root: Path = ROOT, flags: S
         return json.loads(numbers.read_text())
     stage = STAGES[name]
     started = time.perf_counter()
-    run(_arguments(name, seed, folder, [*scale.flags.get(name, ()), *flags]))
+    run(arguments(name, seed, folder, [*scale.flags.get(name, ()), *flags]))
     result: dict[str, Any] = {"stage": name, "seed": seed, "device": _device_name()}
     result["seconds"] = round(time.perf_counter() - started, 1)
     # The run's module and optimizer, which nothing refers to any more.
     gc.collect()
     torch.cuda.empty_cache()
     if stage.is_policy:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        result["measures"] = measured(str(folder / name), seed=seed, num_prompts=scale.num_prompts, device=device)
+        policy = PretrainedPolicy(str(folder / name)).build().eval()
+        policy.to("cuda" if torch.cuda.is_available() else "cpu")
+        result["measures"] = measured(policy, seed=seed, num_prompts=scale.num_prompts)
     with whole_file(numbers) as draft:
         draft.write_text(json.dumps(result) + "\n")
     return result
 
 
-def _arguments(name: str, seed: int, folder: Path, flags: Sequence[str]) -> list[str]:
-    """Return the command line of a stage."""
+def arguments(name: str, seed: int, folder: Path, flags: Sequence[str]) -> list[str]:
+    """Return the command line of a stage; see ``run_stage``."""
     stage = STAGES[name]
     configs = [*stage.configs, *([GPU_OVERLAY] if torch.cuda.is_available() else [])]
     arguments = ["predict" if stage.writes == "pairs" else "fit"]
