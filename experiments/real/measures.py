@@ -34,9 +34,9 @@ POPE_QUESTION = "Is there {a} {object} in the picture?"
 class Measurer:
     """Samples from one policy and scores what it says."""
 
-    def __init__(self, policy: Policy) -> None:
-        """Take a policy, which stays on its device."""
-        self.policy = policy
+    def __init__(self, policy: Policy, max_tokens: int) -> None:
+        """Take a policy, which stays on its device, and the longest completion in tokens."""
+        self.policy, self.max_tokens = policy, max_tokens
         self.engine = TransformersEngine(_ROWS.get(policy.device.type, 512))
         self.engine.sync(self.policy, version=0)
         self.reward = AccuracyReward()
@@ -47,7 +47,7 @@ class Measurer:
     def completions(self, prompts: Sequence[Prompt], *, num_samples: int) -> list[list[Completion]]:
         """Return completions (P, G); one greedy completion each for no samples."""
         sampling = SamplingConfig(
-            group_size=max(1, num_samples), temperature=float(num_samples > 0), max_new_tokens=MAX_TOKENS
+            group_size=max(1, num_samples), temperature=float(num_samples > 0), max_new_tokens=self.max_tokens
         )
         return self.engine.generate(prompts, sampling, seed=_SEED)
 
@@ -67,18 +67,21 @@ class Measurer:
         return {"right": right, "claims": claims, "unsupported": unsupported, "texts": texts}
 
 
-def measured(policy: Policy, *, seed: int, num_prompts: int, root: str = "runs/data") -> dict[str, Any]:
+def measured(
+    policy: Policy, *, seed: int, num_prompts: int, max_tokens: int = MAX_TOKENS, root: str = "runs/data"
+) -> dict[str, Any]:
     """Return everything that is measured of a policy.
 
     Args:
         policy: in eval mode, on the device where it is to run.
         seed: of the world; test pictures depend on nothing else.
         num_prompts: test questions; half as many requests to list a picture, a quarter as many probed pictures.
+        max_tokens: longest completion; the default is that of training.
         root: where drawn folders are kept.
     """
     started = time.perf_counter()
     with torch.inference_mode():
-        measurer = Measurer(policy)
+        measurer = Measurer(policy, max_tokens)
         sizes: Any = {"num_train": 1, "num_val": 1, "seed": seed, "root": root}
         questions = _test_prompts(MosaicFolder(**sizes, num_test=num_prompts))
         blind = _test_prompts(MosaicFolder(**sizes, num_test=num_prompts, blind=True))

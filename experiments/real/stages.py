@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from cli.app import run
-from experiments.real.measures import measured
+from experiments.real.measures import MAX_TOKENS, measured
 from models import PretrainedPolicy
 from storage import whole_file
 
@@ -75,6 +75,9 @@ class Scale:
     num_prompts: int = 512
     """Test questions for each measured policy."""
 
+    max_tokens: int = MAX_TOKENS
+    """Longest completion that is measured."""
+
     stages: Sequence[str] = tuple(STAGES)
     """What is run where nothing else is asked for."""
 
@@ -91,6 +94,9 @@ _PAIRS_VAL = "--data.init_args.pairs.init_args.num_val"
 _BATCH = "--data.init_args.reading.batch_size"
 _PAIR_BATCH = "--data.init_args.pairs_per_batch"
 _ROLLOUT = "--data.init_args.prompts_per_rollout"
+_SHORT = "--model.init_args.sampling.max_new_tokens=16"
+# Of a reward model that has learnt little.
+_ANY_MARGIN = "--data.init_args.selection.threshold=0"
 _NO_VALIDATION = "--trainer.limit_val_batches=0"
 SCALES: dict[str, Scale] = {
     # The configs as they are: two to three hours on two cores.
@@ -103,7 +109,7 @@ SCALES: dict[str, Scale] = {
             "grpo": _steps(12, f"{_ROLLOUT}=8", _NO_VALIDATION),
             "reward_model": _steps(16, f"{_PAIRS_SHOWN}=256", f"{_PAIRS_VAL}=16"),
             "pairs": [f"{_SHOWN}=16"],
-            "mpo": _steps(8, f"{_SHOWN}=16", f"{_PAIR_BATCH}=8", _NO_VALIDATION),
+            "mpo": _steps(8, f"{_SHOWN}=16", f"{_PAIR_BATCH}=8", _ANY_MARGIN, _NO_VALIDATION),
         },
         num_prompts=32,
         stages=("tower", "align", "grpo", "reward_model", "pairs", "mpo"),
@@ -113,14 +119,15 @@ SCALES: dict[str, Scale] = {
         {
             "tower": _steps(2, f"{_SHOWN}=64", f"{_SHOWN_VAL}=32", f"{_BATCH}=32"),
             "align": _steps(2, f"{_SHOWN}=16", f"{_SHOWN_VAL}=4", f"{_BATCH}=4"),
-            "grpo": _steps(2, f"{_SHOWN}=16", f"{_ROLLOUT}=2", _NO_VALIDATION),
-            "no_ssb": _steps(2, f"{_SHOWN}=16", f"{_ROLLOUT}=2", _NO_VALIDATION),
+            "grpo": _steps(2, f"{_SHOWN}=16", f"{_ROLLOUT}=2", _SHORT, _NO_VALIDATION),
+            "no_ssb": _steps(2, f"{_SHOWN}=16", f"{_ROLLOUT}=2", _SHORT, _NO_VALIDATION),
             "reward_model": _steps(2, f"{_PAIRS_SHOWN}=16", f"{_PAIRS_VAL}=8", f"{_PAIR_BATCH}=4"),
-            "pairs": [f"{_SHOWN}=4"],
-            "sft": _steps(2, f"{_SHOWN}=4", f"{_PAIR_BATCH}=2", _NO_VALIDATION),
-            "mpo": _steps(2, f"{_SHOWN}=4", f"{_PAIR_BATCH}=2", _NO_VALIDATION),
+            "pairs": [f"{_SHOWN}=4", _SHORT],
+            "sft": _steps(2, f"{_SHOWN}=4", f"{_PAIR_BATCH}=2", _ANY_MARGIN, _NO_VALIDATION),
+            "mpo": _steps(2, f"{_SHOWN}=4", f"{_PAIR_BATCH}=2", _ANY_MARGIN, _NO_VALIDATION),
         },
         num_prompts=4,
+        max_tokens=16,
     ),
     # Minutes on one GPU: larger batches and rollouts, more steps.
     "gpu": Scale(
@@ -163,7 +170,7 @@ def run_stage(name: str, seed: int, scale: Scale, *, root: Path = ROOT, flags: S
     if stage.is_policy:
         policy = PretrainedPolicy(str(folder / name)).build().eval()
         policy.to("cuda" if torch.cuda.is_available() else "cpu")
-        result["measures"] = measured(policy, seed=seed, num_prompts=scale.num_prompts)
+        result["measures"] = measured(policy, seed=seed, num_prompts=scale.num_prompts, max_tokens=scale.max_tokens)
     with whole_file(numbers) as draft:
         draft.write_text(json.dumps(result) + "\n")
     return result

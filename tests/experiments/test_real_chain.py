@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from experiments.real import measures, stages, text_check
 from experiments.real.measures import measured
 from experiments.real.stages import SCALES, STAGES, run_stage
 from experiments.real.text_check import CHECKS, text_only_check
-from hallucination import claims_blindness
 from models import Policy
 from rollouts import SamplingConfig
 from rollouts.embedded.engine import TransformersEngine
@@ -77,8 +77,6 @@ class KnowsThePicture(TransformersEngine):
 
 
 def _saying(completion: Any, text: str) -> Any:
-    from dataclasses import replace
-
     return replace(completion, text=text)
 
 
@@ -127,8 +125,7 @@ def test_the_text_check_counts_what_a_completion_does(policy: Policy, monkeypatc
     assert len(CHECKS) == 20
     monkeypatch.setattr(text_check, "TransformersEngine", Answers)
     assert text_only_check(policy)["all"] == 0.0
-    monkeypatch.setattr(Answers, "text", "It is 12 and not 5, says the river; I cannot see an image.")
-    assert claims_blindness(Answers.text)
+    monkeypatch.setattr(Answers, "text", "It is 12 and not 5, says the river.")
     assert text_only_check(policy)["arithmetic"] == 4 / 8  # two are 5, two are 12
     assert text_only_check(policy)["instructions"] == 1 / 6
 
