@@ -58,13 +58,13 @@ class MosaicDrawing(DrawnFolder):
             root: where such folders are kept.
             settings: what decides what is drawn, besides the arguments below.
             collection: which photographs.
-            folder: where the files of the collection lie. Not part of the name: the same files may lie anywhere.
+            folder: where the files of the collection lie; part of the name, because other files may lie elsewhere.
             large_share: share of mosaics of 3 x 3.
             seed: seed of the world.
             is_blind: draw gray pictures without content.
         """
         check_share("data.source.large_share", large_share)
-        shared = {"collection": collection, "large_share": large_share, "seed": seed}
+        shared = {"collection": collection, "folder": folder, "large_share": large_share, "seed": seed}
         super().__init__(name, root, shared | settings, world={"edition": _EDITION})
         self.collection, self.photograph_folder = collection, folder
         self.large_share, self.seed, self.is_blind = large_share, seed, is_blind

@@ -145,7 +145,9 @@ SCALES: dict[str, Scale] = {
 }
 
 
-def run_stage(name: str, seed: int, scale: Scale, *, root: Path = ROOT, flags: Sequence[str] = ()) -> dict[str, Any]:
+def run_stage(
+    name: str, seed: int, scale: Scale, *, root: Path = ROOT, flags: Sequence[str] = (), data: str = "runs/data"
+) -> dict[str, Any]:
     """Run one stage unless its numbers are there, and return them.
 
     Args:
@@ -154,6 +156,7 @@ def run_stage(name: str, seed: int, scale: Scale, *, root: Path = ROOT, flags: S
         scale: its length.
         root: where the folders of all seeds lie.
         flags: further flags, after those of the scale.
+        data: where the test pictures are drawn.
     """
     folder = root / f"seed-{seed}"
     numbers = folder / f"{name}.json"
@@ -170,7 +173,9 @@ def run_stage(name: str, seed: int, scale: Scale, *, root: Path = ROOT, flags: S
     if stage.is_policy:
         policy = PretrainedPolicy(str(folder / name)).build().eval()
         policy.to("cuda" if torch.cuda.is_available() else "cpu")
-        result["measures"] = measured(policy, seed=seed, num_prompts=scale.num_prompts, max_tokens=scale.max_tokens)
+        result["measures"] = measured(
+            policy, seed=seed, num_prompts=scale.num_prompts, max_tokens=scale.max_tokens, root=data
+        )
     with whole_file(numbers) as draft:
         draft.write_text(json.dumps(result) + "\n")
     return result

@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from algorithms import Prompt
 from cli.app import run
+from datamodules.photographs.collection import KINDS
 from datamodules.photographs.mosaic import placed
 from experiments.real import measures, stages, text_check
 from experiments.real.measures import measured
 from experiments.real.stages import SCALES, STAGES, run_stage
 from experiments.real.text_check import CHECKS, text_only_check
 from models import Policy
+from models.assembly.tiny import word_tokenizer
 from rollouts import SamplingConfig
 from rollouts.embedded.engine import TransformersEngine
 from tests.datamodules.photographs.made import write_collection
@@ -128,6 +132,40 @@ def test_the_text_check_counts_what_a_completion_does(policy: Policy, monkeypatc
     monkeypatch.setattr(Answers, "text", "It is 12 and not 5, says the river.")
     assert text_only_check(policy)["arithmetic"] == 4 / 8  # two are 5, two are 12
     assert text_only_check(policy)["instructions"] == 1 / 6
+
+
+def random_llama(folder: Path) -> Path:
+    """A Llama of two layers whose tokenizer knows the words of the mosaics."""
+    chat_words = ["user", "assistant", "At", "a", "glance:", "none."]
+    tokenizer = word_tokenizer([*chat_words, *(kind.name + end for kind in KINDS["fashion"] for end in (";", ".", ""))])
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, tie_word_embeddings=True, eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id, bos_token_id=None,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_every_stage_runs_from_what_the_ones_before_it_wrote(photographs_folder: Path) -> None:
+    root = photographs_folder
+    small = ["tower.hidden_size=32", "tower.num_layers=1"]
+    further = {
+        "tower": [f"--model.init_args.{setting.replace('.', '.init_args.')}" for setting in small],
+        "align": [f"--model.init_args.policy.init_args.language_model={random_llama(root / 'llama')}"],
+    }
+    for name in SCALES["smoke"].stages:
+        data = "pairs" if name == "reward_model" else "source"
+        flags = [f"--data.init_args.{data}.init_args.folder={root / 'idx'}", "--trainer.enable_progress_bar=false"]
+        flags += [f"--data.init_args.{data}.init_args.root={root}", *further.get(name, ())]
+        if name != "pairs":
+            flags.append(f"--trainer.logger.init_args.save_dir={root}")
+        run_stage(name, 0, replace(SCALES["smoke"], num_prompts=2), root=root, flags=flags, data=str(root))
+    numbers = [json.loads(path.read_text()) for path in (root / "seed-0").glob("*.json")]
+    assert {each["stage"] for each in numbers if "measures" in each} == {"align", "grpo", "no_ssb", "sft", "mpo"}
+    assert {each["stage"] for each in numbers} == set(STAGES)
 
 
 @pytest.mark.real
