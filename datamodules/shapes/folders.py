@@ -4,21 +4,17 @@
 completion to imitate. Each draws itself once, into a folder named after all its settings.
 """
 
-import hashlib
-import json
 import random
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Literal
 
-from rich.progress import track
+from PIL import Image
 
 from algorithms import ConfigError, check_at_least, position_seed
 from datamodules.shapes.language import LEVELS, READ, picture_in_words, read_out, sample_question, sample_tour, solve
 from datamodules.shapes.scene import Scene, draw_scene, sample_scene
-from datamodules.sources.prompt_folder import PromptFolder
-from storage import whole_folder
+from datamodules.sources.drawn_folder import DrawnFolder
 
 # The keys of LEVELS, for the parser.
 LevelName = Literal["easy", "medium", "hard"]
@@ -26,46 +22,21 @@ LevelName = Literal["easy", "medium", "hard"]
 _EDITION = 1
 
 
-class DrawnFolder(PromptFolder):
-    """A folder that is drawn when it is first needed, whole or not at all."""
+class ShapesDrawing(DrawnFolder):
+    """A folder of drawn scenes."""
 
     def __init__(self, name: str, root: str, settings: dict[str, Any]) -> None:
-        """Name the folder; nothing is drawn yet.
-
-        Args:
-            name: first part of the folder's name.
-            root: where such folders are kept.
-            settings: everything that decides what is drawn; a digest of it is the second part of the name.
-        """
+        """Name the folder; nothing is drawn yet; see ``DrawnFolder``."""
         # The levels are code and not settings, but change what is drawn all the same.
-        text = json.dumps({"edition": _EDITION, "levels": {k: asdict(v) for k, v in LEVELS.items()}, **settings})
-        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-        super().__init__(str(Path(root) / f"{name}-{digest}"))
-        self.settings = settings
+        world = {"edition": _EDITION, "levels": {k: asdict(v) for k, v in LEVELS.items()}}
+        super().__init__(name, root, settings, world=world)
 
-    def rows(self, split: str) -> Iterator[tuple[dict[str, Any], Scene | None]]:
-        """Yield the rows of a split, each with the scene to draw beside it, or None."""
-        raise TypeError(f"{type(self).__name__} must define rows()")
-
-    def prepare(self) -> None:
-        """Draw the folder unless it is there."""
-        final = Path(self.path)
-        if final.is_dir():
-            return
-        # Another process that finishes first wins; both draw the same.
-        with whole_folder(final) as draft:
-            (draft / "images").mkdir()
-            for split in ("train", "val", "test"):
-                with (draft / f"{split}.jsonl").open("w") as lines:
-                    for row, scene in track(self.rows(split), f"Drawing {final.name}/{split}", transient=True):
-                        if scene is not None:
-                            draw_scene(scene).save(draft / row["image"])
-                        lines.write(json.dumps(row) + "\n")
-            # For readers; the project itself goes by the folder's name.
-            (draft / "settings.json").write_text(json.dumps(self.settings, indent=2))
+    def draw(self, subject: Scene) -> Image.Image:
+        """Return the picture of a scene."""
+        return draw_scene(subject)
 
 
-class ShapesFolder(DrawnFolder):
+class ShapesFolder(ShapesDrawing):
     """Questions about pictures, with answers and facts."""
 
     def __init__(
@@ -116,7 +87,7 @@ class ShapesFolder(DrawnFolder):
             yield row, scene
 
 
-class ShapesDemonstrations(DrawnFolder):
+class ShapesDemonstrations(ShapesDrawing):
     """Questions with a completion to imitate, in two habits: look and guess (see ``language.py``)."""
 
     def __init__(

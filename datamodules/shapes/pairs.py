@@ -22,7 +22,7 @@ from typing import Any
 
 from algorithms import ConfigError, position_seed
 from datamodules.rows.pair_rows import PairRows
-from datamodules.shapes.folders import DrawnFolder, LevelName
+from datamodules.shapes.folders import LevelName, ShapesDrawing
 from datamodules.shapes.language import LEVELS, Question, guessed, misread, sample_question, solution, solve
 from datamodules.shapes.scene import THINGS, Scene, matches, sample_scene
 from datamodules.sources.pair_source import PairSource
@@ -84,8 +84,8 @@ class ShapesPairs(PairSource):
         return PreferenceFolder(self.drawn.path).read(split, max_image_pixels=max_image_pixels)
 
 
-class _DrawnPairs(DrawnFolder):
-    """The folder of the pairs. A folder of its own class, because ``DrawnFolder`` is a source of prompts."""
+class _DrawnPairs(ShapesDrawing):
+    """The folder of the pairs. A folder of its own class, because ``ShapesDrawing`` is a source of prompts."""
 
     def __init__(
         self, num_rows: Mapping[str, int], shares: Mapping[str, float], level: LevelName, seed: int, root: str

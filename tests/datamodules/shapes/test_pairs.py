@@ -11,7 +11,7 @@ import torch
 
 from algorithms import Completion, ConfigError
 from datamodules import ShapesPairs
-from datamodules.shapes.folders import DrawnFolder
+from datamodules.shapes.folders import ShapesDrawing
 from datamodules.shapes.language import CLAIM_GRAMMAR, LEVELS, WORDS
 from datamodules.shapes.pairs import MAX_EXTRA
 from datamodules.shapes.scene import THINGS, matches
@@ -65,7 +65,7 @@ def test_without_a_fault_the_pairs_are_those_from_before_there_was_one() -> None
 
 def test_pairs_without_a_fault_stay_in_the_folder_they_had_before_there_was_one() -> None:
     before = {"level": "medium", "seed": 0, "guess_share": 0.4, "train": 4096, "val": 512, "test": 512}
-    assert ShapesPairs(detail_bias=0.0).folder == DrawnFolder("pairs", "runs/data", before).folder
+    assert ShapesPairs(detail_bias=0.0).folder == ShapesDrawing("pairs", "runs/data", before).folder
 
 
 def test_every_fault_has_a_folder_of_its_own() -> None:

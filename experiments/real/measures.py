@@ -1,0 +1,154 @@
+"""What is measured of a policy on held-out photographs: answers, claims, probes, blindness, and text without pictures.
+
+Every number is kept by picture, so that intervals and differences can be computed later without another run.
+
+Shapes: P prompts, G sampled completions per prompt.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from algorithms import Completion, Prompt
+from datamodules import MosaicDemonstrations, MosaicFolder, PopeFolder, PromptFolder
+from datamodules.photographs.mosaic import placed
+from datamodules.photographs.reasoning import CLAIM_GRAMMAR
+from experiments.real.text_check import text_only_check
+from hallucination import GrammarJudge, PopeMetric
+from models import Policy
+from rewards import AccuracyReward
+from rollouts import SamplingConfig, TransformersEngine
+
+MAX_TOKENS = 96
+SAMPLES = 4
+# Seed of the sampled completions: the same for every policy.
+_SEED = 1234
+_PIXELS = 50_000_000
+# Completions side by side. A GPU is waited for token by token, whatever the number of rows; 2048 take 16 GB.
+_ROWS = {"cuda": 2048}
+POPE_QUESTION = "Is there {a} {object} in the picture?"
+
+
+class Measurer:
+    """Samples from one policy and scores what it says."""
+
+    def __init__(self, policy: Policy, max_tokens: int) -> None:
+        """Take a policy, which stays on its device, and the longest completion in tokens."""
+        self.policy, self.max_tokens = policy, max_tokens
+        self.engine = TransformersEngine(_ROWS.get(policy.device.type, 512))
+        self.engine.sync(self.policy, version=0)
+        self.reward = AccuracyReward()
+        self.judge = GrammarJudge(
+            CLAIM_GRAMMAR.mention, clause_end=CLAIM_GRAMMAR.clause_end, facts_column="true_claims"
+        )
+
+    def completions(self, prompts: Sequence[Prompt], *, num_samples: int) -> list[list[Completion]]:
+        """Return completions (P, G); one greedy completion each for no samples."""
+        sampling = SamplingConfig(
+            group_size=max(1, num_samples), temperature=float(num_samples > 0), max_new_tokens=self.max_tokens
+        )
+        return self.engine.generate(prompts, sampling, seed=_SEED)
+
+    def answers(self, prompts: Sequence[Prompt], *, num_samples: int) -> dict[str, list[Any]]:
+        """Return, for each prompt, the number of right completions, of claims, and of unsupported ones."""
+        groups = self.completions(prompts, num_samples=num_samples)
+        right: list[int] = []
+        claims: list[int] = []
+        unsupported: list[int] = []
+        for prompt, group in zip(prompts, groups, strict=True):
+            scores = self.reward([prompt] * len(group), group)
+            judged = [claim for each in group for claim in self.judge.claims(prompt, each.text) or ()]
+            right.append(sum(score == 1.0 for score in scores))
+            claims.append(len(judged))
+            unsupported.append(sum(not claim.is_supported for claim in judged))
+        texts = [group[0].text for group in groups]
+        return {"right": right, "claims": claims, "unsupported": unsupported, "texts": texts}
+
+
+def measured(
+    policy: Policy, *, seed: int, num_prompts: int, max_tokens: int = MAX_TOKENS, root: str = "runs/data"
+) -> dict[str, Any]:
+    """Return everything that is measured of a policy.
+
+    Args:
+        policy: in eval mode, on the device where it is to run.
+        seed: of the world; test pictures depend on nothing else.
+        num_prompts: test questions; half as many requests to list a picture, a quarter as many probed pictures.
+        max_tokens: longest completion; the default is that of training.
+        root: where drawn folders are kept.
+    """
+    started = time.perf_counter()
+    with torch.inference_mode():
+        measurer = Measurer(policy, max_tokens)
+        sizes: Any = {"num_train": 1, "num_val": 1, "seed": seed, "root": root}
+        questions = _test_prompts(MosaicFolder(**sizes, num_test=num_prompts))
+        blind = _test_prompts(MosaicFolder(**sizes, num_test=num_prompts, blind=True))
+        greedy = measurer.answers(questions, num_samples=0)
+        sampled = measurer.answers(questions, num_samples=SAMPLES)
+        unseen = measurer.answers(blind, num_samples=0)
+        items = _items(measurer, seed, num_prompts // 2, root)
+        pope = _pope(measurer, PopeFolder(
+            MosaicFolder(**sizes, num_test=max(8, num_prompts // 4)),
+            num_pairs=1, template=POPE_QUESTION, seed=seed, root=root,
+        ))  # fmt: skip
+        text = text_only_check(measurer.policy)
+    total = len(questions)
+    return {
+        "greedy_accuracy": sum(greedy["right"]) / total,
+        "sampled_accuracy": sum(sampled["right"]) / (total * SAMPLES),
+        "hallucination_rate": _rate(sampled),
+        "greedy_hallucination_rate": _rate(greedy),
+        "effective_fraction": sum(0 < right < SAMPLES for right in sampled["right"]) / total,
+        "blind_accuracy": sum(unseen["right"]) / total,
+        "blind_gap": (sum(greedy["right"]) - sum(unseen["right"])) / total,
+        "item_accuracy": sum(right for right, _ in items) / max(1, sum(number for _, number in items)),
+        **pope,
+        "text_check": text["all"],
+        "seconds": round(time.perf_counter() - started, 1),
+        "by_picture": {
+            "kind": [prompt.columns["kind"] for prompt in questions],
+            "side": [prompt.columns["side"] for prompt in questions],
+            "greedy": greedy["right"], "sampled": sampled["right"], "blind": unseen["right"],
+            "claims": sampled["claims"], "unsupported": sampled["unsupported"], "items": items,
+        },
+        "samples": [
+            {"key": p.key, "question": p.question, "answer": p.answer, "greedy": g, "sampled": s}
+            for p, g, s in list(zip(questions, greedy["texts"], sampled["texts"], strict=True))[:12]
+        ],
+        "text": text,
+    }  # fmt: skip
+
+
+def _test_prompts(source: PromptFolder) -> Sequence[Prompt]:
+    source.prepare()
+    return source.read("test", max_image_pixels=_PIXELS).prompts
+
+
+def _items(measurer: Measurer, seed: int, num_pictures: int, root: str) -> list[tuple[int, int]]:
+    """Return, for each picture that is to be listed, how many things are named rightly at their place, of how many."""
+    source = MosaicDemonstrations(num_train=1, num_val=max(1, num_pictures), request_share=1.0, seed=seed, root=root)
+    prompts = _test_prompts(source)
+    texts = [group[0].text for group in measurer.completions(prompts, num_samples=0)]
+    truths = [placed(tuple(prompt.facts or ())) for prompt in prompts]
+    return [
+        # With what follows, else "shirt" would be found in "shirts".
+        (sum(f"{claim};" in f"{text};".replace(".", ";") for claim in claims), len(claims))
+        for text, claims in zip(texts, truths, strict=True)
+    ]
+
+
+def _pope(measurer: Measurer, source: PopeFolder) -> dict[str, float]:
+    """Return POPE's scores of greedy answers."""
+    prompts = _test_prompts(source)
+    texts = [group[0].text for group in measurer.completions(prompts, num_samples=0)]
+    metric = PopeMetric()
+    metric.update(texts, [p.answer or "" for p in prompts], [p.columns["category"] for p in prompts])
+    scores = metric.compute()
+    names = ("pope_accuracy", "pope_f1", "pope_yes_ratio", "pope_silent_fraction")
+    return {name: float(scores[name]) for name in names}
+
+
+def _rate(answers: dict[str, list[int]]) -> float:
+    return sum(answers["unsupported"]) / max(1, sum(answers["claims"]))

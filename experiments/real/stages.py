@@ -1,0 +1,198 @@
+"""The stages of the real chain for one seed: each trains from what an earlier one wrote, and is measured.
+
+    tower -> align -+-> reward_model -> pairs -+-> sft
+                    |                          +-> mpo
+                    +-> grpo, no_ssb (plain GRPO)
+
+A stage leaves its model in ``runs/real/seed-SEED/STAGE`` and its numbers in ``STAGE.json`` beside it. A stage whose
+numbers are there is not run again, so a stopped chain goes on where it was.
+"""
+
+import gc
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cli.app import run
+from experiments.real.measures import MAX_TOKENS, measured
+from models import PretrainedPolicy
+from storage import whole_file
+
+ROOT = Path("runs/real")
+GPU_OVERLAY = "configs/hardware/single_gpu.yaml"
+_POLICY = "--model.init_args.policy.init_args.path"
+_PAIRS = "--data.init_args.pairs.init_args.meta"
+_SCORER = "--model.init_args.reward.init_args.parts.preference.reward.init_args.scorer.init_args.path"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: its configs, and which flags lead to what earlier stages wrote."""
+
+    configs: Sequence[str]
+    inputs: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Flag to the stage whose folder it names; a file in the folder after a slash."""
+
+    writes: str = "export"
+    """The callback that writes the folder."""
+
+    is_policy: bool = True
+    """Whether what it writes is a policy, which is then measured."""
+
+
+GRPO, MPO = "configs/real/grpo.yaml", "configs/real/mpo.yaml"
+_MPO_INPUTS = {_POLICY: "align", _PAIRS: "pairs/meta.json"}
+STAGES: dict[str, Stage] = {
+    "tower": Stage(["configs/real/tower.yaml"], is_policy=False),
+    "align": Stage(["configs/real/align.yaml"], {"--model.init_args.policy.init_args.vision_tower": "tower"}),
+    "grpo": Stage([GRPO], {_POLICY: "align"}),
+    "no_ssb": Stage([GRPO, "configs/ablations/replay/no_ssb.yaml"], {_POLICY: "align"}),
+    "reward_model": Stage(
+        ["configs/real/reward_model.yaml"],
+        {"--model.init_args.reward_model.init_args.policy.init_args.path": "align"},
+        is_policy=False,
+    ),
+    "pairs": Stage(
+        ["configs/real/pairs.yaml"], {_POLICY: "align", _SCORER: "reward_model"}, writes="pairs", is_policy=False
+    ),
+    "sft": Stage([MPO, "configs/ablations/objective/sft.yaml"], _MPO_INPUTS),
+    "mpo": Stage([MPO], _MPO_INPUTS),
+}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How long each stage runs, and on what it is measured."""
+
+    flags: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    """Further flags by stage."""
+
+    num_prompts: int = 512
+    """Test questions for each measured policy."""
+
+    max_tokens: int = MAX_TOKENS
+    """Longest completion that is measured."""
+
+    stages: Sequence[str] = tuple(STAGES)
+    """What is run where nothing else is asked for."""
+
+
+def _steps(number: int, *more: str) -> list[str]:
+    # One validation, at the end.
+    return [f"--trainer.max_steps={number}", f"--trainer.val_check_interval={number}", *more]
+
+
+_SHOWN = "--data.init_args.source.init_args.num_train"
+_SHOWN_VAL = "--data.init_args.source.init_args.num_val"
+_PAIRS_SHOWN = "--data.init_args.pairs.init_args.num_train"
+_PAIRS_VAL = "--data.init_args.pairs.init_args.num_val"
+_BATCH = "--data.init_args.reading.batch_size"
+_PAIR_BATCH = "--data.init_args.pairs_per_batch"
+_ROLLOUT = "--data.init_args.prompts_per_rollout"
+_SHORT = "--model.init_args.sampling.max_new_tokens=16"
+# Of a reward model that has learnt little.
+_ANY_MARGIN = "--data.init_args.selection.threshold=0"
+_NO_VALIDATION = "--trainer.limit_val_batches=0"
+SCALES: dict[str, Scale] = {
+    # The configs as they are: two to three hours on two cores.
+    "full": Scale(num_prompts=256),
+    # About 20 minutes on two cores: too few steps for the numbers of the page.
+    "fast": Scale(
+        {
+            "tower": _steps(240, f"{_SHOWN}=8192"),
+            "align": _steps(128, f"{_SHOWN}=2048"),
+            "grpo": _steps(12, f"{_ROLLOUT}=8", _NO_VALIDATION),
+            "reward_model": _steps(16, f"{_PAIRS_SHOWN}=256", f"{_PAIRS_VAL}=16"),
+            "pairs": [f"{_SHOWN}=16"],
+            "mpo": _steps(8, f"{_SHOWN}=16", f"{_PAIR_BATCH}=8", _ANY_MARGIN, _NO_VALIDATION),
+        },
+        num_prompts=32,
+        stages=("tower", "align", "grpo", "reward_model", "pairs", "mpo"),
+    ),
+    # A few steps of every stage, to see that all of them run.
+    "smoke": Scale(
+        {
+            "tower": _steps(2, f"{_SHOWN}=64", f"{_SHOWN_VAL}=32", f"{_BATCH}=32"),
+            "align": _steps(2, f"{_SHOWN}=16", f"{_SHOWN_VAL}=4", f"{_BATCH}=4"),
+            "grpo": _steps(2, f"{_SHOWN}=16", f"{_ROLLOUT}=2", _SHORT, _NO_VALIDATION),
+            "no_ssb": _steps(2, f"{_SHOWN}=16", f"{_ROLLOUT}=2", _SHORT, _NO_VALIDATION),
+            "reward_model": _steps(2, f"{_PAIRS_SHOWN}=16", f"{_PAIRS_VAL}=8", f"{_PAIR_BATCH}=4"),
+            "pairs": [f"{_SHOWN}=4", _SHORT],
+            "sft": _steps(2, f"{_SHOWN}=4", f"{_PAIR_BATCH}=2", _ANY_MARGIN, _NO_VALIDATION),
+            "mpo": _steps(2, f"{_SHOWN}=4", f"{_PAIR_BATCH}=2", _ANY_MARGIN, _NO_VALIDATION),
+        },
+        num_prompts=4,
+        max_tokens=16,
+    ),
+    # Minutes on one GPU: larger batches and rollouts, more steps.
+    "gpu": Scale(
+        {
+            "tower": _steps(1280),
+            "align": _steps(1280, f"{_SHOWN}=20480", f"{_BATCH}=64"),
+            "grpo": _steps(120, f"{_ROLLOUT}=64", _NO_VALIDATION),
+            "no_ssb": _steps(120, f"{_ROLLOUT}=64", _NO_VALIDATION),
+            "reward_model": _steps(256, f"{_PAIR_BATCH}=32", f"{_PAIRS_SHOWN}=8192"),
+            "pairs": [f"{_SHOWN}=1024", f"{_BATCH}=128"],
+            "sft": _steps(120, f"{_SHOWN}=1024", f"{_PAIR_BATCH}=32", _NO_VALIDATION),
+            "mpo": _steps(120, f"{_SHOWN}=1024", f"{_PAIR_BATCH}=32", _NO_VALIDATION),
+        }
+    ),
+}
+
+
+def run_stage(
+    name: str, seed: int, scale: Scale, *, root: Path = ROOT, flags: Sequence[str] = (), data: str = "runs/data"
+) -> dict[str, Any]:
+    """Run one stage unless its numbers are there, and return them.
+
+    Args:
+        name: key of ``STAGES``.
+        seed: of everything.
+        scale: its length.
+        root: where the folders of all seeds lie.
+        flags: further flags, after those of the scale.
+        data: where the test pictures are drawn.
+    """
+    folder = root / f"seed-{seed}"
+    numbers = folder / f"{name}.json"
+    if numbers.is_file():
+        return json.loads(numbers.read_text())
+    stage = STAGES[name]
+    started = time.perf_counter()
+    run(arguments(name, seed, folder, [*scale.flags.get(name, ()), *flags]))
+    result: dict[str, Any] = {"stage": name, "seed": seed, "device": _device_name()}
+    result["seconds"] = round(time.perf_counter() - started, 1)
+    # The run's module and optimizer, which nothing refers to any more.
+    gc.collect()
+    torch.cuda.empty_cache()
+    if stage.is_policy:
+        policy = PretrainedPolicy(str(folder / name)).build().eval()
+        policy.to("cuda" if torch.cuda.is_available() else "cpu")
+        result["measures"] = measured(
+            policy, seed=seed, num_prompts=scale.num_prompts, max_tokens=scale.max_tokens, root=data
+        )
+    with whole_file(numbers) as draft:
+        draft.write_text(json.dumps(result) + "\n")
+    return result
+
+
+def arguments(name: str, seed: int, folder: Path, flags: Sequence[str]) -> list[str]:
+    """Return the command line of a stage; see ``run_stage``."""
+    stage = STAGES[name]
+    configs = [*stage.configs, *([GPU_OVERLAY] if torch.cuda.is_available() else [])]
+    arguments = ["predict" if stage.writes == "pairs" else "fit"]
+    arguments += [flag for config in configs for flag in ("--config", config)]
+    arguments += ["--seed_everything", str(seed), f"--callbacks.{stage.writes}.folder={folder / name}"]
+    arguments += [f"{flag}={folder / earlier}" for flag, earlier in stage.inputs.items()]
+    if stage.writes != "pairs":
+        arguments += [f"--trainer.logger.init_args.name=real-{seed}", f"--trainer.logger.init_args.version={name}"]
+    return [*arguments, *flags]
+
+
+def _device_name() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"

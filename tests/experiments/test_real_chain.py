@@ -1,0 +1,176 @@
+"""The chain on real photographs: its command lines, its measures, and that a stopped one goes on."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from algorithms import Prompt
+from cli.app import run
+from datamodules.photographs.collection import KINDS
+from datamodules.photographs.mosaic import placed
+from experiments.real import measures, stages, text_check
+from experiments.real.measures import measured
+from experiments.real.stages import SCALES, STAGES, run_stage
+from experiments.real.text_check import CHECKS, text_only_check
+from models import Policy
+from models.assembly.tiny import word_tokenizer
+from rollouts import SamplingConfig
+from rollouts.embedded.engine import TransformersEngine
+from tests.datamodules.photographs.made import write_collection
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_command_line_of_a_stage_is_accepted_at_every_scale(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = [flag for scale in SCALES.values() for flag in scale.flags.get(name, ())]
+    with pytest.raises(SystemExit) as stopped:
+        run([*stages.arguments(name, 3, tmp_path, flags), "--print_config"])
+    assert stopped.value.code == 0
+    printed = capsys.readouterr().out
+    assert str(tmp_path / name) in printed
+    # Nothing is built on the way: every input is what an earlier stage wrote.
+    assert "runs/built" not in printed
+    assert all(str(tmp_path / earlier) in printed for earlier in STAGES[name].inputs.values())
+
+
+def test_every_stage_comes_after_those_that_it_reads() -> None:
+    order = list(STAGES)
+    for name, stage in STAGES.items():
+        assert all(order.index(earlier.split("/")[0]) < order.index(name) for earlier in stage.inputs.values())
+    for scale in SCALES.values():
+        assert set(scale.flags) <= set(scale.stages) <= set(order)
+        assert list(scale.stages) == sorted(scale.stages, key=order.index)
+
+
+def test_a_stage_whose_numbers_are_there_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[Sequence[str]] = []
+    monkeypatch.setattr(stages, "run", commands.append)
+    first = run_stage("tower", 0, SCALES["smoke"], root=tmp_path)
+    assert json.loads((tmp_path / "seed-0" / "tower.json").read_text()) == first
+    assert run_stage("tower", 0, SCALES["smoke"], root=tmp_path) == first
+    assert len(commands) == 1
+    run_stage("tower", 1, SCALES["smoke"], root=tmp_path)
+    assert len(commands) == 2
+
+
+class KnowsThePicture(TransformersEngine):
+    """Says what is there, and answers rightly; without a picture, too, unless it is gray."""
+
+    is_careless = False
+
+    def generate(self, prompts: Sequence[Prompt], sampling: SamplingConfig, *, seed: int) -> list[list[Any]]:
+        groups = super().generate(prompts, SamplingConfig(group_size=sampling.group_size, max_new_tokens=1), seed=seed)
+        return [
+            [_saying(each, self._text(prompt)) for each in group] for prompt, group in zip(prompts, groups, strict=True)
+        ]
+
+    def _text(self, prompt: Prompt) -> str:
+        if not prompt.images:
+            return "I have no picture."
+        if self.is_careless or len(prompt.images[0].load().getcolors() or []) == 1:
+            return "At a glance: bag, bag, bag, bag, bag.</think>\\boxed{17}"
+        listing = "; ".join(placed(tuple(prompt.facts or ())))
+        return f"{listing}." if prompt.answer is None else f"{listing}.</think>\\boxed{{{prompt.answer}}}"
+
+
+def _saying(completion: Any, text: str) -> Any:
+    return replace(completion, text=text)
+
+
+@pytest.fixture
+def photographs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = write_collection(tmp_path / "idx")
+    for source in ("MosaicFolder", "MosaicDemonstrations"):
+        cls = getattr(measures, source)
+        monkeypatch.setattr(measures, source, lambda cls=cls, **given: cls(folder=str(folder), **given))
+    return tmp_path
+
+
+def test_one_that_sees_everything_has_full_marks_and_is_blind_without_the_picture(
+    policy: Policy, photographs_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measures, "TransformersEngine", KnowsThePicture)
+    result = measured(policy, seed=0, num_prompts=12, root=str(photographs_folder))
+    assert result["greedy_accuracy"] == result["sampled_accuracy"] == result["item_accuracy"] == 1.0
+    assert result["hallucination_rate"] == result["effective_fraction"] == result["blind_accuracy"] == 0.0
+    assert result["blind_gap"] == result["pope_accuracy"] == result["pope_f1"] == 1.0
+    assert len(result["by_picture"]["greedy"]) == 12
+    json.dumps(result)
+
+
+def test_one_that_does_not_look_claims_what_is_not_there(
+    policy: Policy, photographs_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measures, "TransformersEngine", KnowsThePicture)
+    monkeypatch.setattr(KnowsThePicture, "is_careless", True)
+    result = measured(policy, seed=0, num_prompts=12, root=str(photographs_folder))
+    assert result["greedy_accuracy"] == result["item_accuracy"] == result["blind_gap"] == 0.0
+    assert result["hallucination_rate"] > 0.5
+
+
+class Answers(TransformersEngine):
+    """Gives the same text for every prompt."""
+
+    text = ""
+
+    def generate(self, prompts: Sequence[Prompt], sampling: SamplingConfig, *, seed: int) -> list[list[Any]]:
+        groups = super().generate(prompts, SamplingConfig(group_size=1, max_new_tokens=1), seed=seed)
+        return [[_saying(group[0], self.text)] for group in groups]
+
+
+def test_the_text_check_counts_what_a_completion_does(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(CHECKS) == 20
+    monkeypatch.setattr(text_check, "TransformersEngine", Answers)
+    assert text_only_check(policy)["all"] == 0.0
+    monkeypatch.setattr(Answers, "text", "It is 12 and not 5, says the river.")
+    assert text_only_check(policy)["arithmetic"] == 4 / 8  # two are 5, two are 12
+    assert text_only_check(policy)["instructions"] == 1 / 6
+
+
+def random_llama(folder: Path) -> Path:
+    """A Llama of two layers whose tokenizer knows the words of the mosaics."""
+    chat_words = ["user", "assistant", "At", "a", "glance:", "none."]
+    tokenizer = word_tokenizer([*chat_words, *(kind.name + end for kind in KINDS["fashion"] for end in (";", ".", ""))])
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, tie_word_embeddings=True, eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id, bos_token_id=None,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_every_stage_runs_from_what_the_ones_before_it_wrote(photographs_folder: Path) -> None:
+    root = photographs_folder
+    small = ["tower.hidden_size=32", "tower.num_layers=1"]
+    further = {
+        "tower": [f"--model.init_args.{setting.replace('.', '.init_args.')}" for setting in small],
+        "align": [f"--model.init_args.policy.init_args.language_model={random_llama(root / 'llama')}"],
+    }
+    for name in SCALES["smoke"].stages:
+        data = "pairs" if name == "reward_model" else "source"
+        flags = [f"--data.init_args.{data}.init_args.folder={root / 'idx'}", "--trainer.enable_progress_bar=false"]
+        flags += [f"--data.init_args.{data}.init_args.root={root}", *further.get(name, ())]
+        if name != "pairs":
+            flags.append(f"--trainer.logger.init_args.save_dir={root}")
+        run_stage(name, 0, replace(SCALES["smoke"], num_prompts=2), root=root, flags=flags, data=str(root))
+    numbers = [json.loads(path.read_text()) for path in (root / "seed-0").glob("*.json")]
+    assert {each["stage"] for each in numbers if "measures" in each} == {"align", "grpo", "no_ssb", "sft", "mpo"}
+    assert {each["stage"] for each in numbers} == set(STAGES)
+
+
+@pytest.mark.real
+def test_every_stage_runs_with_the_real_model(tmp_path: Path) -> None:
+    for name in SCALES["smoke"].stages:
+        result = run_stage(name, 0, SCALES["smoke"], root=tmp_path, flags=["--trainer.enable_progress_bar=false"])
+        assert ("measures" in result) == STAGES[name].is_policy
+    assert {path.stem for path in (tmp_path / "seed-0").glob("*.json")} == set(STAGES)
