@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from experiments.real.stages import ROOT, SCALES, STAGES, run_stage
+from experiments.real.stages import QUIET, ROOT, SCALES, STAGES, run_stage
 
 SHOWN = ("greedy_accuracy", "sampled_accuracy", "hallucination_rate", "item_accuracy", "pope_f1", "blind_gap")
 
@@ -24,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--scale", choices=list(SCALES), default="full", help="how long the stages run")
     parser.add_argument("--stages", nargs="+", choices=list(STAGES), help="default: those of the scale")
     parser.add_argument("--root", type=Path, default=ROOT, help="where models and numbers are written")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars, for logs in files")
     options, flags = parser.parse_known_args(arguments)
+    flags += QUIET if options.quiet else ()
     stages = options.stages or SCALES[options.scale].stages
     console = Console()
     for seed in options.seeds:

@@ -24,6 +24,7 @@ from models import PretrainedPolicy
 from storage import whole_file
 
 ROOT = Path("runs/real")
+QUIET = ("--trainer.enable_progress_bar=false", "--callbacks.progress=null")
 GPU_OVERLAY = "configs/hardware/single_gpu.yaml"
 _POLICY = "--model.init_args.policy.init_args.path"
 _PAIRS = "--data.init_args.pairs.init_args.meta"

@@ -158,7 +158,7 @@ def test_every_stage_runs_from_what_the_ones_before_it_wrote(photographs_folder:
     }
     for name in SCALES["smoke"].stages:
         data = "pairs" if name == "reward_model" else "source"
-        flags = [f"--data.init_args.{data}.init_args.folder={root / 'idx'}", "--trainer.enable_progress_bar=false"]
+        flags = [f"--data.init_args.{data}.init_args.folder={root / 'idx'}", *stages.QUIET]
         flags += [f"--data.init_args.{data}.init_args.root={root}", *further.get(name, ())]
         if name != "pairs":
             flags.append(f"--trainer.logger.init_args.save_dir={root}")
@@ -171,6 +171,6 @@ def test_every_stage_runs_from_what_the_ones_before_it_wrote(photographs_folder:
 @pytest.mark.real
 def test_every_stage_runs_with_the_real_model(tmp_path: Path) -> None:
     for name in SCALES["smoke"].stages:
-        result = run_stage(name, 0, SCALES["smoke"], root=tmp_path, flags=["--trainer.enable_progress_bar=false"])
+        result = run_stage(name, 0, SCALES["smoke"], root=tmp_path, flags=stages.QUIET)
         assert ("measures" in result) == STAGES[name].is_policy
     assert {path.stem for path in (tmp_path / "seed-0").glob("*.json")} == set(STAGES)
