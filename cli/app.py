@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any, NoReturn
+from typing import Any
 
 # Fast tokenizers start threads and then warn at every fork. Must be set before transformers is imported.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -27,18 +27,18 @@ import models
 import rewards
 import rollouts
 from algorithms import ConfigError, DataError
-from cli.built import build_missing, register
+from cli.built import build_missing, missing, register
 from cli.callback_slots import KNOWN_SLOTS, named_callbacks, slot_names
 from cli.ckpt_path import check_run, resolved
 from cli.given.null_flags import in_dictionaries
-from cli.given.overlays import check_overlays
-from cli.given.renamed import check_renamed
 from cli.given.reward_overlays import with_merged_parts
-from cli.given.settings import config_files, flags
-from cli.parser_errors import in_one_line
+from cli.mistakes.check import CommandLine, checked
+from cli.mistakes.hardware import check_hardware
+from cli.mistakes.libraries import check_constructors, raise_first_cause, setup_errors
+from cli.mistakes.sizes import check_sizes
 from cli.run_folders import locked_folders
 from cli.stop_signals import Stopped, StopSignal, stop_status
-from cli.strategies import check_strategy, explained
+from cli.strategies import check_strategy
 from lightning_modules.identity import RunIdentity
 
 # Importing a package makes its classes known by their short names in configs.
@@ -49,11 +49,15 @@ SUBCOMMANDS = ("fit", "validate", "test", "predict")
 class OneLineParser(LightningArgumentParser):
     """Prints what is wrong in one line, without the usage."""
 
+    line: CommandLine | None = None
+    """What is parsed."""
+
     def error(self, message: str, ex: Exception | None = None) -> Any:
         """Exit with the message, or raise it where a caller has set ``exit_on_error`` to False."""
         if not self.exit_on_error:
             return super().error(message, ex)
-        sys.stderr.write(f"error: {in_one_line(message)}\n(all keys: python train.py fit --help)\n")
+        text = self.line.in_one_line(message) if self.line else message
+        sys.stderr.write(f"error: {text}\n(what there is to set: python train.py fit --help)\n")
         raise SystemExit(2)
 
 
@@ -61,6 +65,7 @@ class TrainCLI(LightningCLI):
     """LightningCLI with callbacks by name and models that are built on first use."""
 
     slots: Sequence[str] = KNOWN_SLOTS
+    line: CommandLine
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -102,16 +107,19 @@ class TrainCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Build the models that the config refers to, then seed again."""
+        if self.subcommand:
+            check_hardware(self._get(self.config, "trainer").as_dict())
+            check_constructors(lambda: self.parser.instantiate_classes(self.config), to_build=missing())
         # A build is a run in this process, so it has used the global random state.
         if self.subcommand and build_missing(run):
             self._set_seed()
 
     def instantiate_classes(self) -> None:
         """Instantiate; a wrong setting that a constructor finds is an error of one line."""
-        try:
+        with setup_errors(type(self).line):
             super().instantiate_classes()
-        except Exception as error:
-            _raise_first_cause(error)
+        if self.subcommand:
+            check_sizes(self.model, self.datamodule, command=self.subcommand)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
         check_strategy(config)
@@ -121,32 +129,30 @@ class TrainCLI(LightningCLI):
 
 def run(arguments: Sequence[str]) -> TrainCLI:
     """Run one command and return what was run. Wrong settings raise ``ConfigError`` or ``DataError``."""
-    arguments = in_dictionaries(arguments)
     register()
     # The parser keeps a config below the subcommand: ${model.x} must lead to fit.model.x, with overlays and flags.
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True, docstring_parse_attribute_docstrings=True)
     quiet()
+    # Before the parser, which names neither the file nor what was meant.
+    line = checked(in_dictionaries(arguments), SUBCOMMANDS)
     try:
-        # Before the parser, whose error would only be that a key is not known.
-        files, others = config_files(arguments), flags(arguments)
-        check_renamed(files, others)
-        check_overlays(files)
-        # A class of its own, because LightningCLI parses in its constructor and a nested run has other slots.
-        cli_class = type("TrainCLI", (TrainCLI,), {"slots": slot_names([*files, *others])})
-        with with_merged_parts(arguments, files) as merged:
+        # Classes of their own, because LightningCLI parses in its constructor and a nested run has other slots.
+        cli_class = type("TrainCLI", (TrainCLI,), {"slots": slot_names([*line.files, *line.flags]), "line": line})
+        with with_merged_parts(line.arguments, line.files) as merged:
             return cli_class(
                 LightningModule,
                 LightningDataModule,
                 subclass_mode_model=True,
                 subclass_mode_data=True,
                 args=merged,
-                parser_class=OneLineParser,
-                parser_kwargs={"parser_mode": "omegaconf+"},
+                parser_class=type("OneLineParser", (OneLineParser,), {"line": line}),
+                # A shortened key would be taken for the one that it begins.
+                parser_kwargs={"parser_mode": "omegaconf+", "allow_abbrev": False},
                 save_config_kwargs={"overwrite": True},
                 auto_configure_optimizers=False,
             )
     except Exception as error:
-        _raise_first_cause(error)
+        raise_first_cause(error, line)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -180,13 +186,3 @@ def quiet() -> None:
     # Frozen parts are in eval mode on purpose.
     warnings.filterwarnings("ignore", r".*module\(s\) in eval mode at the start of training.*")
     warnings.filterwarnings("ignore", category=JsonargparseDeprecationWarning)
-
-
-def _raise_first_cause(error: BaseException) -> NoReturn:
-    """Raise the first ``ConfigError`` or ``DataError`` among an error and its causes, else the error itself."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(shown := explained(cause) or cause, ConfigError | DataError):
-            raise shown from None
-        cause = cause.__cause__ or cause.__context__
-    raise error

@@ -17,6 +17,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from algorithms import ConfigError
+from cli.given.places import config_path
 from cli.given.renamed import moved_config
 from cli.given.settings import read_config, texts
 from cli.sources import SourceTree
@@ -53,6 +54,11 @@ def built_folder(config: str, seed: int, sources: SourceTree = _SOURCES) -> Path
     return BUILT_ROOT / f"{Path(config).stem}-{_digest(config, seed, sources)}"
 
 
+def missing() -> dict[Path, tuple[str, int]]:
+    """Return the folders that the last parsed config refers to and that do not exist yet, with config and seed."""
+    return {folder: source for folder, source in _wanted.items() if not folder.is_dir()}
+
+
 def build_missing(command: Callable[[Sequence[str]], object]) -> bool:
     """Build the folders that the last parsed config refers to and that do not exist yet.
 
@@ -62,11 +68,10 @@ def build_missing(command: Callable[[Sequence[str]], object]) -> bool:
     Returns:
         Whether anything was built.
     """
-    wanted = dict(_wanted)
+    wanted = missing()
     # The commands below parse configs of their own, which fill this again.
     _wanted.clear()
-    missing = {folder: source for folder, source in wanted.items() if not folder.is_dir()}
-    for folder, (config, seed) in missing.items():
+    for folder, (config, seed) in wanted.items():
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Other ranks and other runs block here until the folder exists.
         with folder.with_suffix(".lock").open("w") as lock:
@@ -75,12 +80,12 @@ def build_missing(command: Callable[[Sequence[str]], object]) -> bool:
                 subcommand, callback = _maker(config)
                 flags = ["--seed_everything", str(seed), f"--callbacks.{callback}.folder={folder}"]
                 command([subcommand, "--config", config, *flags])
-    return bool(missing)
+    return bool(wanted)
 
 
 def _resolve(config: str, seed: int = 0) -> str:
     folder = built_folder(config, int(seed))
-    _wanted[folder] = (config, int(seed))
+    _wanted[folder] = (config_path(config), int(seed))
     return str(folder)
 
 
@@ -92,7 +97,7 @@ def _maker(config: str) -> tuple[str, str]:
 
 
 def _digest(config: str, seed: int, sources: SourceTree) -> str:
-    path = Path(config)
+    path = Path(config_path(config))
     if not path.is_file():
         moved = moved_config(config)
         raise ConfigError(
@@ -100,7 +105,7 @@ def _digest(config: str, seed: int, sources: SourceTree) -> str:
             f"{f'; one of this name is {moved}' if moved else ''}."
         )
     text = path.read_text()
-    names = {value for value in texts(read_config(config).content) if _CLASS.fullmatch(value)}
+    names = {value for value in texts(read_config(str(path)).content) if _CLASS.fullmatch(value)}
     digest = hashlib.sha256("\0".join([text, str(seed), *map(version, _LIBRARIES)]).encode())
     # The text is searched, not the parsed settings: a reference may stand inside of a longer value.
     for upstream in _REFERENCE.findall(text):

@@ -7,6 +7,7 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from algorithms import ConfigError
+from cli.mistakes.nearest import nearest
 from lightning_modules import FSDP2Strategy
 from lightning_modules.identity import KEY, check_identity, run_identity
 from storage import UnreadableCheckpoint, newest_readable, read_checkpoint
@@ -100,8 +101,10 @@ def _given(path: Path) -> str:
         read_checkpoint(path)
     except UnreadableCheckpoint as problem:
         beside = newest_readable(other for other in path.parent.glob(f"*{_SUFFIX}") if other != path)
-        hint = f"the newest beside it that can be read is {beside}" if beside else "no other beside it can be read"
-        raise ConfigError(f"ckpt_path {path} {problem}; {hint}.") from None
+        hint = f"the newest beside it that can be read is {beside}." if beside else "no other beside it can be read."
+        if not path.exists() and (word := nearest(str(path), ("last", *_LIGHTNINGS))):
+            hint = f"did you mean {word}?"
+        raise ConfigError(f"ckpt_path {path} {problem}; {hint}") from None
     return str(path)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from algorithms import (
     BufferConfig,
+    ConfigError,
     ExperienceBatch,
     Prompt,
     SelectiveSampleBuffer,
@@ -76,6 +77,8 @@ class ExperienceDataModule(PromptDataModule):
             everything = self.prompts["train"]
             self.prompts["train"] = self.pool.select(everything)
             logger.info("data.pool keeps %d of %d prompts", len(self.prompts["train"]), len(everything))
+        if stage == "fit":
+            check_enough_rows(self.prompts_per_rollout, len(self.prompts["train"]))
 
     def train_dataloader(self) -> CountedLoader:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the ticket stream."""
@@ -161,3 +164,20 @@ def _groups_shuffled(group_ids: Tensor, generator: torch.Generator) -> Tensor:
     unique, group = group_ids.unique(return_inverse=True)  # (G,), (N,)
     # (N,): each row gets the random rank of its group; a stable sort keeps the order within a group.
     return torch.randperm(len(unique), generator=generator)[group].argsort(stable=True)
+
+
+def check_enough_rows(prompts_per_rollout: int, num_rows: int) -> None:
+    """Refuse a rollout that would hold a prompt several times.
+
+    Args:
+        prompts_per_rollout: prompts of one rollout.
+        num_rows: training prompts that there are.
+
+    Raises:
+        ConfigError: with both numbers.
+    """
+    if prompts_per_rollout > num_rows:
+        raise ConfigError(
+            f"data.prompts_per_rollout must be at most the number of training prompts, {num_rows}, got "
+            f"{prompts_per_rollout}: a rollout would hold a prompt several times."
+        )

@@ -113,8 +113,25 @@ def laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     result = dict(below)
     for key, value in above.items():
         old = result.get(key)
+        # A text over the settings of a class, or below them, is the short form of class_path.
+        if isinstance(value, str) and isinstance(old, dict) and "class_path" in old:
+            value = {"class_path": value}
+        if isinstance(old, str) and isinstance(value, dict) and "class_path" not in value:
+            old = {"class_path": old}
         result[key] = laid_over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return result
+
+
+def without_init_args(content: Any) -> Any:
+    """Return nested settings with those in ``init_args`` beside ``class_path``, as error messages write their keys."""
+    if isinstance(content, list):
+        return [without_init_args(item) for item in content]
+    if not isinstance(content, dict):
+        return content
+    inner = content.get("init_args")
+    lifted = {key: value for key, value in content.items() if key != "init_args" or not isinstance(inner, dict)}
+    lifted |= inner if isinstance(inner, dict) else {}
+    return {key: without_init_args(value) for key, value in lifted.items()}
 
 
 def value_at(content: Any, key: str) -> Any:

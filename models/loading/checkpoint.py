@@ -5,17 +5,19 @@ checkpoint in which weights are missing is refused, where ``from_pretrained`` wo
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, PreTrainedModel
 
 from algorithms import ConfigError
 from models.families import family_of_config
 from models.loading.files import expanded, is_local
+from models.loading.hub import offline_where_silent
 from models.loading.intern_vit import is_original_intern_vit, load_intern_vit
 from models.loading.processors import load_processor, load_tokenizer
 from models.reading.prompt_encoder import Processor, Tokenizer
@@ -97,9 +99,15 @@ def load_tower(key: str, path: str, options: LoadOptions) -> PreTrainedModel:
 
 
 def read_processor(key: str, path: str, options: LoadOptions) -> Processor:
-    """Return a model's processor; errors as ``load_model``."""
+    """Return a model's processor; errors as ``load_model``, and for one without a chat template."""
     with as_config_error(key, path):
-        return load_processor(expanded(path), trust_remote_code=options.trust_remote_code)
+        processor = load_processor(expanded(path), trust_remote_code=options.trust_remote_code)
+    if not getattr(processor, "chat_template", None):
+        raise ConfigError(
+            f"{key} is {path!r}, whose processor has no chat template, which prompts need: put the model's "
+            "chat_template.jinja into that folder."
+        )
+    return processor
 
 
 def read_image_processor(key: str, path: str) -> Any:
@@ -121,15 +129,22 @@ def as_config_error(key: str, path: str) -> Iterator[None]:
     Raises:
         ConfigError: with the key and the path as typed, and what to do.
     """
+    if Path(path).expanduser().is_file():
+        raise ConfigError(f"{key} is {path!r}, which is a file: give the folder that holds config.json.")
     if is_local(path) and not (Path(path).expanduser() / "config.json").is_file():
         raise ConfigError(f"{key} is {path!r}, but there is no config.json in that folder: is the path right?")
     try:
-        yield
+        with nullcontext() if is_local(path) else offline_where_silent():
+            yield
     except ConfigError:  # a ValueError too, and a sentence already
         raise
     except ImportError as error:
         raise ConfigError(
             f"{key} is {path!r}, which needs a package that is not installed: {_first_line(error)}"
+        ) from error
+    except SafetensorError as error:
+        raise ConfigError(
+            f"{key} is {path!r}, whose weights are cut off or no safetensors ({_first_line(error)}): copy them again."
         ) from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"{key} is {path!r}, {_reason(str(error), is_folder=is_local(path))}") from error
@@ -146,6 +161,15 @@ def _reason(message: str, *, is_folder: bool) -> str:
         return "which holds no weights as .safetensors; other formats can run code and are not read."
     if "Unrecognized configuration class" in message:
         return "a model of another kind than is needed here: " + message.splitlines()[0][:160]
+    # transformers' own words on these two are a page about the hub.
+    if "backend tokenizer" in message:
+        return (
+            "which has no tokenizer that can be read: tokenizer.json and tokenizer_config.json belong into that folder."
+        )
+    if "image processor" in message:
+        return (
+            "which has no image processor: processor_config.json or preprocessor_config.json belongs into that folder."
+        )
     if is_folder:
         return "which cannot be read: " + message.splitlines()[0][:240]
     return (

@@ -1,0 +1,117 @@
+"""Which class each part of a config chooses, and which keys it may therefore have."""
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any
+
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.cli import LightningCLI
+
+from cli.given.settings import Settings, merged, without_init_args
+from cli.keys.settings import REQUIRED, Setting, classes_in, is_dataclass, settings_of, subclasses, values_of_mapping
+
+# Beside the settings of a class.
+STRUCTURE = ("class_path", "init_args", "dict_kwargs")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Something that has keys below it."""
+
+    owner: type | None
+    """The class that says which; None where it cannot be known before the parser imports it."""
+    settings: Mapping[str, Setting]
+
+
+def whole(settings: Iterable[Settings]) -> dict[str, Any]:
+    """Return config files and flags laid over each other, the first lowest, without levels named ``init_args``."""
+    return merged(replace(each, content=without_init_args(each.content)) for each in settings)
+
+
+def place_of(setting: Setting, given: Any) -> Place:
+    """Return what has the keys below a setting.
+
+    Args:
+        setting: the setting.
+        given: its value in the whole config; a text is the short form of ``class_path``.
+    """
+    bases = classes_in(setting.annotation)
+    path = given.get("class_path") if isinstance(given, dict) else given
+    if isinstance(path, str):
+        owner = class_named(path, bases)
+    elif Trainer in bases:
+        owner = Trainer  # the one class that is never chosen
+    elif any(isinstance(setting.default, base) for base in bases):
+        owner = type(setting.default)
+    else:
+        owner = next((base for base in bases if is_dataclass(base)), None)
+    return Place(owner, settings_of(owner) if owner else {})
+
+
+def class_named(path: str, bases: Iterable[type]) -> type | None:
+    """Return the class behind an import path or a short name, None where there is none or it cannot be imported."""
+    module, _, name = path.rpartition(".")
+    if not module:
+        return next((found for base in bases for found in subclasses(base) if found.__name__ == name), None)
+    try:
+        found = getattr(import_module(module), name, None)
+    except Exception:
+        # A user's module may raise anything. The parser imports it again and reports it.
+        return None
+    return found if isinstance(found, type) else None
+
+
+def top_settings(subcommand: str) -> dict[str, Setting]:
+    """Return the settings at the top of a config, ``callbacks`` left out, whose names are the user's.
+
+    Args:
+        subcommand: ``fit``, ``validate``, ``test`` or ``predict``, whose own settings such as ``ckpt_path`` are there.
+    """
+    sections = (
+        Setting("seed_everything", bool | int, True, "Seed of all that draws from global generators."),
+        Setting("trainer", Trainer, REQUIRED, "Steps, devices, precision, logger: Lightning's Trainer."),
+        Setting("model", LightningModule, REQUIRED, "What is trained, and how."),
+        Setting("data", LightningDataModule, REQUIRED, "What it is trained on."),
+    )
+    given_by_lightning = LightningCLI.subcommands().get(subcommand, set())
+    parameters = inspect.signature(getattr(Trainer, subcommand)).parameters if given_by_lightning else {}
+    own = (
+        Setting(name, parameter.annotation, parameter.default, "")
+        for name, parameter in parameters.items()
+        if name not in {*given_by_lightning, "self"}
+    )
+    return {setting.name: setting for setting in (*sections, *own)}
+
+
+CALLBACK = Setting("callback", Callback | None, None, "")
+"""What stands under a name in ``callbacks``."""
+
+
+def known_keys(subcommand: str, config: Mapping[str, Any]) -> Iterator[tuple[str, Setting]]:
+    """Yield every key that a config may have, with its setting, along the classes that the config chooses.
+
+    Args:
+        subcommand: whose own settings are among them.
+        config: from ``whole``.
+    """
+    for name, setting in top_settings(subcommand).items():
+        yield from _below(name, setting, config.get(name))
+    chosen = config.get("callbacks")
+    for name, value in chosen.items() if isinstance(chosen, dict) else ():
+        yield from _below(f"callbacks.{name}", CALLBACK, value)
+
+
+def _below(key: str, setting: Setting, given: Any) -> Iterator[tuple[str, Setting]]:
+    yield key, setting
+    each = values_of_mapping(setting.annotation)
+    if each is not None and isinstance(given, dict) and "class_path" not in given:
+        for name, value in given.items():
+            yield from _below(f"{key}.{name}", Setting(str(name), each, REQUIRED, ""), value)
+        return
+    # A class whose settings are null has none: only one that is chosen, or that a dataclass stands for, has keys.
+    if given is None and setting.default is None:
+        return
+    for name, inner in place_of(setting, given).settings.items():
+        yield from _below(f"{key}.{name}", inner, given.get(name) if isinstance(given, dict) else None)

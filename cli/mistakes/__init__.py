@@ -1,0 +1,1 @@
+"""What a user can mistype, and the sentence that says so."""

@@ -1,0 +1,102 @@
+"""What is checked of a command line before the parser runs, and how the parser's own errors are worded."""
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NoReturn
+
+from algorithms import ConfigError, DataError
+from cli.given.overlays import check_overlays
+from cli.given.places import import_from_here, with_places
+from cli.given.renamed import check_renamed
+from cli.given.settings import Settings, config_files, flags, value_at
+from cli.help.pages import asked_for, first_page, page_of
+from cli.keys.chosen import known_keys, whole
+from cli.keys.settings import Setting
+from cli.mistakes.loggers import check_loggers
+from cli.mistakes.parser_messages import in_one_line
+from cli.mistakes.unknown_keys import check_keys
+from cli.mistakes.words import check_config_names, check_words
+from cli.mistakes.yaml_files import check_files
+
+_FIRST_KEY = re.compile(r"[a-z_]\w*(\.\w+)+(?=[ :,])")
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A command line without the mistakes that can be seen before the parser runs."""
+
+    arguments: list[str]
+    """With the project's configs where they lie, from whichever directory."""
+    files: list[Settings]
+    flags: list[Settings]
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Files and flags laid over each other, without levels named ``init_args``."""
+        return whole([*self.files, *self.flags])
+
+    @cached_property
+    def known(self) -> dict[str, Setting]:
+        """Every key that the config may have."""
+        return dict(known_keys(self.arguments[0], self.config))
+
+    def in_one_line(self, message: str) -> str:
+        """Return an error of the parser as one sentence."""
+        return in_one_line(message, self.config, self.known)
+
+    def key_of_path(self, path: str) -> str | None:
+        """Return the key whose value a path begins with, the longest such value first; None where there is none."""
+        values = {key: value_at(self.config, key) for key in self.known}
+        named = {key: value for key, value in values.items() if isinstance(value, str) and len(value) > 1}
+        found = [key for key, value in named.items() if path.startswith(value)]
+        return max(found, key=lambda key: len(named[key]), default=None)
+
+    def with_full_key(self, error: ConfigError | DataError) -> ConfigError | DataError:
+        """Return an error that begins with the key as a user types it.
+
+        A dataclass that several classes take does not know under which key: it says ``optimizer.learning_rate``.
+        """
+        found = _FIRST_KEY.match(text := str(error))
+        if found is None or found[0] in self.known:
+            return error
+        full = [key for key in self.known if key.endswith(f".{found[0]}")]
+        return type(error)(f"{full[0]}{text[found.end() :]}") if len(full) == 1 else error
+
+
+def checked(arguments: Sequence[str], subcommands: Sequence[str]) -> CommandLine:
+    """Return a command line, or refuse its first mistake, in the order in which a user would look for it.
+
+    Args:
+        arguments: the words after ``train.py``.
+        subcommands: the first of them is one of these.
+
+    Raises:
+        ConfigError: names what was typed, and what was meant or is known.
+    """
+    topic = asked_for(arguments)
+    if topic is not None and (not arguments or arguments[0].startswith("-")):
+        _show(first_page(None))
+    check_words(arguments, subcommands)
+    if topic == "":
+        _show(first_page(arguments[0]))
+    import_from_here()
+    placed = with_places(arguments)
+    line = CommandLine(placed, config_files(placed), flags(placed))
+    check_renamed(line.files, line.flags)
+    check_config_names(line.files)
+    check_files(line.files)
+    check_overlays(line.files)
+    if placed[0] in subcommands:
+        check_keys(placed[0], line.files, line.flags)
+        check_loggers(line.config)
+    if topic:
+        _show(page_of(topic, placed[0], line.config))
+    return line
+
+
+def _show(page: str) -> NoReturn:
+    sys.stdout.write(f"{page}\n")
+    raise SystemExit(0)

@@ -1,0 +1,73 @@
+"""The parser's message about a wrong value, which lists every type that it tried, as one sentence."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from cli.given.settings import value_at
+from cli.keys.settings import Setting
+from cli.mistakes.wrong_types import must_be
+
+_KEY = re.compile(r'Parser key "([^"]+)"')
+_REQUIRED = re.compile(r"the following arguments are required: ([\w., ]+)")
+# How the parser passes a flag below a class on.
+_NESTED = re.compile(r"NestedArg\(key='([^']+)', val='?(.*?)'?\)\s*$", re.MULTILINE)
+# What is worth knowing beside the type: why an import failed.
+_CAUSE = re.compile(r"No module named '[^']+'|module '[^']+' has no attribute '[^']+'|cannot import name '[^']+'[^\n]*")
+# Lines that only lead to the cause.
+_NOISE = re.compile(
+    r"(- )?(Parser key |Problem with given class_path|Does not validate against|Subtypes: |Errors:|Given value type: "
+    r"|Given value: |Expected a <class 'NoneType'>)"
+)
+
+
+def in_one_line(message: str, config: Mapping[str, Any], known: Mapping[str, Setting]) -> str:
+    """Return the key as one would type it, what is allowed, and the value.
+
+    Args:
+        message: the parser's.
+        config: the whole config, without levels named ``init_args``.
+        known: every key that it may have.
+    """
+    key = _key(message)
+    if found := _REQUIRED.search(message):
+        return _required(key, found[1])
+    if not key:
+        return " ".join(message.split())
+    setting = known.get(key)
+    if setting is None or not _is_about_type(message):
+        return f"{key}: {_reasons(message)}"
+    cause = _CAUSE.search(message)
+    return must_be(key, setting, value_at(config, key), cause[0] if cause else "")
+
+
+def _key(message: str) -> str:
+    keys = _KEY.findall(message)
+    if not keys:
+        return ""
+    nested = _NESTED.search(message)
+    # A flag names the whole key; the parser's own list of keys leaves names of dictionaries out.
+    dotted = f"{keys[0]}.{nested[1]}" if nested else ".".join(keys)
+    names = [name for name in dotted.split(".") if name != "init_args"]
+    return ".".join(names[1:] if len(names) > 1 and names[0] in ("fit", "validate", "test", "predict") else names)
+
+
+def _required(key: str, names: str) -> str:
+    missing = [name.strip().partition(".")[2] or name.strip() for name in names.split(",")]
+    if set(missing) <= {"model", "data"}:
+        return f"there is no {' and no '.join(missing)}: give a config, such as --config configs/tiny/grpo.yaml."
+    full = [f"{key}.{name}" if key else name for name in missing]
+    return f"{' and '.join(full)} must be set: {'it has' if len(full) == 1 else 'they have'} no default."
+
+
+def _is_about_type(message: str) -> bool:
+    return any(words in message for words in ("Expected a", "Not a valid", "expects a function", "Import path"))
+
+
+def _reasons(message: str) -> str:
+    lines = [line.strip() for line in message.splitlines() if line.strip() and not _NOISE.match(line.strip())]
+    # Several types may fail for one reason, which is enough to read once.
+    distinct = dict.fromkeys(line.removeprefix("- ").rstrip(".:") for line in lines)
+    text = "; ".join(distinct) or "is not allowed"
+    # Forms in which the parser keeps values; a user has typed none of them.
+    return re.sub(r"(Got value: )?(NestedArg|Namespace)\(.*", "", text).rstrip(" ;.")

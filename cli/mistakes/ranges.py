@@ -1,0 +1,77 @@
+"""Numbers that a key cannot have, where the class that takes it does not check: Lightning's, and sizes of a slip."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from algorithms import ConfigError
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers that a key may have."""
+
+    least: float = -math.inf
+    most: float = math.inf
+    why: str = ""
+    is_open: bool = False
+    """Whether the two ends are outside."""
+
+    def refuses(self, number: float) -> str | None:
+        """Return what the number must be, None where it may be what it is."""
+        low, high = ("above", "below") if self.is_open else ("at least", "at most")
+        if number < self.least or (self.is_open and number == self.least):
+            return f"{low} {self.least:.12g}"
+        if number > self.most or (self.is_open and number == self.most):
+            return f"{high} {self.most:.12g}"
+        return None
+
+
+RANGES = {
+    "seed_everything": Range(0, 2**32 - 1, "numpy takes no other seeds"),
+    "trainer.accumulate_grad_batches": Range(1, why="an optimizer step needs a batch"),
+    "trainer.check_val_every_n_epoch": Range(1, why="null leaves it to val_check_interval"),
+    "trainer.gradient_clip_val": Range(0, why="it is the largest norm; null clips nothing"),
+    "trainer.limit_predict_batches": Range(0, why="it is a number or a share of batches"),
+    "trainer.limit_test_batches": Range(0, why="it is a number or a share of batches"),
+    "trainer.limit_train_batches": Range(0, why="it is a number or a share of batches"),
+    "trainer.limit_val_batches": Range(0, why="it is a number or a share of batches"),
+    "trainer.log_every_n_steps": Range(1, why="it is a number of steps"),
+    "trainer.max_epochs": Range(-1, why="-1 leaves it to max_steps"),
+    "trainer.max_steps": Range(-1, why="-1 leaves it to max_epochs"),
+    "trainer.num_nodes": Range(1, why="it is a number of machines"),
+    "trainer.num_sanity_val_steps": Range(-1, why="-1 runs the whole validation, 0 none"),
+    "trainer.val_check_interval": Range(
+        0, why="it is a number or a share of batches between validations", is_open=True
+    ),
+    "model.learning.optimizer.learning_rate": Range(
+        most=1.0, why="a step of AdamW moves each weight by about that much, and weights are far below 1"
+    ),
+    "model.learning.optimizer.weight_decay": Range(0, 1, "it is a share of each weight per learning rate"),
+    "model.learning.optimizer.beta2": Range(0, 1, "it is a decay", is_open=True),
+    "model.sampling.max_new_tokens": Range(most=2**20, why="no known model reads a million tokens"),
+    "data.source.num_train": Range(most=10**7, why="each row is a picture that is drawn and kept"),
+    "data.source.num_val": Range(most=10**7, why="each row is a picture that is drawn and kept"),
+    "data.source.num_test": Range(most=10**7, why="each row is a picture that is drawn and kept"),
+}
+"""Key to its range. Ranges of this project's own settings stand in their classes; here are slips of many zeros only."""
+
+
+def check_number(key: str, given: Any, where: str) -> None:
+    """Refuse a number that is not finite or outside of its key's range.
+
+    Args:
+        key: the dotted key.
+        given: its value, of any type.
+        where: end of the message: the file.
+
+    Raises:
+        ConfigError: with key, value and range.
+    """
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        return
+    if not math.isfinite(given):
+        raise ConfigError(f"{key} must be a finite number, got {given}{where}.")
+    found = RANGES.get(key, Range())
+    if bound := found.refuses(given):
+        raise ConfigError(f"{key} must be {bound}, got {given}: {found.why}{where}.")

@@ -1,0 +1,179 @@
+"""Keys that exist nowhere, refused with the nearest that do.
+
+The parser reports most of them too, as one of many types that did not fit, without the file and without a suggestion.
+Each config file and flag is looked at by itself, so that the message names where the key stands; what is known below a
+key depends on the classes that all of them choose together.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from algorithms import ConfigError
+from cli.given.settings import Settings, value_at, without_init_args
+from cli.keys.chosen import CALLBACK, STRUCTURE, known_keys, place_of, top_settings, whole
+from cli.keys.settings import (
+    REQUIRED,
+    Setting,
+    classes_in,
+    is_open,
+    settings_of,
+    values_of_mapping,
+)
+from cli.mistakes.callback_names import check_name
+from cli.mistakes.classes import check_class
+from cli.mistakes.nearest import did_you_mean, nearest
+from cli.mistakes.ranges import check_number
+from cli.mistakes.synonyms import SYNONYMS
+from cli.mistakes.wrong_types import check_type
+
+# Flags of the parser itself.
+_PARSERS = ("config", "print_config", "help")
+# A key elsewhere must be this like the typed one to be suggested.
+_LIKE_ELSEWHERE = 0.85
+
+
+def check_keys(subcommand: str, files: Sequence[Settings], flags: Sequence[Settings]) -> None:
+    """Refuse keys, callback names, reward parts and classes that exist nowhere, and numbers that are not finite.
+
+    Args:
+        subcommand: whose own settings are known too.
+        files: the config files of the command line.
+        flags: its other flags.
+
+    Raises:
+        ConfigError: names key, value, what was meant or is known, and the file.
+    """
+    everything = [*files, *flags]
+    contents = [without_init_args(each.content) for each in everything]
+    whole_config = whole(everything)
+    # A flag's message begins with its key already.
+    places = [f" (in {file.source})" for file in files] + [""] * len(flags)
+    sources = [
+        # A later file may choose another class, to which the keys of this one do not belong.
+        _Source(place, subcommand, whole(everything[:end]), whole_config, contents)
+        for end, place in enumerate(places, start=1)
+    ]
+    for source, content in zip(sources, contents, strict=True):
+        source.check(content, keys=False)
+    for source, content in zip(sources, contents, strict=True):
+        source.check(content, keys=True)
+
+
+@dataclass
+class _Source:
+    """One config file or flag, looked at beside what lies below it."""
+
+    where: str
+    subcommand: str
+    config: dict[str, Any]
+    """This file and all before it."""
+    whole_config: dict[str, Any]
+    contents: list[dict[str, Any]]
+    """What each file and each flag gives."""
+    keys: bool = True
+    """Whether keys are looked at, or classes only: of both mistakes a wrong class is the one to know first."""
+
+    def check(self, content: dict[str, Any], *, keys: bool) -> None:
+        self.keys = keys
+        top = top_settings(self.subcommand)
+        for name, value in content.items():
+            if name in _PARSERS:
+                continue
+            if name == "callbacks":
+                self._callbacks(value)
+            elif name in top:
+                self._value(top[name], value, self.config.get(name), name)
+            elif keys:
+                self._refuse(name, name, [*top, "callbacks"], "")
+
+    def _callbacks(self, given: Any) -> None:
+        if not isinstance(given, dict):
+            raise ConfigError(
+                f"callbacks must be a mapping of names to callbacks, got {given}: give them names, as in "
+                f"--callbacks.mine=my_module.Mine{self.where}."
+            )
+        # Another file or flag may give something else than a mapping, which is refused there.
+        chosen, present = (
+            found if isinstance(found := config.get("callbacks"), dict) else {}
+            for config in (self.whole_config, self.config)
+        )
+        for name, value in given.items():
+            if name != "help":
+                check_name(str(name), value, chosen, self._given_for(f"callbacks.{name}"), self.where)
+                self._value(CALLBACK, value, present.get(name), f"callbacks.{name}")
+
+    def _value(self, setting: Setting, given: Any, chosen: Any, key: str) -> None:
+        """Check what is given for a setting, which in the whole config has the value ``chosen``."""
+        if self.keys:
+            check_type(setting, given, key, self.where)
+            check_number(key, given, self.where)
+        if isinstance(given, list):
+            for item in given:
+                if isinstance(item, dict):
+                    self._value(setting, item, item, key)
+                elif self.keys:
+                    check_number(key, item, self.where)
+        elif isinstance(given, str):
+            self._class(setting, given, key, is_short=True)
+        elif isinstance(given, dict):
+            if isinstance(path := given.get("class_path"), str):
+                self._class(setting, path, key, is_short=False)
+            self._below(setting, given, chosen if isinstance(chosen, dict) else {"class_path": chosen}, key)
+
+    def _class(self, setting: Setting, path: str, key: str, *, is_short: bool) -> None:
+        if not self.keys:
+            check_class(setting, path, key, self.where, is_short=is_short)
+
+    def _below(self, setting: Setting, given: dict[str, Any], chosen: dict[str, Any], key: str) -> None:
+        each = values_of_mapping(setting.annotation)
+        if each is not None and not chosen.get("class_path"):
+            self._entries(Setting("", each, REQUIRED, ""), given, chosen, key)
+            return
+        owner, settings = (place := place_of(setting, chosen)).owner, place.settings
+        if owner is None or is_open(setting.annotation):
+            return
+        for typed, value in given.items():
+            name = str(typed).removesuffix("+")
+            if name in (*STRUCTURE, "help"):
+                continue
+            if name not in settings and self.keys:
+                self._refuse(f"{key}.{name}", name, (f"{key}.{known}" for known in settings), f" of {owner.__name__}")
+            if name not in settings:
+                continue
+            self._value(settings[name], value, chosen.get(name), f"{key}.{name}")
+
+    def _entries(self, entry: Setting, given: dict[str, Any], chosen: dict[str, Any], key: str) -> None:
+        """Check a mapping whose names are the user's. An entry that lacks what each needs is a mistyped name."""
+        owner = next(iter(classes_in(entry.annotation)), None)
+        needed = [s.name for s in settings_of(owner).values() if s.default is REQUIRED] if owner else []
+        for name, value in given.items():
+            present = chosen.get(name)
+            missing = [need for need in needed if isinstance(present, dict) and need not in present]
+            # Null removes an entry that another file has.
+            if missing or not self._given_for(f"{key}.{name}"):
+                others = [str(other) for other, value in chosen.items() if other != name and value is not None]
+                needs = f", and a new one needs {' and '.join(missing)}" if missing else ""
+                raise ConfigError(
+                    f"{key}.{name} is not there yet{needs}: {did_you_mean(str(name), others)}{self.where}"
+                )
+            if value is not None:
+                self._value(entry, value, present, f"{key}.{name}")
+
+    def _given_for(self, key: str) -> list[Any]:
+        """Return everything but null that files and flags give for a key."""
+        values = (value_at(content, key) for content in self.contents)
+        return [value for value in values if value is not None]
+
+    def _refuse(self, key: str, name: str, known: Iterable[str], owner: str) -> None:
+        siblings = {full.rpartition(".")[2]: full for full in known}
+        everything = [key for key, _ in known_keys(self.subcommand, self.whole_config)]
+        elsewhere = {key.rpartition(".")[2]: key for key in reversed(everything)}
+        # In this order: the name itself or another trainer's elsewhere, a name like it here, a name like it elsewhere.
+        meant = elsewhere.get(SYNONYMS.get(name, name))
+        if meant is None and (found := nearest(name, siblings)):
+            meant = siblings[found]
+        if meant is None and (found := nearest(name, elsewhere, least=_LIKE_ELSEWHERE)):
+            meant = elsewhere[found]
+        hint = f"did you mean {meant}?" if meant else did_you_mean(name, siblings) or "it has none."
+        raise ConfigError(f"{key} is no setting{owner}: {hint}{self.where}")
