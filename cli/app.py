@@ -35,6 +35,7 @@ from cli.given.reward_overlays import with_merged_parts
 from cli.mistakes.check import CommandLine, checked
 from cli.mistakes.hardware import check_hardware
 from cli.mistakes.libraries import check_constructors, raise_first_cause, setup_errors
+from cli.mistakes.parser_messages import interpolation_in_one_line
 from cli.mistakes.sizes import check_sizes
 from cli.run_folders import locked_folders
 from cli.stop_signals import Stopped, StopSignal, stop_status
@@ -49,14 +50,14 @@ SUBCOMMANDS = ("fit", "validate", "test", "predict")
 class OneLineParser(LightningArgumentParser):
     """Prints what is wrong in one line, without the usage."""
 
-    line: CommandLine | None = None
+    command_line: CommandLine | None = None
     """What is parsed."""
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
         """Exit with the message, or raise it where a caller has set ``exit_on_error`` to False."""
         if not self.exit_on_error:
             return super().error(message, ex)
-        text = self.line.in_one_line(message) if self.line else message
+        text = self.command_line.in_one_line(message) if self.command_line else message
         sys.stderr.write(f"error: {text}\n(what there is to set: python train.py fit --help)\n")
         raise SystemExit(2)
 
@@ -65,7 +66,7 @@ class TrainCLI(LightningCLI):
     """LightningCLI with callbacks by name and models that are built on first use."""
 
     slots: Sequence[str] = KNOWN_SLOTS
-    line: CommandLine
+    command_line: CommandLine
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -85,7 +86,7 @@ class TrainCLI(LightningCLI):
         try:
             super().parse_arguments(parser, args)
         except OmegaConfBaseException as error:
-            parser.error(f"interpolation {getattr(error, 'full_key', '')}: {str(error).splitlines()[0]}")
+            parser.error(interpolation_in_one_line(error, self.command_line.known))
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
@@ -116,7 +117,7 @@ class TrainCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Instantiate; a wrong setting that a constructor finds is an error of one line."""
-        with setup_errors(type(self).line):
+        with setup_errors(type(self).command_line):
             super().instantiate_classes()
         if self.subcommand:
             check_sizes(self.model, self.datamodule, command=self.subcommand)
@@ -137,7 +138,9 @@ def run(arguments: Sequence[str]) -> TrainCLI:
     line = checked(in_dictionaries(arguments), SUBCOMMANDS)
     try:
         # Classes of their own, because LightningCLI parses in its constructor and a nested run has other slots.
-        cli_class = type("TrainCLI", (TrainCLI,), {"slots": slot_names([*line.files, *line.flags]), "line": line})
+        cli_class = type(
+            "TrainCLI", (TrainCLI,), {"slots": slot_names([*line.files, *line.flags]), "command_line": line}
+        )
         with with_merged_parts(line.arguments, line.files) as merged:
             return cli_class(
                 LightningModule,
@@ -145,7 +148,7 @@ def run(arguments: Sequence[str]) -> TrainCLI:
                 subclass_mode_model=True,
                 subclass_mode_data=True,
                 args=merged,
-                parser_class=type("OneLineParser", (OneLineParser,), {"line": line}),
+                parser_class=type("OneLineParser", (OneLineParser,), {"command_line": line}),
                 # A shortened key would be taken for the one that it begins.
                 parser_kwargs={"parser_mode": "omegaconf+", "allow_abbrev": False},
                 save_config_kwargs={"overwrite": True},

@@ -7,7 +7,7 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from algorithms import ConfigError
-from cli.mistakes.nearest import nearest
+from cli.keys.nearest import nearest
 from lightning_modules import FSDP2Strategy
 from lightning_modules.identity import KEY, check_identity, run_identity
 from storage import UnreadableCheckpoint, newest_readable, read_checkpoint

@@ -13,8 +13,8 @@ from algorithms import ConfigError
 from cli.given.settings import is_set, value_at
 from cli.help.table import table
 from cli.keys.chosen import CALLBACK, known_keys
+from cli.keys.nearest import did_you_mean
 from cli.keys.settings import REQUIRED, Setting, classes_in, shortest_path, subclasses
-from cli.mistakes.nearest import did_you_mean
 
 COMMANDS = {
     "fit": "train",

@@ -46,7 +46,10 @@ def place_of(setting: Setting, given: Any) -> Place:
     elif any(isinstance(setting.default, base) for base in bases):
         owner = type(setting.default)
     else:
-        owner = next((base for base in bases if is_dataclass(base)), None)
+        dataclasses = [base for base in bases if is_dataclass(base)]
+        # Of several the parser takes the one that fits.
+        settings = {name: setting for each in reversed(dataclasses) for name, setting in settings_of(each).items()}
+        return Place(dataclasses[0] if dataclasses else None, settings)
     return Place(owner, settings_of(owner) if owner else {})
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from algorithms import ConfigError
 from cli.callback_slots import KNOWN_SLOTS
-from cli.mistakes.nearest import did_you_mean
+from cli.keys.nearest import did_you_mean
 
 
 def check_name(name: str, given: Any, chosen: Mapping[str, Any], sources: Iterable[Any], where: str) -> None:

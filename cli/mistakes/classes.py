@@ -1,12 +1,13 @@
 """Classes that exist nowhere, or are of another kind than a key takes."""
 
+import sys
 import typing
 from importlib import import_module
 
 from algorithms import ConfigError
 from cli.keys.chosen import class_named
+from cli.keys.nearest import did_you_mean, nearest
 from cli.keys.settings import Setting, alternatives, classes_in, shortest_path, subclasses
-from cli.mistakes.nearest import did_you_mean, nearest
 
 
 def check_class(setting: Setting, path: str, key: str, where: str, *, is_short: bool) -> None:
@@ -41,12 +42,17 @@ def check_class(setting: Setting, path: str, key: str, where: str, *, is_short: 
 
 def _known(bases: list[type]) -> dict[str, type]:
     """Return the classes that can be chosen, by import path, this project's first."""
-    # Bases of Lightning do nothing by themselves.
-    found = [each for base in bases for each in subclasses(base) if each is not base or not _is_lightnings(base)]
+    # Bases of Lightning, and ours that no package shows, do nothing by themselves.
+    found = [each for base in bases for each in subclasses(base) if each is not base or _is_public(base)]
     # A class without a public path is none that a user would name.
     paths = {shortest_path(each): each for each in found or bases}
     public = {path: each for path, each in paths.items() if "._" not in path}
     return dict(sorted(public.items(), key=lambda item: _is_lightnings(item[1])))
+
+
+def _is_public(owner: type) -> bool:
+    package = sys.modules[owner.__module__.partition(".")[0]]
+    return not _is_lightnings(owner) and hasattr(package, owner.__name__)
 
 
 def _is_lightnings(owner: type) -> bool:

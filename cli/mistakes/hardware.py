@@ -9,7 +9,7 @@ from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.strategies import StrategyRegistry
 
 from algorithms import ConfigError
-from cli.mistakes.nearest import did_you_mean, nearest
+from cli.keys.nearest import did_you_mean, nearest
 
 _GPUS = ("gpu", "cuda")
 # More processes than this per core are a typing error, not a plan.

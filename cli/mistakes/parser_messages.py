@@ -1,10 +1,11 @@
 """The parser's message about a wrong value, which lists every type that it tried, as one sentence."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cli.given.settings import value_at
+from cli.keys.nearest import did_you_mean
 from cli.keys.settings import Setting
 from cli.mistakes.wrong_types import must_be
 
@@ -14,6 +15,10 @@ _REQUIRED = re.compile(r"the following arguments are required: ([\w., ]+)")
 _NESTED = re.compile(r"NestedArg\(key='([^']+)', val='?(.*?)'?\)\s*$", re.MULTILINE)
 # What is worth knowing beside the type: why an import failed.
 _CAUSE = re.compile(r"No module named '[^']+'|module '[^']+' has no attribute '[^']+'|cannot import name '[^']+'[^\n]*")
+# OmegaConf's words before those of a resolver's own error, and where a key that is not there was looked for.
+_RAISED = re.compile(r"^\w+ raised while resolving interpolation: ")
+_RESOLVED = re.compile(r"\(resolved to '([^']+)'\)")
+_COMMANDS = ("fit", "validate", "test", "predict")
 # Lines that only lead to the cause.
 _NOISE = re.compile(
     r"(- )?(Parser key |Problem with given class_path|Does not validate against|Subtypes: |Errors:|Given value type: "
@@ -41,6 +46,27 @@ def in_one_line(message: str, config: Mapping[str, Any], known: Mapping[str, Set
     return must_be(key, setting, value_at(config, key), cause[0] if cause else "")
 
 
+def interpolation_in_one_line(error: Exception, known: Iterable[str]) -> str:
+    """Return what is wrong with a ``${...}``, and under which key it stands.
+
+    Args:
+        error: OmegaConf's.
+        known: every key that the config may have.
+    """
+    key = _without_structure(str(getattr(error, "full_key", None) or ""))
+    text = _RAISED.sub("", str(error).splitlines()[0])
+    if found := _RESOLVED.search(text):
+        name = _without_structure(found[1])
+        text = f"${{{name}}} leads to no key; {did_you_mean(name, known)}"
+    return f"{key}: {text}" if key else text
+
+
+def _without_structure(key: str) -> str:
+    """Return a key without the subcommand and without levels named ``init_args``."""
+    names = [name for name in key.split(".") if name and name != "init_args"]
+    return ".".join(names[1:] if len(names) > 1 and names[0] in _COMMANDS else names)
+
+
 def _key(message: str) -> str:
     keys = _KEY.findall(message)
     if not keys:
@@ -48,8 +74,7 @@ def _key(message: str) -> str:
     nested = _NESTED.search(message)
     # A flag names the whole key; the parser's own list of keys leaves names of dictionaries out.
     dotted = f"{keys[0]}.{nested[1]}" if nested else ".".join(keys)
-    names = [name for name in dotted.split(".") if name != "init_args"]
-    return ".".join(names[1:] if len(names) > 1 and names[0] in ("fit", "validate", "test", "predict") else names)
+    return _without_structure(dotted)
 
 
 def _required(key: str, names: str) -> str:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from algorithms import ConfigError
+from cli.callback_slots import KNOWN_SLOTS
 from cli.given.settings import Settings, value_at, without_init_args
 from cli.keys.chosen import CALLBACK, STRUCTURE, known_keys, place_of, top_settings, whole
+from cli.keys.nearest import did_you_mean, nearest
 from cli.keys.settings import (
     REQUIRED,
     Setting,
@@ -22,7 +24,6 @@ from cli.keys.settings import (
 )
 from cli.mistakes.callback_names import check_name
 from cli.mistakes.classes import check_class
-from cli.mistakes.nearest import did_you_mean, nearest
 from cli.mistakes.ranges import check_number
 from cli.mistakes.synonyms import SYNONYMS
 from cli.mistakes.wrong_types import check_type
@@ -98,8 +99,10 @@ class _Source:
             found if isinstance(found := config.get("callbacks"), dict) else {}
             for config in (self.whole_config, self.config)
         )
+        # --print_config writes every name that it knows, so one that was switched off is null and nothing else.
+        is_printed = set(KNOWN_SLOTS) <= set(given)
         for name, value in given.items():
-            if name != "help":
+            if name != "help" and not (is_printed and value is None):
                 check_name(str(name), value, chosen, self._given_for(f"callbacks.{name}"), self.where)
                 self._value(CALLBACK, value, present.get(name), f"callbacks.{name}")
 
@@ -170,7 +173,7 @@ class _Source:
         everything = [key for key, _ in known_keys(self.subcommand, self.whole_config)]
         elsewhere = {key.rpartition(".")[2]: key for key in reversed(everything)}
         # In this order: the name itself or another trainer's elsewhere, a name like it here, a name like it elsewhere.
-        meant = elsewhere.get(SYNONYMS.get(name, name))
+        meant = elsewhere.get(name) or elsewhere.get(SYNONYMS.get(name, ""))
         if meant is None and (found := nearest(name, siblings)):
             meant = siblings[found]
         if meant is None and (found := nearest(name, elsewhere, least=_LIKE_ELSEWHERE)):

@@ -6,7 +6,7 @@ from pathlib import Path
 from algorithms import ConfigError
 from cli.given.places import PROJECT
 from cli.given.settings import Settings
-from cli.mistakes.nearest import did_you_mean, nearest
+from cli.keys.nearest import did_you_mean, nearest
 
 # What people of other trainers type.
 _ALSO_CALLED = {"train": "fit", "eval": "validate", "evaluate": "validate", "val": "validate", "generate": "predict"}

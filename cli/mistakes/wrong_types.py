@@ -6,8 +6,8 @@ from typing import Any
 import yaml
 
 from algorithms import ConfigError
+from cli.keys.nearest import nearest
 from cli.keys.settings import Setting, alternatives, in_words
-from cli.mistakes.nearest import nearest
 
 _MAX_VALUE = 120  # characters
 # What YAML and the parser read as true, false or null.

@@ -35,14 +35,14 @@ def test_a_wrong_setting_is_named_without_a_traceback(settings, named, capsys) -
     [
         (["--model.reference=models.PretrainedPolicy"], "model.reference: "),
         (["--data.pairs=datamodules.ShapesPair"], "data.pairs: "),
-        (["--model.mpo.reward_shift=ema"], "model.mpo.reward_shift: "),
-        (["--data.selection.threshold=high"], "data.selection.threshold: "),
+        (["--model.mpo.reward_shift=ema"], "model.mpo.reward_shift must be one of "),
+        (["--data.selection.threshold=high"], "data.selection.threshold must be a number, got high"),
     ],
 )
 def test_a_wrong_nested_value_is_one_line_that_begins_with_its_key(settings, named, capsys) -> None:
     text = message(["fit", "--config=configs/tiny/mpo.yaml", *settings], capsys)
     assert text.startswith(f"error: {named}")
-    assert len(text.strip().splitlines()) == 2
+    assert len(text.strip().splitlines()) <= 2
     assert len(text) < 500
 
 
@@ -59,10 +59,10 @@ def test_new_callback_names_come_from_files_and_flags(tmp_path) -> None:
     assert slot_names([*config_files(arguments), *flags(arguments)]) == [*KNOWN_SLOTS, "mine", "other"]
 
 
-def test_a_config_that_is_no_yaml_is_reported_by_the_parser(capsys, tmp_path) -> None:
+def test_a_config_that_is_no_yaml_is_named_with_the_line(capsys, tmp_path) -> None:
     broken = tmp_path / "broken.yaml"
     broken.write_text("model: [\n")
-    assert "expected node content" in message(["fit", f"--config={broken}", *BASE[1:]], capsys)
+    assert f"{broken}, line 2: no YAML" in message(["fit", f"--config={broken}", *BASE[1:]], capsys)
 
 
 def test_a_config_may_be_given_as_text(capsys) -> None:
