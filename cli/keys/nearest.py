@@ -5,7 +5,7 @@ from difflib import SequenceMatcher
 
 # Below this share of equal letters two names have nothing to do with each other.
 _LEAST = 0.6
-_SHOWN = 12
+_SHOWN = 11
 
 
 def nearest(word: str, known: Iterable[str], *, least: float = _LEAST) -> str | None:

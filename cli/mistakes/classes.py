@@ -1,6 +1,5 @@
 """Classes that exist nowhere, or are of another kind than a key takes."""
 
-import sys
 import typing
 from importlib import import_module
 
@@ -42,17 +41,15 @@ def check_class(setting: Setting, path: str, key: str, where: str, *, is_short: 
 
 def _known(bases: list[type]) -> dict[str, type]:
     """Return the classes that can be chosen, by import path, this project's first."""
-    # Bases of Lightning, and ours that no package shows, do nothing by themselves.
-    found = [each for base in bases for each in subclasses(base) if each is not base or _is_public(base)]
-    # A class without a public path is none that a user would name.
-    paths = {shortest_path(each): each for each in found or bases}
-    public = {path: each for path, each in paths.items() if "._" not in path}
+    found = [each for base in bases for each in subclasses(base)]
+    # What no package shows is no name to choose, and bases of Lightning do nothing by themselves.
+    paths = {shortest_path(each): each for each in found}
+    public = {
+        path: each
+        for path, each in paths.items()
+        if path.rpartition(".")[0] != each.__module__ and not (_is_lightnings(each) and each in bases)
+    }
     return dict(sorted(public.items(), key=lambda item: _is_lightnings(item[1])))
-
-
-def _is_public(owner: type) -> bool:
-    package = sys.modules[owner.__module__.partition(".")[0]]
-    return not _is_lightnings(owner) and hasattr(package, owner.__name__)
 
 
 def _is_lightnings(owner: type) -> bool:

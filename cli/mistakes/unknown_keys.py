@@ -154,7 +154,8 @@ class _Source:
             present = chosen.get(name)
             missing = [need for need in needed if isinstance(present, dict) and need not in present]
             # Null removes an entry that another file has.
-            if missing or not self._given_for(f"{key}.{name}"):
+            removes_nothing = bool(needed) and value is None and not self._given_for(f"{key}.{name}")
+            if missing or removes_nothing:
                 others = [str(other) for other, value in chosen.items() if other != name and value is not None]
                 needs = f", and a new one needs {' and '.join(missing)}" if missing else ""
                 raise ConfigError(

@@ -1,5 +1,6 @@
 """Words of a command line that are neither a sub-command nor a flag, and config files that are not there."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,7 +80,8 @@ def check_config_names(files: Sequence[Settings]) -> None:
     for file in files:
         if not file.source.strip():
             raise ConfigError("--config has no value: give a file, such as --config configs/tiny/grpo.yaml.")
-        if file.is_missing:
+        # A folder, and a file that cannot be read, are there.
+        if file.is_missing and not os.path.lexists(file.source):
             meant = nearest_config(file.source)
             hint = f"did you mean {meant}?" if meant else "configs/README.md says what each one is for."
             raise ConfigError(f"--config {file.source}: there is no such file; {hint}")

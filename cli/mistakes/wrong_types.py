@@ -7,7 +7,7 @@ import yaml
 
 from algorithms import ConfigError
 from cli.keys.nearest import nearest
-from cli.keys.settings import Setting, alternatives, in_words
+from cli.keys.settings import Setting, alternatives, classes_in, in_words
 
 _MAX_VALUE = 120  # characters
 # What YAML and the parser read as true, false or null.
@@ -30,6 +30,9 @@ def check_type(setting: Setting, given: Any, key: str, where: str) -> None:
     if given is None:
         takes_null = setting.default is None or any(kind in (None, type(None), Any) for kind in kinds)
         is_wrong = not takes_null and setting.annotation is not setting.default
+    elif (bases := classes_in(setting.annotation)) and all(kind in (*bases, type(None)) for kind in kinds):
+        # A text may be the short form of a class.
+        is_wrong = isinstance(given, bool | int | float | list)
     elif all(kind in (int, float, bool, type(None)) or typing.get_origin(kind) is typing.Literal for kind in kinds):
         is_wrong = not _fits(given, kinds)
     else:

@@ -58,9 +58,8 @@ def _read(source: str) -> str:
 
 def _check_text(where: str, text: str) -> None:
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        _check_root(where, text, root)
         yaml.safe_load(text)
+        _check_root(where, text, yaml.compose(text, Loader=yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
         raise ConfigError(_broken(where, text, error)) from None
     except yaml.YAMLError as error:

@@ -12,6 +12,7 @@ from transformers import PretrainedConfig
 from transformers.utils.hub import cached_file
 
 from algorithms import ConfigError
+from models.loading.hub import offline_where_silent
 from models.weight_stream import whole
 
 HEAD_FILE = "value_head.safetensors"
@@ -65,7 +66,8 @@ def head_file(path: str) -> str:
             f"reward model is a backbone in Hugging Face format with its head in {HEAD_FILE}."
         )
     try:
-        return str(cached_file(path, HEAD_FILE))
+        with offline_where_silent():
+            return str(cached_file(path, HEAD_FILE))
     except OSError as error:
         raise ConfigError(
             f"path of PretrainedRewardModel is {path!r}, which is neither a folder nor a hub name under which "

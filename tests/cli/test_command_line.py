@@ -36,7 +36,7 @@ def test_a_wrong_setting_is_named_without_a_traceback(settings, named, capsys) -
         (["--model.reference=models.PretrainedPolicy"], "model.reference: "),
         (["--data.pairs=datamodules.ShapesPair"], "data.pairs: "),
         (["--model.mpo.reward_shift=ema"], "model.mpo.reward_shift must be one of "),
-        (["--data.selection.threshold=high"], "data.selection.threshold must be a number, got high"),
+        (["--data.selection.threshold=high"], "data.selection.threshold must be a number or null, got high"),
     ],
 )
 def test_a_wrong_nested_value_is_one_line_that_begins_with_its_key(settings, named, capsys) -> None:
