@@ -32,7 +32,7 @@ class ClaimGrammar:
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise ConfigError(f"claims.{key} is not a regular expression: {error}.") from None
+                raise ConfigError(f"judge.{key} is not a regular expression: {error}.") from None
 
 
 def find_claims(text: str, facts: Sequence[str], grammar: ClaimGrammar) -> list[Claim]:

@@ -47,11 +47,11 @@ class CommandLine:
         """Return an error of the parser as one sentence."""
         return in_one_line(message, self.config, self.known)
 
-    def key_of_path(self, path: str) -> str | None:
-        """Return the key whose value a path begins with, the longest such value first; None where there is none."""
+    def key_of_value(self, text: str) -> str | None:
+        """Return the key whose value a text is or begins with, the longest such value first; None if there is none."""
         values = {key: value_at(self.config, key) for key in self.known}
         named = {key: value for key, value in values.items() if isinstance(value, str) and len(value) > 1}
-        found = [key for key, value in named.items() if path.startswith(value)]
+        found = [key for key, value in named.items() if text.startswith(value)]
         return max(found, key=lambda key: len(named[key]), default=None)
 
     def with_full_key(self, error: ConfigError | DataError) -> ConfigError | DataError:

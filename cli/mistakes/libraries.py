@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from algorithms import ConfigError, DataError
+from cli.given.settings import value_at
+from cli.keys.nearest import did_you_mean
 from cli.mistakes.check import CommandLine
 from cli.strategies import explained
 
@@ -14,13 +16,13 @@ _PACKAGE = re.compile(r"No module named '([\w.]+)'|package `([\w-]+)`|Requiremen
 _MAX_TEXT = 300  # characters
 
 
-class UnusablePath(ConfigError):
-    """A path that cannot be read or written."""
+class FaultyValue(ConfigError):
+    """A value that a library refused; the key that has it is added where the command line is known."""
 
-    def __init__(self, path: str, reason: str) -> None:
-        """Say so; the key that names the path is added where the command line is known."""
-        super().__init__(f"{path} cannot be used: {reason}.")
-        self.path = path
+    def __init__(self, value: str, sentence: str) -> None:
+        """Remember the value: a path, of which the config may have the beginning only, or a name."""
+        super().__init__(sentence)
+        self.value = value
 
 
 def raise_first_cause(error: BaseException, line: CommandLine) -> NoReturn:
@@ -33,7 +35,7 @@ def raise_first_cause(error: BaseException, line: CommandLine) -> NoReturn:
     found = first_cause(error)
     if found is None:
         raise error
-    if isinstance(found, UnusablePath) and (key := line.key_of_path(found.path)):
+    if isinstance(found, FaultyValue) and (key := line.key_of_value(found.value)):
         found = ConfigError(f"{key}: {found}")
     raise line.with_full_key(found) from None
 
@@ -42,7 +44,7 @@ def first_cause(error: BaseException) -> ConfigError | DataError | None:
     """Return the first error for the user among an error and its causes, None where there is none."""
     cause: BaseException | None = error
     while cause is not None:
-        shown = explained(cause) or _about_a_path(cause) or cause
+        shown = explained(cause) or _about_a_path(cause) or _about_a_monitor(cause) or cause
         if isinstance(shown, ConfigError | DataError):
             return shown
         cause = cause.__cause__ or cause.__context__
@@ -66,16 +68,16 @@ def setup_errors(line: CommandLine) -> Iterator[None]:
     except Exception as error:
         if found := first_cause(error):
             raise found from None
-        # The parser's, when an object could not be made; the cause is in its text.
-        if "Parser key" in str(error) and "Given value" in str(error):
-            raise ConfigError(line.in_one_line(str(error))) from None
+        # The parser's, when an object could not be made.
+        if "Does not validate against" in str(error):
+            raise _constructors(error, line) from None
         if isinstance(error, ImportError) and (package := _PACKAGE.search(str(error))):
             name = next(group for group in package.groups() if group)
             raise ConfigError(
                 f"a class in the config needs the package {name}, which is not installed: pip install {name}."
             ) from None
         if _is_of_trainer(error):
-            raise ConfigError(f"trainer: {_short(str(error))}") from None
+            raise ConfigError(f"{_trainer_key(str(error), line)}: {_short(str(error))}") from None
         raise
 
 
@@ -109,7 +111,17 @@ def _about_a_path(error: BaseException) -> ConfigError | None:
     reason = next((text for kind, text in reasons.items() if isinstance(error, kind)), None)
     if reason is None or not isinstance(error, OSError) or error.filename is None:
         return None
-    return UnusablePath(str(error.filename), reason)
+    return FaultyValue(str(error.filename), f"{error.filename} cannot be used: {reason}.")
+
+
+def _about_a_monitor(error: BaseException) -> ConfigError | None:
+    """Return Lightning's error about a metric that nothing logs, which lists a page of names, in one line."""
+    text = str(error)
+    if "could not find the monitored key" not in text and "conditioned on metric" not in text:
+        return None
+    monitor, *logged = re.findall(r"[`']([\w/.@-]+)[`']", text.replace("`ModelCheckpoint(", ""))
+    names = [name for name in logged if name not in ("EarlyStopping", "None")]
+    return FaultyValue(monitor, f"nothing logs {monitor}; {did_you_mean(monitor, names)} (docs/metrics.md has all.)")
 
 
 def _is_of_trainer(error: BaseException) -> bool:
@@ -119,6 +131,38 @@ def _is_of_trainer(error: BaseException) -> bool:
         files.append(frame.tb_frame.f_code.co_filename)
         frame = frame.tb_next
     return bool(files) and "/lightning/" in files[-1].replace("\\", "/") and any("/trainer/" in file for file in files)
+
+
+def _constructors(error: BaseException, line: CommandLine) -> BaseException:
+    """Return what a constructor raised: as a sentence with its key where it is a library's, else as it was raised."""
+    path = re.search(r"Given value: Namespace\(class_path='([^']+)'", str(error))
+    cause = error
+    while (below := cause.__cause__ or cause.__context__) is not None:
+        cause = below
+    frame = cause.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    is_users = frame is not None and "site-packages" not in frame.tb_frame.f_code.co_filename
+    if is_users and not isinstance(cause, ImportError):
+        return cause
+    keys = [key for key in line.known if path and value_at(line.config, f"{key}.class_path") in _names(path[1])]
+    if isinstance(cause, ImportError) and (package := _PACKAGE.search(str(cause))):
+        name = next(group for group in package.groups() if group)
+        return ConfigError(f"{keys[0] if keys else 'a class'} needs the package {name}: pip install {name}.")
+    return ConfigError(f"{keys[0] if keys else 'the config'}: {_short(str(cause))}")
+
+
+def _names(path: str) -> tuple[str, str]:
+    return path, path.rpartition(".")[2]
+
+
+def _trainer_key(text: str, line: CommandLine) -> str:
+    """Return the setting of the trainer that an error of Lightning's is about, as far as its words tell."""
+    given = line.config.get("trainer", {})
+    if text.startswith("`Timer("):
+        return "trainer.max_time"  # the setting becomes a callback of this name
+    named = [str(name) for name in given if re.search(rf"\b{re.escape(str(name))}\b", text)]
+    return f"trainer.{max(named, key=len)}" if named else "trainer"
 
 
 def _short(text: str) -> str:

@@ -98,7 +98,11 @@ def _hint(value: Any, setting: Setting) -> str:
         return f"did you mean {found}?"
     if float in kinds or int in kinds:
         return _hint_for_number(value)
-    return f"write [{value}]" if any(typing.get_origin(kind) in (tuple, list) for kind in kinds) else ""
+    return (
+        f"write [{value}]"
+        if "[" not in value and any(typing.get_origin(kind) in (tuple, list) for kind in kinds)
+        else ""
+    )
 
 
 def _hint_for_number(value: str) -> str:

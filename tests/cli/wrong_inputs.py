@@ -248,6 +248,27 @@ FLAGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "a config that is not there": (("--config=configs/ablations/replay/no_sbb.yaml",), ("no_ssb.yaml?",)),
     "a config by its name": (("--config=no_ssb",), ("configs/ablations/replay/no_ssb.yaml?",)),
     "no config": (("--config=",), ("--config has no value",)),
+    "a metric that nothing logs": (
+        (
+            "--callbacks.stop=lightning.pytorch.callbacks.EarlyStopping",
+            "--callbacks.stop.monitor=val/sampled_acuracy",
+            "--trainer.limit_val_batches=1",
+            "--trainer.val_check_interval=1",
+        ),
+        ("callbacks.stop.monitor", "nothing logs val/sampled_acuracy", "val/sampled_accuracy?"),
+    ),
+    "a word that Lightning refuses": (
+        (
+            "--callbacks.stop=lightning.pytorch.callbacks.EarlyStopping",
+            "--callbacks.stop.monitor=x",
+            "--callbacks.stop.mode=up",
+        ),
+        ("callbacks.stop", "min, max", "up"),
+    ),
+    "a number that Lightning refuses": (("--trainer.limit_val_batches=1.5",), ("trainer.limit_val_batches", "1.5")),
+    "a pattern that is none": (("--model.judge.mention=(",), ("model.judge.mention", "regular expression")),
+    "a gate that is no part": (("--model.reward.parts.format.gate=accurcy",), ("parts.format.gate", "accuracy")),
+    "an own class of settings": (("--data.pool={pth: x}",), ("data.pool.pth", "data.pool.path?")),
     "help on nothing": (("--help", "model.grpoo"), ("model.grpoo", "did you mean model.grpo?")),
 }
 

@@ -75,5 +75,5 @@ def test_verdicts_match_counting_by_hand(clauses: list[list[str]], facts: list[s
 
 @pytest.mark.parametrize("key", ["mention", "clause_end"])
 def test_a_broken_expression_is_refused_by_its_full_name(key: str) -> None:
-    with pytest.raises(ConfigError, match=rf"claims\.{key} is not a regular expression"):
+    with pytest.raises(ConfigError, match=rf"judge\.{key} is not a regular expression"):
         ClaimGrammar(**{"mention": "a", key: "("})
