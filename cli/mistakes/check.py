@@ -63,7 +63,8 @@ class CommandLine:
         if found is None or found[0] in self.known:
             return error
         full = [key for key in self.known if key.endswith(f".{found[0]}")]
-        return type(error)(f"{full[0]}{text[found.end() :]}") if len(full) == 1 else error
+        kind = DataError if isinstance(error, DataError) else ConfigError
+        return kind(f"{full[0]}{text[found.end() :]}") if len(full) == 1 else error
 
 
 def checked(arguments: Sequence[str], subcommands: Sequence[str]) -> CommandLine:
