@@ -85,7 +85,7 @@ def flags(arguments: Sequence[str]) -> list[Settings]:
             following = arguments[position + 1 : position + 2]
             value = following[0] if following and not following[0].startswith("--") else ""
         # A bare class would replace all settings of its section, where the parser changes the class only.
-        key = f"{match[1]}.class_path" if match[1] in ("model", "data") and _is_name(value) else match[1]
+        key = f"{match[1]}.class_path" if match[1] in ("model", "data") and is_name(value) else match[1]
         found.append(Settings(argument, nested(key, _parsed(value)), position))
     return found
 
@@ -174,7 +174,7 @@ def _is_same_class(one: Any, other: Any) -> bool:
     return longer == shorter or ("." not in shorter and longer.endswith(f".{shorter}"))
 
 
-def _is_name(value: str) -> bool:
+def is_name(value: str) -> bool:
     """Return whether a value is the name of a class: the parser reads ``--model=X`` as ``--model.class_path=X``."""
     return all(part.isidentifier() for part in value.split("."))
 

@@ -11,7 +11,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode
 
 from algorithms import ConfigError
-from cli.given.settings import Settings
+from cli.given.settings import Settings, is_name
 
 # Sections that hold further keys.
 _SECTIONS = ("trainer", "model", "data", "callbacks")
@@ -85,7 +85,7 @@ def _refuse_section(where: str, section: str, value: Node) -> None:
     empty = isinstance(value, ScalarNode) and value.tag.endswith(":null")
     if empty and section != "callbacks":
         raise ConfigError(f"{where}, line {_line(value)}: {section} is null; leave the line out, or set keys below it.")
-    if isinstance(value, ScalarNode) and section in ("model", "data") and value.value.isidentifier():
+    if isinstance(value, ScalarNode) and section in ("model", "data") and is_name(value.value):
         return  # The short form of class_path.
     if empty:
         raise ConfigError(

@@ -9,6 +9,7 @@ from lightning.pytorch import Callback
 from cli.app import run
 from cli.given.settings import config_files, flags
 from cli.mistakes.unknown_keys import check_keys
+from cli.mistakes.yaml_files import check_files
 
 GRPO, MPO = "configs/tiny/grpo.yaml", "configs/tiny/mpo.yaml"
 
@@ -72,6 +73,20 @@ def check(*arguments: str, config: str = GRPO) -> None:
 )  # fmt: skip
 def test_forms_that_the_parser_takes_are_left_to_it(given: tuple[str, ...]) -> None:
     check(*given)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "model: GRPOModule\n",
+        "model: lightning_modules.GRPOModule\ndata: {seed: 1}\n",
+        "trainer: &base {max_steps: 1}\ncallbacks: {1: {class_path: my_module.Mine}}\n",
+        "model:\n  init_args:\n    <<: {seed: 1}\n    max_attempts: 2\n",
+    ],
+)
+def test_forms_of_yaml_that_are_in_use_are_taken(content: str, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(content)
+    check_files(config_files([f"--config={tmp_path}/config.yaml", f"--config={{{content.splitlines()[0]}}}"]))
 
 
 @pytest.mark.parametrize(
