@@ -31,6 +31,8 @@ class Setting:
     """``REQUIRED`` where there is none."""
     meaning: str
     """From the docstring, in one line; empty where it has none."""
+    owner: type | None = None
+    """The class that takes it."""
 
 
 @cache
@@ -41,7 +43,7 @@ def settings_of(owner: type) -> Mapping[str, Setting]:
         owner: the class.
     """
     return {
-        found.name: Setting(found.name, found.annotation, found.default, " ".join((found.doc or "").split()))
+        found.name: Setting(found.name, found.annotation, found.default, " ".join((found.doc or "").split()), owner)
         for found in get_signature_parameters(owner, logger=False)
     }
 

@@ -1,10 +1,15 @@
 """Numbers that a key cannot have, where the class that takes it does not check: Lightning's, and sizes of a slip."""
 
 import math
+import re
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from algorithms import ConfigError
+from cli.given.places import PROJECT
+from cli.keys.settings import Setting
 
 
 @dataclass(frozen=True)
@@ -49,19 +54,25 @@ RANGES = {
     ),
     "model.learning.optimizer.weight_decay": Range(0, 1, "it is a share of each weight per learning rate"),
     "model.learning.optimizer.beta2": Range(0, 1, "it is a decay", is_open=True),
-    "model.sampling.max_new_tokens": Range(most=2**20, why="no known model reads a million tokens"),
-    "data.source.num_train": Range(most=10**7, why="each row is a picture that is drawn and kept"),
-    "data.source.num_val": Range(most=10**7, why="each row is a picture that is drawn and kept"),
-    "data.source.num_test": Range(most=10**7, why="each row is a picture that is drawn and kept"),
+    "model.sampling.max_new_tokens": Range(1, 2**20, why="no known model reads a million tokens"),
+    "data.source.num_train": Range(1, 10**7, why="each row is a picture that is drawn and kept"),
+    "data.source.num_val": Range(1, 10**7, why="each row is a picture that is drawn and kept"),
+    "data.source.num_test": Range(1, 10**7, why="each row is a picture that is drawn and kept"),
 }
 """Key to its range. Ranges of this project's own settings stand in their classes; here are slips of many zeros only."""
 
 
-def check_number(key: str, given: Any, where: str) -> None:
+# Numbers, sizes and lengths of time by their names, where none of this project's classes means anything by one below 0.
+_COUNT = re.compile(r"(num|max|min)_\w+|\w+_(size|steps|seconds|tokens|pixels|rows)|timeout_s|refresh_rate|alpha|eps")
+_AMOUNT = Range(0, why="it is a number or an amount of something")
+
+
+def check_number(setting: Setting, key: str, given: Any, where: str) -> None:
     """Refuse a number that is not finite or outside of its key's range.
 
     Args:
-        key: the dotted key.
+        setting: the setting.
+        key: its dotted key.
         given: its value, of any type.
         where: end of the message: the file.
 
@@ -72,6 +83,13 @@ def check_number(key: str, given: Any, where: str) -> None:
         return
     if not math.isfinite(given):
         raise ConfigError(f"{key} must be a finite number, got {given}{where}.")
-    found = RANGES.get(key, Range())
+    is_count = _is_ours(setting) and _COUNT.fullmatch(setting.name)
+    found = RANGES.get(key, _AMOUNT if is_count else Range())
     if bound := found.refuses(given):
         raise ConfigError(f"{key} must be {bound}, got {given}: {found.why}{where}.")
+
+
+def _is_ours(setting: Setting) -> bool:
+    # Other classes may mean "without limit" by -1.
+    module = sys.modules.get(setting.owner.__module__) if setting.owner else None
+    return PROJECT in Path(getattr(module, "__file__", None) or "/").parents

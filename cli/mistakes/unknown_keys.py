@@ -110,13 +110,13 @@ class _Source:
         """Check what is given for a setting, which in the whole config has the value ``chosen``."""
         if self.keys:
             check_type(setting, given, key, self.where)
-            check_number(key, given, self.where)
+            check_number(setting, key, given, self.where)
         if isinstance(given, list):
             for item in given:
                 if isinstance(item, dict):
                     self._value(setting, item, item, key)
                 elif self.keys:
-                    check_number(key, item, self.where)
+                    check_number(setting, key, item, self.where)
         elif isinstance(given, str):
             self._class(setting, given, key, is_short=True)
         elif isinstance(given, dict):

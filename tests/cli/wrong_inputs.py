@@ -266,6 +266,11 @@ FLAGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("callbacks.stop", "min, max", "up"),
     ),
     "a number that Lightning refuses": (("--trainer.limit_val_batches=1.5",), ("trainer.limit_val_batches", "1.5")),
+    "an amount below 0": (
+        ("--model.judge=null", "--data.source.num_val=-1"),
+        ("data.source.num_val", "at least 1", "-1"),
+    ),
+    "a length below 0": (("--model.learning.lora={rank: 4, alpha: -8}",), ("model.learning.lora.alpha", "at least 0")),
     "a pattern that is none": (("--model.judge.mention=(",), ("model.judge.mention", "regular expression")),
     "a gate that is no part": (("--model.reward.parts.format.gate=accurcy",), ("parts.format.gate", "accuracy")),
     "an own class of settings": (("--data.pool={pth: x}",), ("data.pool.pth", "data.pool.path?")),
