@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import PurePath
 from typing import Any
 
+from jsonargparse import set_parsing_settings
+
 # What the parser itself reads settings with: it follows **kwargs into bases, and takes meanings from docstrings. The
 # version of jsonargparse is pinned to its minor version.
 from jsonargparse._parameter_resolvers import get_signature_parameters
@@ -42,6 +44,8 @@ def settings_of(owner: type) -> Mapping[str, Setting]:
     Args:
         owner: the class.
     """
+    # Meanings stand below the fields of dataclasses; without this the parser does not read them.
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
     return {
         found.name: Setting(found.name, found.annotation, found.default, " ".join((found.doc or "").split()), owner)
         for found in get_signature_parameters(owner, logger=False)
