@@ -80,8 +80,9 @@ def check_config_names(files: Sequence[Settings]) -> None:
     for file in files:
         if not file.source.strip():
             raise ConfigError("--config has no value: give a file, such as --config configs/tiny/grpo.yaml.")
-        # A folder, and a file that cannot be read, are there.
-        if file.is_missing and not os.path.lexists(file.source):
+        # A folder, and a file that cannot be read, are there. YAML in place of a path has a brace or several lines.
+        is_path = file.is_missing or (file.is_broken and not {"{", "\n"} & set(file.source))
+        if is_path and not os.path.lexists(file.source):
             meant = nearest_config(file.source)
             hint = f"did you mean {meant}?" if meant else "configs/README.md says what each one is for."
             raise ConfigError(f"--config {file.source}: there is no such file; {hint}")

@@ -286,6 +286,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "no config": (("fit",), ("no model", "--config")),
     "no config, but a flag": (("fit", "--trainer.max_steps=3"), ("no model", "--config")),
     "a config of another folder": (("fit", "--config=configs/tiny/grop.yaml"), ("configs/tiny/grpo.yaml?",)),
+    "dots in place of a config": (("fit", "--config", "..."), ("--config ...: there is no such file",)),
     "a config without its ending": (("fit", "--config", "configs/tiny/grpo"), ("configs/tiny/grpo.yaml?",)),
     "an overlay alone": (("fit", "--config=configs/ablations/replay/no_ssb.yaml"), ("nothing is below it",)),
     "an overlay over MPO": (
