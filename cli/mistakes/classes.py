@@ -1,5 +1,6 @@
 """Classes that exist nowhere, or are of another kind than a key takes."""
 
+import traceback
 import typing
 from importlib import import_module
 
@@ -12,7 +13,7 @@ from cli.keys.settings import Setting, alternatives, classes_in, shortest_path, 
 def check_class(setting: Setting, path: str, key: str, where: str, *, is_short: bool) -> None:
     """Refuse a class that the setting cannot take.
 
-    A module of the user's that cannot be imported is left to the parser, which knows why.
+    A module of the user's that cannot be imported is named with the reason.
 
     Args:
         setting: the setting.
@@ -32,7 +33,8 @@ def check_class(setting: Setting, path: str, key: str, where: str, *, is_short: 
     found = class_named(path, bases)
     names = " or ".join(base.__name__ for base in bases)
     if found is None:
-        if _is_users(path, known):
+        if not _is_ours(path, known):
+            _check_users(path, key, where)
             return
         raise ConfigError(f"{key}: there is no class {path!r}; {_meant(path, known)}{where}")
     if not any(_is_kind_of(found, base) for base in bases):
@@ -69,21 +71,28 @@ def _meant(path: str, known: dict[str, type]) -> str:
     return f"did you mean {by_name[found]}?" if found else did_you_mean(path, known)
 
 
-def _is_users(path: str, known: dict[str, type]) -> bool:
-    """Return whether a path leads to code whose import the parser should report."""
+def _is_ours(path: str, known: dict[str, type]) -> bool:
+    """Return whether a path is a short name, or leads into a package that has such classes, or nearly into one."""
+    module = path.rpartition(".")[0]
+    packages = {full.partition(".")[0] for full in known}
+    return not module or module.partition(".")[0] in packages or nearest(module, packages, least=0.85) is not None
+
+
+def _check_users(path: str, key: str, where: str) -> None:
+    """Refuse a class in a module of the user's that cannot be imported or does not have it."""
     module, _, name = path.rpartition(".")
-    if not module:
-        return False
-    ours = {full.partition(".")[0] for full in known}
-    # A module that is nearly one of ours is a mistyped one; of any other, only the import says what is wrong.
-    if module.partition(".")[0] not in ours and not nearest(module, ours, least=0.85):
-        return True
     try:
-        return hasattr(import_module(module), name)
-    except ImportError:
-        return False
-    except Exception:
-        return True
+        loaded = import_module(module)
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        # A syntax error knows its own place, and a missing module has none of its own.
+        file, line = getattr(error, "filename", None) or place.filename, getattr(error, "lineno", None) or place.lineno
+        at = f" ({file}, line {line})" if "importlib" not in file else ""
+        reason = str(error).splitlines()[0] if str(error) else ""
+        raise ConfigError(f"{key}: {path} cannot be imported: {type(error).__name__}: {reason}{at}{where}") from None
+    if not hasattr(loaded, name):
+        classes = [found for found, value in vars(loaded).items() if isinstance(value, type)]
+        raise ConfigError(f"{key}: there is no {name} in {module}; {did_you_mean(name, classes)}{where}")
 
 
 def _is_kind_of(found: type, base: type) -> bool:

@@ -50,6 +50,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     weights.write_bytes(weights.read_bytes()[:1000])
     (folder / "a_file").write_text("a file")
     (folder / "text.ckpt").write_text("no checkpoint")
+    (folder / "broken_callbacks.py").write_text("from lightning.pytorch import Callback\nclass Mine(Callback:\n")
+    (folder / "whole_callbacks.py").write_text("from lightning.pytorch import Callback\nclass Mine(Callback): ...\n")
     for name, (content, _) in FILES.items():
         path = folder / f"{name}.yaml"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -92,7 +94,8 @@ def test_a_wrong_file_is_named_with_what_is_wrong_in_it(name, words, folder, cap
 
 
 @pytest.mark.parametrize(("given", "words"), FLAGS.values(), ids=list(FLAGS))
-def test_a_wrong_flag_is_named_with_what_was_meant(given, words, folder, capsys) -> None:
+def test_a_wrong_flag_is_named_with_what_was_meant(given, words, folder, capsys, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(folder)
     check([*run_of(folder), *(flag.replace("{folder}", str(folder)) for flag in given)], words, capsys)
 
 

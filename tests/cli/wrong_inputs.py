@@ -128,6 +128,14 @@ FLAGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("--callbacks.mine=my_module.Mine",),
         ("callbacks.mine", "No module named 'my_module'"),
     ),
+    "a callback of a module with a mistake": (
+        ("--callbacks.mine=broken_callbacks.Mine",),
+        ("callbacks.mine", "broken_callbacks.Mine", "SyntaxError", "broken_callbacks.py, line 2"),
+    ),
+    "a callback that its module does not have": (
+        ("--callbacks.mine=whole_callbacks.Mien",),
+        ("callbacks.mine", "no Mien in whole_callbacks", "did you mean Mine?"),
+    ),
     "a model": (("--model=lightning_modules.GRPOModul",), ("model", "lightning_modules.GRPOModule?")),
     "a model's package": (("--model=lightning_module.GRPOModule",), ("lightning_modules.GRPOModule?",)),
     "a data module": (("--data=ExperienceDataModul",), ("datamodules.ExperienceDataModule?",)),
