@@ -42,13 +42,21 @@ def raise_first_cause(error: BaseException, line: CommandLine) -> NoReturn:
 
 def first_cause(error: BaseException) -> ConfigError | DataError | None:
     """Return the first error for the user among an error and its causes, None where there is none."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in _chain(error):
         shown = explained(cause) or _about_a_path(cause) or _about_a_monitor(cause) or cause
         if isinstance(shown, ConfigError | DataError):
             return shown
-        cause = cause.__cause__ or cause.__context__
     return None
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return an error and its causes. An inner error that was raised again has the outer one among its own causes."""
+    found: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and not any(cause is each for each in found):
+        found.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return found
 
 
 @contextmanager
@@ -136,9 +144,7 @@ def _is_of_trainer(error: BaseException) -> bool:
 def _constructors(error: BaseException, line: CommandLine) -> BaseException:
     """Return what a constructor raised: as a sentence with its key where it is a library's, else as it was raised."""
     path = re.search(r"Given value: Namespace\(class_path='([^']+)'", str(error))
-    cause = error
-    while (below := cause.__cause__ or cause.__context__) is not None:
-        cause = below
+    cause = _chain(error)[-1]
     frame = cause.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
