@@ -77,11 +77,10 @@ class ExperienceDataModule(PromptDataModule):
             everything = self.prompts["train"]
             self.prompts["train"] = self.pool.select(everything)
             logger.info("data.pool keeps %d of %d prompts", len(self.prompts["train"]), len(everything))
-        if stage == "fit":
-            check_enough_rows(self.prompts_per_rollout, len(self.prompts["train"]))
 
     def train_dataloader(self) -> CountedLoader:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the ticket stream."""
+        check_enough_rows(self.prompts_per_rollout, len(self.prompts["train"]))
 
         def ticket(number: int) -> Ticket:
             rollout, micro = divmod(number, self.micro_batches)

@@ -142,7 +142,7 @@ def test_a_language_model_whose_tokenizer_is_missing_is_refused_with_its_key(pol
     images.save_pretrained(tmp_path / "tower")
     qwen3(policy.encoder.tokenizer).save_pretrained(tmp_path / "text")
     (tmp_path / "text" / "tokenizer_config.json").write_text('{"tokenizer_class": "TokenizersBackend"}')
-    with pytest.raises(ConfigError, match=r"^model\.policy\.language_model is .*cannot be read"):
+    with pytest.raises(ConfigError, match=r"^model\.policy\.language_model is .*no tokenizer that can be read"):
         AssembledPolicy(str(tmp_path / "tower"), str(tmp_path / "text")).build()
 
 
