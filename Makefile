@@ -6,7 +6,7 @@ SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
 .PHONY: help setup setup-vllm setup-real quickstart test test-distributed test-vllm test-real check hybrid real real-fast real-page \
-	bench-mpo bench-grpo bench-gpu bench-buffer bench-engines bench-memory mpo-table tau-sweep replay-table components-table hallucination-loop engines-figure memory-table
+	bench-mpo bench-grpo bench-gpu bench-buffer bench-engines bench-memory mpo-table tau-sweep ablations replay-table components-table hallucination-loop engines-figure memory-table
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,14 @@ real-page: $(STAMP)  ## docs/results-real.md from the numbers of `make real`
 
 test-real: .venv/installed-real  ## a few steps of every stage with the real model and photographs
 	$(BIN)/python -m pytest -q -m real
+
+ABLATIONS ?= replay/no_ssb replay/uniform_replay replay/dynamic_sampling objective/dapo objective/dr_grpo objective/gspo
+SEEDS ?= 0 1 2
+JOBS ?= 2
+
+ablations: $(STAMP)  ## six ablations x three seeds beside the config itself, JOBS at once; table and curves in runs/tiny/sweeps/
+	$(BIN)/python train.py sweep --config configs/tiny/grpo.yaml --baseline --overlays $(ABLATIONS:%=configs/ablations/%.yaml) \
+		--seeds $(SEEDS) --jobs $(JOBS) $(SWEEP_FLAGS)
 
 test: $(STAMP)  ## the whole default test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2

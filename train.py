@@ -1,6 +1,7 @@
 """Train, validate, test or predict: ``python train.py fit --config configs/tiny/grpo.yaml``.
 
 Further ``--config`` files are laid over the first, key by key; flags come last. ``fit --help`` leads to the keys.
+``sweep`` runs a config with several overlays and seeds, ``compare`` sets runs side by side.
 """
 
 from cli.app import main

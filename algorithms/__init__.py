@@ -34,6 +34,7 @@ from algorithms.records import (
 )
 from algorithms.replay.buffer import SelectiveSampleBuffer
 from algorithms.replay.config import BufferConfig
+from algorithms.replay.placement import placed_in_time
 
 __all__ = [
     "AdvantageConfig",
@@ -74,6 +75,7 @@ __all__ = [
     "overlong_penalty",
     "pair_accuracy",
     "pass_at_k",
+    "placed_in_time",
     "position_generator",
     "position_seed",
     "reliability_curve",

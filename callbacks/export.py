@@ -22,14 +22,14 @@ class SavesPretrained(Protocol):
 class ExportPolicy(Callback):
     """Saves the model when a run has ended, for ``from_pretrained`` and vLLM."""
 
-    def __init__(self, folder: str, after: Literal["fit", "validate", "test", "predict"] = "fit") -> None:
+    def __init__(self, folder: str | None = None, after: Literal["fit", "validate", "test", "predict"] = "fit") -> None:
         """Set the destination, and the command that writes it.
 
         Args:
-            folder: written when the run has ended; an older one is replaced.
+            folder: written when the run has ended; an older one is replaced. Null: ``export`` in the run's own folder.
             after: the command that exports; ``validate`` with ``--ckpt_path`` exports a checkpoint.
         """
-        self.folder = Path(folder)
+        self.folder = None if folder is None else Path(folder)
         self.after = after
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -62,9 +62,11 @@ class ExportPolicy(Callback):
         if trainer.interrupted:
             return
         module = cast(SavesPretrained, pl_module)
+        # The run's folder is known when it has started; to ask for it is a collective call.
+        folder = self.folder or Path(trainer.log_dir or trainer.default_root_dir) / "export"
         if not trainer.is_global_zero:
             # This rank gives its part of the weights and writes nothing.
-            module.save_pretrained(str(self.folder))
+            module.save_pretrained(str(folder))
             return
-        with whole_folder(self.folder, replace=True) as draft:
+        with whole_folder(folder, replace=True) as draft:
             module.save_pretrained(str(draft))

@@ -29,7 +29,7 @@ class PairWriter(Callback):
 
     def __init__(
         self,
-        folder: str,
+        folder: str | None = None,
         selection: PairSelection = PairSelection(),  # noqa: B008  (frozen)
         score_part: str = "preference",
         name: str = "pairs",
@@ -37,13 +37,13 @@ class PairWriter(Callback):
         """Set which pairs are written, and the destination.
 
         Args:
-            folder: written when prediction has ended; an older one is replaced.
+            folder: written when prediction has ended; an older one is replaced. Null: ``pairs`` in the run's folder.
             selection: kinds, pairs per prompt and kind, and threshold. Where several thresholds are to be compared, set
                 none here and one for each training run.
             score_part: name of the reward part that is the preference reward model.
             name: first part of the names of the files.
         """
-        self.folder, self.selection = Path(folder), selection
+        self.folder, self.selection = None if folder is None else Path(folder), selection
         self.score_part, self.name = score_part, name
         # All pairs that can be built, and those of them that the selection keeps; of this rank.
         self._candidates: list[PreferencePair] = []
@@ -95,9 +95,11 @@ class PairWriter(Callback):
                 f"callbacks.pairs: no pair could be built with {self.selection}; {margins_in_words(candidates)}. "
                 "Sample more per prompt (model.sampling.group_size), lower the threshold or allow more kinds."
             )
+        # The run's folder is known when it has started; to ask for it is a collective call.
+        folder = self.folder or Path(trainer.log_dir or trainer.default_root_dir) / "pairs"
         if not trainer.is_global_zero:
             return
-        with whole_folder(self.folder, replace=True) as draft:
+        with whole_folder(folder, replace=True) as draft:
             # write_mmpr makes its folder itself. Paths in it may be relative to the folder; they stay valid when it is
             # renamed, because the draft lies beside its target.
             draft.rmdir()

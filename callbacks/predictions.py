@@ -48,7 +48,7 @@ class PredictionWriter(Callback):
 
     def _file(self, trainer: Trainer) -> Path:
         # Trainer.log_dir is a collective call: with no path, every rank makes it.
-        file = Path(self.path) if self.path else Path(trainer.log_dir or ".") / "predictions.jsonl"
+        file = Path(self.path) if self.path else Path(trainer.log_dir or trainer.default_root_dir) / "predictions.jsonl"
         return file if trainer.world_size == 1 else file.with_suffix(f".rank{trainer.global_rank}{file.suffix}")
 
 

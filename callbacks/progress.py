@@ -17,7 +17,26 @@ SHOWN = {
 
 
 class RolloutProgressBar(RichProgressBar):
-    """Rich's bar with a short list of metrics in place of all those logged for it."""
+    """Rich's bar with a short list of metrics in place of all those logged for it.
+
+    The bar of a run whose length is set in steps ends with its last step, and is called after no epoch: Lightning would
+    count to an epoch of -2.
+    """
+
+    @property
+    def total_train_batches(self) -> int | float:
+        """Batches of the present epoch; fewer where the last step comes before its end."""
+        trainer = self.trainer
+        if trainer.max_epochs != -1 or trainer.max_steps < 0:
+            return super().total_train_batches
+        before = trainer.current_epoch * trainer.num_training_batches if trainer.current_epoch else 0
+        # Lightning's own number takes steps for batches, which differ where gradients are accumulated.
+        return min(trainer.num_training_batches, trainer.max_steps * trainer.accumulate_grad_batches - before)
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        if self.trainer.max_epochs == -1:
+            return "Training" if current_epoch == 0 else f"Training, epoch {current_epoch}"
+        return super()._get_train_description(current_epoch)
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the metrics to show."""

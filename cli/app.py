@@ -7,6 +7,8 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 # Fast tokenizers start threads and then warn at every fork. Must be set before transformers is imported.
@@ -16,7 +18,7 @@ import torch
 from jsonargparse import set_parsing_settings
 from jsonargparse._deprecated import JsonargparseDeprecationWarning
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from omegaconf.errors import OmegaConfBaseException
 
@@ -27,17 +29,20 @@ import models
 import rewards
 import rollouts
 from algorithms import ConfigError, DataError
+from callbacks import RolloutProgressBar
 from cli.built import build_missing, missing, register
 from cli.callback_slots import KNOWN_SLOTS, named_callbacks, slot_names
 from cli.ckpt_path import check_run, resolved
 from cli.given.null_flags import in_dictionaries
 from cli.given.reward_overlays import with_merged_parts
+from cli.given.swapped_classes import take_nothing_over
 from cli.mistakes.check import CommandLine, checked
 from cli.mistakes.hardware import check_hardware
 from cli.mistakes.libraries import check_constructors, raise_first_cause, setup_errors
 from cli.mistakes.parser_messages import interpolation_in_one_line
 from cli.mistakes.sizes import check_sizes
-from cli.run_folders import locked_folders
+from cli.run_record.kept_run import GivenLine, KeptRun, Place, place
+from cli.run_record.recorded import Told
 from cli.stop_signals import Stopped, StopSignal, stop_status
 from cli.strategies import check_strategy
 from lightning_modules.identity import RunIdentity
@@ -45,6 +50,8 @@ from lightning_modules.identity import RunIdentity
 # Importing a package makes its classes known by their short names in configs.
 PACKAGES = (callbacks, datamodules, lightning_modules, models, rewards, rollouts)
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
+# Commands that are none of Lightning's, and the module of each. Imported late: they parse commands with this file.
+OWN_COMMANDS = {"sweep": "cli.sweep.command", "compare": "cli.compare"}
 
 
 class OneLineParser(LightningArgumentParser):
@@ -63,10 +70,21 @@ class OneLineParser(LightningArgumentParser):
 
 
 class TrainCLI(LightningCLI):
-    """LightningCLI with callbacks by name and models that are built on first use."""
+    """LightningCLI with callbacks by name, models that are built on first use, and a folder for every run."""
 
     slots: Sequence[str] = KNOWN_SLOTS
     command_line: CommandLine
+    line: GivenLine = GivenLine()
+    told: Told = Told()
+    is_build: bool = False
+    """A model that is built on first use."""
+
+    plans: bool = False
+    """Parse and check only, then raise ``_Planned``."""
+
+    kept: KeptRun | None = None
+    shown_config: str = ""
+    """The resolved config as YAML."""
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -90,7 +108,8 @@ class TrainCLI(LightningCLI):
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
-        kwargs["ckpt_path"] = resolved(kwargs.get("ckpt_path"), self.trainer)
+        source = self.kept.folder.source if self.kept else None
+        kwargs["ckpt_path"] = resolved(kwargs.get("ckpt_path"), self.trainer, source)
         check_run(kwargs["ckpt_path"], self.trainer, self.model, self.datamodule, command=subcommand)
         # Null leaves it to Lightning, which lets some checkpoints run code.
         kwargs["weights_only"] = True
@@ -98,49 +117,100 @@ class TrainCLI(LightningCLI):
         return {**kwargs, "return_predictions": False} if subcommand == "predict" else kwargs
 
     def _run_subcommand(self, subcommand: str) -> None:
-        # Before the checkpoint is chosen: a run that is still going may be writing one.
-        folders = locked_folders(self.trainer) if subcommand == "fit" else nullcontext()
-        with folders, stop_status(self.trainer, subcommand):
+        # The folder is locked before the checkpoint is chosen: a run that is still going may be writing one.
+        kept = self.kept.open(self.trainer, self.shown_config, self.told) if self.kept else nullcontext()
+        with kept, stop_status(self.trainer, subcommand):
             super()._run_subcommand(subcommand)
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: Lightning would let hyper-parameters in a checkpoint override the config in silence."""
 
     def before_instantiate_classes(self) -> None:
-        """Build the models that the config refers to, then seed again."""
-        if self.subcommand:
-            check_hardware(self._get(self.config, "trainer").as_dict())
-            check_constructors(lambda: self.parser.instantiate_classes(self.config), to_build=missing())
+        """Build the models that the config refers to, then seed again; find the run's folder."""
+        if not self.subcommand:
+            return
+        section = self.config[self.subcommand]
+        if self.plans:
+            raise _Planned(place(section, self.line))
+        check_hardware(section.trainer.as_dict())
+        check_constructors(lambda: self.parser.instantiate_classes(self.config), to_build=missing())
         # A build is a run in this process, so it has used the global random state.
-        if self.subcommand and build_missing(run):
+        if build_missing(partial(run, is_build=True)):
             self._set_seed()
+        # As the user wrote it: the folder is this run's, and not that of one that starts from the saved config.
+        self.shown_config = self._parser(self.subcommand).dump(section, skip_none=False)
+        self.kept = KeptRun(section, self.line, self.subcommand, is_build=self.is_build)
 
     def instantiate_classes(self) -> None:
         """Instantiate; a wrong setting that a constructor finds is an error of one line."""
-        with setup_errors(type(self).command_line):
-            super().instantiate_classes()
-        if self.subcommand:
-            check_sizes(self.model, self.datamodule, command=self.subcommand)
+        try:
+            with setup_errors(type(self).command_line):
+                super().instantiate_classes()
+            if self.subcommand:
+                check_sizes(self.model, self.datamodule, command=self.subcommand)
+        except BaseException:
+            if self.kept:
+                self.kept.discard()
+            raise
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
         check_strategy(config)
         named = named_callbacks(self._get(self.config_init, "callbacks").as_dict())
-        return super()._instantiate_trainer(config, [StopSignal(), RunIdentity(), *named, *callbacks])
+        every = [StopSignal(), RunIdentity(), *named, *callbacks]
+        # Lightning's own bar shows the last letters of the run's name as its version.
+        if config.get("enable_progress_bar") is not False and not any(isinstance(c, ProgressBar) for c in every):
+            every.append(RolloutProgressBar())
+        return super()._instantiate_trainer(config, every)
 
 
-def run(arguments: Sequence[str]) -> TrainCLI:
-    """Run one command and return what was run. Wrong settings raise ``ConfigError`` or ``DataError``."""
+class _Planned(Exception):
+    """The end of a command that is only parsed."""
+
+    def __init__(self, where: Place) -> None:
+        super().__init__()
+        self.where = where
+
+
+def run(arguments: Sequence[str], *, told: Told | None = None, is_build: bool = False) -> TrainCLI:
+    """Run one command and return what was run. Wrong settings raise ``ConfigError`` or ``DataError``.
+
+    Args:
+        arguments: the command line behind ``train.py``.
+        told: filled with what a user is told when the run has ended.
+        is_build: True for a model that is built on first use.
+    """
+    return _parse_and_run(arguments, told=told or Told(), is_build=is_build)
+
+
+def planned(arguments: Sequence[str]) -> Place:
+    """Parse and check a command, and return what its run is called and where it would lie; nothing is made or run."""
+    seeds = logging.getLogger("lightning.fabric.utilities.seed")
+    level = seeds.level
+    # Lightning seeds and says so, for a command that draws nothing.
+    seeds.setLevel(logging.WARNING)
+    try:
+        _parse_and_run(arguments, plans=True)
+    except _Planned as end:
+        return end.where
+    finally:
+        seeds.setLevel(level)
+    raise ConfigError(f"{' '.join(arguments)} runs nothing.")
+
+
+def _parse_and_run(arguments: Sequence[str], **attributes: Any) -> TrainCLI:
+    typed = arguments
     register()
     # The parser keeps a config below the subcommand: ${model.x} must lead to fit.model.x, with overlays and flags.
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True, docstring_parse_attribute_docstrings=True)
+    take_nothing_over()
     quiet()
     # Before the parser, which names neither the file nor what was meant.
-    line = checked(in_dictionaries(arguments), SUBCOMMANDS)
+    line = checked(in_dictionaries(arguments), (*SUBCOMMANDS, *OWN_COMMANDS))
     try:
         # Classes of their own, because LightningCLI parses in its constructor and a nested run has other slots.
-        cli_class = type(
-            "TrainCLI", (TrainCLI,), {"slots": slot_names([*line.files, *line.flags]), "command_line": line}
-        )
+        attributes |= {"slots": slot_names([*line.files, *line.flags]), "command_line": line}
+        attributes |= {"line": GivenLine(typed, line.files, line.flags)}
+        cli_class = type("TrainCLI", (TrainCLI,), attributes)
         with with_merged_parts(line.arguments, line.files) as merged:
             return cli_class(
                 LightningModule,
@@ -151,17 +221,24 @@ def run(arguments: Sequence[str]) -> TrainCLI:
                 parser_class=type("OneLineParser", (OneLineParser,), {"command_line": line}),
                 # A shortened key would be taken for the one that it begins.
                 parser_kwargs={"parser_mode": "omegaconf+", "allow_abbrev": False},
-                save_config_kwargs={"overwrite": True},
+                # The run's record holds it.
+                save_config_callback=None,
                 auto_configure_optimizers=False,
             )
+    except _Planned:
+        raise
     except Exception as error:
         raise_first_cause(error, line)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; wrong settings end it with one line and exit code 2, a signal with the signal's status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    told = Told()
     try:
-        run(sys.argv[1:] if arguments is None else arguments)
+        if arguments and arguments[0] in OWN_COMMANDS:
+            raise SystemExit(import_module(OWN_COMMANDS[arguments[0]]).main(arguments[1:]))
+        run(arguments, told=told)
     except KeyboardInterrupt:
         # Before or after the trainer, which handles its own.
         sys.stderr.write("stopped by SIGINT\n")
@@ -170,6 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(2) from None
     finally:
+        sys.stderr.writelines(f"{line}\n" for line in told.lines)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
 
@@ -181,6 +259,8 @@ def quiet() -> None:
     # Loaders here have no workers: a prompt holds no pixels, so there is nothing to prefetch.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory.*exists and is not empty.*")
+    # The CSV logger's: what it would delete has been renamed.
+    warnings.filterwarnings("ignore", ".*Experiment logs directory.*exists and is not empty.*")
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
     # The warning is about writing into what a layer returns, and no code here does so.
     warnings.filterwarnings("ignore", ".*FSDP2-wrapped module.*returned a view tensor.*")

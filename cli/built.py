@@ -1,17 +1,18 @@
 """Models that this project builds itself, on first use: ``path: ${built_by:configs/tiny/stages/adapter.yaml,0}``.
 
-The interpolation only computes a folder name: the config's file name, and a digest of its text, the seed, the versions
-of torch and transformers, the project's sources behind the classes that the config names, and the same of every config
-it is built from. The folder is made by running that config, once, before anything is instantiated: ``predict`` for a
-config with a callback ``pairs`` or ``pool``, which write preference pairs or pass rates, else ``fit``, whose callback
-``export`` writes a model.
+The interpolation only computes a folder name: the config's file name, and a digest of its text, the seed, the project's
+sources behind the classes that the config names, the versions of the libraries that these import, and the same of
+every config it is built from. The folder is made by running that config, once, before anything is instantiated:
+``predict`` for a config with a callback ``pairs`` or ``pool``, which write preference pairs or pass rates, else
+``fit``, whose callback ``export`` writes a model.
 """
 
 import fcntl
 import hashlib
 import re
-from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -26,8 +27,6 @@ BUILT_ROOT = Path("runs/built")
 _REFERENCE = re.compile(r"\$\{built_by:([^,}\s]+)")
 # An import path, or a class's short name.
 _CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+|[A-Z]\w*")
-# Weights of the same sources differ between versions of these.
-_LIBRARIES = ("torch", "transformers")
 _SOURCES = SourceTree(Path(__file__).resolve().parent.parent)
 
 # Folder to config and seed: filled while the parser resolves interpolations.
@@ -106,9 +105,27 @@ def _digest(config: str, seed: int, sources: SourceTree) -> str:
         )
     text = path.read_text()
     names = {value for value in texts(read_config(str(path)).content) if _CLASS.fullmatch(value)}
-    digest = hashlib.sha256("\0".join([text, str(seed), *map(version, _LIBRARIES)]).encode())
+    # Weights of the same sources differ between versions of libraries.
+    libraries = [f"{library} {_version(library)}" for library in sorted(sources.libraries(names))]
+    digest = hashlib.sha256("\0".join([text, str(seed), *libraries]).encode())
     # The text is searched, not the parsed settings: a reference may stand inside of a longer value.
     for upstream in _REFERENCE.findall(text):
         digest.update(_digest(upstream, seed, sources).encode())
     digest.update(sources.digest(frozenset(names)).encode())
     return digest.hexdigest()[:10]
+
+
+def _version(module: str) -> str:
+    """Return the version of what a module belongs to; empty where it is not installed."""
+    try:
+        return version(module)
+    except PackageNotFoundError:
+        # A third of a second, which most modules do not need.
+        projects = _distributions().get(module, ())
+        return ", ".join(version(project) for project in projects)
+
+
+@cache
+def _distributions() -> Mapping[str, Sequence[str]]:
+    """Return the projects by the modules that they install: ``PIL`` is a module of ``pillow``."""
+    return packages_distributions()

@@ -19,7 +19,7 @@ _LIGHTNINGS = ("best", "hpc")
 logger = logging.getLogger(__name__)
 
 
-def resolved(ckpt_path: str | None, trainer: L.Trainer) -> str | None:
+def resolved(ckpt_path: str | None, trainer: L.Trainer, source: Path | None = None) -> str | None:
     """Return the checkpoint that a run starts from.
 
     ``last`` is the newest ``last.ckpt`` of the run's checkpoint callbacks. Where it cannot be read, it is the newest
@@ -29,6 +29,7 @@ def resolved(ckpt_path: str | None, trainer: L.Trainer) -> str | None:
     Args:
         ckpt_path: as the user typed it.
         trainer: not started yet.
+        source: folder of the run that ``last`` means, where that is not the folder of this command.
 
     Raises:
         ConfigError: when there are checkpoints and none can be read; for a path that cannot be read; for an address.
@@ -43,6 +44,7 @@ def resolved(ckpt_path: str | None, trainer: L.Trainer) -> str | None:
     if ckpt_path != "last":
         return _given(Path(ckpt_path))
     folders = [checkpoint_folder(trainer, c) for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
+    folders += [source / "checkpoints"] if source and source / "checkpoints" not in folders else []
     links = [link for folder in folders for link in folder.glob(f"last*{_SUFFIX}")]
     if links:
         return str(_readable(max(links, key=_time)))

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     shared = ["--config", CONFIG, "--seed_everything", str(options.seed), "--trainer.logger.save_dir=runs"]
     shared += ["--trainer.logger.name=quickstart"]
-    # TensorBoard would join the curves of an earlier quickstart and of this one.
+    # The folder is that of the last quickstart; without this the runs of this one would get numbers.
     shutil.rmtree(FOLDER, ignore_errors=True)
     exported = FOLDER / "policy"
     seconds: dict[str, float] = {}
@@ -49,20 +49,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         seconds[name] = round(time.perf_counter() - started, 1)
         return result
 
-    # The same held-out pictures before and after training.
-    test = ["test", *shared, "--trainer.logger.version=test"]
+    base, grpo = ("--trainer.logger.version=base", "--trainer.logger.version=grpo")
     # One validation batch is the shortest command that needs the policy.
     stage(
         "build",
         "1/4  Building the tiny policy (first time only)",
-        ["validate", *shared, "--trainer.limit_val_batches=1"],
+        ["validate", *shared, base, "--trainer.limit_val_batches=1"],
     )
-    before = stage("test_before", "2/4  Held-out test of the aligned base", test)
-    training = ["fit", *shared, "--trainer.logger.version=grpo", "--callbacks.export=callbacks.ExportPolicy",
+    # The same held-out pictures before and after training.
+    before = stage("test_before", "2/4  Held-out test of the aligned base", ["test", *shared, base])
+    training = ["fit", *shared, grpo, "--callbacks.export=callbacks.ExportPolicy",
                 f"--callbacks.export.folder={exported}", *(SHORT_FLAGS if options.short else [])]  # fmt: skip
     stage("train", "3/4  GRPO with the Selective Sample Buffer", training)
     trained = ["--model.init_args.policy=models.PretrainedPolicy", f"--model.init_args.policy.path={exported}"]
-    after = stage("test_after", "4/4  Held-out test of the trained policy", [*test, *trained])
+    after = stage("test_after", "4/4  Held-out test of the trained policy", ["test", *shared, grpo, *trained])
 
     summary = {
         "seed": options.seed,

@@ -1,14 +1,20 @@
 """Which of the project's own source files a class depends on, read from import statements alone.
 
 No module is imported, so this takes milliseconds. An import of one name out of a package is followed to the file that
-defines the name: ``from models import Policy`` leads to ``models/policy.py`` and to no other file of ``models``.
+defines the name: ``from models import Policy`` leads to ``models/policy.py`` and to no other file of ``models``. A text
+in a source that names another one, as what a new process is to run or as a class path, is followed like an import.
 """
 
 import ast
 import hashlib
+import re
+import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+
+_FILE = re.compile(r"\w+\.py")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,8 @@ class _Module:
     """Local name to the dotted name it was imported from."""
     imports: tuple[str, ...]
     """Every dotted name that is imported, at the top of the file or inside of functions."""
+    mentions: tuple[str, ...]
+    """Every text that may be the dotted name of a source, or of what one defines."""
 
 
 class SourceTree:
@@ -55,6 +63,15 @@ class SourceTree:
         """
         return [module.path for module in self._behind(names)]
 
+    def libraries(self, names: Collection[str]) -> set[str]:
+        """Return the packages of other projects that these files import, Python's own left out.
+
+        Args:
+            names: as for ``behind``.
+        """
+        tops = {imported.partition(".")[0] for module in self._behind(names) for imported in module.imports}
+        return {top for top in tops if top and top not in sys.stdlib_module_names and self._module(top) is None}
+
     def _behind(self, names: Collection[str]) -> list[_Module]:
         modules: dict[Path, _Module] = {}
         waiting = [full for name in names for full in self._full_names(name)]
@@ -62,7 +79,7 @@ class SourceTree:
             module = self._defining_module(waiting.pop())
             if module is not None and module.path not in modules:
                 modules[module.path] = module
-                waiting += module.imports
+                waiting += [*module.imports, *module.mentions]
         return [modules[path] for path in sorted(modules)]
 
     def _full_names(self, name: str) -> list[str]:
@@ -109,7 +126,9 @@ def _read(path: Path, dotted: str) -> _Module:
         tree = ast.parse(text)
     except SyntaxError:
         # The parser reports it, when it imports the class.
-        return _Module(path, text, is_package, {}, ())
+        return _Module(path, text, is_package, {}, (), ())
+    package = dotted if is_package else dotted.rpartition(".")[0]
+    mentions: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imports += [alias.name for alias in node.names]
@@ -120,7 +139,12 @@ def _read(path: Path, dotted: str) -> _Module:
                 full = origin if alias.name == "*" else f"{origin}.{alias.name}"
                 imports.append(full)
                 bindings[alias.asname or alias.name] = full
-    return _Module(path, text, is_package, bindings, tuple(imports))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if _FILE.fullmatch(node.value):
+                mentions.append(f"{package}.{node.value.removesuffix('.py')}")
+            elif _DOTTED.fullmatch(node.value):
+                mentions.append(node.value)
+    return _Module(path, text, is_package, bindings, tuple(imports), tuple(mentions))
 
 
 def _origin(node: ast.ImportFrom, dotted: str, *, is_package: bool) -> str:

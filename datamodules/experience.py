@@ -22,6 +22,7 @@ from algorithms import (
     SelectiveSampleBuffer,
     Ticket,
     check_at_least,
+    placed_in_time,
     position_generator,
 )
 from datamodules.prompts import PromptDataModule
@@ -70,7 +71,18 @@ class ExperienceDataModule(PromptDataModule):
         self._orders: dict[str, ShuffledRows] = {}
 
     def setup(self, stage: str) -> None:
-        """Read the splits of a stage; of the training prompts keep those that the pool selects."""
+        """Read the splits of a stage; of the training prompts keep those that the pool selects.
+
+        Raises:
+            ConfigError: when every sample would be too old for its first replay.
+        """
+        steps, max_age = self.steps_per_rollout, self.buffer_config.max_age
+        if stage == "fit" and self.buffer_config.capacity and max_age < steps:
+            raise ConfigError(
+                f"data.buffer.max_age must be at least {steps}, the optimizer steps of one rollout, got {max_age}: "
+                "samples are that old when the next rollout could replay them. data.buffer.capacity 0 switches replay "
+                "off."
+            )
         super().setup(stage)
         # Only for training: a pool lists training prompts alone.
         if self.pool is not None and stage == "fit":
@@ -122,7 +134,8 @@ class ExperienceDataModule(PromptDataModule):
     ) -> list[ExperienceBatch]:
         """Return the micro-batches of a rollout: its effective samples, and replay.
 
-        The effective samples enter the buffer after the draw, so that none is used twice in one batch.
+        The effective samples enter the buffer after the draw, so that none is used twice in one batch. Replay that is
+        too old for the later steps of the rollout goes into the earlier ones.
 
         Args:
             effective: samples with a non-zero advantage.
@@ -140,7 +153,24 @@ class ExperienceDataModule(PromptDataModule):
         self.buffer.add(effective)
         batch = ExperienceBatch.cat([effective, replay])
         order = _groups_shuffled(batch.group_ids, position_generator(self.seed, "micro-batch order", rollout, rank))
-        return [batch.rows(part) for part in order.tensor_split(self.micro_batches)]
+        parts = placed_in_time(
+            order,
+            self._last_steps(batch, policy_version),
+            num_parts=self.micro_batches,
+            parts_per_step=self.micro_batches // self.steps_per_rollout,
+        )
+        return [batch.rows(part) for part in parts]
+
+    @property
+    def steps_per_rollout(self) -> int:
+        """Optimizer steps that learn from one rollout; 1 while no trainer says how many micro-batches make a step."""
+        return 1 if self.trainer is None else max(1, self.micro_batches // self.trainer.accumulate_grad_batches)
+
+    def _last_steps(self, batch: ExperienceBatch, policy_version: int) -> Tensor:
+        """Return for each sample the last step of the rollout, from 0, at which it is no older than ``max_age``."""
+        left = self.buffer_config.max_age - (policy_version - batch.policy_versions)
+        # Fresh samples have no limit: they are used now or never.
+        return torch.where(batch.is_replay, left, self.steps_per_rollout)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the buffers of all ranks; a collective call."""

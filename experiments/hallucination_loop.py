@@ -24,8 +24,8 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments.figures import draw_panels
 from experiments.trials import FIGURES, ROOT, kept_trial, kept_trials, markdown
+from run_records import draw_panels
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
 from experiments.trials import curves, trained_and_tested, write
+from run_records import draw_panels
 
 CONFIG = "configs/tiny/mpo.yaml"
 FIGURE = Path("docs/figures/tau_sweep.png")
@@ -47,17 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def draw(result: Mapping[str, Any], path: Path) -> None:
     """Draw one panel per measure, one line per threshold."""
-    figure = Figure(figsize=(13, 4), layout="constrained")
-    panels = figure.subplots(1, len(TAGS))
-    for panel, (tag, title) in zip(panels, TAGS.items(), strict=True):
-        for tau, trial in result.items():
-            steps, values, _ = zip(*trial["curves"][tag], strict=True)
-            panel.plot(steps, values, marker=".", label=f"tau = {tau} ({100 * trial['pairs_kept']:.0f} % of pairs)")
-        panel.set(title=title, xlabel="optimizer step")
-        panel.grid(alpha=0.3)
-    panels[-1].legend(fontsize=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    FigureCanvasAgg(figure).print_png(path)
+    panels = {
+        title: {
+            f"tau = {tau} ({100 * trial['pairs_kept']:.0f} % of pairs)": [[(s, v) for s, v, _ in trial["curves"][tag]]]
+            for tau, trial in result.items()
+        }
+        for tag, title in TAGS.items()
+    }
+    draw_panels(panels, path, columns=3)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 
 from cli.app import run
 from cli.quickstart import MEASURES, measures
+from run_records import Curve, read_curves
 
 ROOT = Path("runs/experiments")
 FIGURES = Path("docs/figures")
@@ -59,14 +60,9 @@ def kept_trials(folder: Path, methods: Sequence[str]) -> list[dict[str, Any]]:
     return sorted(trials, key=lambda trial: (trial["seed"], order.index(trial["method"])))
 
 
-def curves(name: str, tags: Sequence[str]) -> dict[str, list[tuple[int, float, float]]]:
-    """Return (step, value, time in seconds) of some scalars that a trial logged."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(ROOT / name), size_guidance={"scalars": 0})
-    events.Reload()
-    logged = events.Tags()["scalars"]
-    return {tag: [(e.step, e.value, e.wall_time) for e in events.Scalars(tag)] for tag in tags if tag in logged}
+def curves(name: str, tags: Sequence[str]) -> dict[str, Curve]:
+    """Return (step, value, time in seconds) of some scalars that the training of a trial logged."""
+    return read_curves(ROOT / name, tags)
 
 
 def write(name: str, result: Any) -> Path:
@@ -88,8 +84,9 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _shared(configs: Sequence[str], seed: int, name: str) -> list[str]:
-    # Curves of an earlier trial would run into this one's.
-    shutil.rmtree(ROOT / name, ignore_errors=True)
+    # A trial has the folders of its name; without this a repeated one would get a number.
+    for folder in (name, f"{name}-test"):
+        shutil.rmtree(ROOT / folder, ignore_errors=True)
     logger = [f"--trainer.logger.save_dir={ROOT.parent}", f"--trainer.logger.name={ROOT.name}"]
     files = [flag for config in configs for flag in ("--config", config)]
     return [*files, "--seed_everything", str(seed), *logger, f"--trainer.logger.version={name}", *QUIET]

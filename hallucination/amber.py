@@ -74,7 +74,7 @@ def amber_counts(
     _check_entries([*truth, *targets], vocabulary)
     mentions = [mention.name for mention in vocabulary.lexicon.find(completion)]
     covered: set[str] = set()
-    named: set[str] = set()
+    named: set[str | None] = set()
     num_hallucinated = num_imagined = 0
     for word in mentions:
         # A safe word counts as a mention and as nothing else.
@@ -82,22 +82,21 @@ def amber_counts(
             continue
         true = vocabulary.covered_by(word, truth)  # the true object that this word covers
         if true is None:
-            # A word that only resembles a true object can name a target besides.
-            target = vocabulary.covered_by(word, targets) or vocabulary.similar_to(word, targets)
-            if target is not None:
-                named.add(target)
+            # One target by the table, another one by resemblance, and a true object by resemblance besides.
+            imagined = {vocabulary.named_by(word, targets), vocabulary.similar_to(word, targets)} - {None}
+            named |= imagined
             true = vocabulary.similar_to(word, truth)
             num_hallucinated += true is None
-            num_imagined += true is None and target is not None
+            num_imagined += true is None and bool(imagined)
         if true is not None:
             covered.add(true)
     return AmberCounts(
         num_mentions=len(mentions),
         num_hallucinated=num_hallucinated,
         num_imagined=num_imagined,
-        num_true=len(set(truth)),
+        num_true=len(truth),
         num_covered=len(covered),
-        num_targets=len(set(targets)),
+        num_targets=len(targets),
         num_targets_named=len(named),
         num_responses=1,
         num_hallucinating=int(num_hallucinated > 0),

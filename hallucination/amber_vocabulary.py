@@ -4,7 +4,7 @@ A benchmark has one table of associated words: "desk" covers a true "table", "wi
 list of safe words, which are never wrong.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from hallucination.objects import ObjectLexicon
@@ -37,20 +37,24 @@ class AmberVocabulary:
         words = dict.fromkeys([*self.associations, *(word for others in self.associations.values() for word in others)])
         return ObjectLexicon(dict.fromkeys(words, ()))
 
-    def covered_by(self, word: str, names: Iterable[str]) -> str | None:
-        """Return which of the names a word covers by the table; None when none."""
-        names = list(names)
+    def covered_by(self, word: str, names: Sequence[str]) -> str | None:
+        """Return which of the true names a word covers by the table; None when none."""
         # The name itself first, so that a word that is true covers its own object.
-        if word in names:
-            return word
-        return next((name for name in names if word in self.associations[name]), None)
+        return word if word in names else self.named_by(word, names)
 
-    def similar_to(self, word: str, names: Iterable[str]) -> str | None:
+    def named_by(self, word: str, names: Sequence[str]) -> str | None:
+        """Return which of the names the table gives for a word; None when none."""
+        return next((name for other, name in self._entries(names) if other == word), None)
+
+    def similar_to(self, word: str, names: Sequence[str]) -> str | None:
         """Return which of the names is a near-synonym of the word, or is covered by one; None when none."""
-        if self.is_similar is None:
+        is_similar = self.is_similar
+        if is_similar is None:
             return None
-        # The first name that fits, in the order of the annotation.
-        for name in names:
-            if any(self.is_similar(word, other) for other in (name, *self.associations[name])):
-                return name
-        return None
+        return next((name for other, name in self._entries(names) if is_similar(word, other)), None)
+
+    def _entries(self, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Yield (word, the name it stands for) in the order in which the authors' script looks."""
+        # What is associated with any name comes before every name itself.
+        yield from ((other, name) for name in names for other in self.associations[name])
+        yield from ((name, name) for name in names)

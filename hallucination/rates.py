@@ -7,6 +7,8 @@ noise is not taken for a change.
 import math
 from typing import NamedTuple
 
+from algorithms import intervals
+
 
 class Counts(NamedTuple):
     """Events out of trials."""
@@ -32,13 +34,7 @@ def wilson_interval(counts: Counts, *, z: float = 1.96) -> tuple[float, float]:
         counts: events out of trials.
         z: quantile of the normal distribution; 1.96 for 95 %.
     """
-    # Unlike p +- z sqrt(p (1 - p) / n), it has a width above 0 for a rate of 0 or 1.
-    n, p = counts.trials, counts.rate
-    if not n:
-        return 0.0, 1.0
-    center = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return max(0.0, center - half), min(1.0, center + half)
+    return intervals.wilson_interval(counts.rate, counts.trials, z=z)
 
 
 def has_risen(before: Counts, now: Counts, *, at_least: float, z: float = 3.0) -> bool:

@@ -155,7 +155,8 @@ class GRPOModule(RolloutModule):
             policy_version=self.trainer.global_step,
             solved_uids=phase.solved_uids(),
         )
-        return phase, batch_metrics(self.micro_batches, self.trainer.global_step) | {
+        accumulate = self.trainer.accumulate_grad_batches
+        return phase, batch_metrics(self.micro_batches, self.trainer.global_step, micro_batches_per_step=accumulate) | {
             "buffer/held": float(len(self.experience.buffer)),
             "rollout/completions_so_far": float(self.num_completions),
         }

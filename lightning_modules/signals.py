@@ -5,6 +5,7 @@ optimizer step at which it was measured, so that a reader does not act on it twi
 Values are the same on every rank.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -46,29 +47,38 @@ class SignalBoard:
     def __init__(self) -> None:
         """Start without values."""
         self._signals: dict[str, Signal] = {}
+        self._trials: dict[str, float] = {}
 
-    def publish(self, name: str, value: float, *, step: int) -> None:
+    def publish(self, name: str, value: float, *, step: int, trials: float = math.inf) -> None:
         """Replace the value of a signal.
 
         Args:
             name: the signal.
             value: the same on every rank.
             step: optimizer steps of the policy on which it was measured.
+            trials: for a rate, the number that it is a share of, so that readers can tell a change from chance.
         """
         self._signals[name] = Signal(value, step)
+        self._trials[name] = trials
 
     def latest(self, name: str) -> Signal | None:
         """Return the newest value of a signal; None before the first."""
         return self._signals.get(name)
 
+    def trials(self, name: str) -> float:
+        """Return what the newest value of a rate is a share of; infinity for a value that is known exactly."""
+        return self._trials[name]
+
     def state_dict(self) -> dict[str, Any]:
         """Return the values as plain numbers."""
         # Plain lists, because loading with weights_only=True allows no classes of this project.
-        return {name: [signal.value, signal.step] for name, signal in self._signals.items()}
+        return {name: [*signal, self._trials[name]] for name, signal in self._signals.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Replace all values."""
-        self._signals = {name: Signal(*numbers) for name, numbers in state.items()}
+        self._signals = {name: Signal(*numbers[:2]) for name, numbers in state.items()}
+        # Older checkpoints have no trials.
+        self._trials = {name: (*numbers[2:], math.inf)[0] for name, numbers in state.items()}
 
 
 def check_signals(callbacks: Iterable[object]) -> None:

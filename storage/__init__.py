@@ -1,15 +1,17 @@
 """Files and folders that are written completely or not at all, so that they survive a killed process."""
 
 from storage.checkpoints import UnreadableCheckpoint, newest_readable, read_checkpoint
-from storage.folder_lock import FolderInUse, folder_lock
+from storage.folder_lock import LOCK_NAME, FolderInUse, folder_lock, is_locked
 from storage.slices import VALUES_NAME, load_slices
 from storage.whole import remove, remove_drafts, replace_link, whole_file, whole_folder
 
 __all__ = [
+    "LOCK_NAME",
     "VALUES_NAME",
     "FolderInUse",
     "UnreadableCheckpoint",
     "folder_lock",
+    "is_locked",
     "load_slices",
     "newest_readable",
     "read_checkpoint",

@@ -15,6 +15,10 @@ _HELD = (errno.EACCES, errno.EAGAIN)
 
 logger = logging.getLogger(__name__)
 
+# Folders that this process has locked: it must not open their lock files again, because closing any of a file's handles
+# releases the lock of the whole process.
+_own: set[Path] = set()
+
 
 class FolderInUse(RuntimeError):
     """Another process writes to the folder.
@@ -43,7 +47,27 @@ def folder_lock(folder: Path) -> Iterator[None]:
     # The file stays: a process that removed it could remove the one that another process has just locked.
     with (folder / LOCK_NAME).open("a+") as file:
         _lock(file, folder)
-        yield
+        _own.add(folder.resolve())
+        try:
+            yield
+        finally:
+            _own.discard(folder.resolve())
+
+
+def is_locked(folder: Path) -> bool:
+    """Return whether a process has the lock of a folder."""
+    if folder.resolve() in _own:
+        return True
+    try:
+        file = (folder / LOCK_NAME).open("r+")
+    except OSError:
+        return False
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno in _HELD
+    return False
 
 
 def _lock(file: IO[str], folder: Path) -> None:

@@ -10,6 +10,7 @@ one of your own needs one file with a subclass of ``ThresholdStrategy`` and no c
 the margin tau of preference pairs.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -26,6 +27,9 @@ class Reading(NamedTuple):
 
     reward: float
     """Mean score of the reward that the threshold bounds, since the reading before."""
+
+    trials: float = math.inf
+    """What the rate is a share of, such as the number of claims; infinity where the rate is known exactly."""
 
 
 class Evidence(NamedTuple):
@@ -46,9 +50,20 @@ class Decision(NamedTuple):
     reason: str
     """A few words for the log."""
 
+    lacks_evidence: bool = False
+    """Whether the threshold stays because too little was measured, and not because all is well."""
+
 
 class ThresholdStrategy:
     """How a threshold follows the evidence."""
+
+    def check_start(self, name: str, start: float) -> None:
+        """Refuse a threshold from which the strategy cannot start; by default none is.
+
+        Args:
+            name: the threshold as a config names it.
+            start: its value when training starts or goes on.
+        """
 
     def decide(self, present: float, evidence: Evidence, sign: int) -> Decision:
         """Return the next threshold.

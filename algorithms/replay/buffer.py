@@ -27,6 +27,7 @@ from torch import Tensor
 
 from algorithms.experience_batch import ExperienceBatch
 from algorithms.replay.config import BufferConfig
+from algorithms.replay.inclusion import inclusion_probabilities
 from algorithms.replay.sample_table import SampleTable
 from algorithms.replay.sum_tree import SumTree
 
@@ -87,14 +88,17 @@ class SelectiveSampleBuffer:
     def draw(self, num_samples: int, *, generator: torch.Generator) -> ExperienceBatch:
         """Return up to ``num_samples`` different rows, marked as replay; fewer when fewer are stored.
 
-        With ``correction_exponent`` c the rows have weights (mean priority / priority)^c: with c = 1 their mean
-        estimates that over the whole buffer, whatever the priorities.
+        With ``correction_exponent`` c the rows have weights (K / (N p))^c for K of N samples drawn and p from
+        ``inclusion_probabilities``: with c = 1 their mean is right on average for every function of a sample.
         """
         slots = self._priorities.draw_distinct(max(num_samples, 0), generator=generator)
         rows = self._table.read(slots)
-        # The mean over all that is held; an empty buffer divides by 1 and draws nothing.
-        mean = self._priorities.total / max(len(self), 1)
-        weights = (mean / self._priorities.weights(slots)) ** self.config.correction_exponent
+        weights = torch.ones(len(rows), dtype=torch.double)
+        # The probabilities cost K^2, so not for weights that are 1.
+        if self.config.correction_exponent and len(rows):
+            left = self._priorities.total_without(slots)
+            probabilities = inclusion_probabilities(self._priorities.weights(slots), weight_left=left)
+            weights = (len(rows) / len(self) / probabilities) ** self.config.correction_exponent
         return rows.with_columns(is_replay=torch.ones(len(rows), dtype=torch.bool), weights=weights.float())
 
     def state_dict(self) -> dict[str, Any]:

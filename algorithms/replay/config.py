@@ -20,14 +20,15 @@ class BufferConfig:
     """Most samples held, per rank. Own choice: the paper gives none."""
 
     max_age: int = 16
-    """Most optimizer steps between the sampling of a sample and its use; VL-Rethinker's bound."""
+    """Most optimizer steps between the sampling of a sample and its use in a batch; VL-Rethinker's bound."""
 
     priority_exponent: float = 1.0
     """Power of |advantage| in the draw; 0 draws uniformly. 1 is the paper's."""
 
     correction_exponent: float = 0.0
-    """Power with which the loss of a replayed sample is divided by its relative priority. 0 is the paper's and that of
-    every peer; 1 cancels the preference of the draw, so that only its variance differs from a uniform one."""
+    """Power with which the loss of a replayed sample is divided by how much likelier than others it was to be drawn. 0
+    is the paper's and that of every peer; 1 cancels the preference of the draw, so that only its variance differs from
+    a uniform one."""
 
     evict: Literal["oldest", "lowest_priority"] = "oldest"
     """Which samples leave a full buffer; of equal priority the older."""

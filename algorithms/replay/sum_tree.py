@@ -40,6 +40,15 @@ class SumTree:
             nodes = nodes // 2
             self.sums[nodes] = self.sums[2 * nodes] + self.sums[2 * nodes + 1]
 
+    def total_without(self, slots: Int[Tensor, " K"]) -> float:
+        """Return the sum of all weights but these; exactly 0 when no other slot has a weight."""
+        # By the tree and not as a difference, which would be off by the rounding of the whole sum.
+        weights = self.weights(slots)
+        self.set(slots, torch.zeros(len(slots)))
+        rest = self.total
+        self.set(slots, weights)
+        return rest
+
     def draw_distinct(self, num_draws: int, *, generator: torch.Generator) -> Int[Tensor, " K"]:
         """Return different slots in the order drawn, each in proportion to its weight among those not yet drawn.
 

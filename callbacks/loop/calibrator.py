@@ -12,6 +12,7 @@ import logging
 from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
 
 from algorithms import ConfigError
 from algorithms.calibration import Decision, Evidence, Reading, ThresholdStrategy
@@ -19,6 +20,7 @@ from callbacks.loop.knobs import Knob, find_knob
 from callbacks.prompt_data import prompt_data
 from lightning_modules import RolloutModule
 from lightning_modules.logs.tensorboard import tensorboard_writers
+from lightning_modules.signals import Signal
 from rollouts import RolloutPhase, gather_ranks
 
 logger = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ class RewardThresholdCalibrator(Callback):
         # Scores of the newest rollout, of all ranks.
         self.scores: list[float] = []
         self._reward_sum, self._reward_count = 0.0, 0
+        self._told_of_lack = False
 
     @property
     def state_key(self) -> str:
@@ -78,13 +81,14 @@ class RewardThresholdCalibrator(Callback):
     # --- hooks ----------------------------------------------------------------------------------------------
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuse a threshold or a reward part that this run does not have."""
+        """Refuse a threshold or a reward part that this run does not have, or a start that the strategy cannot take."""
         if not isinstance(pl_module, RolloutModule) or self.part not in pl_module.reward.parts:
             raise ConfigError(
                 f"callbacks.calibrator.part is {self.part!r}, which is no part of model.reward: its scores are what "
                 "the threshold bounds."
             )
-        self._knob(trainer, pl_module)
+        # After a checkpoint was read, so this is also what a resumed run goes on from.
+        self.strategy.check_start(self.moves, self._knob(trainer, pl_module).get())
 
     def on_rollout_end(self, trainer: Trainer, pl_module: LightningModule, phase: RolloutPhase) -> None:
         """Keep the scores of the rollout, of all ranks."""
@@ -101,15 +105,16 @@ class RewardThresholdCalibrator(Callback):
         if signal is None or signal.step <= self.seen_step:
             return
         self.seen_step = signal.step
-        self._act(trainer, module, signal.value)
+        self._act(trainer, module, signal, module.signals.trials(self.monitor))
 
     # --- acting ---------------------------------------------------------------------------------------------
 
-    def _act(self, trainer: Trainer, module: RolloutModule, rate: float) -> None:
+    def _act(self, trainer: Trainer, module: RolloutModule, signal: Signal, trials: float) -> None:
         # Mean score since the last reading; no rollout has ended before the first.
         reward = self._reward_sum / self._reward_count if self._reward_count else 0.0
         self._reward_sum, self._reward_count = 0.0, 0
-        self.readings = [*self.readings, Reading(self.seen_step, rate, reward)][-MAX_READINGS:]
+        self.readings = [*self.readings, Reading(signal.step, signal.value, reward, trials)]
+        self.readings = self.readings[-MAX_READINGS:]
         knob = self._knob(trainer, module)
         before = knob.get()
         decision = self.strategy.decide(before, Evidence(self.readings, self.scores), knob.stricter)
@@ -122,8 +127,15 @@ class RewardThresholdCalibrator(Callback):
 
     def _log(self, trainer: Trainer, before: float, decision: Decision) -> None:
         step, after = trainer.global_step, decision.threshold
+        values = {"calibration/threshold": after, "calibration/has_evidence": float(not decision.lacks_evidence)}
         for log in trainer.loggers:
-            log.log_metrics({"calibration/threshold": after}, step=step)
+            log.log_metrics(values, step=step)
+        if decision.lacks_evidence and not self._told_of_lack:
+            self._told_of_lack = True
+            rank_zero_warn(
+                f"step {step}: callbacks.calibrator leaves {self.moves} at {after:.4g} while there is no evidence: "
+                f"{decision.reason}. Further such readings are in calibration/has_evidence."
+            )
         if after == before:
             return
         change = f"step {step}: {self.moves} {before:.4g} -> {after:.4g}, {decision.reason}"

@@ -193,7 +193,7 @@ class HallucinationMonitor(Callback):
         is_rise = self._flag_rises(trainer, {"probes": totals["rate"], "rollouts": rollouts})
         self.values["hallucination/rise"] = float(is_rise)
         self._must_log_values = True
-        module.signals.publish(RATE, self.values[RATE], step=step)
+        module.signals.publish(RATE, self.values[RATE], step=step, trials=totals["rate"].trials)
         for logger in trainer.loggers:
             logger.log_metrics(self.values | {"time/monitor_share": self.budget.share}, step=step)
         for writer in tensorboard_writers(trainer):

@@ -21,6 +21,8 @@ COMMANDS = {
     "validate": "measure on the validation split",
     "test": "measure on the test split",
     "predict": "write completions, pairs or pass rates",
+    "sweep": "run a config with several overlays and seeds",
+    "compare": "set runs side by side",
 }
 _SECTIONS = {
     "trainer": "steps, devices, precision, logger",

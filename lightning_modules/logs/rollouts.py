@@ -51,11 +51,22 @@ def rollout_metrics(phase: RolloutPhase, *, tolerance: float, seconds: float) ->
     return values
 
 
-def batch_metrics(micro_batches: Sequence[ExperienceBatch], policy_version: int) -> dict[str, float]:
-    """Return the number of samples in the micro-batches of a rollout, and share and age of the replayed ones."""
+def batch_metrics(
+    micro_batches: Sequence[ExperienceBatch], policy_version: int, *, micro_batches_per_step: int
+) -> dict[str, float]:
+    """Return the number of samples in the micro-batches of a rollout, and share and age of the replayed ones.
+
+    Args:
+        micro_batches: of one rollout.
+        policy_version: optimizer steps before the first of them.
+        micro_batches_per_step: how many make one optimizer step.
+    """
     is_replay = torch.cat([batch.is_replay for batch in micro_batches])
-    # In optimizer steps.
-    ages = policy_version - torch.cat([batch.policy_versions for batch in micro_batches])
+    # In optimizer steps, when each is used: later micro-batches of a rollout come steps after the first.
+    ages = torch.cat([
+        policy_version + number // micro_batches_per_step - batch.policy_versions
+        for number, batch in enumerate(micro_batches)
+    ])  # fmt: skip
     values = {"buffer/batch_samples": float(len(is_replay))}
     if len(is_replay):
         values["buffer/replay_fraction"] = is_replay.float().mean().item()

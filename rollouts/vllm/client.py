@@ -2,13 +2,16 @@
 
 import http.client
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from http import HTTPStatus
 from typing import TypeVar
 
 from torch import Tensor
 
+from algorithms import ConfigError
 from rollouts.engine import EngineError
 from rollouts.vllm.policy_files import PolicyFiles
 from rollouts.vllm.requests import SampledGroup, SampleRequest
@@ -16,36 +19,43 @@ from rollouts.vllm.settings import VLLMSettings
 from rollouts.vllm.wire import pack_policy, pack_requests, unpack_error, unpack_groups, weight_chunks
 
 T = TypeVar("T")
+_Body = bytes | Iterable[bytes] | None
+logger = logging.getLogger(__name__)
 
 _HEALTH_TIMEOUT = 10.0  # seconds
 _RETRY_SECONDS = 1.0
 
 
+class _NotNow(EngineError):
+    """A refusal that only says: later."""
+
+
 class ServerClient:
     """One server. Every method raises ``OSError``, ``HTTPException`` or ``EngineError`` when the call fails."""
 
-    def __init__(self, address: str, timeout_s: float) -> None:
+    def __init__(self, address: str, timeout_s: float, token: str) -> None:
         """Set the server's place; nothing is sent yet.
 
         Args:
             address: ``HOST:PORT``.
             timeout_s: longest wait for an answer, in seconds.
+            token: the server's.
         """
-        self._address, self._timeout_s = address, timeout_s
+        self._address, self._timeout_s, self._token = address, timeout_s, token
 
     def wait_until_up(self) -> None:
         """Block until the server answers.
 
         Raises:
-            EngineError: when it does not within ``timeout_s``.
+            EngineError: when it does not within ``timeout_s``, or refuses the token.
         """
         started = time.monotonic()
         while True:
             try:
-                # Any answer will do: a model is not needed yet.
-                self._request("GET", "/health", None, {}, _HEALTH_TIMEOUT)
+                # A model is not needed yet.
+                self._call("GET", "/health", None, {}, _HEALTH_TIMEOUT)
                 return
-            except OSError as error:
+            except (OSError, _NotNow) as error:
                 if time.monotonic() - started > self._timeout_s:
                     raise EngineError(
                         f"no vLLM server answers at {self._address} within {self._timeout_s:g} s: {error}"
@@ -62,33 +72,43 @@ class ServerClient:
         headers = {"Session": session, "Version": str(version), "Transfer-Encoding": "chunked"}
         self._post("/weights", weight_chunks(weights), headers)
 
-    def sample(self, session: str, requests: Sequence[SampleRequest]) -> list[SampledGroup]:
-        """Return the completions of every request, in order."""
-        return unpack_groups(self._post("/generate", pack_requests(requests), {"Session": session}))
+    def sample(self, session: str, requests: Sequence[SampleRequest], version: int) -> list[SampledGroup]:
+        """Return the completions of every request, in order, by weights of this version and no other."""
+        headers = {"Session": session, "Version": str(version)}
+        return unpack_groups(self._post("/generate", pack_requests(requests), headers))
 
     def _post(self, path: str, body: bytes | Iterable[bytes], headers: dict[str, str]) -> bytes:
+        return self._call("POST", path, body, headers, self._timeout_s)
+
+    def _call(self, method: str, path: str, body: _Body, headers: dict[str, str], timeout_s: float) -> bytes:
         """Return the body of the answer.
 
         Raises:
             EngineError: with the server's own error, for any status but 200.
         """
-        status, answer = self._request("POST", path, body, headers, self._timeout_s)
-        if status != 200:
-            raise EngineError(unpack_error(answer))
-        return answer
+        status, answer = self._request(method, path, body, headers, timeout_s)
+        if status == HTTPStatus.OK:
+            return answer
+        kind = _NotNow if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.SERVICE_UNAVAILABLE) else EngineError
+        raise kind(unpack_error(answer))
 
     def _request(
         self,
         method: str,
         path: str,
-        body: bytes | Iterable[bytes] | None,
+        body: _Body,
         headers: dict[str, str],
         timeout_s: float,
     ) -> tuple[int, bytes]:
         """Return status and body of the answer."""
         # A connection per call: nothing is left open between rollouts, which may be hours apart.
         with closing(http.client.HTTPConnection(self._address, timeout=timeout_s)) as connection:
-            connection.request(method, path, body, headers, encode_chunked="Transfer-Encoding" in headers)
+            signed = headers | {"Authorization": f"Bearer {self._token}"}
+            try:
+                connection.request(method, path, body, signed, encode_chunked="Transfer-Encoding" in headers)
+            except (BrokenPipeError, ConnectionResetError):
+                # A server that refuses stops reading; what it has to say is still to be read.
+                logger.debug("the server stopped reading %s", path)
             response = connection.getresponse()
             return response.status, response.read()
 
@@ -100,5 +120,5 @@ def attempt(call: Callable[[], T]) -> tuple[T | None, str]:
     """
     try:
         return call(), ""
-    except (OSError, http.client.HTTPException, EngineError) as error:
+    except (OSError, http.client.HTTPException, EngineError, ConfigError) as error:
         return None, f"{type(error).__name__}: {error}"

@@ -1,20 +1,27 @@
 """One vLLM model for many connections: a queue of calls, and the one thread that runs them.
 
 connections (one thread each)  ->  queue  ->  the model's thread  ->  vLLM
+
+Everything in the queue is complete: a connection has read its policy, weights or requests before, so a sender that
+falls silent holds up nobody.
 """
 
 import logging
 import queue
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from io import BufferedIOBase
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+from torch import Tensor
+
+from rollouts.vllm.guard.refusal import Refusal, TryAgain
 from rollouts.vllm.model import VLLMModel
+from rollouts.vllm.policy_files import PolicyFiles
 from rollouts.vllm.requests import SampledGroup, SampleRequest
-from rollouts.vllm.wire import read_weights, unpack_policy
+from rollouts.vllm.settings import VLLMSettings
+from rollouts.vllm.wire import SERVER_TAKEN
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +42,8 @@ class _Call(NamedTuple):
 class _Sampling(NamedTuple):
     """The requests of one connection, which may share a batch with those of other connections."""
 
+    session: str
+    version: int
     requests: list[SampleRequest]
     future: "Future[list[SampledGroup]]"
 
@@ -57,9 +66,8 @@ class ModelThread:
         self._model: VLLMModel | None = None
         self._jobs: queue.Queue[_Call | _Sampling] = queue.Queue()
 
-    def take_policy(self, body: bytes) -> str:
+    def take_policy(self, policy: PolicyFiles, settings: VLLMSettings) -> str:
         """Replace the model by one of this policy without weights; return the new session."""
-        policy, settings = unpack_policy(body)
 
         def build() -> str:
             # Closed first: there may not be memory for two models.
@@ -71,36 +79,56 @@ class ModelThread:
 
         return self._run_in_thread(build)
 
-    def take_weights(self, stream: BufferedIOBase, version: int) -> None:
-        """Load weights while they come in; until all of them are there, sampling is refused."""
+    def take_weights(self, session: str, weights: list[tuple[str, Tensor]], version: int) -> None:
+        """Load an update, and empty the list on the way, so that the tensors are not held twice.
+
+        Raises:
+            Refusal: status 409 when another run has taken the server meanwhile.
+        """
 
         def load() -> None:
-            assert self._model is not None  # the request had a session, so there was a policy
-            # Before loading: weights that break off leave new tensors beside old ones.
+            self.check_session(session)
+            assert self._model is not None  # there is a session, so there was a policy
+            # Before loading: an error in the middle leaves new tensors beside old ones.
             self.version = -1
-            self._model.load(read_weights(stream))
+            self._model.load(_taken_from(weights))
             self.version = version
 
         self._run_in_thread(load)
 
-    def generate(self, requests: list[SampleRequest]) -> list[SampledGroup]:
+    def generate(self, session: str, requests: list[SampleRequest], version: int) -> list[SampledGroup]:
         """Sample, in one batch with all requests that wait in the queue.
 
         Raises:
-            RuntimeError: when there are no complete weights.
+            Refusal: status 409 when the weights are not complete, of another version or of another run.
         """
-        job = _Sampling(requests, Future())
+        job = _Sampling(session, version, requests, Future())
         self._jobs.put(job)
         return job.future.result()
+
+    def check_session(self, session: str) -> None:
+        """Refuse a session that is not, or no longer, that of the model.
+
+        Raises:
+            Refusal: status 409; ``TryAgain`` when there is no policy at all.
+        """
+        if not self.session:
+            raise TryAgain(409, "the server was restarted")
+        if session != self.session:
+            raise Refusal(409, SERVER_TAKEN)
 
     def run(self) -> None:
         """Run calls for as long as the process lives. One thread, because vLLM's ``LLM`` is not safe to share."""
         while True:
-            job = self._jobs.get()
-            if isinstance(job, _Call):
-                job.run()
-            else:
-                self._run_batch(job)
+            # In a call of its own, so that nothing holds a job's tensors while the next one is waited for.
+            self._run_next()
+
+    def _run_next(self) -> None:
+        job = self._jobs.get()
+        if isinstance(job, _Call):
+            job.run()
+        else:
+            self._run_batch(job)
 
     def _run_in_thread(self, work: Callable[[], Any]) -> Any:
         job = _Call(work, Future())
@@ -118,15 +146,35 @@ class ModelThread:
                 call = job
             else:
                 batch.append(job)
-        _settle([job.future for job in batch], lambda: self._sample([job.requests for job in batch]))
+        # One that is refused must not take the others with it.
+        batch = [job for job in batch if self._is_granted(job)]
+        if batch:
+            _settle([job.future for job in batch], lambda: self._sample([job.requests for job in batch]))
         if call is not None:
             call.run()
 
+    def _is_granted(self, job: _Sampling) -> bool:
+        try:
+            self.check_session(job.session)
+            if self.version < 0:
+                raise TryAgain(409, "the server has no weights: an update broke off, or none came yet")
+            if self.version != job.version:
+                raise TryAgain(409, f"the server has weights of version {self.version}, and not of {job.version}")
+        except Refusal as refusal:
+            job.future.set_exception(refusal)
+            return False
+        return True
+
     def _sample(self, parts: Sequence[list[SampleRequest]]) -> list[list[SampledGroup]]:
-        if self._model is None or self.version < 0:
-            raise RuntimeError("the server has no weights: an update broke off, or none came yet")
+        assert self._model is not None
         groups = iter(self._model.generate([request for part in parts for request in part]))
         return [[next(groups) for _ in part] for part in parts]
+
+
+def _taken_from(weights: list[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+    weights.reverse()
+    while weights:
+        yield weights.pop()
 
 
 def _settle(futures: "Sequence[Future[Any]]", work: Callable[[], Sequence[Any]]) -> None:
@@ -134,6 +182,9 @@ def _settle(futures: "Sequence[Future[Any]]", work: Callable[[], Sequence[Any]])
     try:
         for future, result in zip(futures, work(), strict=True):
             future.set_result(result)
+    except Refusal as refusal:
+        for future in futures:
+            future.set_exception(refusal)
     except Exception as error:
         logger.exception("a request failed")
         for future in futures:

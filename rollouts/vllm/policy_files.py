@@ -1,9 +1,10 @@
 """What vLLM must be given to build a copy of a policy, before it gets the weights."""
 
 import copy
+import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rollouts.policy_view import SampledPolicy
 
@@ -33,6 +34,8 @@ def policy_files(policy: SampledPolicy) -> PolicyFiles:
         config.save_pretrained(folder)
         policy.processor.save_pretrained(folder)
         files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+    if all(type(part).__module__.startswith("transformers.") for part in (config, policy.processor)):
+        files = {name: _without_auto_map(name, content) for name, content in files.items()}
     return PolicyFiles(
         files=files,
         banned_token_ids=policy.banned_token_ids.tolist(),
@@ -40,3 +43,16 @@ def policy_files(policy: SampledPolicy) -> PolicyFiles:
         # A vision-language model keeps the language model's config inside its own.
         max_positions=config.get_text_config().max_position_embeddings,
     )
+
+
+def _without_auto_map(name: str, content: bytes) -> bytes:
+    """Drop what names a repository's own code, which transformers' classes have taken the place of."""
+    if not name.endswith("config.json") or b'"auto_map"' not in content:
+        return content
+    return json.dumps(_pruned(json.loads(content)), indent=2).encode()
+
+
+def _pruned(config: Any) -> Any:
+    if isinstance(config, dict):
+        return {key: _pruned(value) for key, value in config.items() if key != "auto_map"}
+    return [_pruned(value) for value in config] if isinstance(config, list) else config

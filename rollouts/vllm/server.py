@@ -1,103 +1,64 @@
 """vLLM as a server: samples for one training run, in a process or on a machine of its own.
 
-    python -m rollouts.vllm.server --port 8000             # on the machine with the GPUs
-    python train.py fit ... --model.engine.url=http://HOST:8000
+    python -m rollouts.vllm.server --port 8000             # on the machine with the GPUs; prints where its token is
+    python train.py fit ... --model.engine.url=http://HOST:8000 --model.engine.token_file=FILE
 
 It starts empty. The training run sends it the policy's config and processor, then the weights, and after every update
 the weights that changed; so nothing has to be set twice. The last run that sent a policy has the server; requests of
-earlier runs are refused. There is no authentication: anyone who reaches the port can use it, so keep it inside a
-cluster.
+earlier runs are refused. Every request needs the server's token; docs/security.md says what that protects from.
 
     GET  /health            {"is_ready", "version"}
     POST /policy            JSON, see rollouts/vllm/wire.py  ->  {"session"}
     POST /weights           chunked safetensors
     POST /generate          JSON  ->  JSON
+
+A refusal is a status and {"error": sentence}.
 """
 
 import argparse
-import json
 import os
 import signal
+import socket
 import sys
 import threading
-from collections.abc import Sequence
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
+import huggingface_hub.constants
+
+from algorithms import ConfigError
+from rollouts.vllm.guard.limits import Limits
+from rollouts.vllm.guard.run_token import (
+    TOKEN_VARIABLE,
+    new_token,
+    token_file_of,
+    token_of_environment,
+    write_token,
+)
 from rollouts.vllm.model_thread import ModelThread
-from rollouts.vllm.wire import SERVER_TAKEN, pack_error, pack_groups, unpack_requests
+from rollouts.vllm.request_handler import RolloutServer
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Turns one connection's HTTP requests into calls of the model's thread."""
-
-    # Connections stay open for several requests, and bodies may be chunked.
-    protocol_version = "HTTP/1.1"
-
-    def __init__(self, model: ModelThread, *connection: Any) -> None:
-        """Handle all requests of a connection; the base class does so in its constructor.
-
-        Args:
-            model: what samples.
-            connection: what ``ThreadingHTTPServer`` passes to its handlers.
-        """
-        self._model = model
-        super().__init__(*connection)
-
-    def do_GET(self) -> None:
-        """Answer whether the weights are complete, and of which version, whatever the path."""
-        health = {"is_ready": self._model.version >= 0, "version": self._model.version}
-        self._answer(200, json.dumps(health).encode())
-
-    def do_POST(self) -> None:
-        """Answer a request with its result, or with status 409 (another session), 404 or 500 and an error."""
-        try:
-            self._post()
-        except Exception as error:
-            # Part of the body may be unread; on an open connection it would be taken for the next request.
-            self.close_connection = True
-            self._answer(500, pack_error(error))
-
-    def _post(self) -> None:
-        if self.path == "/policy":
-            session = self._model.take_policy(self._body())
-            self._answer(200, json.dumps({"session": session}).encode())
-        elif self.headers["Session"] != self._model.session:
-            self.close_connection = True  # the body was not read
-            reason = SERVER_TAKEN if self._model.session else "the server was restarted"
-            self._answer(409, pack_error(RuntimeError(reason)))
-        elif self.path == "/weights":
-            self._model.take_weights(self.rfile, int(self.headers["Version"]))
-            self._answer(200, b"{}")
-        elif self.path == "/generate":
-            self._answer(200, pack_groups(self._model.generate(unpack_requests(self._body()))))
-        else:
-            self.close_connection = True
-            self._answer(404, pack_error(ValueError(self.path)))
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Keep requests out of the log."""
-
-    def _body(self) -> bytes:
-        return self.rfile.read(int(self.headers["Content-Length"]))
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-
-def http_server(model: ModelThread, host: str, port: int) -> ThreadingHTTPServer:
+def http_server(
+    model: ModelThread,
+    host: str,
+    port: int,
+    token: str,
+    *,
+    allowed_hosts: Collection[str] = (),
+    limits: Limits = Limits(),  # noqa: B008  (frozen)
+) -> RolloutServer:
     """Return a server that listens, and answers in a thread of its own.
 
     Args:
         model: what the requests are for; ``ModelThread.run`` must be called in some thread.
         host: interface to listen on.
         port: 0 takes a free one, which ``server_port`` of the result names.
+        token: what every request must show.
+        allowed_hosts: names by which requests may ask for the server, besides this machine's own.
+        limits: what a sender may cost.
     """
-    server = ThreadingHTTPServer((host, port), partial(Handler, model))
+    server = RolloutServer(model, (host, port), token, allowed_hosts=allowed_hosts, limits=limits)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
@@ -108,17 +69,53 @@ def end_with_parent() -> None:
     os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve until killed; the first line printed is the port."""
+def stay_offline() -> None:
+    """Keep Hugging Face libraries, also in processes started later, from fetching what a policy's files may name."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    # Read from the environment when it was imported, which has happened.
+    huggingface_hub.constants.HF_HUB_OFFLINE = True
+
+
+def announce(token: str, token_file: Path | None, port: int) -> None:
+    """Write the token into a file that only this user can read, and say where it is; never say the token.
+
+    Raises:
+        ConfigError: for a file that would be overwritten.
+    """
+    path = token_file or token_file_of(socket.gethostname(), port)
+    write_token(path, token)
+    sys.stderr.write(f"The token is in a file that only you can read: --model.engine.token_file={path.absolute()}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--host", default="127.0.0.1", help="interface to listen on; 0.0.0.0 for other machines")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
+    parser.add_argument("--token-file", type=Path, help="where to write the token; ~/.cache/rollouts/ by default")
+    parser.add_argument("--allowed-host", action="append", default=[], help="further NAME or NAME:PORT to answer to")
     parser.add_argument("--end-with-parent", action="store_true", help="end when standard input closes")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until killed; the first line printed is the port."""
+    parser = _parser()
     options = parser.parse_args(arguments)
     if options.end_with_parent:
         threading.Thread(target=end_with_parent, daemon=True).start()
+    stay_offline()
     model = ModelThread()
-    server = http_server(model, options.host, options.port)
+    try:
+        given = token_of_environment()
+        # Out of the environment, which vLLM's own processes inherit.
+        os.environ.pop(TOKEN_VARIABLE, None)
+        token = given or new_token()
+        server = http_server(model, options.host, options.port, token, allowed_hosts=options.allowed_host)
+        # Who set the variable knows the token already.
+        if given is None or options.token_file is not None:
+            announce(token, options.token_file, server.server_port)
+    except ConfigError as error:
+        parser.error(str(error))
     # The parent process reads the port and no further, so anything that vLLM prints to standard output would fill the
     # pipe and then block. It goes to standard error from here on.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as out:

@@ -8,6 +8,7 @@ for it, send the weights, and repeat the call.
 import logging
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from algorithms import ConfigError
@@ -16,6 +17,8 @@ from rollouts.policy_view import SampledPolicy
 from rollouts.ranks import gather_ranks, rank_and_world_size
 from rollouts.vllm.client import ServerClient, attempt
 from rollouts.vllm.copy_engine import CopyEngine
+from rollouts.vllm.guard.policy_rules import check_engine_args
+from rollouts.vllm.guard.run_token import TOKEN_VARIABLE, read_token, token_of_environment
 from rollouts.vllm.policy_files import policy_files
 from rollouts.vllm.requests import SampledGroup, SampleRequest
 from rollouts.vllm.server_process import ServerProcess
@@ -25,7 +28,7 @@ from rollouts.vllm.wire import SERVER_TAKEN
 logger = logging.getLogger(__name__)
 
 # A failure with one of these in its text would come again: bad settings, or a server that another run needs.
-_PERMANENT = ("ConfigError", "ValidationError", SERVER_TAKEN)
+_PERMANENT = ("ConfigError", "ValidationError", "Refusal", SERVER_TAKEN)
 
 
 class VLLMServerEngine(CopyEngine):
@@ -38,6 +41,7 @@ class VLLMServerEngine(CopyEngine):
         environment: dict[str, str] | None = None,
         timeout_s: float = 3600.0,
         max_restarts: int = 3,
+        token_file: str | None = None,
     ) -> None:
         """Remember the settings; the server is started or called with the first rollout.
 
@@ -47,6 +51,8 @@ class VLLMServerEngine(CopyEngine):
             environment: variables for a server started here, such as ``CUDA_VISIBLE_DEVICES``.
             timeout_s: longest wait for an answer, in seconds, and for a server elsewhere to come back.
             max_restarts: failures of a run that are repaired; one more stops the run.
+            token_file: of a server at ``url``, which printed it; null: the token is in the environment variable
+                ``ROLLOUT_SERVER_TOKEN``. A server started here gets a token of its own.
         """
         if url is not None and (urlsplit(url).scheme != "http" or not urlsplit(url).hostname):
             raise ConfigError(f"model.engine.url must look like http://HOST:PORT, got {url!r}.")
@@ -54,13 +60,24 @@ class VLLMServerEngine(CopyEngine):
             raise ConfigError(
                 "model.engine.environment is for a server started here: leave it out, or model.engine.url."
             )
+        if url is None and token_file is not None:
+            raise ConfigError("model.engine.token_file is for a server at model.engine.url: leave it out, or set both.")
+        if TOKEN_VARIABLE in (environment or {}):
+            raise ConfigError(
+                f"model.engine.environment must not have {TOKEN_VARIABLE}: the run writes its config to disk, where "
+                "others may read it. A server started here gets a token by itself."
+            )
+        check_engine_args(settings.engine_args)
         super().__init__(settings)
         self.url, self.environment = url, environment
+        self.token_file = Path(token_file).expanduser() if token_file else None
+        if url is not None:
+            self._token_of_url()  # in the first second, and not with the first rollout
         self.timeout_s, self.max_restarts = timeout_s, max_restarts
         self.process: ServerProcess | None = None
         """The server, on the rank that started it."""
 
-        self._address, self._session = "", ""
+        self._address, self._session, self._token = "", "", ""
 
     def sync(self, policy: SampledPolicy, *, version: int) -> None:
         """Send the weights that changed since the last time; all of them the first time, none for the same version.
@@ -85,7 +102,7 @@ class VLLMServerEngine(CopyEngine):
         assert policy is not None
         assert version is not None
         while True:
-            groups, failure = self._try_sample(requests)
+            groups, failure = self._try_sample(requests, version)
             if not failure:
                 return groups
             self._prepare_retry(failure)
@@ -123,26 +140,44 @@ class VLLMServerEngine(CopyEngine):
         if _is_first_rank():
             _, failure = attempt(lambda: self._connect(policy))
         # All ranks get what rank 0 has.
-        self._address, self._session, failure = gather_ranks((self._address, self._session, failure))[0]
+        shared = self._address, self._session, self._token, failure
+        self._address, self._session, self._token, failure = gather_ranks(shared)[0]
         return failure
 
     def _connect(self, policy: SampledPolicy) -> None:
         if self.url is not None:
-            self._address = urlsplit(self.url).netloc
+            # Read each time: a server that was started anew has a new token.
+            self._address, self._token = urlsplit(self.url).netloc, self._token_of_url()
             self._client().wait_until_up()
         elif self.process is not None and not self.process.is_running and self._session:
             raise EngineError("its process has ended")
         elif self.process is None or not self.process.is_running:
             self.process = ServerProcess(self.environment)
             self._address, self._session = urlsplit(self.process.url).netloc, ""
+            self._token = self.process.token
         if not self._session:
             self._session = self._client().send_policy(policy_files(policy), self.settings)
 
-    def _try_sample(self, requests: Sequence[SampleRequest]) -> tuple[list[SampledGroup], str]:
+    def _token_of_url(self) -> str:
+        """Return the token of the server at ``url``.
+
+        Raises:
+            ConfigError: when there is none, or not in a private file.
+        """
+        if self.token_file is not None:
+            return read_token(self.token_file)
+        if (token := token_of_environment()) is None:
+            raise ConfigError(
+                f"model.engine.token_file must name the token file of the server at {self.url}, which it printed when "
+                f"it started; or set the environment variable {TOKEN_VARIABLE} to the token."
+            )
+        return token
+
+    def _try_sample(self, requests: Sequence[SampleRequest], version: int) -> tuple[list[SampledGroup], str]:
         groups, failure = None, ""
         # A rank without prompts sends nothing, but must learn of the failures of other ranks.
         if requests:
-            groups, failure = attempt(lambda: self._client().sample(self._session, requests))
+            groups, failure = attempt(lambda: self._client().sample(self._session, requests, version))
         return groups or [], _first_failure(failure)
 
     def _prepare_retry(self, failure: str) -> None:
@@ -162,7 +197,7 @@ class VLLMServerEngine(CopyEngine):
         self._session, self._version = "", None
 
     def _client(self) -> ServerClient:
-        return ServerClient(self._address, self.timeout_s)
+        return ServerClient(self._address, self.timeout_s, self._token)
 
 
 def _is_first_rank() -> bool:

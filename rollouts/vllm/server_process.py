@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from rollouts.engine import EngineError
+from rollouts.vllm.guard.run_token import TOKEN_VARIABLE, new_token
 
 _TRAINER_VARIABLES = {
     "RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"
@@ -31,6 +32,11 @@ class ServerProcess:
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         # vLLM would take the rank and the port of the trainer's process group for its own.
         inherited = {k: v for k, v in os.environ.items() if k not in _TRAINER_VARIABLES}
+        self.token = new_token()
+        """What every request to the server must show."""
+
+        # Through the environment, which only this user can read; command lines are open to all.
+        secret = {TOKEN_VARIABLE: self.token}
         # Standard input stays open as long as this process lives, and closes however it ends: the server's signal to
         # end. A session of its own makes a process group that can be killed together with vLLM's workers.
         self._process = subprocess.Popen(
@@ -39,7 +45,7 @@ class ServerProcess:
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            env=inherited | {"PYTHONPATH": path} | (environment or {}),
+            env=inherited | {"PYTHONPATH": path} | (environment or {}) | secret,
         )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()

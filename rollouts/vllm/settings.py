@@ -39,7 +39,8 @@ class VLLMSettings:
     """GPUs that one copy of the model is spread over."""
 
     engine_args: dict[str, Any] = field(default_factory=dict[str, Any])
-    """Any further arguments of ``vllm.LLM``, as they are."""
+    """Any further arguments of ``vllm.LLM``, as they are; a server takes only those of ``ENGINE_ARGS``
+    (rollouts/vllm/guard/policy_rules.py)."""
 
     def __post_init__(self) -> None:
         for key in ("max_model_len", "max_rows", "max_images", "tensor_parallel_size"):

@@ -3,27 +3,36 @@
 policy, requests, groups, errors    JSON, bytes and images (PNG) in base64
 weights                             one HTTP chunk per tensor: a small safetensors file
 
-Nothing is pickled: reading a pickle runs code, and the port is open to a network.
+Nothing is pickled: reading a pickle runs code, and the port is open to a network. For the same reason what a server
+reads is held against types and lists (``guard``) before anything is built from it.
 """
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from io import BufferedIOBase, BytesIO
+from typing import Any, NoReturn
 
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from algorithms import DataError
 from rollouts.engine import SamplingConfig
+from rollouts.vllm.guard.policy_rules import check_engine_args, check_files
+from rollouts.vllm.guard.typed import built
 from rollouts.vllm.policy_files import PolicyFiles
 from rollouts.vllm.requests import SampledGroup, SampleRequest
 from rollouts.vllm.settings import VLLMSettings
 
 SERVER_TAKEN = "another run has taken this server"
 """The error of a request whose session is no longer that of the server."""
+
+_CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,12})\r\n")
+_LINE_BYTES = 64
 
 
 def pack_policy(policy: PolicyFiles, settings: VLLMSettings) -> bytes:
@@ -36,15 +45,18 @@ def unpack_policy(body: bytes) -> tuple[PolicyFiles, VLLMSettings]:
     """Undo ``pack_policy``.
 
     Raises:
-        DataError: for a file name that leads out of the policy's folder.
+        ValueError: for what is not a policy, or one with files or settings that are not allowed (``DataError``,
+            ``ConfigError``).
     """
-    fields = json.loads(body)
-    settings = VLLMSettings(**fields.pop("settings"))
-    files = {name: base64.b64decode(content) for name, content in fields.pop("files").items()}
-    # The server writes these files to its disk.
-    if unsafe := [name for name in files if "/" in name or name.startswith(".")]:
-        raise DataError(f"a policy's files must be plain names, got {unsafe[0]!r}.")
-    return PolicyFiles(files=files, **fields), settings
+    fields = _object(body)
+    settings = built(VLLMSettings, fields.pop("settings", None))
+    check_engine_args(settings.engine_args)
+    files = fields.pop("files", None)
+    if not isinstance(files, dict):
+        raise DataError("a policy must have files.")
+    policy = built(PolicyFiles, fields | {"files": {name: _decoded(content) for name, content in files.items()}})
+    check_files(policy.files)
+    return policy, settings
 
 
 def pack_requests(requests: Sequence[SampleRequest]) -> bytes:
@@ -56,13 +68,12 @@ def pack_requests(requests: Sequence[SampleRequest]) -> bytes:
 
 
 def unpack_requests(body: bytes) -> list[SampleRequest]:
-    """Undo ``pack_requests``."""
-    return [
-        SampleRequest(
-            **{**r, "images": [_image(png) for png in r["images"]], "sampling": SamplingConfig(**r["sampling"])}
-        )
-        for r in json.loads(body)
-    ]
+    """Undo ``pack_requests``.
+
+    Raises:
+        ValueError: for what are no requests.
+    """
+    return [_request(fields) for fields in _object(body, of=list)]
 
 
 def pack_groups(groups: Sequence[SampledGroup]) -> bytes:
@@ -82,8 +93,11 @@ def pack_error(error: BaseException) -> bytes:
 
 
 def unpack_error(body: bytes) -> str:
-    """Return class and message in one line."""
-    return json.loads(body)["error"]
+    """Return class and message in one line; the beginning of the body where another program has answered."""
+    try:
+        return str(json.loads(body)["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"an answer that no vLLM server of this project gives: {body[:80]!r}"
 
 
 def weight_chunks(weights: Iterable[tuple[str, Tensor]]) -> Iterator[bytes]:
@@ -93,26 +107,70 @@ def weight_chunks(weights: Iterable[tuple[str, Tensor]]) -> Iterator[bytes]:
         yield save({name: tensor.detach().contiguous().cpu()})
 
 
-def read_weights(stream: BufferedIOBase) -> Iterator[tuple[str, Tensor]]:
+def read_weights(stream: BufferedIOBase, max_bytes: int) -> Iterator[tuple[str, Tensor]]:
     """Yield the tensors of a chunked HTTP body, one at a time.
 
+    Args:
+        stream: where the body begins.
+        max_bytes: largest sum of all chunks.
+
     Raises:
-        DataError: when the body ends in the middle, as it does when the sender dies.
+        DataError: when the body ends in the middle, as it does when the sender dies, is larger than ``max_bytes``, or
+            is something else.
     """
     # Chunked transfer coding, RFC 9112, section 7.1: size in hexadecimal, line end, content, line end; size 0 is last.
     while size := _chunk_size(stream):
+        max_bytes -= size
+        # Before reading: the size is only what the sender says.
+        if max_bytes < 0:
+            raise DataError(f"the weights are larger than this server takes, by {-max_bytes} bytes or more.")
         content = stream.read(size)
-        if len(content) < size or stream.readline() != b"\r\n":
+        if len(content) < size or stream.readline(_LINE_BYTES) != b"\r\n":
             raise DataError("the stream of weights broke off in the middle of a tensor.")
-        yield from load(content).items()
-    stream.readline()
+        yield from _tensors(content).items()
+    if stream.readline(_LINE_BYTES) != b"\r\n":
+        raise DataError("the stream of weights broke off before its end.")
+
+
+def _tensors(content: bytes) -> dict[str, Tensor]:
+    try:
+        return load(content)
+    except (SafetensorError, KeyError) as error:
+        raise DataError(f"a chunk of weights is no safetensors file: {error}") from error
 
 
 def _chunk_size(stream: BufferedIOBase) -> int:
-    line = stream.readline()
-    if not line:
+    line = stream.readline(_LINE_BYTES)
+    if not line.endswith(b"\n") and len(line) < _LINE_BYTES:
         raise DataError("the stream of weights broke off before its end.")
-    return int(line, 16)
+    if not (match := _CHUNK_SIZE.fullmatch(line)):
+        raise DataError(f"the stream of weights has {line!r} for the size of a chunk.")
+    return int(match[1], 16)
+
+
+def _request(fields: Any) -> SampleRequest:
+    if not isinstance(fields, dict) or not isinstance(fields.get("images"), list):
+        raise DataError("a request must be an object with text, images, sampling, stop_token_id and seed.")
+    images, sampling = [_image(png) for png in fields["images"]], built(SamplingConfig, fields.get("sampling"))
+    return built(SampleRequest, {**fields, "images": images, "sampling": sampling})
+
+
+def _object(body: bytes, of: type = dict) -> Any:
+    """Return a JSON value, which must be an object or a list."""
+    value = json.loads(body, parse_constant=_refuse_constant)
+    if not isinstance(value, of):
+        raise DataError(f"the body must be a JSON {of.__name__}, got {type(value).__name__}.")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise DataError(f"{name} is no number in JSON.")
+
+
+def _decoded(text: Any) -> bytes:
+    if not isinstance(text, str):
+        raise DataError(f"bytes must come as base64, got {type(text).__name__}.")
+    return base64.b64decode(text, validate=True)
 
 
 def _png(image: Image.Image) -> str:
@@ -121,6 +179,6 @@ def _png(image: Image.Image) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _image(png: str) -> Image.Image:
+def _image(png: Any) -> Image.Image:
     # Only this format: PIL's other readers would be open to whatever a client sends.
-    return Image.open(BytesIO(base64.b64decode(png)), formats=["PNG"]).convert("RGB")
+    return Image.open(BytesIO(_decoded(png)), formats=["PNG"]).convert("RGB")

@@ -1,6 +1,7 @@
 """What is built on first use is built anew when anything that made it has changed."""
 
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,11 @@ def test_editing_any_source_that_a_build_imports_changes_its_name(root: Path) ->
     assert name(root) == before
 
 
+def test_a_program_that_a_reward_starts_by_its_path_is_behind_the_pairs(root: Path) -> None:
+    pairs = "configs/tiny/stages/pairs.yaml"
+    assert "rewards/answers/worker_program.py" in sources(root, pairs)
+
+
 def test_editing_any_other_source_does_not(root: Path) -> None:
     before, behind = name(root), sources(root)
     for upstream in ("vision_tower", "language_model"):
@@ -77,9 +83,11 @@ def test_the_name_follows_text_seed_and_library_versions(root: Path, monkeypatch
     own = str(root / "own.yaml")
     before = name(root, own)
     assert built_folder(own, 1, SourceTree(root)).name != before
-    monkeypatch.setattr(cli.built, "version", lambda library: f"another {library}")
-    assert name(root, own) != before
-    monkeypatch.undo()
+    for changed in ("torch", "numpy", "pillow", "lightning", "tokenizers"):
+        versions = lambda project, changed=changed: "0" if project == changed else version(project)  # noqa: E731
+        monkeypatch.setattr(cli.built, "version", versions)
+        assert name(root, own) != before, changed
+        monkeypatch.undo()
     (root / "own.yaml").write_text(f"# changed\n{Path(ADAPTER).read_text()}")
     assert name(root, own) != before
 

@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from callbacks import StepCheckpoint
 from cli.stop_signals import Stopped, stop_status
+from run_records import read_record
 from tests.test_training import arguments, policy_folder
 
 __all__ = ["policy_folder"]
@@ -78,12 +79,16 @@ def test_a_signal_while_a_checkpoint_is_written_names_the_one_before(
 
 
 def test_a_run_without_checkpoints_ends_with_the_status_too(policy_folder: Path) -> None:
-    logs = policy_folder.parent / "tiny" / "grpo"
+    logs = policy_folder.parent / "tiny" / "mine"
     has_started = lambda: any(logs.glob("events*")) and (logs / "config.yaml").exists()  # noqa: E731
-    code, errors = stopped(arguments("fit", policy_folder, *ENDLESS), signal.SIGTERM, has_started)
+    command = arguments("fit", policy_folder, *ENDLESS, "--trainer.logger.version=mine")
+    code, errors = stopped(command, signal.SIGTERM, has_started)
     # The default action of the signal, before training has started, ends the process with the signal itself.
     assert code in (143, -signal.SIGTERM), errors
     assert code != 143 or "there is no checkpoint" in errors
+    record = read_record(logs)
+    assert record is not None
+    assert record.status == ("stopped" if code == 143 else "killed")
 
 
 @pytest.mark.slow

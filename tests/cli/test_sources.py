@@ -17,6 +17,10 @@ FILES = {
     "soil/water.py": "",
     "mine.py": "import shop.fruit\nclass Own: ...\n",
     "broken.py": "class (",
+    "worker/__init__.py": "from worker.pool import Pool\n",
+    "worker/pool.py": "import PIL.Image, os\nPROGRAM = os.path.join('x', 'program.py')\nclass Pool: ...\n",
+    "worker/program.py": "import sympy\n",
+    "starter.py": "COMMAND = ['-m', 'soil.deep.stones']\nDEFAULT = 'shop.Apple'\nclass Starter: ...\n",
 }
 APPLE = ["shop/fruit.py", "soil/deep/ground.py", "soil/water.py"]
 
@@ -37,6 +41,11 @@ def root(tmp_path: Path) -> Path:
         (["shop.fruit.Apple"], APPLE),
         (["soil.Stone"], ["soil/deep/ground.py", "soil/deep/stones.py", "soil/water.py"]),
         (["mine.Own"], ["mine.py", *APPLE]),
+        (["worker.Pool"], ["worker/pool.py", "worker/program.py"]),
+        (
+            ["starter.Starter"],
+            [*APPLE[:1], "soil/deep/ground.py", "soil/deep/stones.py", "soil/water.py", "starter.py"],
+        ),
         (["torch.nn.Linear", "nowhere.Thing", "meta.json", "Unknown", "broken.Thing"], ["broken.py"]),
     ],
 )
@@ -59,3 +68,10 @@ def test_the_digest_follows_the_sources_behind_the_names_and_no_others(root: Pat
         (root / name).write_text(FILES[name] + "\n")
         assert SourceTree(root).digest(names) != before
         (root / name).write_text(FILES[name])
+
+
+def test_libraries_are_what_the_sources_behind_a_class_import_of_others(root: Path) -> None:
+    tree = SourceTree(root)
+    assert tree.libraries(["worker.Pool"]) == {"PIL", "sympy"}
+    assert tree.libraries(["shop.Apple"]) == {"torch"}
+    assert tree.libraries(["soil.Stone"]) == set()

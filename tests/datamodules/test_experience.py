@@ -6,6 +6,7 @@ import torch
 
 from algorithms import BufferConfig, ConfigError, ExperienceBatch, Prompt
 from datamodules import ExperienceDataModule, PromptFolder, ReadingConfig
+from lightning_modules.logs.rollouts import batch_metrics
 from tests.algorithms.hand_made import samples
 
 
@@ -60,6 +61,52 @@ def test_replay_older_than_the_age_limit_is_never_drawn() -> None:
     exchange(data, batch([1.0, -1.0]), rollout=0, policy_version=0)
     assert len(ExperienceBatch.cat(exchange(data, batch([0.0, 0.0]), rollout=1, policy_version=2))) == 2
     assert len(ExperienceBatch.cat(exchange(data, batch([0.0, 0.0]), rollout=2, policy_version=3))) == 0
+
+
+class Trainer:
+    """As much of Lightning's as the data module asks."""
+
+    def __init__(self, accumulate: int) -> None:
+        self.accumulate_grad_batches = accumulate
+        self.global_rank, self.world_size = 0, 1
+
+
+@pytest.mark.parametrize(("micro_batches", "accumulate"), [(4, 1), (4, 2), (6, 3), (6, 2), (4, 4), (1, 1)])
+@pytest.mark.parametrize("max_age", [4, 5, 7, 8, 16])
+def test_no_sample_is_used_at_an_age_above_the_limit(micro_batches: int, accumulate: int, max_age: int) -> None:
+    buffer = BufferConfig(max_age=max_age, replay_share=0.5)
+    data = ExperienceDataModule(PromptFolder("unused"), micro_batches=micro_batches, buffer=buffer)
+    data.trainer = Trainer(accumulate)
+    steps, oldest, num_replayed = micro_batches // accumulate, 0, 0
+    for rollout in range(40):
+        version = rollout * steps
+        fresh = batch([1.0, -1.0] * 6, version=version, first_uid=100 * rollout)
+        parts = exchange(data, fresh, rollout=rollout, policy_version=version)
+        assert sum(int((~part.is_replay).sum()) for part in parts) == 12
+        for number, part in enumerate(parts):
+            ages = version + number // accumulate - part.policy_versions[part.is_replay]
+            oldest, num_replayed = max([oldest, *ages.tolist()]), num_replayed + len(ages)
+            assert all(1 <= age <= max_age for age in ages.tolist())
+        logged = batch_metrics(parts, version, micro_batches_per_step=accumulate)
+        assert logged.get("buffer/replay_age", 0.0) <= max_age
+    assert num_replayed > 0
+    # The limit is reached: samples are not given up before it.
+    assert oldest == max_age
+
+
+def test_the_logged_age_is_that_at_use() -> None:
+    old = batch([1.0, -1.0], version=3).with_columns(is_replay=torch.tensor([True, True]))
+    parts = [old.rows(torch.tensor([number])) for number in (0, 1, 0, 1)]
+    assert batch_metrics(parts, 5, micro_batches_per_step=1)["buffer/replay_age"] == 3.5
+    assert batch_metrics(parts, 5, micro_batches_per_step=2)["buffer/replay_age"] == 2.5
+    assert batch_metrics(parts, 5, micro_batches_per_step=4)["buffer/replay_age"] == 2.0
+
+
+def test_an_age_limit_that_rules_out_all_replay_is_refused() -> None:
+    data = ExperienceDataModule(PromptFolder("unused"), micro_batches=6, buffer=BufferConfig(max_age=2))
+    data.trainer = Trainer(2)
+    with pytest.raises(ConfigError, match=r"^data\.buffer\.max_age must be at least 3, the optimizer steps"):
+        data.setup("fit")
 
 
 def test_capacity_zero_switches_replay_off() -> None:

@@ -5,13 +5,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+import pytest
 import torch
 from torch import Tensor
 
 from models import Policy
+from rollouts.vllm.guard.limits import Limits
+from rollouts.vllm.guard.run_token import new_token
+from rollouts.vllm.model_thread import ModelThread
 from rollouts.vllm.policy_files import PolicyFiles
 from rollouts.vllm.requests import SampledGroup, SampleRequest
+from rollouts.vllm.server import http_server
 from rollouts.vllm.settings import VLLMSettings
+
+TOKEN = new_token()
+"""Of every server that ``serving`` starts."""
 
 
 class StandInModel:
@@ -62,3 +70,23 @@ class StandInModel:
         generator = torch.Generator().manual_seed(request.seed % 2**32 + int(1000 * total))
         tokens = torch.randint(10, 40, (request.sampling.group_size,), generator=generator).tolist()
         return SampledGroup(inputs["input_ids"][0].tolist(), [[token] for token in tokens], [[-1.5]] * len(tokens))
+
+
+def take_vllms_place(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let engines and servers build stand-ins that read prompts as this policy does."""
+    monkeypatch.setattr("rollouts.vllm.engine.VLLMModel", StandInModel)
+    monkeypatch.setattr("rollouts.vllm.model_thread.VLLMModel", StandInModel)
+    monkeypatch.setattr(StandInModel, "policy", policy, raising=False)
+    monkeypatch.setattr(StandInModel, "built", [])
+    monkeypatch.setattr(StandInModel, "errors", [])
+
+
+@contextmanager
+def serving(model: ModelThread | None = None, limits: Limits | None = None, **kwargs: Any) -> Iterator[str]:
+    """Serve in this process, and give the address."""
+    model = model or ModelThread()
+    server = http_server(model, "127.0.0.1", 0, TOKEN, limits=limits or Limits(), **kwargs)
+    threading.Thread(target=model.run, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()

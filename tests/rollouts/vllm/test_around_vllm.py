@@ -3,8 +3,6 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from io import BytesIO
 
 import pytest
 import torch
@@ -12,34 +10,20 @@ import torch
 from algorithms import Prompt
 from models import Policy
 from rollouts import EngineError, RolloutEngine, SamplingConfig, VLLMEngine, VLLMServerEngine, VLLMSettings
-from rollouts.vllm import wire
+from rollouts.vllm.guard.refusal import TryAgain
+from rollouts.vllm.guard.run_token import TOKEN_VARIABLE
 from rollouts.vllm.model_thread import ModelThread
 from rollouts.vllm.policy_files import policy_files
 from rollouts.vllm.requests import requests_of
-from rollouts.vllm.server import http_server
-from tests.rollouts.vllm.stand_in import StandInModel
+from tests.rollouts.vllm.stand_in import TOKEN, StandInModel, serving, take_vllms_place
 
 SAMPLING = SamplingConfig(group_size=4, temperature=0.8, max_new_tokens=12)
 
 
-@contextmanager
-def serving(model: ModelThread | None = None) -> Iterator[str]:
-    """Serve in this process, and give the address."""
-    model = model or ModelThread()
-    server = http_server(model, "127.0.0.1", 0)
-    threading.Thread(target=model.run, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
 @pytest.fixture(autouse=True)
 def _stand_in(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rollouts.vllm.engine.VLLMModel", StandInModel)
-    monkeypatch.setattr("rollouts.vllm.model_thread.VLLMModel", StandInModel)
-    monkeypatch.setattr(StandInModel, "policy", policy, raising=False)
-    monkeypatch.setattr(StandInModel, "built", [])
-    monkeypatch.setattr(StandInModel, "errors", [])
+    take_vllms_place(policy, monkeypatch)
+    monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
     policy.set_trainable(["adapter"])
 
 
@@ -173,19 +157,6 @@ def test_a_server_without_weights_refuses_to_sample(policy: Policy, prompts) -> 
             texts(engine, prompts)
 
 
-def test_an_unknown_path_is_refused(policy: Policy) -> None:
-    import http.client
-    from contextlib import closing
-    from urllib.parse import urlsplit
-
-    with serving() as url:
-        engine = VLLMServerEngine(url=url)
-        engine.sync(policy, version=0)
-        with closing(http.client.HTTPConnection(urlsplit(url).netloc)) as connection:
-            connection.request("POST", "/nothing", b"{}", {"Session": engine._session})
-            assert connection.getresponse().status == 404
-
-
 def test_a_server_elsewhere_that_never_answers_is_an_error_with_its_address(policy: Policy) -> None:
     with serving() as url:
         pass
@@ -196,14 +167,14 @@ def test_a_server_elsewhere_that_never_answers_is_an_error_with_its_address(poli
 def test_requests_that_wait_together_are_sampled_as_one_batch(policy: Policy, prompts) -> None:
     model, engine_side = ModelThread(), policy_files(policy)
     threading.Thread(target=model.run, daemon=True).start()
-    model.take_policy(wire.pack_policy(engine_side, VLLMSettings()))
+    session = model.take_policy(engine_side, VLLMSettings())
     model.version = 0
     (stand_in,) = StandInModel.built
     requests = requests_of(policy, prompts, SAMPLING, seed=0)
     results: dict[int, list] = {}
 
     def send(rank: int, part: list) -> threading.Thread:
-        thread = threading.Thread(target=lambda: results.update({rank: model.generate(part)}))
+        thread = threading.Thread(target=lambda: results.update({rank: model.generate(session, part, 0)}))
         thread.start()
         return thread
 
@@ -224,15 +195,15 @@ def test_requests_that_wait_together_are_sampled_as_one_batch(policy: Policy, pr
 def test_requests_behind_new_weights_are_not_sampled_with_the_old_ones(policy: Policy, prompts) -> None:
     model = ModelThread()
     threading.Thread(target=model.run, daemon=True).start()
-    model.take_policy(wire.pack_policy(policy_files(policy), VLLMSettings()))
+    session = model.take_policy(policy_files(policy), VLLMSettings())
     (stand_in,) = StandInModel.built
     requests = requests_of(policy, prompts, SAMPLING, seed=0)
     model.version = 0
-    chunk = next(wire.weight_chunks([("a", torch.ones(2))]))
-    stream = BytesIO(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n0\r\n\r\n")
+    weights = [("a", torch.ones(2))]
     with stand_in.busy():
-        calls = [lambda: model.generate(requests), lambda: model.generate(requests),
-                 lambda: model.take_weights(stream, 1), lambda: model.generate(requests)]  # fmt: skip
+        calls = [lambda: model.generate(session, requests, 0), lambda: model.generate(session, requests, 0),
+                 lambda: model.take_weights(session, weights, 1),
+                 lambda: model.generate(session, requests, 1)]  # fmt: skip
         threads = [threading.Thread(target=call) for call in calls]
         for thread in threads:
             thread.start()
@@ -240,3 +211,60 @@ def test_requests_behind_new_weights_are_not_sampled_with_the_old_ones(policy: P
     for thread in threads:
         thread.join()
     assert stand_in.history == ["generate", "generate", "load", "generate"]
+
+
+def test_requests_for_other_weights_than_the_server_has_are_refused_and_the_others_sampled(policy, prompts) -> None:
+    model = ModelThread()
+    threading.Thread(target=model.run, daemon=True).start()
+    session = model.take_policy(policy_files(policy), VLLMSettings())
+    model.take_weights(session, [("a", torch.ones(2))], 3)
+    requests = requests_of(policy, prompts, SAMPLING, seed=0)
+    (stand_in,) = StandInModel.built
+    outcomes: dict[int, str] = {}
+
+    def ask(version: int) -> None:
+        try:
+            outcomes[version] = f"{len(model.generate(session, requests, version))} groups"
+        except TryAgain as refusal:
+            outcomes[version] = str(refusal)
+
+    with stand_in.busy():
+        threads = [threading.Thread(target=ask, args=(version,)) for version in (3, 4, 2)]
+        for thread in threads:
+            thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes[3] == "3 groups"
+    assert "of version 3, and not of 4" in outcomes[4]
+    assert "of version 3, and not of 2" in outcomes[2]
+
+
+def test_an_update_that_vllm_fails_on_is_never_sampled_from(policy, prompts, monkeypatch) -> None:
+    def load_half(self: StandInModel, weights) -> None:
+        self.weights |= dict([next(iter(weights))])
+        raise RuntimeError("out of memory")
+
+    with serving() as url:
+        engine = VLLMServerEngine(url=url, max_restarts=2)
+        engine.sync(policy, version=0)
+        before = texts(engine, prompts)
+        with monkeypatch.context() as patch:
+            patch.setattr(StandInModel, "load", load_half)
+            move(policy)
+            with pytest.raises(EngineError, match="out of memory"):
+                engine.sync(policy, version=1)
+        with pytest.raises(EngineError, match="no weights"):
+            texts(engine, prompts)
+        engine.num_restarts = 0
+        engine.sync(policy, version=1)
+        assert texts(engine, prompts) != before
+
+
+def test_tensors_of_an_update_are_let_go_while_they_are_loaded(policy: Policy) -> None:
+    model, weights, left = ModelThread(), [(str(i), torch.ones(2)) for i in range(3)], []
+    threading.Thread(target=model.run, daemon=True).start()
+    session = model.take_policy(policy_files(policy), VLLMSettings())
+    (stand_in,) = StandInModel.built
+    stand_in.load = lambda tensors: left.extend(len(weights) for _ in tensors)
+    model.take_weights(session, weights, 0)
+    assert left == [2, 1, 0]

@@ -1,3 +1,5 @@
+import base64
+import pickle
 from dataclasses import replace
 from io import BytesIO
 
@@ -17,14 +19,15 @@ def body(chunks: list[bytes]) -> bytes:
 
 
 def test_a_policy_and_its_settings_arrive_as_they_were_sent() -> None:
-    policy = PolicyFiles({"config.json": b"{}", "tokenizer.json": bytes(range(256))}, [1, 5], "float32", 512)
-    settings = VLLMSettings(max_model_len=77, engine_args={"swap_space": 1})
+    files = {"config.json": b"{}", "tokenizer.model": bytes([10, *range(256)])}
+    policy = PolicyFiles(files, [1, 5], "float32", 512)
+    settings = VLLMSettings(max_model_len=77, engine_args={"swap_space": 1.0})
     assert wire.unpack_policy(wire.pack_policy(policy, settings)) == (policy, settings)
 
 
 def test_a_policy_file_outside_its_folder_is_refused() -> None:
     packed = wire.pack_policy(PolicyFiles({"../config.json": b"{}"}, [], "float32", 512), VLLMSettings())
-    with pytest.raises(DataError, match=r"\.\./config\.json"):
+    with pytest.raises(DataError, match=r"plain names in one folder, got '\.\./config\.json'"):
         wire.unpack_policy(packed)
 
 
@@ -43,16 +46,68 @@ def test_groups_arrive_with_every_digit() -> None:
 
 def test_weights_arrive_tensor_by_tensor_in_their_precision() -> None:
     sent = {"a": torch.randn(3, 4).to(torch.bfloat16), "b.c": torch.tensor(2.0)}
-    arrived = dict(wire.read_weights(BytesIO(body(list(wire.weight_chunks(sent.items()))))))
+    arrived = dict(wire.read_weights(BytesIO(body(list(wire.weight_chunks(sent.items())))), 10_000))
     assert list(arrived) == ["a", "b.c"]
     assert all(torch.equal(arrived[name], sent[name]) and arrived[name].dtype == sent[name].dtype for name in sent)
 
 
-@pytest.mark.parametrize("missing", [3, 40, 90])
+@pytest.mark.parametrize("missing", [-1, 1, 3, 40, 90])
 def test_weights_that_break_off_anywhere_are_an_error(missing: int) -> None:
     whole = body(list(wire.weight_chunks({"a": torch.ones(2)}.items())))
     with pytest.raises(DataError, match="broke off"):
-        list(wire.read_weights(BytesIO(whole[: -missing - 2])))
+        list(wire.read_weights(BytesIO(whole[: -missing - 2]), 10_000))
+
+
+@pytest.mark.parametrize("size", [b"-1", b"+2", b"0x10", b"1_0", b" 8", b"8;x=y", b"", b"zz", b"f" * 60, b"1" * 13])
+def test_a_chunk_without_a_plain_size_is_an_error(size: bytes) -> None:
+    with pytest.raises(DataError, match="for the size of a chunk"):
+        list(wire.read_weights(BytesIO(size + b"\r\n" + bytes(500)), 10**18))
+
+
+def test_weights_larger_than_allowed_are_refused_before_they_are_read() -> None:
+    chunks = list(wire.weight_chunks([("a", torch.ones(2)), ("b", torch.ones(2))]))
+    stream = BytesIO(body(chunks))
+    with pytest.raises(DataError, match="larger than this server takes"):
+        list(wire.read_weights(stream, len(chunks[0]) + len(chunks[1]) - 1))
+    with pytest.raises(DataError, match="larger than this server takes"):
+        list(wire.read_weights(BytesIO(b"ffffffffff\r\n"), 10**9))
+
+
+@pytest.mark.parametrize("chunk", [b"cos\nsystem\n", bytes(8), b"\xff" * 40, pickle.dumps({"a": [1.0]})])
+def test_a_chunk_that_is_no_safetensors_file_is_an_error(chunk: bytes) -> None:
+    with pytest.raises(DataError, match="no safetensors file"):
+        list(wire.read_weights(BytesIO(body([chunk])), 10_000))
+
+
+def changed(request: SampleRequest, **fields: object) -> bytes:
+    import json
+
+    (packed,) = json.loads(wire.pack_requests([request]))
+    return json.dumps([packed | fields]).encode()
+
+
+SAMPLING = {"group_size": 2, "temperature": 1.0, "max_new_tokens": 4}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"text": ["a"]}, {"seed": "1"}, {"seed": 2**64}, {"seed": True}, {"stop_token_id": None}, {"images": "x"},
+     {"images": ["#"]}, {"images": [base64.b64encode(b"GIF89a").decode()]}, {"surprise": 1}, {"sampling": None},
+     {"sampling": SAMPLING | {"temperature": float("nan")}}, {"sampling": SAMPLING | {"temperature": "hot"}},
+     {"sampling": SAMPLING | {"group_size": 2.5}}, {"sampling": SAMPLING | {"extra_args": {}}},
+     {"sampling": SAMPLING | {"max_new_tokens": 0}}],
+    ids=str,
+)  # fmt: skip
+def test_requests_of_another_shape_are_an_error(fields: dict[str, object]) -> None:
+    request = SampleRequest("a", [], SamplingConfig(), 3, 5)
+    assert wire.unpack_requests(changed(request)) == [request]
+    with pytest.raises((ValueError, OSError)):
+        wire.unpack_requests(changed(request, **fields))
+
+
+def test_an_answer_of_another_program_is_told_by_its_beginning() -> None:
+    assert "b'<html>" in wire.unpack_error(b"<html>nginx</html>")
+    assert "b'[1]'" in wire.unpack_error(b"[1]")
 
 
 def test_greedy_completions_are_sampled_once_and_repeated(policy, prompts: list[Prompt]) -> None:

@@ -1,0 +1,45 @@
+"""Where the checkpoints of a run lie: in its folder, whichever logger it has, or where the user has said."""
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+from jsonargparse import Namespace
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+
+def given_checkpoint_folders(section: Namespace) -> list[Path]:
+    """Return the folders that the user has given for checkpoints.
+
+    Args:
+        section: the parsed config of a command.
+    """
+    return [Path(found.dirpath) for found in _settings(section) if found.get("dirpath")]
+
+
+def point_checkpoints_at(section: Namespace, folder: Path) -> None:
+    """Let the callbacks without a place of their own save into a folder.
+
+    Lightning derives the place from the first logger, and one that writes to a service has another for each start.
+
+    Args:
+        section: the parsed config of a command; changed in place.
+        folder: the folder.
+    """
+    for settings in _settings(section):
+        if settings.get("dirpath") is None:
+            settings["dirpath"] = str(folder)
+
+
+def _settings(section: Namespace) -> Iterator[Namespace]:
+    """Yield the settings of every callback that saves checkpoints."""
+    named = vars(section.get("callbacks") or Namespace()).values()
+    # Lightning's own list, which a config may use beside the names.
+    listed = section.trainer.get("callbacks") or []
+    for each in [*named, *(listed if isinstance(listed, list) else [listed])]:
+        if isinstance(each, Namespace) and "class_path" in each:
+            module, _, name = each.class_path.rpartition(".")
+            if issubclass(getattr(import_module(module), name), ModelCheckpoint):
+                if "init_args" not in each:
+                    each["init_args"] = Namespace()
+                yield each.init_args

@@ -1,0 +1,50 @@
+"""The last lines of a run: where it is, how to resume it, how to see it."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from run_records import FILE_NAME, RunRecord
+from storage import newest_readable
+
+
+def closing_lines(record: RunRecord, saved: Sequence[Path] = ()) -> list[str]:
+    """Return the lines.
+
+    Args:
+        record: of the run that has ended.
+        saved: folders that the user has given for checkpoints.
+    """
+    lines = [f"run:     {record.folder}  ({record.told}, {record.seconds:.0f} s)"]
+    if record.command == "fit":
+        lines.append(f"resume:  {_resuming(record, saved)}")
+    has_curves = any(record.folder.glob("events.out.tfevents.*"))
+    seen = f"tensorboard --logdir {shlex.quote(str(record.folder))}" if has_curves else str(record.folder / FILE_NAME)
+    return [*lines, f"see:     {seen}"]
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """Return a command as a shell takes it."""
+    return f"python train.py {shlex.join(arguments)}"
+
+
+def _resuming(record: RunRecord, saved: Sequence[Path]) -> str:
+    arguments = without_ckpt_path(record.arguments)
+    if own := newest_readable(record.folder.glob("checkpoints/*.ckpt")):
+        return command_line([*arguments, f"--ckpt_path={own}"])
+    if any(any(folder.glob("*.ckpt")) for folder in saved):
+        return command_line([*arguments, "--ckpt_path=last"])
+    return (
+        "there is no checkpoint to resume from; --trainer.enable_checkpointing=true "
+        "--callbacks.checkpoint=callbacks.StepCheckpoint writes some"
+    )
+
+
+def without_ckpt_path(arguments: Sequence[str]) -> list[str]:
+    """Return a command line without what it was resumed from."""
+    kept: list[str] = []
+    for position, argument in enumerate(arguments):
+        follows = position > 0 and arguments[position - 1] == "--ckpt_path"
+        if argument != "--ckpt_path" and not argument.startswith("--ckpt_path=") and not follows:
+            kept.append(argument)
+    return kept

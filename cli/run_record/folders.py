@@ -1,0 +1,154 @@
+"""Which folder a run gets. No two runs get the same one, and none is used again but by the run that it belongs to.
+
+    fit                               grpo-s0; grpo-s0-2 where that is taken, and so on
+    fit --ckpt_path=last              the newest run of this name that has a checkpoint; without one a new folder
+    fit --ckpt_path=PATH              the run that the checkpoint lies in, if it has this name; else a new folder
+    validate, test, predict           grpo-s0-validate beside the run whose checkpoint is read, numbered likewise
+
+Making a folder is what claims it: of two processes that try at the same moment the file system lets one. Of the ranks
+of a run the first one claims; the others look for the same run to resume, and otherwise need no folder.
+"""
+
+import glob
+import itertools
+import os
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from algorithms import ConfigError, DataError
+from cli.run_record.names import RunName
+from run_records import RunRecord, read_record
+
+# Set by torchrun, SLURM, MPI, LSF and Lightning, which may have started this process as one of several.
+_RANKS = (
+    "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "JSM_NAMESPACE_RANK",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a run, and where the run goes on from."""
+
+    path: Path
+    name: RunName
+    is_new: bool
+    source: Path | None = None
+    """Folder of the run whose checkpoint ``--ckpt_path`` names; None without one."""
+
+
+def is_first_process() -> bool:
+    """Return whether this is the process of a run that writes, before Lightning knows: by what started it."""
+    return all(os.environ.get(name, "0") in ("", "0") for name in _RANKS)
+
+
+def run_folder(
+    parent: Path, name: RunName, *, command: str, ckpt_path: str | None, saved: Collection[Path], claims: bool = True
+) -> RunFolder:
+    """Return the folder for a run; a new one exists afterwards.
+
+    Args:
+        parent: folder of runs.
+        name: the run's name.
+        command: fit, validate, test or predict.
+        ckpt_path: as the user typed it.
+        saved: folders that the user has given for checkpoints, which may lie outside of the runs' folders.
+        claims: False for ranks after the first, which make no folder.
+
+    Raises:
+        ConfigError: for ``--ckpt_path=last`` of a command that only reads weights, where no checkpoint is.
+    """
+    found = _source(parent, name, ckpt_path, saved)
+    if command == "fit":
+        if found is not None and _belongs(found, name):
+            return RunFolder(found.folder, name, is_new=False, source=found.folder)
+        path = _claimed(parent, str(name)) if claims else _unknown(parent)
+        return RunFolder(path, name, is_new=claims, source=found and found.folder)
+    if ckpt_path == "last" and found is None and not _has_checkpoint(None, saved):
+        names = ", ".join(sorted(path.name for path in parent.glob("*") if read_quietly(path))) or "none"
+        raise ConfigError(
+            f"ckpt_path last: no run named {name} in {parent} has a checkpoint (runs there: {names}); give the path of "
+            "a checkpoint, or leave --ckpt_path out for the policy that the config names."
+        )
+    if found is not None:
+        # Under the name of the run that is looked at, whatever flags it is looked at with.
+        parent, base = found.folder.parent, found.folder.name
+        name = replace(name, title=found.title, seed=found.seed)
+    else:
+        base = str(name)
+    path = _claimed(parent, f"{base}-{command}") if claims else _unknown(parent)
+    return RunFolder(path, name, is_new=claims, source=found and found.folder)
+
+
+def runs_named(parent: Path, name: RunName) -> list[RunRecord]:
+    """Return the training runs of a name, flags that matter included; newest first."""
+    base = str(name)
+    numbers: dict[Path, int] = {}
+    for path in parent.glob(f"{glob.escape(base)}*"):
+        if match := re.fullmatch(rf"{re.escape(base)}(?:-(\d+))?", path.name):
+            numbers[path] = int(match[1] or 1)
+    records = [read_quietly(path) for path in sorted(numbers, key=lambda path: -numbers[path])]
+    return [record for record in records if record is not None and _belongs(record, name)]
+
+
+def read_quietly(folder: Path) -> RunRecord | None:
+    """Return the record of a folder; None where there is none, or one that cannot be read."""
+    try:
+        return read_record(folder)
+    except DataError:
+        return None
+
+
+def _source(parent: Path, name: RunName, ckpt_path: str | None, saved: Collection[Path]) -> RunRecord | None:
+    """Return the run whose checkpoint is named, or that a scheduler starts again."""
+    of_name = runs_named(parent, name)
+    if ckpt_path is None:
+        return next((record for record in of_name if _is_requeued(record)), None)
+    if ckpt_path == "last":
+        return next((record for record in of_name if _has_checkpoint(record.folder, saved)), None)
+    # In the run's folder, or in checkpoints/ in it; a folder of slices is a checkpoint too.
+    above = list(Path(ckpt_path).absolute().parents)[:3]
+    owners = (read_quietly(folder) for folder in above)
+    owner = next((record for record in owners if record is not None), None)
+    if owner is None:
+        return None
+    return next((r for r in of_name if r.folder.absolute() == owner.folder.absolute()), owner)
+
+
+def _belongs(record: RunRecord, name: RunName) -> bool:
+    return record.command == "fit" and (record.title, record.seed, dict(record.flags)) == (
+        name.title,
+        name.seed,
+        dict(name.flags),
+    )
+
+
+def _has_checkpoint(folder: Path | None, saved: Collection[Path]) -> bool:
+    places = [*saved, *([] if folder is None else [folder / "checkpoints"])]
+    return any(any(place.glob("*.ckpt")) for place in places)
+
+
+def _is_requeued(record: RunRecord) -> bool:
+    """Return whether SLURM starts again what it interrupted, after Lightning has saved a checkpoint for that."""
+    job = os.environ.get("SLURM_JOB_ID")
+    again = int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0
+    return again and record.machine.get("slurm_job") == job and any(record.folder.glob("hpc_ckpt_*.ckpt"))
+
+
+def _unknown(parent: Path) -> Path:
+    """Return a folder that does not exist, for a rank that will be told: an earlier run's might hold checkpoints."""
+    return parent / ".folder-of-the-first-rank"
+
+
+def _claimed(parent: Path, name: str) -> Path:
+    """Make a folder that did not exist, numbered from 2 where the name is taken."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError

@@ -1,0 +1,110 @@
+"""One command from its parsed config to its last line: where it writes, what is kept of it, how it ended."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning.pytorch as L
+from jsonargparse import Namespace
+
+from cli.given.settings import Settings
+from cli.run_record.checkpoint_places import given_checkpoint_folders, point_checkpoints_at
+from cli.run_record.closing import closing_lines
+from cli.run_record.folders import RunFolder, is_first_process, run_folder
+from cli.run_record.locks import locked_folders
+from cli.run_record.loggers import given_name, keep_csv, point_at, runs_parent
+from cli.run_record.names import RunName, run_name
+from cli.run_record.recorded import Told, discard, recorded, started_record
+
+
+@dataclass(frozen=True)
+class GivenLine:
+    """A command line as it was typed, read once."""
+
+    arguments: Sequence[str] = ()
+    files: Sequence[Settings] = ()
+    flags: Sequence[Settings] = ()
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a command is called, and the folder of runs that it belongs to."""
+
+    parent: Path
+    name: RunName
+
+
+def place(section: Namespace, line: GivenLine) -> Place:
+    """Return the place of a command; nothing is made.
+
+    Args:
+        section: the parsed config of the command.
+        line: its command line.
+    """
+    seed = section.get("seed_everything")
+    is_seeded = isinstance(seed, int) and not isinstance(seed, bool)
+    name = run_name(line.files, line.flags, seed=seed if is_seeded else None, given=given_name(section.trainer))
+    return Place(runs_parent(section.trainer, line.files), name)
+
+
+class KeptRun:
+    """The folder and the record of one command."""
+
+    def __init__(self, section: Namespace, line: GivenLine, command: str, *, is_build: bool = False) -> None:
+        """Claim a folder, or find the one that the run goes on in, and point the config at it.
+
+        Args:
+            section: the parsed config of the command; changed in place.
+            line: its command line.
+            command: fit, validate, test or predict.
+            is_build: True for a model that is built on first use: a run of one process, whichever rank builds it.
+
+        Raises:
+            ConfigError: where ``--ckpt_path=last`` finds nothing to read.
+        """
+        self.command, self.line = command, line
+        self.saved = given_checkpoint_folders(section)
+        self.is_first = is_build or is_first_process()
+        where = place(section, line)
+        self.folder: RunFolder = run_folder(
+            where.parent, where.name, command=command, ckpt_path=section.get("ckpt_path"), saved=self.saved,
+            claims=self.is_first,
+        )  # fmt: skip
+        point_at(section.trainer, self.folder.path)
+        point_checkpoints_at(section, self.folder.path / "checkpoints")
+
+    def discard(self) -> None:
+        """Give a new folder back, when nothing has run."""
+        if self.folder.is_new:
+            discard(self.folder.path)
+
+    @contextmanager
+    def open(self, trainer: L.Trainer, config: str, told: Told) -> Iterator[None]:
+        """Lock the folder and keep the record while the context is open. Ranks after the first do nothing.
+
+        Args:
+            trainer: not started yet.
+            config: the resolved config as YAML.
+            told: filled when the run has ended.
+
+        Raises:
+            ConfigError: when another process writes to one of the run's folders.
+        """
+        if not (self.is_first and trainer.is_global_zero):
+            yield
+            return
+        record = started_record(self.folder, self.command, self.line.arguments)
+        with ExitStack() as locks:
+            try:
+                locks.enter_context(locked_folders(trainer, self.folder.path, self.command))
+            except BaseException:
+                self.discard()
+                raise
+            if not self.folder.is_new:
+                keep_csv(self.folder.path)
+            try:
+                with recorded(record, config, trainer, told):
+                    yield
+            finally:
+                told.lines = closing_lines(told.record, self.saved) if told.record is not None else []

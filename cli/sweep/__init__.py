@@ -1,0 +1,1 @@
+"""``train.py sweep``: one config with several overlays and seeds, as ordinary ``fit`` runs of their own."""

@@ -1,0 +1,123 @@
+"""The command line of ``train.py sweep``."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from algorithms import ConfigError
+from cli.sweep.plan import PLAIN
+from cli.sweep.side_by_side import cores
+
+DESCRIPTION = "Runs a config with several overlays and seeds, each as a fit of its own, and compares what came out."
+EPILOG = """\
+Further flags are given to every run: --trainer.max_steps=100, --trainer.logger.save_dir=DIR, ...
+
+  python train.py sweep --config configs/tiny/grpo.yaml --baseline --seeds 0 1 2 \\
+      --overlays configs/ablations/replay/no_ssb.yaml configs/ablations/replay/uniform_replay.yaml
+
+A sweep that was stopped goes on with the same command: finished runs stay, stopped ones go on from their last
+checkpoint. The table and the figure are written whenever a sweep ends.
+"""
+
+
+class OneLineArguments(argparse.ArgumentParser):
+    """Reports what is wrong as ``ConfigError``."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the message."""
+        raise ConfigError(
+            f"{self.prog.split()[-1]}: {message} (all options: python train.py {self.prog.split()[-1]} --help)"
+        )
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """What a sweep was asked for."""
+
+    configs: Sequence[str]
+    variants: Sequence[str]
+    """Overlays, several of one variant joined by ``+``; the baseline first."""
+
+    baseline: str | None
+    seeds: Sequence[int]
+    jobs: int
+    threads: int
+    """Of each run."""
+
+    shared: Sequence[str]
+    """Flags of every run."""
+
+    dry_run: bool = False
+    slurm: Path | None = None
+    out: Path | None = None
+
+
+def read_options(arguments: Sequence[str]) -> SweepOptions:
+    """Return what a command line asks for.
+
+    Raises:
+        ConfigError: for an option that is missing, unknown or out of bounds.
+    """
+    found, shared = _parser().parse_known_args(list(arguments))
+    _check_flags(shared)
+    if len(set(found.seeds)) < len(found.seeds):
+        raise ConfigError(f"--seeds {' '.join(map(str, found.seeds))}: a seed is named twice.")
+    overlays: list[str] = list(dict.fromkeys(found.overlays))
+    baseline = _baseline(found.baseline, overlays)
+    first: list[str] = [] if baseline is None else [baseline]
+    variants = list(dict.fromkeys([*first, *overlays])) or [PLAIN]
+    for name, value in (("jobs", found.jobs), ("cores", found.cores)):
+        if value < 1:
+            raise ConfigError(f"--{name} must be at least 1, got {value}.")
+    if found.jobs > found.cores:
+        raise ConfigError(
+            f"--jobs {found.jobs} is more than the {found.cores} cores there are: runs would slow each other down; "
+            "--cores says how many the sweep may use."
+        )
+    return SweepOptions(
+        found.config, variants, baseline, found.seeds, found.jobs, found.cores // found.jobs, shared,
+        found.dry_run, found.slurm, found.out,
+    )  # fmt: skip
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineArguments(
+        "python train.py sweep", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    add = parser.add_argument
+    add("--config", action="append", required=True, help="the config below; several are laid over each other")
+    add("--overlays", nargs="+", default=[], metavar="FILE", help="one variant each; A.yaml+B.yaml is one variant")
+    add("--seeds", nargs="+", type=int, default=[0], help="seeds of everything (seed_everything); default: 0")
+    add("--baseline", nargs="?", const=PLAIN, help="run and compare with: the plain config, or one of the overlays")
+    add("--jobs", type=int, default=1, help="runs side by side; default: 1")
+    add("--cores", type=int, default=cores(), help="cores that all runs share; default: those of this process")
+    add("--dry_run", action="store_true", help="print the commands and how far each run is")
+    add("--slurm", type=Path, metavar="FILE", help="write a job array of the runs that are left, and run nothing")
+    add("--out", type=Path, metavar="DIR", help="for logs, table and figure; default: sweeps/ beside the runs")
+    return parser
+
+
+def _baseline(named: str | None, overlays: Sequence[str]) -> str | None:
+    """Return the variant that is the baseline; an overlay may be named by its file's name alone."""
+    if named is None or named == PLAIN or named in overlays or Path(named).is_file():
+        return named
+    found = [overlay for overlay in overlays if Path(overlay).stem == named]
+    if len(found) != 1:
+        known = ", ".join(Path(overlay).stem for overlay in overlays) or "none"
+        raise ConfigError(
+            f"--baseline {named} is neither a file nor one of the overlays ({known}); without a value it is the "
+            "config without overlays."
+        )
+    return found[0]
+
+
+def _check_flags(shared: Sequence[str]) -> None:
+    """Refuse words that belong to no flag."""
+    for position, word in enumerate(shared):
+        before = shared[position - 1] if position else ""
+        is_value = before.startswith("--") and "=" not in before
+        if not word.startswith("--") and not is_value:
+            raise ConfigError(f"sweep: {word} belongs to no flag; overlays follow --overlays, flags are --KEY=VALUE.")

@@ -1,0 +1,120 @@
+"""What a sweep runs: each variant with each seed, and how far each of these runs is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from algorithms import ConfigError
+from cli.app import planned
+from cli.given.settings import config_files, flags, is_set, merged
+from cli.run_record.closing import without_ckpt_path
+from cli.run_record.folders import runs_named
+from cli.run_record.kept_run import Place
+from cli.run_record.names import SILENT, flags_that_matter
+from run_records import RunRecord
+from run_records.record import FINISHED, RUNNING
+
+PLAIN = ""
+"""The variant without any overlay."""
+
+# A run that is stopped goes on from its last checkpoint, also where the config saves none.
+_SAVING = ("--trainer.enable_checkpointing=true", "--callbacks.checkpoint=callbacks.StepCheckpoint")
+_OF_THE_SWEEP = {
+    "seed_everything": "--seeds sets it for each run",
+    "ckpt_path": "each run that was stopped goes on from its own checkpoint",
+    "print_config": "--dry_run prints the commands",
+    "trainer.logger.version": "each run has a name of its own",
+}
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a sweep."""
+
+    arguments: tuple[str, ...]
+    """The command line behind ``train.py``, without what it is resumed from."""
+
+    place: Place
+
+    @property
+    def name(self) -> str:
+        """Name of the run, before a number is added to its folder."""
+        return str(self.place.name)
+
+    def record(self) -> RunRecord | None:
+        """Return the newest run of this command, None where there is none; where a run writes does not matter."""
+        same = [r for r in runs_named(self.place.parent, self.place.name) if _settings(r.arguments) == self._settings]
+        return next((r for r in same if r.status in (FINISHED, RUNNING)), same[0] if same else None)
+
+    def command(self) -> list[str]:
+        """Return the command line that starts the run, or lets it go on from its last checkpoint."""
+        newest = runs_named(self.place.parent, self.place.name)[:1]
+        # ``last`` is that of the newest run of the name, which may be one of another length.
+        goes_on = newest and newest[0].status != FINISHED and _settings(newest[0].arguments) == self._settings
+        return [*self.arguments, *(["--ckpt_path=last"] if goes_on else [])]
+
+    @property
+    def _settings(self) -> dict[str, str]:
+        return _settings(self.arguments)
+
+
+def plan(
+    configs: Sequence[str], variants: Sequence[str], seeds: Sequence[int], shared: Sequence[str]
+) -> list[PlannedRun]:
+    """Return the runs, all variants of one seed before the next, after every variant has passed the parser.
+
+    Args:
+        configs: the config files below.
+        variants: an overlay each, or several joined by ``+``; ``PLAIN`` is none.
+        seeds: seeds of everything.
+        shared: flags of every run.
+
+    Raises:
+        ConfigError: for what the parser or an overlay's first line refuses, and for flags that a sweep sets itself.
+    """
+    for flag in flags(shared):
+        for key, reason in _OF_THE_SWEEP.items():
+            if is_set(flag.content, key):
+                raise ConfigError(f"{flag.source} cannot be set for all runs of a sweep: {reason}.")
+    below = [argument for config in configs for argument in ("--config", config)]
+    places: dict[str, Place] = {}
+    lines: dict[str, list[str]] = {}
+    for variant in variants:
+        overlays = [argument for file in overlay_files(variant) for argument in ("--config", file)]
+        line = ["fit", *below, *overlays, *shared]
+        lines[variant] = [*line, *([] if _saves(line) else _SAVING)]
+        places[variant] = planned([*lines[variant], "--seed_everything", str(seeds[0])])
+    return [
+        PlannedRun((*lines[v], "--seed_everything", str(seed)), _with_seed(places[v], seed))
+        for seed in seeds
+        for v in variants
+    ]
+
+
+def overlay_files(variant: str) -> list[str]:
+    """Return the files of a variant.
+
+    Raises:
+        ConfigError: for a file that is not there.
+    """
+    files = [file for file in variant.split("+") if file]
+    for file in files:
+        if not Path(file).is_file():
+            raise ConfigError(f"--overlays {file}: there is no such file.")
+    return files
+
+
+def _with_seed(place: Place, seed: int) -> Place:
+    return replace(place, name=replace(place.name, seed=seed))
+
+
+def _saves(line: Sequence[str]) -> bool:
+    """Return whether a command line says itself whether it saves checkpoints."""
+    given = [*config_files(line), *flags(line)]
+    is_told = any(is_set(flag.content, "trainer.enable_checkpointing") for flag in flags(line))
+    return is_told or bool((merged(given).get("callbacks") or {}).get("checkpoint"))
+
+
+def _settings(arguments: Sequence[str]) -> dict[str, str]:
+    """Return the flags that two runs of one name must share to be the same run: also those of its length."""
+    return flags_that_matter(flags(without_ckpt_path(arguments)), neutral=SILENT)

@@ -1,0 +1,1 @@
+"""What stands between a vLLM server and whoever reaches its port; docs/security.md has the whole picture."""

@@ -1,0 +1,49 @@
+"""Curves that a run has logged, read from the event files in its folder."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+Curve = list["Point"]
+
+
+class Point(NamedTuple):
+    """One logged value."""
+
+    step: int
+    """Optimizer steps that were done."""
+
+    value: float
+    time: float
+    """Seconds since 1970."""
+
+
+def read_curves(folder: Path, metrics: Iterable[str]) -> dict[str, Curve]:
+    """Return some of the curves that a run logged to TensorBoard; a metric that it did not log is left out.
+
+    A run that was killed and resumed has logged some steps twice. What was logged last counts, as it is what the run
+    went on from.
+
+    Args:
+        folder: the run's folder.
+        metrics: names of metrics.
+    """
+    # Imported late: it takes a second, which tables do not need.
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    wanted = list(metrics)
+    points: dict[str, dict[int, Point]] = {name: {} for name in wanted}
+    # File by file: for one folder the accumulator drops steps after a restart by rules of its own.
+    for file in sorted(folder.glob("events.out.tfevents.*"), key=_time_in_name):
+        events = EventAccumulator(str(file), size_guidance={"scalars": 0})
+        events.Reload()
+        for name in set(wanted) & set(events.Tags()["scalars"]):
+            for event in events.Scalars(name):
+                points[name][event.step] = Point(event.step, float(event.value), event.wall_time)
+    return {name: [found[step] for step in sorted(found)] for name, found in points.items() if found}
+
+
+def _time_in_name(file: Path) -> tuple[int, str]:
+    # events.out.tfevents.TIME.HOST.PID.NUMBER
+    number = file.name.split(".")[3]
+    return (int(number) if number.isdigit() else 0, file.name)
