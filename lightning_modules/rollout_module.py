@@ -124,6 +124,11 @@ class RolloutModule(PolicyModule):
         with self.trainer.precision_plugin.forward_context():
             return dropout_ntp_pairs(self.engine, decode, phase.groups, sampling=self.sampling, seed=seed)
 
+    @property
+    def completion_room(self) -> int:
+        """The longest completion that is sampled."""
+        return self.sampling.max_new_tokens
+
     def starts_rollout(self, batch: Any) -> bool:
         """Return whether a rollout comes before this training batch. By default none does."""
         return False
