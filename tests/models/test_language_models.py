@@ -132,7 +132,7 @@ def test_the_engine_samples_from_what_the_learner_scores(name: str) -> None:
 
 
 @pytest.mark.parametrize("tower", ["siglip", "internvl"])
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", ["cohere", "gemma2", "granite", "phi", "llama"])
 def test_a_joined_model_says_what_its_language_model_says_and_so_does_its_export(
     name: str, tower: str, tmp_path: Path
 ) -> None:
