@@ -43,13 +43,13 @@ def test_completions_as_long_as_the_context_are_refused_with_the_key(short_polic
         _ = rollout_module(short_policy, 30).longest_prompt
 
 
-def test_a_model_that_does_not_say_how_much_it_reads_sets_no_limit(short_policy: Policy) -> None:
-    short_policy.model.config.get_text_config().max_position_embeddings = None
+def test_a_model_that_does_not_say_how_much_it_reads_sets_no_limit(short_policy: Policy, monkeypatch) -> None:
+    monkeypatch.setattr(Policy, "context_length", None)
     assert rollout_module(short_policy, 10_000).longest_prompt is None
 
 
 def test_a_pair_longer_than_the_model_reads_is_left_out(short_policy: Policy) -> None:
-    modules = (
+    modules: tuple[Any, ...] = (
         rollout_module(short_policy, 10),
         RewardModelModule(FreshRewardModel(Built(short_policy)), [], optimizer=LearningConfig().optimizer),
     )
