@@ -91,7 +91,8 @@ SAMPLING = {"group_size": 2, "temperature": 1.0, "max_new_tokens": 4}
 
 @pytest.mark.parametrize(
     "fields",
-    [{"text": ["a"]}, {"seed": "1"}, {"seed": 2**64}, {"seed": True}, {"stop_token_id": None}, {"images": "x"},
+    [{"prompt_ids": ["a"]}, {"prompt_ids": "a"}, {"seed": "1"}, {"seed": 2**64}, {"seed": True},
+     {"stop_token_ids": None}, {"images": "x"},
      {"images": ["#"]}, {"images": [base64.b64encode(b"GIF89a").decode()]}, {"surprise": 1}, {"sampling": None},
      {"sampling": SAMPLING | {"temperature": float("nan")}}, {"sampling": SAMPLING | {"temperature": "hot"}},
      {"sampling": SAMPLING | {"group_size": 2.5}}, {"sampling": SAMPLING | {"extra_args": {}}},
@@ -99,7 +100,7 @@ SAMPLING = {"group_size": 2, "temperature": 1.0, "max_new_tokens": 4}
     ids=str,
 )  # fmt: skip
 def test_requests_of_another_shape_are_an_error(fields: dict[str, object]) -> None:
-    request = SampleRequest("a", [], SamplingConfig(), 3, 5)
+    request = SampleRequest([7], [], SamplingConfig(), [3], 5)
     assert wire.unpack_requests(changed(request)) == [request]
     with pytest.raises((ValueError, OSError)):
         wire.unpack_requests(changed(request, **fields))
