@@ -1,14 +1,14 @@
 """The mathematics of the recipe: pure functions and records of tensors, without Lightning and without files."""
 
 from algorithms.chance import position_generator, position_seed
-from algorithms.errors import ConfigError, DataError, check_at_least
+from algorithms.errors import ConfigError, DataError, PromptError, check_at_least
 from algorithms.experience_batch import ExperienceBatch, stack_completions
 from algorithms.grpo.advantages import AdvantageConfig, effective_groups, group_relative_advantages
 from algorithms.grpo.averages import StepSize
 from algorithms.grpo.config import GRPOConfig
 from algorithms.grpo.loss import GRPOOutput, engine_weights, grpo_loss
 from algorithms.grpo.overlong import overlong_penalty
-from algorithms.logprobs import TokenScores, shape_logits, token_scores
+from algorithms.logprobs import HeadShape, TokenScores, head_logits, shape_logits, token_scores
 from algorithms.pass_rates import pass_at_k
 from algorithms.preferences.bradley_terry import (
     ReliabilityCurve,
@@ -47,6 +47,7 @@ __all__ = [
     "FinishReason",
     "GRPOConfig",
     "GRPOOutput",
+    "HeadShape",
     "ImageReference",
     "MPOConfig",
     "MPOOutput",
@@ -54,6 +55,7 @@ __all__ = [
     "PairTicket",
     "PreferencePair",
     "Prompt",
+    "PromptError",
     "ReliabilityCurve",
     "RewardShift",
     "RewardTable",
@@ -70,6 +72,7 @@ __all__ = [
     "group_pairs",
     "group_relative_advantages",
     "grpo_loss",
+    "head_logits",
     "implicit_rewards",
     "mpo_loss",
     "overlong_penalty",

@@ -9,6 +9,21 @@ class DataError(ValueError):
     """A data set that cannot be used: names the file, what is wrong with it, and how to repair it."""
 
 
+class PromptError(DataError):
+    """One prompt that a model cannot read. Where a data set is checked it costs its row, counted by its reason."""
+
+    def __init__(self, key: str, reason: str, detail: str) -> None:
+        """Name the prompt and what is wrong with it.
+
+        Args:
+            key: name of the row in the user's data.
+            reason: one of a few fixed phrases, so that rows can be counted by it.
+            detail: what was found in this very row.
+        """
+        super().__init__(f"prompt {key}: {reason}: {detail}")
+        self.reason, self.detail = reason, detail
+
+
 def check_at_least(key: str, value: float | int, least: float | int, why: str = "") -> None:
     """Refuse a number that is too small.
 

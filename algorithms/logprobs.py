@@ -26,6 +26,16 @@ class TokenScores(NamedTuple):
     """Entropy in nats of the distribution the token was drawn from; carries the gradient."""
 
 
+class HeadShape(NamedTuple):
+    """What follows the matrix and the bias of a language-model head."""
+
+    scale: float = 1.0
+    """Multiplies them, as in Cohere and, by its inverse, Granite."""
+
+    soft_cap: float | None = None
+    """Largest absolute value of a logit, as in Gemma 2 (arXiv:2408.00118, section 2); None: no cap."""
+
+
 def shape_logits(logits: Tensor, banned_ids: Int[Tensor, " K"], temperature: float) -> Tensor:
     """Return logits as they are sampled from: 32-bit, divided by the temperature, banned tokens impossible.
 
@@ -44,8 +54,11 @@ def token_scores(
     banned_ids: Int[Tensor, " K"],
     temperature: float = 1.0,
     chunk_tokens: int | None = None,
+    head_shape: HeadShape = HeadShape(),  # noqa: B008  (immutable)
 ) -> TokenScores:
     """Return log p(token) and the entropy at every position.
+
+        logits = soft_cap * tanh(scale * (hidden @ head_weight.T + head_bias) / soft_cap)
 
     Args:
         hidden: last hidden states, at the positions that predict the tokens.
@@ -55,10 +68,17 @@ def token_scores(
         banned_ids: tokens that no completion may hold.
         temperature: divides the logits, as at sampling.
         chunk_tokens: tokens at a time; default as many as 128 MiB of logits hold.
+        head_shape: scale and soft cap of the head.
     """
     chunk = chunk_tokens or max(1, _CHUNK_ELEMENTS // head_weight.shape[0])
     apply = cast(Any, _ChunkedHead).apply
-    return TokenScores(*apply(hidden, head_weight, head_bias, token_ids, banned_ids, temperature, chunk))
+    return TokenScores(*apply(hidden, head_weight, head_bias, token_ids, banned_ids, (temperature, head_shape, chunk)))
+
+
+def head_logits(raw: Tensor, shape: HeadShape) -> Tensor:
+    """Return logits from what the matrix and bias of a head give."""
+    scaled = raw if shape.scale == 1.0 else raw * shape.scale
+    return scaled if shape.soft_cap is None else (scaled / shape.soft_cap).tanh() * shape.soft_cap
 
 
 class _ChunkedHead(torch.autograd.Function):
@@ -72,16 +92,15 @@ class _ChunkedHead(torch.autograd.Function):
         bias: Tensor | None,
         token_ids: Tensor,
         banned_ids: Tensor,
-        temperature: float,
-        chunk: int,
+        settings: tuple[float, HeadShape, int],
     ) -> tuple[Tensor, Tensor]:
         device = hidden.device.type
         # Backward runs outside autocast and must compute the same logits.
         ctx.dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
-        ctx.temperature, ctx.chunk = temperature, chunk
+        ctx.temperature, ctx.head_shape, ctx.chunk = settings
         logps, entropies, log_norms = (hidden.new_empty(len(hidden), dtype=torch.float) for _ in range(3))
-        for part in _slices(len(hidden), chunk):
-            logits = _logits(ctx, hidden[part], weight, bias, banned_ids)  # (chunk, V)
+        for part in _slices(len(hidden), ctx.chunk):
+            logits = _shaped(ctx, _logits(ctx, hidden[part], weight, bias), banned_ids)  # (chunk, V)
             # Kept for backward, which then needs no second logsumexp.
             log_norms[part] = logits.logsumexp(-1)
             # In place: one chunk of logits is the largest tensor here.
@@ -103,7 +122,10 @@ class _ChunkedHead(torch.autograd.Function):
         grad_weight = torch.zeros_like(weight) if needs_weight else None
         grad_bias = torch.zeros_like(bias) if needs_bias else None
         for part in _slices(len(hidden), ctx.chunk):
-            all_logps = _logits(ctx, hidden[part], weight, bias, banned_ids) - log_norms[part, None]
+            logits = _logits(ctx, hidden[part], weight, bias)  # (chunk, V)
+            slope = _head_slope(ctx, logits)
+            all_logps = _shaped(ctx, logits, banned_ids) - log_norms[part, None]
+            del logits
             # d log p(token) / d logits = one-hot(token) - probs
             scale = (grad_logps[part] / ctx.temperature)[:, None]  # (chunk, 1)
             factor = -scale
@@ -113,14 +135,17 @@ class _ChunkedHead(torch.autograd.Function):
                     factor - _entropy_slope(all_logps, entropies[part]) * (grads[1][part] / ctx.temperature)[:, None]
                 )
             # probs * factor, plus scale at the token itself: (chunk, V) in one buffer.
-            grad_logits = all_logps.exp_().mul_(factor).scatter_add_(-1, token_ids[part, None], scale).to(ctx.dtype)
+            grad_logits = all_logps.exp_().mul_(factor).scatter_add_(-1, token_ids[part, None], scale)
+            if slope is not None:
+                grad_logits *= slope
+            grad_logits = grad_logits.to(ctx.dtype)
             if grad_hidden is not None:
                 grad_hidden[part] = (grad_logits @ weight.to(ctx.dtype)).to(hidden.dtype)
             if grad_weight is not None:
                 grad_weight += (grad_logits.T @ hidden[part].to(ctx.dtype)).to(weight.dtype)
             if grad_bias is not None:
                 grad_bias += grad_logits.sum(0).to(bias.dtype)
-        return grad_hidden, grad_weight, grad_bias, None, None, None, None
+        return grad_hidden, grad_weight, grad_bias, None, None, None
 
 
 def _entropy_slope(all_logps: Tensor, entropies: Tensor) -> Tensor:
@@ -132,10 +157,25 @@ def _slices(num_tokens: int, chunk: int) -> list[slice]:
     return [slice(start, start + chunk) for start in range(0, num_tokens, chunk)]
 
 
-def _logits(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, banned_ids: Tensor) -> Tensor:
+def _logits(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return the model's own logits (chunk, V)."""
     # Without autocast: ctx.dtype decides in both directions, in whatever context backward runs.
     with torch.autocast(hidden.device.type, enabled=False):
-        logits = torch.nn.functional.linear(
+        raw = torch.nn.functional.linear(
             hidden.to(ctx.dtype), weight.to(ctx.dtype), None if bias is None else bias.to(ctx.dtype)
         )
+    # In the same precision as the model, whose logits the engine samples from.
+    return head_logits(raw, ctx.head_shape)
+
+
+def _shaped(ctx: Any, logits: Tensor, banned_ids: Tensor) -> Tensor:
     return shape_logits(logits, banned_ids, ctx.temperature)
+
+
+def _head_slope(ctx: Any, logits: Tensor) -> Tensor | float | None:
+    """Return how fast logits (chunk, V) change with what the head's matrix gives; None where they are that."""
+    scale, soft_cap = ctx.head_shape
+    if soft_cap is not None:
+        # d (c tanh(x / c)) / dx = 1 - tanh(x / c)^2
+        return scale * (1.0 - (logits.float() / soft_cap) ** 2)
+    return None if scale == 1.0 else scale

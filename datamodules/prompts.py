@@ -4,7 +4,8 @@
                           |                   |
                           +--- rejections ----+-> one line in the log, rejected_<split>.json
 
-Nothing is truncated: a prompt longer than ``max_prompt_tokens``, with its images expanded to tokens, is left out.
+Nothing is truncated: a prompt longer than ``max_prompt_tokens`` or than the model can read, with its images expanded to
+tokens, is left out, and so is one that the tokenizer or the image processor refuses.
 """
 
 import logging
@@ -20,7 +21,7 @@ from datamodules.rows.prompt_rows import PromptRows
 from datamodules.rows.rejections import describe_reasons, summary, write_report
 from datamodules.sources.prompt_folder import PromptFolder
 from datamodules.streams.batches import PromptBatch, PromptBatches
-from datamodules.streams.unusable import reject_long_prompts
+from datamodules.streams.unusable import reject_unusable_prompts
 
 logger = logging.getLogger(__name__)
 
@@ -118,14 +119,13 @@ class PromptDataModule(ReadingDataModule):
     def _read_split(self, split: str) -> None:
         # A split may be read without a trainer, so without a module that counts tokens. It is measured later.
         is_to_measure = self.trainer is not None and split not in self._measured
-        max_tokens = self.reading.max_prompt_tokens if is_to_measure else None
-        if split in self._rows and max_tokens is None:
+        if split in self._rows and not is_to_measure:
             return
         file = self.source.split_file(split)
         if split not in self._rows:
             self._rows[split] = self.source.read(split, max_image_pixels=self.reading.max_image_pixels)
-        if max_tokens is not None:
-            self._rows[split] = reject_long_prompts(self._rows[split], max_tokens, self.module)
+        if is_to_measure:
+            self._rows[split] = reject_unusable_prompts(self._rows[split], self.reading.max_prompt_tokens, self.module)
             self._measured.add(split)
         rows = self._rows[split]
         self.prompts[split] = rows.prompts

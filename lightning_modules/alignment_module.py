@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from algorithms import Prompt
+from algorithms import Prompt, PromptError
 from lightning_modules.policy_module import PolicyModule
 
 
@@ -27,6 +27,19 @@ class AlignmentModule(PolicyModule):
     def validation_step(self, batch: Sequence[Prompt], batch_idx: int) -> None:
         """Log the loss on held-out demonstrations."""
         self.log("val/loss", self.demonstration_nll(batch), prog_bar=True, batch_size=len(batch))
+
+    def prompt_length(self, prompt: Prompt) -> int:
+        """Return a prompt's length in tokens, image tokens expanded.
+
+        Raises:
+            PromptError: when the model cannot read the prompt together with its completion.
+        """
+        length, context = super().prompt_length(prompt), self.loaded_policy.context_length
+        (completion,) = self.loaded_policy.encoder.completion_ids([prompt.columns["completion"]], [True])
+        if context is not None and length + len(completion) > context:
+            detail = f"{length} tokens and {len(completion)} of its completion, the model reads {context}"
+            raise PromptError(prompt.key, "too many tokens", detail)
+        return length
 
     def demonstration_nll(self, batch: Sequence[Prompt]) -> Tensor:
         """Return the mean negative log-likelihood per token, in nats."""

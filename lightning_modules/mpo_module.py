@@ -34,7 +34,7 @@ from lightning_modules.data_contracts import OnlinePairData, PairBatch, PairData
 from lightning_modules.evaluation import EvaluationConfig
 from lightning_modules.learning import LearningConfig
 from lightning_modules.logs.pairs import PairEvaluation, contrast_metrics, pair_step_metrics
-from lightning_modules.pair_logps import PairLogps, pair_logps
+from lightning_modules.pair_logps import PairLogps, pair_length_problem, pair_logps
 from lightning_modules.references import CachedReference, Reference, ReferenceContext, policy_fingerprint
 from lightning_modules.rollout_module import RolloutModule
 from lightning_modules.strategy import sharding_of
@@ -122,10 +122,9 @@ class MPOModule(RolloutModule):
         if banned := torch.cat(sides)[torch.isin(torch.cat(sides), policy.banned_token_ids)].tolist():
             tokens = policy.encoder.tokenizer.convert_ids_to_tokens(banned[:3])
             return "token that no completion may hold", f"{', '.join(tokens)}: the policy can never sample it"
-        if max_tokens is None:
-            return None
+        # Without a longest length too: a prompt that cannot be read must be found now.
         length = policy.encoder.length(pair.prompt) + max(map(len, sides))
-        return None if length <= max_tokens else ("too many tokens", f"{length}, data.max_pair_tokens is {max_tokens}")
+        return pair_length_problem(length, max_tokens, policy.context_length)
 
     # --- from prompts or files to pairs ---------------------------------------------------------------------
 

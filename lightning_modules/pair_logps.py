@@ -1,4 +1,4 @@
-"""Log-probabilities of the two completions of preference pairs."""
+"""Log-probabilities of the two completions of preference pairs, and which pairs are too long for that."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -44,6 +44,21 @@ def pair_logps(
     else:
         scored = [checkpoint(_score, policy, part, with_rejected, use_reentrant=False) for part in parts]
     return PairLogps(*(torch.cat(columns)[: len(pairs)] for columns in zip(*scored, strict=True)))
+
+
+def pair_length_problem(length: int, max_tokens: int | None, context_length: int | None) -> tuple[str, str] | None:
+    """Return why a pair is too long, as a reason to count by and a detail; None when it is not.
+
+    Args:
+        length: of the prompt and the longer completion, in tokens.
+        max_tokens: the data module's limit; None: it has none.
+        context_length: most tokens that the model was made for; None: it does not say.
+    """
+    if max_tokens is not None and length > max_tokens:
+        return "too many tokens", f"{length}, data.max_pair_tokens is {max_tokens}"
+    if context_length is not None and length > context_length:
+        return "too many tokens", f"{length}, the model reads {context_length}"
+    return None
 
 
 def _score(policy: Policy, pairs: Sequence[PreferencePair], with_rejected: bool) -> tuple[Tensor, Tensor]:

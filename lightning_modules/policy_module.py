@@ -86,6 +86,17 @@ class PolicyModule(L.LightningModule):
         """Return a prompt's length in tokens, image tokens expanded; data modules leave out longer ones."""
         return self.loaded_policy.encoder.length(prompt)
 
+    @property
+    def longest_prompt(self) -> int | None:
+        """Most tokens that a prompt may have for the model to read it and what follows; None: it does not say."""
+        context = self.loaded_policy.context_length
+        return None if context is None else context - self.completion_room
+
+    @property
+    def completion_room(self) -> int:
+        """Tokens that are kept free behind every prompt."""
+        return 1
+
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Log the norm of the gradient, before it is clipped."""
         # Lightning clips after this hook.

@@ -124,6 +124,21 @@ class RolloutModule(PolicyModule):
         with self.trainer.precision_plugin.forward_context():
             return dropout_ntp_pairs(self.engine, decode, phase.groups, sampling=self.sampling, seed=seed)
 
+    @property
+    def completion_room(self) -> int:
+        """The longest completion that is sampled.
+
+        Raises:
+            ConfigError: when it leaves no room for a prompt.
+        """
+        room, context = self.sampling.max_new_tokens, self.loaded_policy.context_length
+        if context is not None and room >= context:
+            raise ConfigError(
+                f"model.sampling.max_new_tokens must be below {context}, got {room}: the model was made for {context} "
+                "tokens (max_position_embeddings), and a prompt needs some of them."
+            )
+        return room
+
     def starts_rollout(self, batch: Any) -> bool:
         """Return whether a rollout comes before this training batch. By default none does."""
         return False

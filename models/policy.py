@@ -10,6 +10,7 @@ Shapes: U unique prompts, B rows, L prompt tokens, T completion tokens, N comple
 V vocabulary.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -22,14 +23,18 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from algorithms import Prompt, TokenScores, shape_logits, token_scores
-from models.families import Vision, family_of
+from models.families import Vision, family_of, untried
 from models.parts import frozen_parts, part_modules, set_trainable_parts
 from models.reading.completion_hidden import completion_hidden
 from models.reading.grouped_attention import share_keys
+from models.reading.head import complete_head
 from models.reading.image_features import encoder_output, image_features
-from models.reading.prompt_encoder import EncodedPrompt, Processor, PromptEncoder, Tokenizer, left_pad, right_pad
+from models.reading.prompt_encoder import EncodedPrompt, Processor, PromptEncoder, left_pad, right_pad
+from models.reading.token_kinds import TokenKinds, token_kinds
 from models.sharding import whole_weights
 from models.weight_stream import stream_weights
+
+logger = logging.getLogger(__name__)
 
 # Pixels; large enough for every image processor.
 _BLANK_SIDE = 224
@@ -44,14 +49,24 @@ class Policy(nn.Module):
         """Wrap a model and its processor (a tokenizer for a model without vision).
 
         Raises:
-            ConfigError: for a vision-language model of an unknown family.
+            ConfigError: for a vision-language model of an unknown family, a head whose logits cannot be computed here,
+                and a chat template with which no turn could end.
         """
         super().__init__()
         self.family = family_of(model)
+        if sentence := untried(model.config):
+            logger.warning(sentence)
         self.model = model
         share_keys(model)
-        self.encoder = PromptEncoder(processor)
-        self.banned_token_ids = banned_tokens(model, self.encoder.tokenizer)
+        self.head_shape = complete_head(model)
+        kinds = token_kinds(processor, model)
+        self.encoder = PromptEncoder(processor, kinds)
+        self.end_token_ids = kinds.end_ids
+        self.banned_token_ids = banned_tokens(model, kinds, len(self.encoder.tokenizer))
+        # Whoever reads an export stops where the policy does.
+        ends = list(kinds.end_ids)
+        generation: Any = model.generation_config
+        generation.eos_token_id = ends if len(ends) > 1 else ends[0]
 
     @property
     def processor(self) -> Processor:
@@ -60,14 +75,19 @@ class Policy(nn.Module):
 
     @property
     def end_token_id(self) -> int:
-        """The token with which the policy ends its turn."""
-        return self.encoder.tokenizer.eos_token_id
+        """The token with which the chat template closes a turn; ``end_token_ids`` has all that end a completion."""
+        return self.end_token_ids[0]
 
     @property
     def pad_token_id(self) -> int:
         """The token that fills rows; never attended to."""
         pad = self.encoder.tokenizer.pad_token_id
         return self.end_token_id if pad is None else pad
+
+    @property
+    def context_length(self) -> int | None:
+        """Most tokens that the model was made for; None where its config does not say."""
+        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
 
     @property
     def device(self) -> torch.device:
@@ -189,6 +209,7 @@ class Policy(nn.Module):
             completion_ids[is_completion],
             banned_ids=self.banned_token_ids,
             temperature=temperature,
+            head_shape=self.head_shape,
         )
         padded = torch.zeros(is_completion.shape, dtype=torch.float32, device=self.device)
         return TokenScores(*(padded.masked_scatter(is_completion, score) for score in scores))  # (N,) -> (B, T)
@@ -225,19 +246,13 @@ def different_prompts(prompts: Sequence[Prompt]) -> tuple[list[Prompt], Int[Tens
     return list(different.values()), torch.tensor([index[id(prompt)] for prompt in prompts])
 
 
-def banned_tokens(model: PreTrainedModel, tokenizer: Tokenizer) -> Int[Tensor, " N"]:
-    """Return the tokens no completion may hold: image and structural special tokens, all but end of turn.
+def banned_tokens(model: PreTrainedModel, kinds: TokenKinds, vocabulary_size: int) -> Int[Tensor, " N"]:
+    """Return the tokens no completion may hold, sorted: images and structure, all but those that end a turn.
 
     A sampled image token would have no image behind it, and the next forward would fail.
     """
-    banned = set(tokenizer.all_special_ids)
-    # Not every model has them all, and not every tokenizer calls them special.
-    for key in ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id"):
-        if (token := getattr(model.config, key, None)) is not None:
-            banned.add(token)
-    banned.discard(tokenizer.eos_token_id)
+    banned = set(kinds.structural_ids - set(kinds.end_ids))
     # Rows of the embedding that no token uses, as vocabularies are padded for speed.
     head: Any = model.get_output_embeddings()
-    num_rows = head.weight.shape[0]
-    banned.update(range(len(tokenizer), num_rows))
+    banned.update(range(vocabulary_size, head.weight.shape[0]))
     return torch.tensor(sorted(banned))

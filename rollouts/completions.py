@@ -21,7 +21,7 @@ def completions_of_tokens(
     """
     rows = [ids.tolist() for ids in token_ids]
     # The last token decides, so that all engines agree on which completions have ended.
-    ended = [row[-1:] == [policy.end_token_id] for row in rows]
+    ended = [bool(row) and row[-1] in policy.end_token_ids for row in rows]
     texts = policy.encoder.tokenizer.batch_decode(
         [row[:-1] if has_ended else row for row, has_ended in zip(rows, ended, strict=True)]
     )

@@ -36,12 +36,16 @@ class SampledEncoder(Protocol):
         """Return the tokens of a prompt.
 
         Raises:
-            algorithms.DataError: for images given to a policy without vision tower.
+            algorithms.DataError: for a prompt that the policy cannot read.
         """
         ...
 
-    def chat_text(self, prompt: Prompt) -> str:
-        """Return the prompt in the chat template with its prefill; one image mark per image, not expanded."""
+    def chat_ids(self, prompt: Prompt) -> list[int]:
+        """Return the tokens of a prompt in the chat template with its prefill, one for each image.
+
+        Raises:
+            algorithms.DataError: as ``encode``.
+        """
         ...
 
 
@@ -71,13 +75,13 @@ class SampledPolicy(Protocol):
         ...
 
     @property
-    def end_token_id(self) -> int:
-        """The token with which the policy ends its turn."""
+    def end_token_ids(self) -> Sequence[int]:
+        """The tokens each of which ends a completion."""
         ...
 
     @property
     def banned_token_ids(self) -> Int[Tensor, " N"]:
-        """Tokens that no completion may hold, sorted; ``end_token_id`` is never among them."""
+        """Tokens that no completion may hold, sorted; none of ``end_token_ids`` is among them."""
         ...
 
     @property

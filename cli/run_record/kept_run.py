@@ -16,6 +16,7 @@ from cli.run_record.locks import locked_folders
 from cli.run_record.loggers import given_name, keep_csv, point_at, runs_parent
 from cli.run_record.names import RunName, run_name
 from cli.run_record.recorded import Told, discard, recorded, started_record
+from cli.run_record.tensorboard_pages import RunPages
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ class KeptRun:
                 raise
             if not self.folder.is_new:
                 keep_csv(self.folder.path)
+            if self.command == "fit":
+                trainer.callbacks.insert(0, RunPages(record, config))  # pyright: ignore[reportAttributeAccessIssue]
             try:
                 with recorded(record, config, trainer, told):
                     yield

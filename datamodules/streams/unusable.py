@@ -1,21 +1,29 @@
-"""Rows that a module cannot use: prompts that are too long, and pairs that its policy could never produce.
+"""Rows that a module cannot use: prompts too long or not to be read, and pairs that its policy could never produce.
 
-Only the module has the tokenizer and the image processor, so it measures and judges. Nothing is truncated.
+Only the module has the tokenizer and the image processor, so it measures and judges. A row that makes one of them fail
+costs itself only. Nothing is truncated.
 """
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
-from algorithms.errors import ConfigError
+from algorithms.errors import ConfigError, PromptError
 from algorithms.records import PreferencePair, Prompt
 from datamodules.rows.pair_rows import PairRows
 from datamodules.rows.prompt_rows import PromptRows
 from datamodules.rows.rejections import Rejection, by_row
 
+Problem = tuple[str, str] | None
+"""A reason to count by and a detail; None: there is no problem."""
+
 
 # Protocols, because data modules must not import lightning_modules.
 @runtime_checkable
 class CountsTokens(Protocol):
-    """What a module must offer when prompts have a longest length."""
+    """What a module may offer, and must when prompts have a longest length.
+
+    It may have ``longest_prompt`` besides: how many tokens its model can read before a completion, or None.
+    """
 
     def prompt_length(self, prompt: Prompt) -> int:
         """Return the number of tokens of a prompt as the policy reads it, every image expanded to its tokens."""
@@ -26,40 +34,35 @@ class CountsTokens(Protocol):
 class JudgesPairs(Protocol):
     """What a module may offer, and must when pairs have a longest length."""
 
-    def pair_problem(self, pair: PreferencePair, max_tokens: int | None) -> tuple[str, str] | None:
+    def pair_problem(self, pair: PreferencePair, max_tokens: int | None) -> Problem:
         """Return why a pair cannot be learned from, as a reason to count by and a detail; None when it can."""
         ...
 
 
-def reject_long_prompts(rows: PromptRows, max_prompt_tokens: int, module: object) -> PromptRows:
-    """Move the prompts that are longer than allowed to the rejections.
+def reject_unusable_prompts(rows: PromptRows, max_prompt_tokens: int | None, module: object) -> PromptRows:
+    """Move the prompts that the module cannot read, or that are too long for it, to the rejections.
 
     Args:
         rows: prompts and rejections so far.
-        max_prompt_tokens: longest prompt that is kept.
+        max_prompt_tokens: longest prompt that is kept; None: as long as the module can read.
         module: counts the tokens.
 
     Raises:
-        ConfigError: The module cannot count tokens.
+        ConfigError: There is a longest prompt, and the module cannot count tokens.
     """
     if not isinstance(module, CountsTokens):
+        if max_prompt_tokens is None:
+            return rows
         raise ConfigError(
             f"data.reading.max_prompt_tokens must be null with {type(module).__name__}, got {max_prompt_tokens}: this "
             "module has no method prompt_length that counts the tokens of a prompt."
         )
+    # Read first: it builds the model, and a model that cannot be built is no fault of a row.
+    limits = _limits(max_prompt_tokens, getattr(module, "longest_prompt", None))
     # Each prompt is measured once: that loads its images, whose sizes decide the number of tokens.
-    lengths = [(prompt, module.prompt_length(prompt)) for prompt in rows.prompts]
-    kept = tuple(prompt for prompt, length in lengths if length <= max_prompt_tokens)
-    rejected = tuple(
-        Rejection(
-            prompt.uid,
-            prompt.key,
-            "too many tokens",
-            f"{length} tokens, data.reading.max_prompt_tokens is {max_prompt_tokens}",
-        )
-        for prompt, length in lengths
-        if length > max_prompt_tokens
-    )
+    problems = [(prompt, _contained(_length_problem, module, prompt, limits)) for prompt in rows.prompts]
+    kept = tuple(prompt for prompt, problem in problems if problem is None)
+    rejected = tuple(Rejection(prompt.uid, prompt.key, *problem) for prompt, problem in problems if problem)
     return PromptRows(kept, by_row(rows.rejections + rejected), rows.num_rows)
 
 
@@ -81,8 +84,44 @@ def reject_unusable_pairs(rows: PairRows, max_pair_tokens: int | None, module: o
                 "has no method pair_problem that counts the tokens of a pair."
             )
         return rows
+    # Read first: it builds the model, and a model that cannot be built is no fault of a row.
+    getattr(module, "longest_prompt", None)
     # Without a longest length too: a pair may hold a token that the policy is not allowed to sample.
-    problems = [(pair, module.pair_problem(pair, max_pair_tokens)) for pair in rows.pairs]
+    problems = [(pair, _contained(module.pair_problem, pair, max_pair_tokens)) for pair in rows.pairs]
     kept = tuple(pair for pair, problem in problems if problem is None)
     rejected = tuple(Rejection(pair.uid, pair.prompt.key, *problem) for pair, problem in problems if problem)
     return PairRows(kept, by_row(rows.rejections + rejected), rows.num_rows)
+
+
+def _limits(max_prompt_tokens: int | None, longest_prompt: int | None) -> list[tuple[int, str]]:
+    """Return the largest numbers of tokens, each with the words for it, the smallest first."""
+    limits = [
+        (max_prompt_tokens, f"data.reading.max_prompt_tokens is {max_prompt_tokens}"),
+        (longest_prompt, f"the model reads {longest_prompt} with room for a completion"),
+    ]
+    return sorted((limit, words) for limit, words in limits if limit is not None)
+
+
+def _length_problem(module: CountsTokens, prompt: Prompt, limits: Sequence[tuple[int, str]]) -> Problem:
+    # Counted without a limit too: a processor may refuse an image, and then training would stop there.
+    length = module.prompt_length(prompt)
+    if limits and length > limits[0][0]:
+        return "too many tokens", f"{length} tokens, {limits[0][1]}"
+    return None
+
+
+def _contained(judge: Callable[..., Problem], *args: Any) -> Problem:
+    """Return what a judge returns; an error about a row becomes a problem of that row.
+
+    Raises:
+        ConfigError: A setting is wrong, and so no row can be judged.
+    """
+    try:
+        return judge(*args)
+    except ConfigError:
+        raise
+    except PromptError as error:
+        return error.reason, error.detail
+    except Exception as error:  # templates, tokenizers and processors raise errors of any class, also StopIteration
+        lines = str(error).splitlines() or [""]
+        return "the model cannot read it", f"{type(error).__name__}: {lines[0][:200]}"

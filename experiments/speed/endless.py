@@ -16,13 +16,13 @@ class EndlessPolicy(PretrainedPolicy):
     """A policy that never ends its turn, so that all completions are as long as they may be."""
 
     def build(self) -> Policy:
-        """Load the policy and ban its end-of-turn token, in engine and learner alike."""
+        """Load the policy and ban its end-of-turn tokens, in engine and learner alike."""
         return without_end(super().build())
 
 
 def without_end(policy: Policy) -> Policy:
-    """Let the end-of-turn token join the tokens that no completion of a policy may hold."""
-    ends = torch.tensor([policy.end_token_id]).to(policy.banned_token_ids)
+    """Let the end-of-turn tokens join the tokens that no completion of a policy may hold."""
+    ends = torch.tensor(policy.end_token_ids).to(policy.banned_token_ids)
     policy.banned_token_ids = torch.cat([policy.banned_token_ids, ends])
     return policy
 

@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from algorithms import PreferencePair, Prompt, bradley_terry_loss, check_at_least, pair_accuracy
 from lightning_modules.learning import OptimizerConfig, build_optimizer, gradient_norm
 from lightning_modules.logs.tensorboard import tensorboard_writers
+from lightning_modules.pair_logps import pair_length_problem
 from lightning_modules.reward_model.calibration_figure import calibration_figure, rendered
 from lightning_modules.reward_model.pair_metrics import PairMargins, pair_metrics
 from lightning_modules.strategy import check_equal_batches, sharding_of
@@ -83,6 +84,24 @@ class RewardModelModule(L.LightningModule):
     def prompt_length(self, prompt: Prompt) -> int:
         """Return a prompt's length in tokens, image tokens expanded; data modules leave out longer ones."""
         return self.loaded_reward_model.policy.encoder.length(prompt)
+
+    @property
+    def longest_prompt(self) -> int | None:
+        """Most tokens that the backbone reads; None where its config does not say."""
+        return self.loaded_reward_model.policy.context_length
+
+    def pair_problem(self, pair: PreferencePair, max_tokens: int | None) -> tuple[str, str] | None:
+        """Return why a pair cannot be learned from: a reason, by which pairs are counted, and a detail; None if it can.
+
+        Data modules call it for every pair.
+
+        Args:
+            pair: the pair.
+            max_tokens: longest conversation, image tokens expanded; None allows any length.
+        """
+        model = self.loaded_reward_model
+        length = max(len(model.token_ids(pair.prompt, text)) for text in (pair.chosen, pair.rejected))
+        return pair_length_problem(length, max_tokens, model.policy.context_length)
 
     def training_step(self, batch: Sequence[PreferencePair], batch_idx: int) -> Tensor:
         """Return the loss of a batch of pairs."""

@@ -18,6 +18,7 @@ from transformers.models.internvl.processing_internvl import InternVLProcessor
 from algorithms import ConfigError
 from models.assembly.image_tokens import add_embeddings, chat_template_with_images, name_framed_tokens
 from models.loading.processors import image_only
+from models.reading.head import set_head_bias
 from models.reading.prompt_encoder import Tokenizer
 
 # Pixel shuffle halves both sides of a tile's patches, and so joins four of them.
@@ -76,9 +77,11 @@ def assemble_internvl(
     model.model.vision_tower = tower
     model.model.multi_modal_projector = adapter
     model.model.language_model = language_model.get_decoder()
-    model.lm_head = language_model.get_output_embeddings()
+    head: Any = language_model.get_output_embeddings()
+    model.lm_head = head
     model.tie_weights()
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    if head.bias is not None:
+        set_head_bias(model, head.bias)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     return model.eval(), _processor(config, image_processor, tokenizer, tiling or Tiling())
 

@@ -14,6 +14,7 @@ from algorithms import ConfigError
 from models.assembly.image_tokens import add_embeddings, chat_template_with_images, image_token
 from models.assembly.internvl import Tiling
 from models.families.llava import Llava
+from models.reading.head import set_head_bias
 from models.reading.prompt_encoder import Tokenizer
 
 
@@ -48,7 +49,6 @@ def assemble_llava(
     # transformers' names: "default" drops the first output, "full" keeps all of them.
     strategy = "default" if has_class_token else "full"
     model = _joined_model(tower, language_model, tokenizer, token, strategy)
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
     processor = LlavaProcessor(
         image_processor=image_processor,
         tokenizer=tokenizer,
@@ -87,4 +87,6 @@ def _joined_model(
     with torch.no_grad():
         model.lm_head.weight.copy_(head.weight)
     model.tie_weights()
+    if head.bias is not None:
+        set_head_bias(model, head.bias.clone())
     return model

@@ -1,6 +1,17 @@
 """Families of vision-language models: what each type of model does in its own way."""
 
 from models.families.family import Family, Tower, Vision
-from models.families.registry import FAMILIES, family_of, family_of_config
+from models.families.language_model import TRIED_LANGUAGE_MODELS, check_language_model
+from models.families.registry import FAMILIES, family_of, family_of_config, untried
 
-__all__ = ["FAMILIES", "Family", "Tower", "Vision", "family_of", "family_of_config"]
+__all__ = [
+    "FAMILIES",
+    "TRIED_LANGUAGE_MODELS",
+    "Family",
+    "Tower",
+    "Vision",
+    "check_language_model",
+    "family_of",
+    "family_of_config",
+    "untried",
+]

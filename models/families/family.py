@@ -41,6 +41,9 @@ class Family:
     towers: ClassVar[Mapping[str, Tower]] = {}
     """Towers that ``models.assembly`` joins into models of this family, by ``config.model_type``."""
 
+    takes_any_language_model: ClassVar[bool] = False
+    """Whether its language model may be of any type. False: it is the family's own."""
+
     token_kind_inputs: ClassVar[Sequence[str]] = ()
     """Names of the inputs that hold one number per token, which is 0 for text."""
 

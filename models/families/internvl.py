@@ -13,6 +13,7 @@ from models.families.family import Family, Tower
 class InternVL(Family):
     """Every tile has the same number of features, so that the forward takes those of all tiles in one tensor."""
 
+    takes_any_language_model = True
     towers: ClassVar[Mapping[str, Tower]] = {"internvl_vision": Tower("InternViT", has_class_token=True)}
 
     def encoder_output(self, levels: Sequence[Sequence[Tensor]]) -> BaseModelOutputWithPooling:

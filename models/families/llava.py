@@ -12,6 +12,7 @@ from models.families.family import Family, Tower
 class Llava(Family):
     """LLaVA takes the hidden states of one layer of its tower, so that what comes behind that layer is unused."""
 
+    takes_any_language_model = True
     towers: ClassVar[Mapping[str, Tower]] = {
         "siglip_vision_model": Tower("SigLIP", has_class_token=False),
         "clip_vision_model": Tower("CLIP", has_class_token=True),

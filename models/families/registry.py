@@ -3,6 +3,9 @@
 ``tests/models/families.py`` then needs a small random model of it, for the tests that all families must pass.
 """
 
+from inspect import signature
+
+import transformers
 from transformers import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     PretrainedConfig,
@@ -16,7 +19,7 @@ from transformers.models.internvl.processing_internvl import InternVLProcessor
 from algorithms import ConfigError
 from models.families.family import Family
 from models.families.internvl import InternVL
-from models.families.language_model import LanguageModelOnly
+from models.families.language_model import LanguageModelOnly, check_language_model, untried_sentence
 from models.families.llava import Llava
 from models.families.qwen_vl import Qwen3VL, QwenVL
 
@@ -31,8 +34,19 @@ FAMILIES: dict[str, Family] = {
 
 
 def family_of(model: PreTrainedModel) -> Family:
-    """Return the family of a model; errors as ``family_of_config``."""
-    return family_of_config(model.config)
+    """Return the family of a model; errors as ``family_of_config``.
+
+    Raises:
+        ConfigError: also for a transformers that would drop the images: before 5.18 a model ignores what was made of
+            them beforehand, without a word, and trains on text alone.
+    """
+    family = family_of_config(model.config)
+    if model.config.model_type in FAMILIES and "mm_encoder_outputs" not in signature(type(model).forward).parameters:
+        raise ConfigError(
+            f"transformers {transformers.__version__} ignores images that are read once for several completions "
+            f"({type(model).__name__}.forward has no mm_encoder_outputs): install transformers>=5.18."
+        )
+    return family
 
 
 def family_of_config(config: PretrainedConfig, subject: str = "model.policy is") -> Family:
@@ -43,9 +57,12 @@ def family_of_config(config: PretrainedConfig, subject: str = "model.policy is")
         subject: how the error's sentence begins: the key as typed, its value and a verb.
 
     Raises:
-        ConfigError: for a vision-language model of a type that has no entry.
+        ConfigError: for a vision-language model of a type that has no entry, and for a language model whose prompts
+            cannot be shared; see ``check_language_model``.
     """
     if family := FAMILIES.get(config.model_type):
+        if family.takes_any_language_model:
+            check_language_model(config.get_text_config(), f"{subject} a {config.model_type} model with")
         return family
     # Most models are in this mapping of transformers. Those with code of their own are not, but have this setting.
     if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING or getattr(config, "vision_config", None) is not None:
@@ -55,4 +72,15 @@ def family_of_config(config: PretrainedConfig, subject: str = "model.policy is")
             "entry to FAMILIES in models/families/registry.py."
         )
     # Any causal language model is read in the same way, so that none needs an entry.
+    check_language_model(config, subject)
     return LanguageModelOnly()
+
+
+def untried(config: PretrainedConfig) -> str | None:
+    """Return a sentence for the log where the language model is of a type that no test tries; else None.
+
+    Args:
+        config: of the whole model, of a known family.
+    """
+    any_language_model = family_of_config(config).takes_any_language_model
+    return untried_sentence(config.get_text_config()) if any_language_model else None

@@ -16,10 +16,11 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, PreTrainedMo
 
 from algorithms import ConfigError
 from models.families import family_of_config
-from models.loading.files import expanded, is_local
+from models.loading.files import expanded, is_local, read_tensor
 from models.loading.hub import offline_where_silent
 from models.loading.intern_vit import is_original_intern_vit, load_intern_vit
 from models.loading.processors import load_processor, load_tokenizer
+from models.reading.head import has_head_bias, set_head_bias
 from models.reading.prompt_encoder import Processor, Tokenizer
 
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -75,6 +76,9 @@ def load_model(auto_class: Any, key: str, path: str, options: LoadOptions) -> Pr
             f"{key} is {path!r}, which lacks weights that a {type(model).__name__} has: missing {missing[:3]}, "
             f"of another shape {wrong_shape[:3]} ({len(missing) + len(wrong_shape)} in all): they would be drawn."
         )
+    if has_head_bias(model.config):
+        # transformers' class has none, so that it has left the tensor unread.
+        set_head_bias(model, read_tensor(key, path, "lm_head.bias"))
     return model
 
 

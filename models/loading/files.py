@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from safetensors import safe_open
+from torch import Tensor
 from transformers.utils.hub import cached_file, get_checkpoint_shard_files
 
 from algorithms import ConfigError
@@ -37,3 +39,22 @@ def weight_files(key: str, path: str) -> list[str]:
         f"{key} is {path!r}, in which there is neither model.safetensors nor model.safetensors.index.json: weights are "
         "read from safetensors files. Load the model once and write it with save_pretrained."
     )
+
+
+def read_tensor(key: str, path: str, name: str) -> Tensor:
+    """Return one tensor of a folder or hub name; arguments as in ``weight_files``.
+
+    Args:
+        key: for errors: under which key the path was given.
+        path: as typed.
+        name: how the tensor's name ends; classes of transformers put the names of modules before it.
+
+    Raises:
+        ConfigError: where there is no such tensor.
+    """
+    for file in weight_files(key, path):
+        with safe_open(file, framework="pt") as tensors:
+            for whole_name in tensors.keys():  # noqa: SIM118  (not a dictionary)
+                if whole_name.endswith(name):
+                    return tensors.get_tensor(whole_name)
+    raise ConfigError(f"{key} is {path!r}, which lacks the tensor {name} that its config.json promises.")

@@ -22,6 +22,7 @@ from transformers.modeling_utils import LoadStateDictConfig
 from algorithms import ConfigError
 from models.loading.files import expanded, weight_files
 from models.lora import lora_apart
+from models.reading.head import has_head_bias, set_head_bias
 
 
 def skeleton(path: str, *, attn_implementation: str | None = None) -> PreTrainedModel:
@@ -31,6 +32,8 @@ def skeleton(path: str, *, attn_implementation: str | None = None) -> PreTrained
         model: Any = AutoModelForImageTextToText.from_config(
             config, dtype=torch.float32, attn_implementation=attn_implementation
         )
+    if has_head_bias(config):
+        set_head_bias(model)
     # ``from_config`` does not read this file, as ``from_pretrained`` does.
     if (Path(path).expanduser() / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(expanded(path))

@@ -1,28 +1,26 @@
-"""Prompts to tensors: chat template, tokenizer and image processor of a policy, each image processed once."""
+"""Prompts to tensors: chat template, tokenizer and image processor of a policy, each image processed once.
+
+prompt -> chat tokens, one for each image   (``models.reading.chat_tokenizer``)
+image  -> image processor -> pixels, and the tokens that take the place of that one
+"""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from algorithms import DataError, Prompt
+from algorithms import Prompt, PromptError
+from models.reading.chat_tokenizer import ChatTokenizer, Processor, Tokenizer, interleave
+from models.reading.token_kinds import TokenKinds
 
-# transformers annotates results of tokenizers as unions over all possible arguments.
-Tokenizer = Any
-"""A ``PreTrainedTokenizerBase``."""
+__all__ = ["EncodedPrompt", "Processor", "PromptEncoder", "Tokenizer", "interleave", "left_pad", "right_pad"]
 
-Processor = Any
-"""A ``ProcessorMixin``; for a policy without vision its tokenizer."""
-
-IMAGE_MARK = "<image>"
-OPEN_REASONING = "<think>"
 # Outputs of a processor that describe the text; a policy makes its own, for padded rows.
-_TEXT_KEYS = {"attention_mask", "token_type_ids", "mm_token_type_ids"}
+_TEXT_KEYS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +39,22 @@ class EncodedPrompt:
         return sum(t.numel() * t.element_size() for t in (self.token_ids, *self.vision.values()))
 
 
-class PromptEncoder:
+ReadImage = tuple[Tensor, dict[str, Tensor]]
+"""The tokens that stand for an image, and what the image processor made of it."""
+
+
+class PromptEncoder(ChatTokenizer):
     """Turns prompts into tensors and keeps the latest ones, so that a rollout and its updates share the work."""
 
-    def __init__(self, processor: Processor, *, cache_megabytes: int = 256) -> None:
+    def __init__(self, processor: Processor, kinds: TokenKinds | None = None, *, cache_megabytes: int = 256) -> None:
         """Wrap a Hugging Face processor, or a tokenizer for a policy without vision.
 
         Args:
             processor: an ``AutoProcessor`` or tokenizer with a chat template.
+            kinds: what its tokens are for; None: what the processor alone tells.
             cache_megabytes: memory for encoded prompts; the least recently used leave first.
         """
-        self.processor = processor
-        self.tokenizer: Tokenizer = getattr(processor, "tokenizer", processor)
-        self.image_processor: Any = getattr(processor, "image_processor", None)
-        self.has_vision = self.image_processor is not None
+        super().__init__(processor, kinds)
         # By identity, because uids repeat across data sets. The prompt is kept too: Python gives the identity of an
         # object that is gone to another one.
         self._cache: OrderedDict[int, tuple[Prompt, EncodedPrompt]] = OrderedDict()
@@ -64,12 +64,13 @@ class PromptEncoder:
         """Return a prompt's tensors.
 
         Raises:
-            DataError: for images given to a policy without vision tower.
+            PromptError: for images that cannot be read, or given to a policy without vision tower; for another number
+                of image marks; for a text that the tokenizer turns into control tokens.
         """
         if hit := self._cache.get(id(prompt)):
             self._cache.move_to_end(id(prompt))
             return hit[1]
-        encoded = self._encode(prompt)
+        encoded = self._joined(prompt, self._read_images(prompt))
         self._keep(prompt, encoded)
         return encoded
 
@@ -78,49 +79,15 @@ class PromptEncoder:
         new = list({id(p): p for p in prompts if p.images and id(p) not in self._cache}.values())
         if len(new) > 1:
             first = self.encode(new[0])
-            # The batch is cut into prompts by the number of their images, which is not possible where patches of
-            # different images lie in one tensor: there the processor makes grids besides.
+            # The batch is cut into images by the rows of pixels, which is not possible where patches of different
+            # images lie in one tensor: there the processor makes grids besides.
             if set(first.vision) == {"pixel_values"} and self.tokenizer.pad_token is not None:
-                # Not strict: there may be no result at all.
-                for prompt, encoded in zip(new[1:], self._encode_batch(new[1:]), strict=False):
-                    self._keep(prompt, encoded)
+                self._keep_batch(new[1:])
         return [self.encode(prompt) for prompt in prompts]
 
     def length(self, prompt: Prompt) -> int:
-        """Return a prompt's length in tokens, image tokens expanded."""
+        """Return a prompt's length in tokens, image tokens expanded; errors as ``encode``."""
         return len(self.encode(prompt).token_ids)
-
-    def chat_text(self, prompt: Prompt) -> str:
-        """Return the prompt in the chat template, one image mark per image, and its prefill, ready to be continued."""
-        if prompt.images and not self.has_vision:
-            raise DataError(
-                f"prompt {prompt.key} has {len(prompt.images)} image(s), but the policy has no vision tower: "
-                "use a policy with one, or rows without 'image'."
-            )
-        content = interleave(prompt) if self.has_vision else prompt.question
-        turn = self.processor.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-        )
-        return turn + prompt.prefill
-
-    def completion_ids(self, texts: Sequence[str], ended: Sequence[bool]) -> list[Tensor]:
-        """Return the tokens of completions given as texts.
-
-        Args:
-            texts: completions; a ``<think>`` that the generation prompt already opened is left out.
-            ended: for each, whether the end-of-turn token follows.
-        """
-        if self._opens_reasoning:
-            # The prompt ends with the tag already.
-            texts = [text.removeprefix(OPEN_REASONING).lstrip("\n") for text in texts]
-        end = [self.tokenizer.eos_token_id]
-        rows = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-        return [torch.tensor(row + end * has_end) for row, has_end in zip(rows, ended, strict=True)]
-
-    @cached_property
-    def _opens_reasoning(self) -> bool:
-        """Return whether the generation prompt ends with an opening tag, as that of QwQ does."""
-        return self.chat_text(Prompt(uid=0, key="", question="")).rstrip().endswith(OPEN_REASONING)
 
     def _keep(self, prompt: Prompt, encoded: EncodedPrompt) -> None:
         self._cache[id(prompt)] = (prompt, encoded)
@@ -129,45 +96,72 @@ class PromptEncoder:
             _, (_, dropped) = self._cache.popitem(last=False)
             self._free_bytes += dropped.num_bytes
 
-    def _encode_batch(self, prompts: Sequence[Prompt]) -> list[EncodedPrompt]:
-        """Return tensors of prompts with images; none where the processor makes several rows of pixels of an image."""
-        images = [[image.load() for image in prompt.images] for prompt in prompts]
-        texts = [self.chat_text(prompt) for prompt in prompts]
-        inputs = self.processor(text=texts, images=images, return_tensors="pt", padding=True)
-        counts = [len(of_prompt) for of_prompt in images]
-        if len(inputs["pixel_values"]) != sum(counts):
-            return []
-        pixels = inputs["pixel_values"].split(counts)
+    def _keep_batch(self, prompts: Sequence[Prompt]) -> None:
+        """Encode prompts with images together; none where the processor makes several rows of pixels of an image."""
+        try:
+            images = [image.load() for prompt in prompts for image in prompt.images]
+            inputs = self._process(images)
+            if len(inputs["pixel_values"]) != len(images):
+                return
+        except Exception:  # one of them is bad: encoded one by one, the error says which
+            return
         is_token = inputs["attention_mask"].bool()
-        return [
-            # A copy: a view would keep the pixels of the whole batch in memory.
-            EncodedPrompt(ids[kept], {"pixel_values": rows.clone()})
-            for ids, kept, rows in zip(inputs["input_ids"], is_token, pixels, strict=True)
-        ]
+        read = iter(
+            # Copies: views would keep the pixels of the whole batch in memory.
+            (ids[kept], {"pixel_values": pixels[None].clone()})
+            for ids, kept, pixels in zip(inputs["input_ids"], is_token, inputs["pixel_values"], strict=True)
+        )
+        for prompt in prompts:
+            self._keep(prompt, self._joined(prompt, [next(read) for _ in prompt.images]))
 
-    def _encode(self, prompt: Prompt) -> EncodedPrompt:
-        text = self.chat_text(prompt)
+    def _read_images(self, prompt: Prompt) -> list[ReadImage]:
+        """Return the tokens and the pixels of each image."""
+        read: list[ReadImage] = []
+        for number, reference in enumerate(prompt.images if self.has_vision else (), 1):
+            image = _attempt(prompt, "corrupt image", number, reference.load)
+            inputs = _attempt(prompt, "image that the processor refuses", number, self._process, [image])
+            vision = {k: v for k, v in inputs.items() if isinstance(v, Tensor) and k not in _TEXT_KEYS}
+            read.append((inputs["input_ids"][0], vision))
+        return read
+
+    def _process(self, images: Sequence[Any]) -> Any:
+        """Return what the processor makes of images, each in a text of its own that is its mark alone."""
+        return self.processor(
+            text=[self.processor.image_token] * len(images),
+            images=[[image] for image in images],
+            return_tensors="pt",
+            padding=len(images) > 1,
+            add_special_tokens=False,
+        )
+
+    def _joined(self, prompt: Prompt, images: Sequence[ReadImage]) -> EncodedPrompt:
+        """Return a prompt's tensors: the tokens of each image in the place of its mark."""
+        ids = self.chat_ids(prompt)
         if not prompt.images:
-            return EncodedPrompt(self.tokenizer(text, return_tensors="pt")["input_ids"][0], {})
-        images = [image.load() for image in prompt.images]
-        inputs = self.processor(text=[text], images=images, return_tensors="pt")
-        token_ids = inputs.pop("input_ids")[0]
-        vision = {k: v for k, v in inputs.items() if isinstance(v, Tensor) and k not in _TEXT_KEYS}
-        return EncodedPrompt(token_ids, vision)
+            return EncodedPrompt(torch.tensor(ids), {})
+        mark = self.tokenizer.convert_tokens_to_ids(self.processor.image_token)
+        places = [place for place, token in enumerate(ids) if token == mark]
+        if len(places) != len(images):
+            raise PromptError(
+                prompt.key, "image marks do not match images", f"{len(places)} image tokens, {len(images)} images"
+            )
+        starts = [0, *(place + 1 for place in places)]
+        texts = [
+            torch.tensor(ids[start:end], dtype=torch.long) for start, end in zip(starts, [*places, None], strict=True)
+        ]
+        pieces = [texts[0], *(part for image, text in zip(images, texts[1:], strict=True) for part in (image[0], text))]
+        vision = {key: torch.cat([of_image[key] for _, of_image in images]) for key in images[0][1]}
+        return EncodedPrompt(torch.cat(pieces), vision)
 
 
-def interleave(prompt: Prompt) -> list[dict[str, str]]:
-    """Return chat content with images where the question marks them; without marks, images come first."""
-    pieces = prompt.question.split(IMAGE_MARK)
-    if len(pieces) == 1:  # no mark
-        pieces = [""] * len(prompt.images) + pieces
-    content: list[dict[str, str]] = []
-    for number, piece in enumerate(pieces):
-        if number:
-            content.append({"type": "image"})
-        if piece.strip():
-            content.append({"type": "text", "text": piece.strip("\n")})
-    return content
+def _attempt(prompt: Prompt, reason: str, number: int, read: Callable[..., Any], *args: Any) -> Any:
+    """Return what ``read`` returns; an error of any class becomes one about this prompt."""
+    try:
+        return read(*args)
+    # A StopIteration of a processor would end the data for Lightning.
+    except Exception as error:  # decoders and processors raise errors of any class
+        lines = str(error).splitlines() or [""]
+        raise PromptError(prompt.key, reason, f"image {number}: {type(error).__name__}: {lines[0][:200]}") from error
 
 
 def left_pad(rows: Sequence[Tensor], pad_id: int) -> tuple[Tensor, Tensor]:

@@ -5,8 +5,9 @@
 
 Scores are unbounded, and only differences between completions of one prompt mean anything.
 
-Two details decide whether a published head gives its published scores: the conversation is closed by the chat
-template, without generation prompt, and rows are padded on the right, so that "last" is each row's own last token.
+Three details decide whether a published head gives its published scores: the conversation is closed by the chat
+template, without generation prompt; it has the tokens of ``apply_chat_template``; and rows are padded on the right, so
+that "last" is each row's own last token.
 
 Shapes: U different prompts, B rows, L tokens of a conversation, H hidden size.
 """
@@ -19,16 +20,18 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from algorithms import Prompt
+from algorithms import ConfigError, Prompt, PromptError
 from models.export import save_pretrained
 from models.parts import set_trainable_parts
 from models.policy import Policy, different_prompts
-from models.reading.prompt_encoder import interleave, right_pad
+from models.reading.chat_frame import content
+from models.reading.plain_text import without_cuts
+from models.reading.prompt_encoder import right_pad
 from models.reward_model.value_head import save_head
 from models.sharding import largest_over_ranks
 
-# Names in a model's config; not every model has both.
-_IMAGE_TOKENS = ("image_token_id", "video_token_id")
+# Every template lets it pass.
+_SHORT_ANSWER = "ANSWER"
 
 
 class RewardModel(nn.Module):
@@ -54,7 +57,7 @@ class RewardModel(nn.Module):
             texts: the completions, without end-of-turn token; a prompt's prefill is put before them.
 
         Raises:
-            DataError: for images given to a backbone without vision tower.
+            PromptError: for a prompt that the backbone cannot read.
         """
         inputs, lengths = self._inputs(prompts, [self.token_ids(p, t) for p, t in zip(prompts, texts, strict=True)])
         has_images = any(prompt.images for prompt in prompts)
@@ -72,31 +75,50 @@ class RewardModel(nn.Module):
 
         The question is taken from the encoded prompt, in which images are expanded already; only the tokens behind it
         are new, so that an image is not processed again for each completion.
+
+        Raises:
+            PromptError: for a prompt that the backbone cannot read, or one that the template changes once answered.
         """
         encoder = self.policy.encoder
         expanded = encoder.encode(prompt).token_ids
-        asked = self._tokenize(encoder.chat_text(prompt))
-        answered = self._tokenize(self.chat_text(prompt, text))
+        asked = encoder.chat_ids(prompt)
+        answered = encoder.tokenize(self._conversation(prompt, text))
+        encoder.check_controls(prompt, answered, is_answered=True)
         # In both an image is one token, not expanded yet.
         common = _common_length(asked, answered)
         # Tokens of the generation prompt that a closed conversation lacks, such as an opening <think>.
         num_continued = len(asked) - common
-        if not torch.equal(expanded[len(expanded) - num_continued :], asked[common:]):
-            raise ValueError(f"prompt {prompt.key}: the chat template changes the question once it has been answered.")
-        # A completion may contain the image mark, but there is no image for it.
-        tail = answered[common:]
-        tail = tail[~torch.isin(tail, self._image_tokens())]
+        if expanded[len(expanded) - num_continued :].tolist() != asked[common:]:
+            raise PromptError(prompt.key, "question that changes", "the chat template changes it once it is answered")
+        tail = torch.tensor(answered[common:], dtype=torch.long)
         return torch.cat([expanded[: len(expanded) - num_continued], tail])
 
     def chat_text(self, prompt: Prompt, text: str) -> str:
         """Return the conversation in the chat template, one image mark per image, its last turn closed."""
-        turn = prompt.prefill + text
-        has_vision = self.policy.encoder.has_vision
-        conversation = [
-            {"role": "user", "content": interleave(prompt) if has_vision else prompt.question},
-            {"role": "assistant", "content": [{"type": "text", "text": turn}] if has_vision else turn},
-        ]
-        return self.policy.processor.apply_chat_template(conversation, add_generation_prompt=False, tokenize=False)
+        return without_cuts(self._conversation(prompt, text))
+
+    def _conversation(self, prompt: Prompt, text: str) -> str:
+        """Return ``chat_text``, cut within control tokens.
+
+        Some templates keep of an answer only what follows ``</think>`` (QwQ, R1-Distill). A score must be of all that
+        was said, so there the completion takes the place of a short answer that the template has let pass.
+        """
+        turn = self.policy.encoder.cut_completion(prompt.prefill + text)
+        rendered = self._answered(prompt, turn)
+        if _spelled(turn) in _spelled(rendered):
+            return rendered
+        before, answer, after = self._answered(prompt, _SHORT_ANSWER).rpartition(_SHORT_ANSWER)
+        if not answer:
+            raise ConfigError(
+                "model.reward: the chat template of the reward model does not write what an assistant says, so that "
+                "all completions would have the same score: give it one that does."
+            )
+        return before + turn + after
+
+    def _answered(self, prompt: Prompt, turn: str) -> str:
+        encoder = self.policy.encoder
+        answer = {"role": "assistant", "content": content(turn, has_vision=encoder.has_vision)}
+        return encoder.render([*encoder.conversation(prompt), answer], add_generation_prompt=False)
 
     def set_trainable(self, parts: Sequence[str]) -> None:
         """Let the head learn, and these parts of the backbone; without parts the result is a linear probe."""
@@ -122,14 +144,6 @@ class RewardModel(nn.Module):
         save_pretrained(self.policy, folder, is_writer=is_writer)
         save_head(self.head, folder, is_writer=is_writer)
 
-    def _tokenize(self, text: str) -> Int[Tensor, " L"]:
-        return self.policy.encoder.tokenizer(text, return_tensors="pt")["input_ids"][0]
-
-    def _image_tokens(self) -> Int[Tensor, " N"]:
-        config = self.policy.model.config
-        tokens = [getattr(config, name, None) for name in _IMAGE_TOKENS]
-        return torch.tensor([token for token in tokens if token is not None], dtype=torch.long)
-
     def _inputs(self, prompts: Sequence[Prompt], token_ids: Sequence[Tensor]) -> tuple[dict[str, Any], Tensor]:
         """Return model inputs, right-padded, and the length of each row (B,)."""
         policy = self.policy
@@ -141,8 +155,12 @@ class RewardModel(nn.Module):
         return inputs | policy.image_inputs(encoded, rows, ids), is_token.sum(1)
 
 
-def _common_length(one: Tensor, other: Tensor) -> int:
+def _common_length(one: Sequence[int], other: Sequence[int]) -> int:
     """Return how many tokens two rows have in common at their start."""
-    shortest = min(len(one), len(other))
-    differs = (one[:shortest] != other[:shortest]).nonzero()
-    return int(differs[0]) if len(differs) else shortest
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def _spelled(text: str) -> str:
+    """Return a text without white space, which templates trim."""
+    return "".join(text.split())

@@ -5,9 +5,8 @@ from typing import Literal
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText
 
-from models.families import family_of_config
+from models.loading.checkpoint import LoadOptions, as_config_error, check_family, load_model, read_processor
 from models.loading.files import expanded
-from models.loading.processors import load_processor
 from models.policy import Policy
 from models.reward_model.model import RewardModel
 from models.reward_model.value_head import head_file, read_head
@@ -33,22 +32,24 @@ class PretrainedRewardModel(RewardModelSource):
             dtype: of the backbone; ``bfloat16`` halves its memory, for scoring. The head is always 32-bit.
         """
         self.path, self.dtype = path, dtype
+        self._options = LoadOptions(dtype)
 
     def build(self) -> RewardModel:
-        """Load head, backbone and processor.
+        """Load head, backbone and processor, the last two as ``PretrainedPolicy`` does.
 
         Raises:
-            ConfigError: for a folder without config or head, for a head that does not fit the backbone, and for a
-                backbone of an unknown family.
+            ConfigError: for a folder without config or head, for a head that does not fit the backbone, for a backbone
+                of an unknown family, and where weights of it are missing.
         """
+        key, options = "path of PretrainedRewardModel", self._options
         # Everything that can be refused comes before the backbone is loaded, which may take minutes.
         file = head_file(self.path)
-        path = expanded(self.path)
-        config = AutoConfig.from_pretrained(path)
-        family_of_config(config, f"path of PretrainedRewardModel is {self.path!r},")
+        check_family(key, self.path, options)
+        with as_config_error(key, self.path):
+            config = AutoConfig.from_pretrained(expanded(self.path))
         state = read_head(file, self.path, config)
-        model = AutoModelForImageTextToText.from_pretrained(path, dtype=self.dtype, use_safetensors=True)
-        policy = Policy(model, load_processor(path))
+        processor = read_processor(key, self.path, options)
+        policy = Policy(load_model(AutoModelForImageTextToText, key, self.path, options), processor)
         # In 32 bits for every dtype of the backbone.
         head = nn.Linear(state["weight"].shape[1], 1)
         head.load_state_dict(state)

@@ -81,12 +81,13 @@ class DecodeBatch:
         )
 
     def record(self, step: int, tokens: Int[Tensor, " A"], logps: Float[Tensor, " A"]) -> None:
-        """Store the sampled token of each running row; end the rows whose token ends the turn."""
+        """Store the sampled token of each running row; end the rows whose token is one that ends a turn."""
         running = self.rows[self.is_running]
         self.token_ids[running, step] = tokens[self.is_running]
         self.logps[running, step] = logps[self.is_running]
         self.lengths[running] += 1
-        self.is_running = self.is_running & (tokens != self.policy.end_token_id)
+        for end in self.policy.end_token_ids:
+            self.is_running = self.is_running & (tokens != end)
         self.last_tokens = tokens
 
     def drop_ended(self) -> None:

@@ -225,7 +225,7 @@ def _leave_class(self: Any, *args: Any, **kwargs: Any) -> None:
 
 
 def _prompt(request: SampleRequest) -> dict[str, Any]:
-    prompt: dict[str, Any] = {"prompt": request.text}
+    prompt: dict[str, Any] = {"prompt_token_ids": request.prompt_ids}
     return prompt | {"multi_modal_data": {"image": request.images}} if request.images else prompt
 
 
@@ -237,7 +237,7 @@ def _params(request: SampleRequest) -> Any:
         max_tokens=request.sampling.max_new_tokens,
         temperature=request.sampling.temperature,
         seed=request.seed,
-        stop_token_ids=[request.stop_token_id],
+        stop_token_ids=request.stop_token_ids,
         logprobs=0,  # of the sampled token only
         flat_logprobs=True,
         detokenize=False,

@@ -22,12 +22,13 @@ _MAX_TEMPERATURE = 2.0
 class SampleRequest(NamedTuple):
     """One prompt and how its group is sampled."""
 
-    text: str
-    """Chat-formatted, one image mark per image, not expanded."""
+    prompt_ids: list[int]
+    """Chat-formatted tokens, one for each image, not expanded. No text: vLLM would find control tokens in it, and write
+    the start of a text a second time."""
 
     images: list[Image.Image]
     sampling: SamplingConfig
-    stop_token_id: int
+    stop_token_ids: list[int]
     seed: int
     """In [0, 2^62)."""
 
@@ -61,10 +62,10 @@ def requests_of(
     requested = sampling if sampling.temperature > 0.0 else replace(sampling, group_size=1)
     return [
         SampleRequest(
-            text=policy.encoder.chat_text(prompt),
+            prompt_ids=policy.encoder.chat_ids(prompt),
             images=[image.load() for image in prompt.images],
             sampling=requested,
-            stop_token_id=policy.end_token_id,
+            stop_token_ids=list(policy.end_token_ids),
             # vLLM adds the number of the completion to it; halved, because it takes 64 bits with a sign.
             seed=position_seed(seed, "sampling", place) % 2**62,
         )

@@ -150,7 +150,7 @@ def _chunk_size(stream: BufferedIOBase) -> int:
 
 def _request(fields: Any) -> SampleRequest:
     if not isinstance(fields, dict) or not isinstance(fields.get("images"), list):
-        raise DataError("a request must be an object with text, images, sampling, stop_token_id and seed.")
+        raise DataError("a request must be an object with prompt_ids, images, sampling, stop_token_ids and seed.")
     images, sampling = [_image(png) for png in fields["images"]], built(SamplingConfig, fields.get("sampling"))
     return built(SampleRequest, {**fields, "images": images, "sampling": sampling})
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import Categorical
 
-from algorithms.logprobs import TokenScores, shape_logits, token_scores
+from algorithms.logprobs import HeadShape, TokenScores, shape_logits, token_scores
 from tests.assertions import assert_same
 
 N, H, V = 13, 8, 11
@@ -131,3 +131,25 @@ def test_shaped_logits_are_over_the_temperature_and_banned_words_impossible() ->
     assert shaped.dtype == torch.float32
     assert shaped[0, BANNED].tolist() == [-math.inf, -math.inf]
     assert shaped[0, 0].item() == 2.0
+
+
+@pytest.mark.parametrize("shape", [HeadShape(0.3), HeadShape(soft_cap=2.0), HeadShape(1.7, 3.0)])
+def test_a_scaled_and_capped_head_has_the_gradients_of_its_plain_formula(shape, hidden, weight, token_ids) -> None:
+    bias = torch.linspace(-1.0, 1.0, V).requires_grad_()
+    hidden, weight = hidden.clone().requires_grad_(), weight.clone().requires_grad_()
+    scores = token_scores(
+        hidden, weight, bias, token_ids, banned_ids=BANNED, temperature=0.7, chunk_tokens=2, head_shape=shape
+    )
+    raw = (hidden @ weight.T + bias) * shape.scale
+    logits = raw if shape.soft_cap is None else shape.soft_cap * torch.tanh(raw / shape.soft_cap)
+    all_logps = (logits / 0.7).index_fill(-1, BANNED, -math.inf).log_softmax(-1)
+    logps = all_logps.gather(-1, token_ids[:, None]).squeeze(-1)
+    entropies = -(all_logps.exp() * all_logps.clamp_min(-1e30)).sum(-1)
+    assert_same(scores.logps, logps)
+    assert_same(scores.entropies, entropies)
+    for ours, theirs in zip(
+        torch.autograd.grad(scores.logps.sum() + 0.5 * scores.entropies.sum(), [hidden, weight, bias]),
+        torch.autograd.grad(logps.sum() + 0.5 * entropies.sum(), [hidden, weight, bias]),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)

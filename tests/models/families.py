@@ -85,11 +85,14 @@ def intern_vit(**changes: Any) -> InternVLVisionModel:
     return InternVLVisionModel(make_config(**settings))
 
 
+def clip_images() -> Any:
+    make_images: Any = CLIPImageProcessorPil
+    return make_images(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
+
+
 def internvl() -> tuple[Any, Any]:
     tokenizer = word_tokenizer(WORDS)
-    make_images: Any = CLIPImageProcessorPil
-    images = make_images(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
-    return assemble(intern_vit(), images, qwen3(tokenizer), tokenizer, Tiling(max_patches=4))
+    return assemble(intern_vit(), clip_images(), qwen3(tokenizer), tokenizer, Tiling(max_patches=4))
 
 
 def qwen2_vl() -> tuple[Any, Any]:

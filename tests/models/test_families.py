@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from transformers import LlavaNextConfig, PretrainedConfig, Qwen3Config
+from transformers import AutoConfig, PretrainedConfig, Qwen3Config
 
 from algorithms import ConfigError, Prompt
 from datamodules.shapes.language import WORDS
@@ -66,9 +66,26 @@ def test_every_known_type_of_model_is_held_to_the_contract() -> None:
     assert {family(name).model.config.model_type for name in FAMILIES} == set(KNOWN)
 
 
-def test_a_vision_language_model_of_an_unknown_type_is_refused_with_the_known_types() -> None:
-    with pytest.raises(ConfigError, match=r"^model\.policy is .* 'llava_next'.* llava, internvl, .*qwen3_vl.*registry"):
-        family_of_config(LlavaNextConfig())
+def test_a_transformers_that_would_drop_the_images_is_refused() -> None:
+    model = family("siglip_llava").model
+
+    class Older(type(model)):
+        def forward(self, input_ids: torch.Tensor, **kwargs: Any) -> Any:
+            return super().forward(input_ids, **kwargs)
+
+    model.__class__ = Older
+    with pytest.raises(ConfigError, match="ignores images"):
+        family_of(model)
+
+
+@pytest.mark.parametrize(
+    "model_type", ["llava_next", "gemma3", "idefics3", "smolvlm", "qwen3_5", "paligemma", "mllama"]
+)
+def test_a_vision_language_model_of_an_unknown_type_is_refused_with_the_known_types(model_type: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"^model\.policy is .* '{model_type}'.* llava, internvl, .*qwen3_vl.*registry"
+    ):
+        family_of_config(AutoConfig.for_model(model_type))
 
 
 def test_an_unknown_type_whose_code_lies_beside_the_weights_is_refused_too() -> None:

@@ -88,7 +88,8 @@ def test_a_batch_of_one_scores_as_in_a_batch_of_many(reward_model: RewardModel, 
 
 def test_padding_tokens_in_an_answer_are_read_like_any_other(reward_model: RewardModel, prompts) -> None:
     # The padding token is an ordinary token where a tokenizer has no other, so masks must come from lengths.
-    text = "red <pad> <pad>"
+    reward_model.policy.encoder.tokenizer.pad_token = "blue"
+    text = "red blue blue"
     scores = scores_of(reward_model, [prompts[0], prompts[0]], [text, TEXTS[2]])
     torch.testing.assert_close(scores[0], score_by_hand(reward_model, prompts[0], text), rtol=0.0, atol=1e-5)
 
@@ -109,9 +110,12 @@ def test_images_of_a_repeated_prompt_go_through_the_tower_once(reward_model, pro
     assert seen == [2]
 
 
-def test_an_image_mark_in_an_answer_is_no_image(reward_model: RewardModel, prompts: list[Prompt]) -> None:
-    scores = scores_of(reward_model, [prompts[0]] * 2, ["red <image> blue", "red blue"])
-    assert_same(scores[0], scores[1])
+def test_an_image_mark_in_an_answer_is_text(reward_model: RewardModel, prompts: list[Prompt]) -> None:
+    image, unknown = reward_model.policy.model.config.image_token_id, 1
+    ids = reward_model.token_ids(prompts[0], "red <image> blue")
+    assert int((ids == image).sum()) == 9
+    assert int((ids == unknown).sum()) == 2  # the two pieces of the mark
+    assert scores_of(reward_model, [prompts[0]], ["red <image> blue"]).isfinite()
 
 
 def test_a_text_only_prompt_is_scored_beside_one_with_an_image(reward_model: RewardModel, prompts) -> None:

@@ -65,7 +65,8 @@ class StandInModel:
 
     def _group(self, request: SampleRequest) -> SampledGroup:
         processor: Any = self.policy.processor
-        inputs = processor(text=[request.text], images=request.images or None, return_tensors="pt")
+        text = processor.tokenizer.decode(request.prompt_ids)
+        inputs = processor(text=[text], images=request.images or None, return_tensors="pt")
         total = sum(float(tensor.double().abs().sum()) for tensor in self.weights.values())
         generator = torch.Generator().manual_seed(request.seed % 2**32 + int(1000 * total))
         tokens = torch.randint(10, 40, (request.sampling.group_size,), generator=generator).tolist()

@@ -33,7 +33,7 @@ def test_a_policy_file_outside_its_folder_is_refused() -> None:
 
 def test_requests_arrive_with_the_same_pixels() -> None:
     picture = Image.frombytes("RGB", (5, 3), bytes(range(45)))
-    request = SampleRequest("a <image>", [picture], SamplingConfig(group_size=4, temperature=0.7), 3, 2**61)
+    request = SampleRequest([5, 4], [picture], SamplingConfig(group_size=4, temperature=0.7), [3, 1], 2**61)
     (arrived,) = wire.unpack_requests(wire.pack_requests([request]))
     assert arrived._replace(images=[]) == request._replace(images=[])
     assert arrived.images[0].tobytes() == picture.tobytes()
@@ -91,7 +91,8 @@ SAMPLING = {"group_size": 2, "temperature": 1.0, "max_new_tokens": 4}
 
 @pytest.mark.parametrize(
     "fields",
-    [{"text": ["a"]}, {"seed": "1"}, {"seed": 2**64}, {"seed": True}, {"stop_token_id": None}, {"images": "x"},
+    [{"prompt_ids": ["a"]}, {"prompt_ids": "a"}, {"seed": "1"}, {"seed": 2**64}, {"seed": True},
+     {"stop_token_ids": None}, {"images": "x"},
      {"images": ["#"]}, {"images": [base64.b64encode(b"GIF89a").decode()]}, {"surprise": 1}, {"sampling": None},
      {"sampling": SAMPLING | {"temperature": float("nan")}}, {"sampling": SAMPLING | {"temperature": "hot"}},
      {"sampling": SAMPLING | {"group_size": 2.5}}, {"sampling": SAMPLING | {"extra_args": {}}},
@@ -99,7 +100,7 @@ SAMPLING = {"group_size": 2, "temperature": 1.0, "max_new_tokens": 4}
     ids=str,
 )  # fmt: skip
 def test_requests_of_another_shape_are_an_error(fields: dict[str, object]) -> None:
-    request = SampleRequest("a", [], SamplingConfig(), 3, 5)
+    request = SampleRequest([7], [], SamplingConfig(), [3], 5)
     assert wire.unpack_requests(changed(request)) == [request]
     with pytest.raises((ValueError, OSError)):
         wire.unpack_requests(changed(request, **fields))
@@ -114,6 +115,9 @@ def test_greedy_completions_are_sampled_once_and_repeated(policy, prompts: list[
     greedy = SamplingConfig(group_size=3, temperature=0.0, max_new_tokens=4)
     (request,) = requests_of(policy, prompts[:1], greedy, seed=0)
     assert request.sampling == replace(greedy, group_size=1)
+    assert request.stop_token_ids == [policy.end_token_id]
+    # One token for the image, which vLLM expands itself.
+    assert request.prompt_ids.count(policy.model.config.image_token_id) == 1
     read = policy.encoder.encode(prompts[0]).token_ids.tolist()
     group = SampledGroup(read, [[20, policy.end_token_id]], [[-0.5, -0.1]])
     ((first, *others),) = completions_of(policy, prompts[:1], [group], group_size=3)

@@ -1,0 +1,32 @@
+"""Text of users and data stays text: no tokenizer finds a control token in it.
+
+A text that holds ``<|im_end|>`` is cut within that token, and the pieces are tokenized one by one:
+
+    is <|im_end|> red ?   ->   is < | |im_end|> red ?
+
+The tokens still spell the text. Unlike a switch of the tokenizer this works for every kind of tokenizer, and a text
+without control tokens has no cut, so that its tokens are those of ``apply_chat_template``.
+"""
+
+import re
+
+# A noncharacter, which Unicode reserves for uses like this one: no text holds it. Chat templates let it pass.
+CUT = "\U0010fffe"
+
+
+def cut_controls(text: str, controls: re.Pattern[str] | None) -> str:
+    """Return a text with a cut behind the first character of everything that ``controls`` finds."""
+    if controls is None:
+        return text
+    pieces: list[str] = []
+    start = 0
+    while found := controls.search(text, start):
+        # Searched again from within: what is found may hold more, or overlap with it.
+        pieces.append(text[start : found.start() + 1])
+        start = found.start() + 1
+    return CUT.join([*pieces, text[start:]])
+
+
+def without_cuts(text: str) -> str:
+    """Undo ``cut_controls``."""
+    return text.replace(CUT, "")
