@@ -28,7 +28,8 @@ class PromptPoolWriter(Callback):
         Args:
             folder: written when prediction has ended; an older one is replaced. Until then the notes lie beside it,
                 in a folder named ``FOLDER.partial``.
-            part: reward part that decides whether a completion is right: by a score above 0.5.
+            part: reward part that decides whether a completion is right: by a score above 0.5. A completion that the
+                part cannot score is left out and counted: unknown is not wrong.
         """
         self.folder, self.part = Path(folder), part
         self.partial = self.folder.with_name(f"{self.folder.name}.partial")
@@ -79,8 +80,10 @@ class PromptPoolWriter(Callback):
         print(f"{self.folder}: {len(entries)} prompts, {histogram_in_words(entries)}")  # noqa: T201
 
     def _entry(self, group: RolloutGroup) -> PoolEntry:
-        scores = group.parts[self.part]  # (G,); NaN, no score, is not above 0.5
-        return PoolEntry(group.prompt.uid, group.prompt.key, len(scores), int((scores > 0.5).sum()))
+        scores = group.parts[self.part]  # (G,); NaN where there is no score
+        num_unknown = int(scores.isnan().sum())
+        num_correct = int((scores > 0.5).sum())
+        return PoolEntry(group.prompt.uid, group.prompt.key, len(scores) - num_unknown, num_correct, num_unknown)
 
     def _notes(self, trainer: Trainer) -> Path:
         return self.partial / f"rank{trainer.global_rank}of{trainer.world_size}.jsonl"

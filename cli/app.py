@@ -43,8 +43,9 @@ from cli.mistakes.parser_messages import interpolation_in_one_line
 from cli.mistakes.sizes import check_sizes
 from cli.run_record.kept_run import GivenLine, KeptRun, Place, place
 from cli.run_record.recorded import Told
-from cli.stop_signals import Stopped, StopSignal, stop_status
+from cli.stop_signals import Stopped, StopSignal, newest_checkpoint, stop_status
 from cli.strategies import check_strategy
+from lightning_modules import TrainingDiverged
 from lightning_modules.identity import RunIdentity
 
 # Importing a package makes its classes known by their short names in configs.
@@ -120,7 +121,12 @@ class TrainCLI(LightningCLI):
         # The folder is locked before the checkpoint is chosen: a run that is still going may be writing one.
         kept = self.kept.open(self.trainer, self.shown_config, self.told) if self.kept else nullcontext()
         with kept, stop_status(self.trainer, subcommand):
-            super()._run_subcommand(subcommand)
+            try:
+                super()._run_subcommand(subcommand)
+            except TrainingDiverged as error:
+                newest = newest_checkpoint(self.trainer)
+                kept_file = f"The newest checkpoint, {newest}, is intact." if newest else "There is no checkpoint."
+                raise TrainingDiverged(f"{error} {kept_file}") from None
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: Lightning would let hyper-parameters in a checkpoint override the config in silence."""
@@ -172,12 +178,17 @@ class _Planned(Exception):
 
 
 def run(arguments: Sequence[str], *, told: Told | None = None, is_build: bool = False) -> TrainCLI:
-    """Run one command and return what was run. Wrong settings raise ``ConfigError`` or ``DataError``.
+    """Run one command and return what was run.
 
     Args:
         arguments: the command line behind ``train.py``.
         told: filled with what a user is told when the run has ended.
         is_build: True for a model that is built on first use.
+
+    Raises:
+        ConfigError: for wrong settings.
+        DataError: for data that cannot be used.
+        TrainingDiverged: when loss, gradient or weights are no longer finite.
     """
     return _parse_and_run(arguments, told=told or Told(), is_build=is_build)
 
@@ -232,7 +243,11 @@ def _parse_and_run(arguments: Sequence[str], **attributes: Any) -> TrainCLI:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; wrong settings end it with one line and exit code 2, a signal with the signal's status."""
+    """Run the command line; what a user can repair ends it with one line.
+
+    Exit codes: 2 for wrong settings or data, 1 for a run whose loss, gradient or weights are no longer finite, 128 plus
+    its number for a signal (143 for SIGTERM, 130 for Ctrl-C); 1 with a traceback for any other error.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     told = Told()
     try:
@@ -246,6 +261,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ConfigError, DataError) as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(2) from None
+    except TrainingDiverged as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(1) from None
     finally:
         sys.stderr.writelines(f"{line}\n" for line in told.lines)
         if torch.distributed.is_available() and torch.distributed.is_initialized():

@@ -118,11 +118,16 @@ def _signal_of(error: SystemExit) -> signal.Signals | None:
     return signal.SIGINT if isinstance(error.__context__, KeyboardInterrupt) else None
 
 
+def newest_checkpoint(trainer: L.Trainer) -> Path | None:
+    """Return the newest checkpoint of a run; None where it has written none."""
+    saved = [path for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) for path in _newest_first(c)]
+    return next((path for path in saved if path.exists()), None)
+
+
 def _whence(trainer: L.Trainer) -> str:
     """Return from where the run can go on, as the end of a sentence."""
-    saved = [path for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) for path in _newest_first(c)]
     at = f" at step {trainer.global_step}"
-    if newest := next((path for path in saved if path.exists()), None):
+    if newest := newest_checkpoint(trainer):
         return f"{at}: the newest checkpoint is {newest}; the same command with --ckpt_path=last goes on from it."
     return f"{at}, and there is no checkpoint: callbacks.StepCheckpoint writes one every few steps."
 

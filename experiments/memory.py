@@ -24,6 +24,9 @@ class Precision:
 
     name: str
     weight: int
+    """Of what learns."""
+
+    frozen: int
     gradient: int
     adam: int
     """Both moments."""
@@ -32,9 +35,10 @@ class Precision:
     """Of a gathered block under FSDP, in the precision of the computation."""
 
 
-# precision: bf16-true, moments in bfloat16 too; and float32 shards computed with in bfloat16 (MixedPrecisionPolicy).
-BF16 = Precision(name="bf16-true", weight=2, gradient=2, adam=4, gathered=2)
-FLOAT32_SHARDS = Precision(name="float32 shards, bf16 compute", weight=4, gradient=4, adam=8, gathered=2)
+# precision: bf16-mixed over frozen parts in bfloat16; and float32 shards computed with in bfloat16
+# (MixedPrecisionPolicy).
+MIXED = Precision(name="bf16-mixed, frozen bf16", weight=4, frozen=2, gradient=4, adam=8, gathered=2)
+FLOAT32_SHARDS = Precision(name="float32 shards, bf16 compute", weight=4, frozen=4, gradient=4, adam=8, gathered=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,12 +101,12 @@ def training_memory(
         num_tokens: T, padding included.
     """
     num_learning = learning(shapes, learns)
-    added = num_learning if learns == "lora" else 0
+    num_frozen = shapes.total - (0 if learns == "lora" else num_learning)
     shards = num_gpus if is_sharded else 1
     # One block computes while the next is fetched; the root group stays.
     gathered = precision.gathered * (2 * shapes.largest_block + shapes.root) if is_sharded else 0
     return Memory(
-        weights=precision.weight * (shapes.total + added) / shards,
+        weights=(precision.weight * num_learning + precision.frozen * num_frozen) / shards,
         # DDP sums gradients in buckets, a second copy of them.
         gradients=precision.gradient * num_learning / shards * (1 if is_sharded else 2),
         optimizer=precision.adam * num_learning / shards,

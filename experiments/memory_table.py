@@ -6,9 +6,9 @@ Prints the tables of docs/scaling.md. Computed, not measured.
 from collections.abc import Iterator, Sequence
 
 from experiments.memory import (
-    BF16,
     FLOAT32_SHARDS,
     GB,
+    MIXED,
     Learns,
     Memory,
     kv_cache_per_token,
@@ -20,7 +20,7 @@ from experiments.model_shapes import Shapes, published
 # 13 tiles of an image (12 and a thumbnail) x 256 tokens, 512 tokens of text, 8192 of completion.
 NUM_TOKENS = 13 * 256 + 512 + 8192
 LEARNS: tuple[Learns, ...] = ("adapter", "lora", "adapter + language model")
-PLACES = (("DDP", BF16, 8, False), ("FSDP2 x 8", FLOAT32_SHARDS, 8, True), ("FSDP2 x 16", FLOAT32_SHARDS, 16, True))
+PLACES = (("DDP", MIXED, 8, False), ("FSDP2 x 8", FLOAT32_SHARDS, 8, True), ("FSDP2 x 16", FLOAT32_SHARDS, 16, True))
 
 
 def parameter_rows(models: Sequence[Shapes]) -> Iterator[Sequence[str]]:

@@ -3,6 +3,7 @@
 from lightning_modules.alignment_module import AlignmentModule
 from lightning_modules.evaluation import EvaluationConfig
 from lightning_modules.grpo_module import GRPOModule
+from lightning_modules.learner import LearnerModule, TrainingDiverged
 from lightning_modules.learning import LearningConfig, OptimizerConfig
 from lightning_modules.mpo_module import MPOModule
 from lightning_modules.references import CachedReference, FrozenCopyReference, LoRAOffReference
@@ -19,6 +20,7 @@ __all__ = [
     "FSDP2Strategy",
     "FrozenCopyReference",
     "GRPOModule",
+    "LearnerModule",
     "LearningConfig",
     "LoRAOffReference",
     "MPOModule",
@@ -28,5 +30,6 @@ __all__ = [
     "RolloutObserver",
     "SignalPublisher",
     "SignalReader",
+    "TrainingDiverged",
     "VisionTowerModule",
 ]

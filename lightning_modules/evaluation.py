@@ -13,7 +13,9 @@ from torchmetrics import MeanMetric, Metric
 
 from algorithms import ConfigError, check_at_least, effective_groups, pass_at_k
 from hallucination import HallucinationRate, judged_completions
-from rollouts import RolloutPhase
+from rollouts import RolloutPhase, gather_ranks
+
+_CLAIMS = "claims"  # what the metrics of hallucination are called among the others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +80,15 @@ class Evaluation(nn.Module):
             self.hallucination.update(judged_completions(sampled.prompts, sampled.completions, sampled.claims))
 
     def compute(self) -> dict[str, Tensor]:
-        """Return every metric that has data, by name; a collective call."""
-        named = {**self.means, **self.pass_at}
-        values = {name: metric.compute() for name, metric in named.items() if metric.update_called}
+        """Return every metric that has data on any rank, by name; a collective call."""
+        named = {**self.means, **self.pass_at, _CLAIMS: self.hallucination}
+        # Computing a metric gathers it from all ranks, so ranks without prompts must compute the same ones as others.
+        updated = gather_ranks([name for name, metric in named.items() if metric.update_called])
+        wanted = set[str]().union(*updated)
+        values = {name: metric.compute() for name, metric in named.items() if name in wanted - {_CLAIMS}}
         # NaN is the mean over nothing, where no score was known.
         values = {name: value for name, value in values.items() if not value.isnan()}
-        if self.hallucination.update_called:
+        if _CLAIMS in wanted:
             values |= self.hallucination.compute()
         return values
 

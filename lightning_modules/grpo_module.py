@@ -39,8 +39,9 @@ from lightning_modules.evaluation import EvaluationConfig
 from lightning_modules.learning import LearningConfig
 from lightning_modules.logs.idle_rollouts import IdleRollouts
 from lightning_modules.logs.rollouts import batch_metrics, mismatch_metrics, step_metrics
+from lightning_modules.precision import converter
 from lightning_modules.references import FrozenCopyReference, PolicyReference, ReferenceContext
-from lightning_modules.rollout_module import RolloutModule
+from lightning_modules.rollout_module import RolloutModule, check_temperature
 from lightning_modules.strategy import sharding_of
 from models import Policy, PolicySource, is_sharded
 from rewards import WeightedReward
@@ -88,6 +89,7 @@ class GRPOModule(RolloutModule):
         )
         why = "with one completion per prompt every group-relative advantage is zero and nothing is learned"
         check_at_least("model.sampling.group_size", sampling.group_size, 2, why)
+        check_temperature(sampling)
         check_at_least("model.max_attempts", max_attempts, 1, "1 samples once")
         self.grpo, self.advantage, self.max_attempts = grpo, advantage, max_attempts
         self.effective_tolerance = advantage.tolerance
@@ -119,7 +121,7 @@ class GRPOModule(RolloutModule):
             context = ReferenceContext(
                 source=self.policy_source,
                 policy=self.loaded_policy,
-                convert=self.trainer.precision_plugin.convert_module,
+                convert=converter(self.trainer),
                 sharding=sharding_of(self.trainer),
             )
             self.reference.prepare(context)
@@ -262,14 +264,14 @@ class GRPOModule(RolloutModule):
         num_sampled = experience.prompts_per_rollout * self.sampling.group_size
         num_samples = max(1.0, config.full_batch(num_sampled) / experience.micro_batches)
         tokens_per_sample = 1.0
-        if self.grpo.average == "token":
+        if self.grpo.needs_token_count:
             accumulate = self.trainer.accumulate_grad_batches
             # The micro-batches of this optimizer step are known already, those after this one included.
             first = micro - micro % accumulate
             step = self.micro_batches[first : first + accumulate]
             counts = torch.tensor([[len(b), int(b.is_completion.sum())] for b in step], dtype=torch.double).sum(0)
             rows, tokens = self.trainer.strategy.reduce(counts.to(self.device), reduce_op="sum").tolist()
-            tokens_per_sample = tokens / max(rows, 1.0)
+            tokens_per_sample = tokens / rows if rows else 1.0  # without samples the sum over their tokens is 0
         return StepSize(num_samples, num_samples * tokens_per_sample, self.sampling.max_new_tokens)
 
     def _is_on_policy(self, samples: ExperienceBatch) -> Tensor:

@@ -1,5 +1,7 @@
 """Settings of learning, the same for every module: parts that learn, LoRA, optimizer and schedule."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,8 +35,13 @@ class OptimizerConfig:
     """Decay of AdamW's second moment."""
 
     def __post_init__(self) -> None:
-        if self.learning_rate <= 0.0:
-            raise ConfigError(f"optimizer.learning_rate must be above 0, got {self.learning_rate}.")
+        # Written so that NaN is refused too.
+        if not 0.0 < self.learning_rate < math.inf:
+            raise ConfigError(f"optimizer.learning_rate must be a finite number above 0, got {self.learning_rate}.")
+        if not 0.0 <= self.weight_decay < math.inf:
+            raise ConfigError(f"optimizer.weight_decay must be a finite number, 0 or above, got {self.weight_decay}.")
+        if not 0.0 <= self.beta2 < 1.0:
+            raise ConfigError(f"optimizer.beta2 must lie in [0, 1), got {self.beta2}: at 1 no gradient would count.")
         check_at_least("optimizer.warmup_steps", self.warmup_steps, 0)
 
 
@@ -55,6 +62,14 @@ class LearningConfig:
     """Keep only the inputs of each layer for backward, and compute the rest again (gradient checkpointing). This takes
     the memory of one layer instead of all, and the time of one more forward. Prompts are then read once per completion,
     not once per group."""
+
+    skip_nonfinite: bool = False
+    """Leave out a step whose loss or gradient is not finite, and count it in ``train/skipped_steps``; 20 such steps in
+    a row still stop the run. False stops it at the first one."""
+
+    allow_low_precision: bool = False
+    """Let weights learn in the 16 bits that ``policy.dtype`` or ``trainer.precision`` gives them. Saves 12 bytes for
+    each weight that learns, and loses nearly all updates at the learning rates of reinforcement learning."""
 
 
 def build_optimizer(module: L.LightningModule, config: OptimizerConfig) -> dict[str, Any]:
@@ -87,9 +102,19 @@ def build_optimizer(module: L.LightningModule, config: OptimizerConfig) -> dict[
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
+def learning_weights(optimizer: Optimizer) -> list[Tensor]:
+    """Return the parameters that an optimizer updates."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
 def gradient_norm(optimizer: Optimizer) -> Tensor:
     """Return the 2-norm over all gradients. Where weights are sharded, it covers all ranks, in a collective call."""
-    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    # The norm of sharded gradients is a DTensor, whose value is known only when the ranks have added up their parts.
-    norm = torch.nn.utils.get_total_norm(gradients)
+    return total_norm([p.grad for p in learning_weights(optimizer) if p.grad is not None])
+
+
+@torch.no_grad()
+def total_norm(tensors: Sequence[Tensor]) -> Tensor:
+    """Return the 2-norm over all numbers of some tensors; a collective call where they are sharded."""
+    norm = torch.nn.utils.get_total_norm(tensors)
+    # That of sharded tensors is a DTensor, whose value is known only when the ranks have added up their parts.
     return norm.full_tensor() if isinstance(norm, DTensor) else norm

@@ -35,8 +35,9 @@ from lightning_modules.evaluation import EvaluationConfig
 from lightning_modules.learning import LearningConfig
 from lightning_modules.logs.pairs import PairEvaluation, contrast_metrics, pair_step_metrics
 from lightning_modules.pair_logps import PairLogps, pair_length_problem, pair_logps
+from lightning_modules.precision import converter
 from lightning_modules.references import CachedReference, Reference, ReferenceContext, policy_fingerprint
-from lightning_modules.rollout_module import RolloutModule
+from lightning_modules.rollout_module import RolloutModule, check_temperature
 from lightning_modules.strategy import sharding_of
 from models import PolicySource
 from rewards import WeightedReward
@@ -147,7 +148,7 @@ class MPOModule(RolloutModule):
                 pairs=pairs,
                 folder=self.data.pairs_folder,
                 pairs_per_forward=self.pairs_per_forward,
-                convert=precision.convert_module,
+                convert=converter(self.trainer),
                 sharding=sharding_of(self.trainer),
             )
             # In the precision of a training step: the same weights give other numbers in another precision.
@@ -159,6 +160,7 @@ class MPOModule(RolloutModule):
         refresh_every = self.data.refresh_every
         if refresh_every is None:
             return
+        check_temperature(self.sampling)
         self.online_data.selection.check_buildable(self.online_data.score_part, self.reward.parts)
         accumulate = self.trainer.accumulate_grad_batches
         if refresh_every % accumulate:
@@ -214,7 +216,9 @@ class MPOModule(RolloutModule):
         # Sum and count, so that every reward has the same weight whatever the batches of the ranks hold.
         sums = torch.stack([rewards.detach().double().sum(), torch.tensor(rewards.numel()).to(rewards).double()])
         total, count = self.trainer.strategy.reduce(sums, reduce_op="sum")
-        self.shift = self.shift.updated(total.cpu(), count.cpu())
+        # A step that is left out because it is not finite may leave nothing behind, least of all in a running mean.
+        if total.isfinite():
+            self.shift = self.shift.updated(total.cpu(), count.cpu())
 
     def _loss(self, scored: PairLogps, rewards: Tensor) -> MPOOutput:
         """Return the loss and its terms, each (B,)."""

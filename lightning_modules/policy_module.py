@@ -2,18 +2,18 @@
 
 from typing import Any
 
-import lightning.pytorch as L
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from algorithms import Prompt
-from lightning_modules.learning import LearningConfig, build_optimizer, gradient_norm
+from lightning_modules.learner import LearnerModule
+from lightning_modules.learning import LearningConfig, build_optimizer
+from lightning_modules.precision import check_precision, check_types, learn_in_32_bits
 from lightning_modules.strategy import check_equal_batches, sharding_of
 from models import Policy, PolicySource, add_lora, build_policy, is_sharded, save_pretrained
 
 
-class PolicyModule(L.LightningModule):
+class PolicyModule(LearnerModule):
     """Owns a policy. Subclasses add the training step."""
 
     def __init__(self, policy: PolicySource, learning: LearningConfig = LearningConfig()) -> None:  # noqa: B008  (frozen)
@@ -25,6 +25,7 @@ class PolicyModule(L.LightningModule):
         """
         super().__init__()
         self.policy_source, self.learning = policy, learning
+        self.skip_nonfinite = learning.skip_nonfinite
         self.policy: Policy | None = None
 
     @property
@@ -39,13 +40,26 @@ class PolicyModule(L.LightningModule):
         """Build the policy once: frozen where it does not learn, and sharded over ranks where the strategy shards.
 
         Lightning calls this for every stage of a run.
+
+        Raises:
+            ConfigError: for a precision in which the weights that learn would lose their updates, and for a source that
+                cannot be built.
         """
+        if self.policy is not None:
+            return
+        low_is_allowed = self.learning.allow_low_precision
         # _trainer and not trainer, which raises where there is none, as in a notebook.
-        if self.policy is None:
-            self.policy = build_policy(self.policy_source, self._prepare, sharding_of(self._trainer))
+        if (self.learning.trainable or self.learning.lora) and not low_is_allowed:
+            check_precision(self._trainer, may_insist=True)
+        sharding = sharding_of(self._trainer)
+        policy = build_policy(self.policy_source, self._prepare, sharding)
+        # Sharded weights are gathered in one type.
+        if sharding is None and not low_is_allowed:
+            check_types(policy, self._trainer)
+        self.policy = policy
 
     def _prepare(self, policy: Policy) -> None:
-        """Freeze what does not learn, and add LoRA; sharded weights are not read yet."""
+        """Freeze what does not learn, add LoRA, and give what learns 32 bits; sharded weights are not read yet."""
         policy.requires_grad_(False)
         if self.learning.trainable:
             policy.set_trainable(self.learning.trainable)
@@ -53,6 +67,8 @@ class PolicyModule(L.LightningModule):
             add_lora(policy.model, self.learning.lora)
         if self.learning.recompute_activations:
             policy.recompute_activations()
+        if not self.learning.allow_low_precision:
+            learn_in_32_bits(policy)
         # transformers loads models in eval mode. This sets the mode of each part anew: frozen parts stay in eval mode.
         policy.train(policy.training)
 
@@ -96,12 +112,6 @@ class PolicyModule(L.LightningModule):
     def completion_room(self) -> int:
         """Tokens that are kept free behind every prompt."""
         return 1
-
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Log the norm of the gradient, before it is clipped."""
-        # Lightning clips after this hook.
-        self.log("train/grad_norm", gradient_norm(optimizer))
-        self.log("train/learning_rate", optimizer.param_groups[0]["lr"])
 
     def save_pretrained(self, folder: str) -> None:
         """Write the policy in Hugging Face format, with LoRA merged; a collective call where weights are sharded."""

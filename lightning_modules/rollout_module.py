@@ -16,10 +16,11 @@ import lightning.pytorch as L
 from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
 
-from algorithms import Completion, ConfigError, PreferencePair, Prompt, RewardTable, position_seed
+from algorithms import Completion, ConfigError, PreferencePair, Prompt, RewardTable, check_at_least, position_seed
 from hallucination import ClaimJudge, judge_groups
 from lightning_modules.data_contracts import PromptColumns
 from lightning_modules.evaluation import Evaluation, EvaluationConfig
+from lightning_modules.learner import TrainingDiverged
 from lightning_modules.learning import LearningConfig
 from lightning_modules.logs.rollouts import engine_metrics, rollout_metrics
 from lightning_modules.policy_module import PolicyModule
@@ -45,6 +46,33 @@ class RolloutObserver(Protocol):
             phase: prompts, completions and scores (P, G) of this rank.
         """
         ...
+
+
+# Below it, logits over the temperature leave the range in which 32-bit floats tell them apart.
+_LEAST_TEMPERATURE = 0.01
+
+
+_BAD_LOGPS = (
+    "log-probabilities of sampled tokens are not finite: a weight is not, or numbers of the forward leave the range of "
+    "trainer.precision."
+)
+
+
+def _has_bad_logps(phase: RolloutPhase) -> bool:
+    return not all(c.behavior_logps.isfinite().all() for group in phase.completions for c in group)
+
+
+def check_temperature(sampling: SamplingConfig) -> None:
+    """Refuse a temperature that serves sampling, but not learning from the samples.
+
+    Raises:
+        ConfigError: for one below 0.01.
+    """
+    why = (
+        "the loss divides logits by it too, and with the likeliest token always taken all completions of a prompt are "
+        "equal; validation takes the likeliest token by itself"
+    )
+    check_at_least("model.sampling.temperature", sampling.temperature, _LEAST_TEMPERATURE, why)
 
 
 class RolloutModule(PolicyModule):
@@ -157,6 +185,9 @@ class RolloutModule(PolicyModule):
         started = time.perf_counter()
         phase, values = self.act(batch)
         seconds = time.perf_counter() - started
+        # On all ranks at once: one that stops would leave the others waiting for its gradients.
+        if self.trainer.strategy.reduce_boolean_decision(_has_bad_logps(phase), all=False):
+            raise TrainingDiverged(f"step {self.trainer.global_step + 1}: {_BAD_LOGPS}")
         metrics = rollout_metrics(phase, tolerance=self.effective_tolerance, seconds=seconds)
         self.log_dict({**metrics, **values, **engine_metrics(self.engine)}, batch_size=1)
         for callback in self._callbacks:
@@ -226,11 +257,13 @@ class RolloutModule(PolicyModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the signals and the state of the reward: weights, thresholds, running statistics."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["signals"] = self.signals.state_dict()
         checkpoint["reward"] = self.reward.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the signals and the state of the reward."""
+        super().on_load_checkpoint(checkpoint)
         self.signals.load_state_dict(checkpoint["signals"])
         self.reward.load_state_dict(checkpoint["reward"])
 
@@ -246,6 +279,8 @@ class RolloutModule(PolicyModule):
         seed = position_seed(config.seed, "evaluation", batch_idx, self.global_rank)
         several = replace(self.sampling, group_size=config.num_samples)
         sampled = self.score(prompts, self.sample(prompts, several, seed=seed))  # (P, G)
+        if _has_bad_logps(sampled):
+            raise TrainingDiverged(f"evaluation: {_BAD_LOGPS}")
         greedy = replace(self.sampling, group_size=1, temperature=0.0)
         greedy_scores = self._reward_table(prompts, self.sample(prompts, greedy, seed=seed))  # (P, 1)
         greedy_accuracy = greedy_scores.parts["accuracy"][:, 0].float()  # (P,), NaN where it is unknown

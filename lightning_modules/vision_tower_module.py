@@ -6,17 +6,18 @@ Shapes: B pictures, N patches, one per cell.
 from collections.abc import Sequence
 from typing import Any
 
-import lightning.pytorch as L
 import torch
 from torch import Tensor, nn
 
 from algorithms import ConfigError, Prompt
+from lightning_modules.learner import LearnerModule
 from lightning_modules.learning import OptimizerConfig, build_optimizer
+from lightning_modules.precision import check_precision
 from lightning_modules.strategy import sharding_of
 from models import TinyVisionTower
 
 
-class VisionTowerModule(L.LightningModule):
+class VisionTowerModule(LearnerModule):
     """Trains a vision tower with one linear classifier for all patches, which is not saved.
 
     Rows need one image and a column ``cells``: for each patch, in reading order, the word for its object.
@@ -39,7 +40,8 @@ class VisionTowerModule(L.LightningModule):
         self.tower.post_layernorm.requires_grad_(False)
 
     def configure_model(self) -> None:
-        """Refuse to be sharded."""
+        """Refuse to be sharded, and to learn in 16 bits."""
+        check_precision(self._trainer)
         # Gathering so small a tower from all ranks would take longer than computing with it.
         if sharding_of(self._trainer) is not None:
             raise ConfigError(

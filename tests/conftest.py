@@ -15,8 +15,10 @@ from models.assembly.tiny import fresh_language_model, fresh_vision_tower, word_
 
 @pytest.fixture(autouse=True, scope="session")
 def _two_threads_in_all() -> None:
-    # Two processes of one thread each where the suite is spread over two.
-    torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
+    # Two processes of one thread each where the suite is spread over two. One also where the user asks for it: threads
+    # that wait for each other on busy cores take ten times as long.
+    asked = int(os.environ.get("OMP_NUM_THREADS", "2"))
+    torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, asked))
 
 
 class Picture:

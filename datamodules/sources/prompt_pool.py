@@ -3,11 +3,12 @@
 The offline variant of the Selective Sample Buffer (R1V2, arXiv:2504.16656, section 3.3): roll the prompts out in
 advance and keep those with mixed outcomes, because a prompt that is always or never solved gives no advantage.
 
-    pool.jsonl   {"uid": 7, "key": "train-000007", "num_samples": 8, "num_correct": 3}      one line per prompt
+    pool.jsonl   {"uid": 7, "key": "train-000007", "num_samples": 8, "num_correct": 3, "num_unknown": 0}   by prompt
     pool.json    counts and histogram of correct samples
 """
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +20,7 @@ from algorithms import ConfigError, DataError, Prompt
 
 @dataclass(frozen=True, slots=True)
 class PoolEntry:
-    """Number of samples of one prompt, and how many of them are right."""
+    """Number of scored samples of one prompt, and how many of them are right."""
 
     uid: int
     """Row of the prompt in its file."""
@@ -27,11 +28,13 @@ class PoolEntry:
     key: str
     num_samples: int
     num_correct: int
+    num_unknown: int = 0
+    """Further samples whose score is unknown, because the reward failed."""
 
     @property
     def pass_rate(self) -> float:
-        """Share of samples that are right."""
-        return self.num_correct / self.num_samples
+        """Share of scored samples that are right; NaN without any, which lies between no bounds."""
+        return self.num_correct / self.num_samples if self.num_samples else math.nan
 
     def line(self) -> str:
         """Return the entry as a line of JSON."""
@@ -100,23 +103,29 @@ def read_entries(path: Path) -> list[PoolEntry]:
 
 
 def summary(entries: Iterable[PoolEntry]) -> dict[str, Any]:
-    """Return the counts of a pool: prompts, those never, sometimes and always solved, and the histogram."""
+    """Return the counts of a pool: prompts, those never, sometimes and always solved, and the histogram.
+
+    A prompt without a single scored sample is in ``unknown``, and in nothing else.
+    """
     entries = list(entries)
-    histogram = Counter(entry.num_correct for entry in entries)
-    never, always = (sum(entry.pass_rate == rate for entry in entries) for rate in (0.0, 1.0))
+    known = [entry for entry in entries if entry.num_samples]
+    histogram = Counter(entry.num_correct for entry in known)
+    never, always = (sum(entry.pass_rate == rate for entry in known) for rate in (0.0, 1.0))
     return {
         "prompts": len(entries),
         "never_solved": never,
-        "sometimes_solved": len(entries) - never - always,
+        "sometimes_solved": len(known) - never - always,
         "always_solved": always,
+        "unknown": len(entries) - len(known),
+        "unknown_samples": sum(entry.num_unknown for entry in entries),
         # Defined for an empty pool too.
-        "mean_pass_rate": sum(entry.pass_rate for entry in entries) / max(1, len(entries)),
+        "mean_pass_rate": sum(entry.pass_rate for entry in known) / max(1, len(known)),
         "prompts_by_num_correct": dict(sorted(histogram.items())),
     }
 
 
 def histogram_in_words(entries: Iterable[PoolEntry]) -> str:
-    """Return how many prompts are never, sometimes and always solved."""
+    """Return how many prompts are never, sometimes and always solved, and of how many nothing is known if of any."""
     counts = summary(entries)
-    kinds = ("never_solved", "sometimes_solved", "always_solved")
+    kinds = ["never_solved", "sometimes_solved", "always_solved", *(["unknown"] if counts["unknown"] else [])]
     return ", ".join(f"{counts[kind]} {kind.replace('_', ' ')}" for kind in kinds)

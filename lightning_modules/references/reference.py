@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from algorithms import ConfigError, PreferencePair
+from lightning_modules.precision import same_types
 from models import Policy, PolicySource, Sharding, build_policy
 
 
@@ -52,10 +53,15 @@ class ReferenceContext:
                 "reference to go back to: align and export it first, then use models.PretrainedPolicy."
             )
         # Without LoRA: a fresh update adds zero, so pi_0 is the plain model.
-        reference = build_policy(self.source, lambda policy: policy.requires_grad_(False), self.sharding)
+        reference = build_policy(self.source, self._prepare, self.sharding)
         self.convert(reference)
         # No dropout: pi_0 must give the same numbers in every forward.
         return reference.to(self.policy.device).eval()
+
+    def _prepare(self, reference: Policy) -> None:
+        """Freeze pi_0, in the types of the policy, so that both compute the same numbers before the first step."""
+        reference.requires_grad_(False)
+        same_types(reference, like=self.policy)
 
 
 class Reference:

@@ -13,22 +13,22 @@ Shapes: B pairs, N pairs of a validation.
 from collections.abc import Sequence
 from typing import Any
 
-import lightning.pytorch as L
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from algorithms import PreferencePair, Prompt, bradley_terry_loss, check_at_least, pair_accuracy
-from lightning_modules.learning import OptimizerConfig, build_optimizer, gradient_norm
+from lightning_modules.learner import LearnerModule
+from lightning_modules.learning import OptimizerConfig, build_optimizer
 from lightning_modules.logs.tensorboard import tensorboard_writers
 from lightning_modules.pair_logps import pair_length_problem
+from lightning_modules.precision import check_precision, check_types, learn_in_32_bits
 from lightning_modules.reward_model.calibration_figure import calibration_figure, rendered
 from lightning_modules.reward_model.pair_metrics import PairMargins, pair_metrics
 from lightning_modules.strategy import check_equal_batches, sharding_of
 from models import RewardModel, RewardModelSource, is_sharded, same_on_all_ranks, shard
 
 
-class RewardModelModule(L.LightningModule):
+class RewardModelModule(LearnerModule):
     """Trains a reward model to give the better of two completions the higher score."""
 
     def __init__(
@@ -68,14 +68,20 @@ class RewardModelModule(L.LightningModule):
 
     def configure_model(self) -> None:
         """Build the reward model once: frozen where it does not learn, and sharded where the strategy shards."""
-        if self.reward_model is None:
-            reward_model = self.reward_model_source.build()
-            reward_model.set_trainable(self.trainable)
-            if (sharding := sharding_of(self._trainer)) is not None:
-                # A fresh head is drawn at random, and every rank must shard the same numbers.
-                same_on_all_ranks(reward_model, sharding.device)
-                shard(reward_model, reward_model.policy.model, sharding, entry="scores")
-            self.reward_model = reward_model
+        if self.reward_model is not None:
+            return
+        check_precision(self._trainer)
+        reward_model = self.reward_model_source.build()
+        reward_model.set_trainable(self.trainable)
+        learn_in_32_bits(reward_model)
+        if (sharding := sharding_of(self._trainer)) is not None:
+            # A fresh head is drawn at random, and every rank must shard the same numbers.
+            same_on_all_ranks(reward_model, sharding.device)
+            shard(reward_model, reward_model.policy.model, sharding, entry="scores")
+        else:
+            # Not the head, which always computes in 32 bits.
+            check_types(reward_model.policy, self._trainer)
+        self.reward_model = reward_model
 
     def configure_optimizers(self) -> Any:
         """AdamW on the head and the trainable parts."""
@@ -151,12 +157,6 @@ class RewardModelModule(L.LightningModule):
         for writer in () if self.trainer.sanity_checking else tensorboard_writers(self.trainer):
             picture = rendered(calibration_figure(margins.cpu()))
             writer.add_image("reward_model/calibration", picture, self.global_step, dataformats="HWC")
-
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Log the norm of the gradient, before it is clipped."""
-        # Lightning clips after this hook.
-        self.log("train/grad_norm", gradient_norm(optimizer))
-        self.log("train/learning_rate", optimizer.param_groups[0]["lr"])
 
     def save_pretrained(self, folder: str) -> None:
         """Write backbone, processor and head in the layout of Skywork-VL-Reward. All ranks call it, rank 0 writes."""

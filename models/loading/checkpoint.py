@@ -20,6 +20,7 @@ from models.loading.files import expanded, is_local, read_tensor
 from models.loading.hub import offline_where_silent
 from models.loading.intern_vit import is_original_intern_vit, load_intern_vit
 from models.loading.processors import load_processor, load_tokenizer
+from models.loading.saveable import check_saveable
 from models.reading.head import has_head_bias, set_head_bias
 from models.reading.prompt_encoder import Processor, Tokenizer
 
@@ -33,6 +34,16 @@ class LoadOptions:
     dtype: Dtype = "float32"
     attn_implementation: str | None = None  # transformers' choice
     trust_remote_code: bool = False
+
+
+def check_model(key: str, path: str, options: LoadOptions) -> None:
+    """Refuse a policy of an unknown family, or one that could not be exported, before its weights are read.
+
+    Raises:
+        ConfigError: as ``check_family`` and ``check_saveable``.
+    """
+    check_family(key, path, options)
+    check_saveable(key, path, trust_remote_code=options.trust_remote_code)
 
 
 def check_family(key: str, path: str, options: LoadOptions) -> None:

@@ -48,7 +48,7 @@ def _invert(probs: Float[Tensor, "R V"], uniforms: Float[Tensor, " R"]) -> Int[T
     blocks = padded.unflatten(1, (-1, _BLOCK))  # (R, V / block, block)
     block, within = _first_above(blocks.sum(-1), uniforms)
     word, _ = _first_above(blocks[torch.arange(len(block), device=block.device), block], within)
-    return block * _BLOCK + word
+    return (block * _BLOCK + word).clamp_max(num_words - 1)  # beyond it only for NaN, as below
 
 
 def _first_above(weights: Float[Tensor, "R N"], fractions: Float[Tensor, " R"]) -> tuple[Tensor, Tensor]:
@@ -58,7 +58,8 @@ def _first_above(weights: Float[Tensor, "R N"], fractions: Float[Tensor, " R"]) 
     # Never the total itself, which nothing exceeds. ``right`` skips weights of zero: they share their bound with the
     # place before.
     bound = torch.minimum(fractions.to(sums)[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
-    place = torch.searchsorted(sums, bound, right=True)
+    # NaN exceeds nothing, and would end beyond the last place. Its log-probability tells the caller.
+    place = torch.searchsorted(sums, bound, right=True).clamp_max(sums.shape[-1] - 1)
     weight = weights.gather(-1, place).double()
     within = 1.0 - (sums.gather(-1, place) - bound) / weight
     return place.squeeze(1), within.squeeze(1).clamp(0.0, 1.0)

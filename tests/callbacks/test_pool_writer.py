@@ -3,14 +3,16 @@
 import json
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning.pytorch as L
 import pytest
 from lightning.pytorch.callbacks import Callback
 
-from algorithms import ConfigError
+from algorithms import Completion, ConfigError, Prompt
 from cli.app import run
+from datamodules.sources.prompt_pool import PromptPool
 from tests.killed_runs import run_apart
 from tests.test_training import arguments, policy_folder
 
@@ -73,6 +75,38 @@ def test_report_and_histogram_lie_beside_the_pool_and_training_reads_it(policy_f
     short = ("--trainer.max_steps=1", "--trainer.limit_val_batches=0")
     cli = run(arguments("fit", policy_folder, *same_data, pool, *short))
     assert len(cli.datamodule.prompts["train"]) == counts["sometimes_solved"] > 0
+
+
+class KnowsHalf:
+    """Scores some completions, and cannot score the others; of the first prompt none."""
+
+    def __call__(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Sequence[float | None]:
+        sums = [int(completion.token_ids.sum()) for completion in completions]
+        return [
+            float("nan") if prompt.uid == 0 or total % 2 else float(total % 4 == 0)
+            for prompt, total in zip(prompts, sums, strict=True)
+        ]
+
+
+def test_a_sample_that_could_not_be_scored_is_not_taken_for_a_wrong_one(policy_folder: Path) -> None:
+    root = policy_folder.parent
+    reward = "--model.init_args.reward.parts.accuracy.reward=tests.callbacks.test_pool_writer.KnowsHalf"
+    run(pool_arguments(policy_folder, "pool", reward))
+    lines = [json.loads(line) for line in (root / "pool" / "pool.jsonl").read_text().splitlines()]
+    assert all(line["num_samples"] + line["num_unknown"] == 4 for line in lines)
+    assert all(line["num_correct"] <= line["num_samples"] for line in lines)
+    assert lines[0]["num_samples"] == 0
+    counts = json.loads((root / "pool" / "pool.json").read_text())
+    unknown = [line for line in lines if line["num_samples"] == 0]
+    assert counts["unknown"] == len(unknown)
+    assert counts["unknown_samples"] == sum(line["num_unknown"] for line in lines)
+    assert counts["never_solved"] + counts["sometimes_solved"] + counts["always_solved"] == 20 - len(unknown)
+    # Neither never nor always solved, and nobody knows whether it lies between.
+    prompts = [Prompt(uid=line["uid"], key=line["key"], question="?") for line in lines]
+    kept = PromptPool(path=str(root / "pool" / "pool.jsonl")).select(prompts)
+    assert {prompt.uid for prompt in kept} == {
+        line["uid"] for line in lines if 0 < line["num_correct"] < line["num_samples"]
+    }
 
 
 def test_notes_of_other_settings_are_not_mixed_in(policy_folder: Path) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from experiments.memory import (
-    BF16,
     FLOAT32_SHARDS,
+    MIXED,
     RESERVE,
     checkpointed_activations,
     kv_cache_per_token,
@@ -62,10 +62,10 @@ def test_checkpointed_layers_keep_their_input_and_one_is_whole() -> None:
 
 
 def test_under_ddp_every_gpu_has_everything_and_gradients_twice() -> None:
-    few, many = (training_memory(SMALL, "adapter", BF16, num_gpus=n, is_sharded=False, num_tokens=0) for n in (1, 8))
+    few, many = (training_memory(SMALL, "adapter", MIXED, num_gpus=n, is_sharded=False, num_tokens=0) for n in (1, 8))
     assert few == many
-    assert (few.weights, few.gradients, few.optimizer, few.gathered) == (2 * 1120, 2 * 2 * 20, 4 * 20, 0)
-    assert few.total == 2 * 1120 + 2 * 2 * 20 + 4 * 20 + RESERVE
+    assert (few.weights, few.gradients, few.optimizer, few.gathered) == (2 * 1100 + 4 * 20, 2 * 4 * 20, 8 * 20, 0)
+    assert few.total == 2 * 1100 + 4 * 20 + 2 * 4 * 20 + 8 * 20 + RESERVE
 
 
 def test_shards_divide_all_but_gathered_blocks_and_activations() -> None:

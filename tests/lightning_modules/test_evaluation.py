@@ -1,5 +1,8 @@
 """Which metrics held-out evaluation gives, and which it leaves out for want of data."""
 
+from typing import Any
+
+import pytest
 import torch
 
 from algorithms import Completion, Prompt, RewardTable
@@ -60,3 +63,24 @@ def test_a_reset_forgets_the_claims() -> None:
     evaluation.hallucination.update([JudgedCompletion(known, said(""), [])])
     evaluation.reset()
     assert evaluation.compute() == {}
+
+
+@pytest.mark.parametrize("others", [{"greedy_accuracy", "pass_at_2", "completion_tokens"}, {"claims"}, set()])
+def test_a_rank_without_prompts_gathers_the_metrics_that_others_have(
+    monkeypatch: pytest.MonkeyPatch, others: set[str]
+) -> None:
+    # Computing a metric is a collective call: a rank that leaves one out blocks all others.
+    monkeypatch.setattr("lightning_modules.evaluation.gather_ranks", lambda names: [names, sorted(others)])
+    evaluation = Evaluation(EvaluationConfig(num_samples=2, pass_at=(2,)))
+    computed: set[str] = set()
+    metrics: dict[str, Any] = {**evaluation.means, **evaluation.pass_at, "claims": evaluation.hallucination}
+    for name, metric in metrics.items():
+        compute = metric.compute
+
+        def spied(name: str = name, compute: Any = compute) -> Any:
+            computed.add(name)
+            return compute()
+
+        metric.compute = spied
+    assert not any(value.isnan() for value in evaluation.compute().values())
+    assert computed == others
