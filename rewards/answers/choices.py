@@ -70,7 +70,6 @@ def is_run(text: str) -> bool:
 def said(text: str) -> tuple[str, str] | None:
     """Return whether a text says yes, no, true or false, and how it goes on; None where it says none or several."""
     found = _SAYING.fullmatch(text)
-    # Nitrogen monoxide is NO and a refusal No; the gold of a yes-or-no question is hardly ever in capitals.
     if not found or _AGAIN.search(found["rest"]):
         return None
     return _SAID[found["head"].lower()], found["rest"].strip(" ,.;:!-")

@@ -117,7 +117,8 @@ class _Verdict:
         by_letter = self._by_letter(gold, answer)
         if by_letter is not None:
             return by_letter
-        said_gold, said_answer = said(gold), said(answer)
+        # Nitrogen monoxide is NO, and nobelium No.
+        said_gold, said_answer = said(gold), None if (gold, answer) == ("NO", "No") else said(answer)
         if said_gold:
             return _same_saying(said_gold, said_answer) if said_answer else Reason.WRONG
         return self.values(_without_letter(gold), _without_letter(answer) if split_choice(gold) is None else answer)
@@ -167,7 +168,9 @@ class _Verdict:
         """Decide letters of options whose texts are unknown; None where the gold is no letter."""
         right, chosen = split_choice(gold), split_choice(answer)
         if right and chosen:
-            if right[0] != chosen[0]:
+            # A small gold without any mark is a variable, and its capital another one.
+            is_variable = len(gold) == 1 and gold.islower() and answer.isupper()
+            if right[0] != chosen[0] or is_variable:
                 return Reason.WRONG
             same_text = not right[1] or not chosen[1] or self.values(right[1], chosen[1]).is_right
             return Reason.RIGHT_CHOICE if same_text else Reason.WRONG

@@ -34,8 +34,8 @@ class RelationJudge:
         has_label, other_has_label = (len(s) > 1 and is_label(s[0]) for s in (sides, others))
         if len(others) == 1:
             # A gold without a label is an equation, which one of its sides alone is not.
-            is_value = has_label or all(exact_number(side) is not None for side in sides[1:-1])
-            return self.values(sides[-1], answer, depth + 1) if has_label and is_value else Reason.WRONG
+            verdicts = [self.values(side, answer, depth + 1) for side in sides[1:]] if has_label else [Reason.WRONG]
+            return next((verdict for verdict in verdicts if not verdict.is_right), verdicts[-1])
         if len(sides) == 1 or (has_label and other_has_label and same_label(sides[0], others[0])):
             # Every link of a chain must hold: "x = 11 = 12" is no 12.
             values = others
