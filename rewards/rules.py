@@ -38,10 +38,10 @@ class AccuracyReward:
 
         Args:
             needs_reasoning: only a box after ``</think>`` counts. False for models that do not reason first.
-            timeout_seconds: longest time for the symbolic comparison of one answer in seconds, above 0 (math-verify's
-                own default).
-            budget_seconds: longest time for all comparisons of one rollout on one rank in seconds, above 0; answers
-                that are left then are unknown (own choice: below the time of sampling at real size).
+            timeout_seconds: longest processor time for the symbolic comparison of one answer in seconds, above 0
+                (math-verify's own default); on the wall three times that.
+            budget_seconds: longest time on the wall for all comparisons of one rollout on one rank in seconds, above 0;
+                answers that are left then are unknown (own choice: below the time of sampling at real size).
             num_workers: processes that compare, at least 1; null: one for each core of the rank, at most 8.
             memory_megabytes: largest address space of one comparison in MiB, at least 256 (own choice: four times what
                 a comparison of common answers takes).

@@ -19,7 +19,7 @@ from typing import Any
 from rewards.answers.equivalence import Expressions, judge, judge_quickly
 from rewards.answers.golds import gold_problem
 from rewards.answers.reasons import Reason, Unknown
-from rewards.answers.symbols.workers import PROGRAM, Worker
+from rewards.answers.symbols.workers import PROGRAM, WALL_FACTOR, Worker
 
 _FIRST_SECONDS = (0.1, 1.0)
 """Times of the first rounds; the last round has the full timeout."""
@@ -56,8 +56,8 @@ class Verifier:
         """Keep the settings.
 
         Args:
-            timeout_seconds: longest time for one answer.
-            budget_seconds: longest time for all answers of one call; what is left then is unknown.
+            timeout_seconds: longest processor time for one answer; on the wall three times that.
+            budget_seconds: longest time on the wall for all answers of one call; what is left then is unknown.
             num_workers: processes; None: one for each core of this rank, at most 8.
             memory_megabytes: largest address space of a comparison, in MiB.
             program: Python file that the workers run, for tests.
@@ -196,14 +196,17 @@ def _read_with(gold: tuple[str, tuple[str, ...] | None], worker: Worker, seconds
 
 
 def _within(worker: Worker, seconds: float) -> Callable[[Expressions], bool]:
-    """Return a comparison that has so many seconds for all its calls together."""
-    end = time.monotonic() + seconds
+    """Return a comparison that has so many seconds of processor time for all its calls together, and more on the wall.
+
+    A verdict on a list may need several calls.
+    """
+    end = time.monotonic() + seconds * WALL_FACTOR
 
     def compare(expressions: Expressions) -> bool:
         left = end - time.monotonic()
         if left <= 0.0:
             raise Unknown(Reason.TIMED_OUT)
-        return worker.compare(expressions, left)
+        return worker.compare(expressions, min(seconds, left))
 
     return compare
 

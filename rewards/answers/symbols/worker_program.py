@@ -2,8 +2,8 @@ r"""The program of a process that compares expressions: requests on standard inp
 
     parent  --pipes-->  keeper: has SymPy loaded, forks  -->  child: compares, may hang and be killed
 
-One JSON object per line each way: ``{"kind", "gold", "answer", "tolerance", "seconds"}`` is answered by
-``{"is_same": ...}`` or by ``{"error": ..., "detail": ...}`` with the error ``unreadable_gold``, ``unreadable_answer``,
+One JSON object per line each way: ``{"kind", "gold", "answer", "tolerance", "seconds", "wall_seconds"}`` is answered
+by ``{"is_same": ...}`` or ``{"error": ..., "detail": ...}`` with the error ``unreadable_gold``, ``unreadable_answer``,
 ``timed_out`` or ``failed``. The first reply comes before the first request and says that the keeper is ready.
 
 The child ends itself by an alarm that no C code can hold up, so a hanging comparison costs its time limit and the few
@@ -16,9 +16,13 @@ import contextlib
 import json
 import os
 import re
+import resource
 import select
 import signal
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 _IS_CHILD_BUSY, _IS_CHILD_IDLE = b"(", b")"
@@ -51,7 +55,7 @@ def keep(memory_megabytes: int) -> None:
         if os.waitstatus_to_exitcode(status) == 0:
             return  # standard input has closed
         if state == _IS_CHILD_BUSY:
-            is_alarm = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM
+            is_alarm = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGALRM, signal.SIGPROF)
             _reply(replies, {"error": "timed_out" if is_alarm else "failed", "detail": f"exit status {status}"})
 
 
@@ -83,20 +87,24 @@ def _serve(replies: int, states: int, memory_megabytes: int) -> None:
             continue
         request, requests = json.loads(requests), b""
         os.write(states, _IS_CHILD_BUSY)
-        # Without a handler the alarm ends this process, whatever it is doing.
-        signal.setitimer(signal.ITIMER_REAL, request.pop("seconds"))
+        _set_alarms(request.pop("seconds"), request.pop("wall_seconds"))
         try:
             reply: dict[str, Any] = {"is_same": Comparison(**request).is_same()}
         except Unreadable as error:
             reply = {"error": error.side, "detail": str(error)}
-        except (MemoryError, RecursionError) as error:
-            reply = {"error": "failed", "detail": repr(error)}
         except Exception as error:
             reply = {"error": "failed", "detail": repr(error)[:500]}
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        _set_alarms(0.0, 0.0)
         os.write(states, _IS_CHILD_IDLE)
         _reply(replies, reply)
     os._exit(0)
+
+
+def _set_alarms(seconds: float, wall_seconds: float) -> None:
+    """End this process after so many seconds of processor time or on the wall; 0 switches the alarms off."""
+    # Without a handler an alarm ends any work. Processor time: a busy machine must not change verdicts.
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, wall_seconds)
 
 
 def _reply(replies: int, content: dict[str, Any]) -> None:
@@ -106,8 +114,6 @@ def _reply(replies: int, content: dict[str, Any]) -> None:
 
 
 def _limit_memory(megabytes: int) -> None:
-    import resource
-
     # A power tower can fill the machine's memory before the alarm. macOS refuses this limit.
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
@@ -124,31 +130,30 @@ class Unreadable(ValueError):
 
 _DECIMAL = re.compile(r"(?<![\w.])([0-9]+(?:,[0-9]{3})*)?\.([0-9]+)(?![0-9.])")
 _DEGREES = re.compile(r"(?P<angle>[0-9.]+|\\[a-z]+|[A-Za-z])? ?°")
-_FUNCTIONS = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
 # 0 is left out, where many functions vanish or have a pole; both signs, because sqrt(x^2) is x only for positive x.
 _POINTS = ((7, 11), (-13, 17), (29, 23), (-5, 31))
 _DIGITS = 40
+# The parser learns its tables from what it reads, and a fork inherits them.
+_WARM_UP = (
+    ("x+1", "1+x"), (r"\frac{x^2-1}{x-1}", "x+1"), (r"2\sqrt{3}", r"\sqrt{12}"), (r"\sin^{2} x + \cos^2 x", "1"),
+    (r"\frac{\pi}{4}", r"\arctan 1"), (r"-2(a-b)^{n} \cdot 3", r"e^{x}"), (r"\log_{2} 8", r"3!"), (r"|x_1|", r"\ln 2"),
+)  # fmt: skip
 
 
+@dataclass(frozen=True)
 class Comparison:
-    """Whether two expressions, equations or inequalities are equal."""
+    """Whether two expressions, or the sides of two equations or inequalities (smaller side first), are equal."""
 
-    def __init__(self, kind: str, gold: list[str], answer: list[str], tolerance: str | None = None) -> None:
-        """Take the texts.
-
-        Args:
-            kind: ``value``, ``equation`` or ``inequality``.
-            gold: one expression, or two sides; the first is the smaller one in an inequality.
-            answer: the same of the answer.
-            tolerance: largest difference of values that counts as none, a fraction in digits.
-        """
-        self.kind, self.gold, self.answer, self.tolerance = kind, gold, answer, tolerance
+    kind: str
+    gold: list[str]
+    answer: list[str]
+    tolerance: str | None = None
 
     @classmethod
     def load(cls) -> None:
         """Import SymPy and build the parser, so that a child has them."""
-        cls("value", ["x+1"], ["1+x"]).is_same()
-        cls("value", [r"\frac{x^2-1}{x-1}"], ["x+1"]).is_same()
+        for gold, answer in _WARM_UP:
+            cls("value", [gold], [answer]).is_same()
 
     def is_same(self) -> bool:
         """Return the verdict.
@@ -196,29 +201,31 @@ def _is_zero(difference: Any) -> bool:
 
     Values at a few points rule most differences out before the costly proof.
     """
-    from sympy import simplify
+    from sympy import expand, simplify
 
     if difference.is_Number:
         return bool(difference == 0)
-    symbols = sorted(difference.free_symbols, key=str)
-    if symbols:
-        for first, step in _POINTS:
-            values = {symbol: (first + step * index * (-1) ** index) / _seven() for index, symbol in enumerate(symbols)}
-            if _is_surely_not_zero(difference.subs(values)):
-                return False
-    elif _is_surely_not_zero(difference):
+    points = _at_points(difference)
+    if _is_surely_not_zero(next(points)):
         return False
     done = difference.doit()
     if done.is_Rational:
         return bool(done == 0)
+    if expand(done) == 0:
+        return True
+    if any(_is_surely_not_zero(point) for point in points):
+        return False
     simple = simplify(done)
     return bool(simple == 0) or bool(simple.is_zero) or simple.equals(0) is True
 
 
-def _seven() -> Any:
-    from sympy import Integer
+def _at_points(expression: Any) -> Iterator[Any]:
+    from sympy import Rational
 
-    return Integer(7)
+    symbols = sorted(expression.free_symbols, key=str)
+    for first, step in _POINTS[: len(_POINTS) if symbols else 1]:
+        values = {symbol: Rational(first + step * index * (-1) ** index, 7) for index, symbol in enumerate(symbols)}
+        yield expression.subs(values)
 
 
 def _is_surely_not_zero(number: Any) -> bool:
@@ -236,26 +243,25 @@ def _is_surely_not_zero(number: Any) -> bool:
     return any(part != 0 and (part.is_Rational or (part.is_Float and part._prec > 1)) for part in parts)
 
 
+# Completions of one prompt have one gold.
+@lru_cache(maxsize=512)
 def _parse(text: str, side: str) -> Any:
     from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
     from math_verify.grader import should_treat_as_complex
     from sympy import Expr, MatrixBase
 
-    # Without it, R and r are one symbol.
-    config = ConversionConfig(lowercase_symbols=False)
     try:
         parsed = latex2sympy(
             spelled_for_parser(text),
             is_real=not should_treat_as_complex(text),
             convert_degrees=False,
             normalization_config=None,
-            conversion_config=config,
+            conversion_config=ConversionConfig(lowercase_symbols=False),  # else R and r are one symbol
         )
-    except RecursionError:
-        raise
     except Exception as error:
+        if isinstance(error, RecursionError | MemoryError):
+            raise
         raise Unreadable(side, text) from error
-    # Lists and relations have been taken apart before.
     if not isinstance(parsed, Expr | MatrixBase):
         raise Unreadable(side, text)
     return parsed
@@ -280,7 +286,7 @@ def spelled_for_parser(text: str) -> str:
 
 
 def _with_degrees(text: str) -> str:
-    if not _FUNCTIONS.search(text):
+    if not re.search(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])", text):
         return text.replace("°", "")
     return _DEGREES.sub(lambda found: rf"({found['angle'] or 1} \cdot \frac{{\pi}}{{180}})", text)
 

@@ -23,6 +23,9 @@ from rewards.answers.reasons import Reason, Unknown
 _START_SECONDS = 120.0
 # The process ends a comparison by itself; after this it is taken to be broken.
 _GRACE_SECONDS = 5.0
+WALL_FACTOR = 3.0
+"""Time on the wall over processor time: how busy a machine may be before it changes verdicts."""
+
 PROGRAM = Path(__file__).with_name("worker_program.py")
 _REASONS = {
     "unreadable_gold": Reason.UNREADABLE_GOLD,
@@ -88,7 +91,7 @@ class Worker:
 
         Args:
             expressions: what to compare.
-            seconds: longest time on the wall.
+            seconds: longest processor time; on the wall it may take ``WALL_FACTOR`` times as long.
 
         Raises:
             Unknown: when it took too long, needed too much memory, or one of the two cannot be read.
@@ -99,11 +102,12 @@ class Worker:
             "gold": expressions.gold,
             "answer": expressions.answer,
             "tolerance": expressions.tolerance,
-            # 0 would switch the alarm off.
+            # 0 would switch the alarms off.
             "seconds": max(seconds, 0.001),
+            "wall_seconds": max(seconds, 0.001) * WALL_FACTOR,
         }
         self._send(request)
-        reply = self._receive(seconds + _GRACE_SECONDS)
+        reply = self._receive(seconds * WALL_FACTOR + _GRACE_SECONDS)
         if "error" in reply:
             raise Unknown(_REASONS.get(reply["error"], Reason.COMPARISON_FAILED), str(reply.get("detail")))
         return reply["is_same"]
