@@ -279,9 +279,8 @@ def spelled_for_parser(text: str) -> str:
     text = re.sub(r"\\frac ?([0-9A-Za-z]) ?([0-9A-Za-z])", r"\\frac{\1}{\2}", text)
     text = re.sub(r"\\frac ?\{([^{}]*)\} ?([0-9A-Za-z])", r"\\frac{\1}{\2}", text)
     text = re.sub(r"\\frac ?([0-9A-Za-z]) ?\{", r"\\frac{\1}{", text)
-    text = _with_degrees(text)
     # x' is another symbol than x; the parser would drop the sign.
-    text = re.sub(r"([A-Za-z])('{1,3})", lambda found: rf"{found[1]}_{{prime{len(found[2])}}}", text)
+    text = re.sub(r"([A-Za-z])('{1,3})", lambda found: rf"{found[1]}_{{prime{len(found[2])}}}", _with_degrees(text))
     return _DECIMAL.sub(_as_fraction, text)
 
 
