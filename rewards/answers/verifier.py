@@ -21,8 +21,8 @@ from rewards.answers.golds import gold_problem
 from rewards.answers.reasons import Reason, Unknown
 from rewards.answers.symbols.workers import PROGRAM, WALL_FACTOR, Worker
 
-_FIRST_SECONDS = (0.1, 1.0)
-"""Times of the first rounds; the last round has the full timeout."""
+_FIRST_SECONDS = (0.03, 0.3)
+"""Times of the first rounds, of which common answers need a third; the last round has the full timeout."""
 
 _MAX_WORKERS = 8
 _MAX_REMEMBERED = 100_000  # hanging pairs
