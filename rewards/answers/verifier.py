@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rewards.answers.equivalence import Expressions, judge, judge_quickly
+from rewards.answers.equivalence import Compare, Expressions, judge, judge_quickly
 from rewards.answers.golds import gold_problem
 from rewards.answers.reasons import Reason, Unknown
 from rewards.answers.symbols.workers import PROGRAM, WALL_FACTOR, Worker
@@ -144,8 +144,9 @@ class Verifier:
             for item in queue:
                 if time.monotonic() + min(seconds, 0.05) >= deadline:
                     return
-                verdicts[item] = judge_one(item, worker, seconds)
-                if verdicts[item] is Reason.TIMED_OUT:
+                verdicts[item] = judge_one(item, _within(worker, seconds, deadline))
+                # What the deadline cut short may be a good answer.
+                if verdicts[item] is Reason.TIMED_OUT and time.monotonic() < deadline:
                     self._tried[item] = seconds
 
         with ThreadPoolExecutor(len(workers)) as threads:
@@ -171,8 +172,8 @@ class Verifier:
         return used
 
 
-JudgeOne = Callable[[Any, Worker, float], Reason]
-"""Judges an item with a worker in so many seconds."""
+JudgeOne = Callable[[Any, Compare], Reason]
+"""Judges an item with a comparison."""
 
 
 def default_num_workers() -> int:
@@ -183,30 +184,29 @@ def default_num_workers() -> int:
     return max(1, min(_MAX_WORKERS, cores // max(ranks, 1)))
 
 
-def _judge_with(question: Question, worker: Worker, seconds: float) -> Reason:
-    compare = _within(worker, seconds)
+def _judge_with(question: Question, compare: Compare) -> Reason:
     return judge(question.gold, question.answer, compare, choices=question.choices, tolerance=question.tolerance)
 
 
-def _read_with(gold: tuple[str, tuple[str, ...] | None], worker: Worker, seconds: float) -> Reason:
+def _read_with(gold: tuple[str, tuple[str, ...] | None], compare: Compare) -> Reason:
     try:
-        return Reason.UNREADABLE_GOLD if gold_problem(*gold, compare=_within(worker, seconds)) else Reason.RIGHT_TEXT
+        return Reason.UNREADABLE_GOLD if gold_problem(*gold, compare=compare) else Reason.RIGHT_TEXT
     except Unknown as unknown:
         return unknown.reason
 
 
-def _within(worker: Worker, seconds: float) -> Callable[[Expressions], bool]:
-    """Return a comparison that has so many seconds of processor time for all its calls together, and more on the wall.
+def _within(worker: Worker, seconds: float, deadline: float) -> Compare:
+    """Return a comparison that has so many seconds of processor time, more on the wall, and ends before the deadline.
 
-    A verdict on a list may need several calls.
+    A verdict on a list may need several calls, which share the time.
     """
-    end = time.monotonic() + seconds * WALL_FACTOR
+    end = min(time.monotonic() + seconds * WALL_FACTOR, deadline)
 
     def compare(expressions: Expressions) -> bool:
         left = end - time.monotonic()
         if left <= 0.0:
             raise Unknown(Reason.TIMED_OUT)
-        return worker.compare(expressions, min(seconds, left))
+        return worker.compare(expressions, left / WALL_FACTOR)
 
     return compare
 
