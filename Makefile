@@ -6,7 +6,7 @@ SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
 .PHONY: help setup setup-vllm setup-real quickstart test test-recipes test-distributed test-vllm test-real check hybrid real real-fast real-page \
-	bench-mpo bench-grpo bench-gpu bench-buffer bench-engines bench-memory mpo-table tau-sweep ablations replay-table components-table hallucination-loop engines-figure memory-table
+	bench-mpo bench-grpo bench-gpu bench-buffer bench-verifier bench-engines bench-memory mpo-table tau-sweep ablations replay-table components-table hallucination-loop engines-figure memory-table
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ bench-gpu: $(STAMP)  ## speed and memory of GRPO at Qwen2.5-VL's shapes on a GPU
 
 bench-buffer: $(STAMP)  ## seconds to add to and draw from buffers of up to a million samples; writes runs/bench/buffer.json
 	$(BIN)/python -m experiments.speed.buffer
+
+bench-verifier: $(STAMP)  ## verdicts per second of the verifier, and what 1,000 hanging answers cost; writes runs/bench/verifier.json
+	$(BIN)/python -m experiments.speed.verifier
 
 bench-engines: .venv/installed-vllm  ## tokens per second of the rollout engines; writes runs/bench/engines.json
 	$(BIN)/python -m experiments.speed.engines $(BENCH_FLAGS)

@@ -59,6 +59,12 @@ class Prompt:
     answer: str | None = None
     """Ground truth for the accuracy reward; None when it is unknown."""
 
+    choices: tuple[str, ...] | None = None
+    """Texts of the options A, B, C, ... in their order; None where there are none."""
+
+    tolerance: float | None = None
+    """Largest absolute difference from a gold number that is still right, in its unit; None: numbers are exact."""
+
     facts: tuple[str, ...] | None = None
     """What the images show, one entry per thing, repeats counted; None where it is not annotated."""
 
@@ -122,6 +128,10 @@ class RewardTable:
     num_failures: Mapping[str, int]
     """Number of completions that each part failed on."""
 
+    reasons: Mapping[str, Sequence[str | None]] = field(default_factory=dict[str, Sequence[str | None]])
+    """Why each completion has its score, for the parts that say so; row by row in one list, also where the scores are
+    (P, G)."""
+
     def view(self, *shape: int) -> "RewardTable":
         """Return the same scores in another shape, such as (P, G) for P prompts with G completions each."""
         # Row by row, so (N,) becomes (P, G) when the completions of a prompt stand together.
@@ -130,6 +140,7 @@ class RewardTable:
             totals=self.totals.view(shape),
             rule_totals=self.rule_totals.view(shape),
             num_failures=self.num_failures,
+            reasons=self.reasons,
         )
 
 
@@ -150,6 +161,14 @@ class RolloutGroup:
 
     claims: Sequence[Sequence[Claim] | None] | None = None
     """Judged claims of each completion. None: there is no judge. None inside: the prompt has no facts."""
+
+    reasons: Mapping[str, Sequence[str | None]] = field(default_factory=dict[str, Sequence[str | None]])
+    """Why each completion has its score, for the parts that say so: G reasons by name."""
+
+    def reasons_of(self, index: int) -> dict[str, str]:
+        """Return the reasons for the scores of one completion, by part; parts that gave none are left out."""
+        given = {part: reasons[index] for part, reasons in self.reasons.items()}
+        return {part: reason for part, reason in given.items() if reason is not None}
 
     def score(self, part: str, index: int) -> float | None:
         """Return the score that a part gave to one completion; None where it gave none, or is no part of the reward."""

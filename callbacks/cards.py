@@ -55,7 +55,11 @@ def probe_card(judged: JudgedCompletion) -> np.ndarray:
 def score_lines(group: RolloutGroup, index: int) -> list[str]:
     """Return the scores of one completion of a group: the total with its advantage, if it has one, then the parts."""
     scores = {name: group.score(name, index) for name in group.parts}
-    parts = ", ".join(f"{name} {'unknown' if score is None else f'{score:g}'}" for name, score in scores.items())
+    reasons = {name: f" ({reason.replace('_', ' ')})" for name, reason in group.reasons_of(index).items()}
+    parts = ", ".join(
+        f"{name} {'unknown' if score is None else f'{score:g}'}{reasons.get(name, '')}"
+        for name, score in scores.items()
+    )
     # Held-out completions have no advantages, and in a group with equal rewards all of them are 0.
     advantage = f"   advantage {group.advantages[index]:+.2f}" if group.advantages.any() else ""
     return [f"reward {group.rewards[index]:.2f}{advantage}", parts]

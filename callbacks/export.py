@@ -37,7 +37,7 @@ class ExportPolicy(Callback):
         if not isinstance(pl_module, SavesPretrained):
             raise ConfigError(f"callbacks.export cannot save {type(pl_module).__name__}: it has no save_pretrained.")
         # Found at the end it would cost the run; and the file, which a folder would replace.
-        if self.folder.is_file():
+        if self.folder is not None and self.folder.is_file():
             raise ConfigError(f"callbacks.export.folder is {self.folder}, which is a file: give a folder.")
         if isinstance(trainer.strategy, FSDPStrategy):
             raise ConfigError(

@@ -12,7 +12,7 @@ from rollouts import RolloutPhase
 
 
 class PredictionWriter(Callback):
-    """Writes prompts, completions, reward parts and judged claims."""
+    """Writes prompts, completions, reward parts with their reasons, and judged claims."""
 
     def __init__(self, path: str | None = None) -> None:
         """Set the destination.
@@ -62,6 +62,7 @@ def _row(group: RolloutGroup, index: int) -> dict[str, Any]:
         "finish_reason": completion.finish_reason,
         "num_tokens": len(completion.token_ids),
         "reward_parts": {name: group.score(name, index) for name in group.parts},
+        "reasons": group.reasons_of(index),
         # JSON has no NaN, which is an unknown reward.
         "reward": None if group.rewards[index].isnan() else group.rewards[index].item(),
         "claims": claims and [{"thing": claim.thing, "is_supported": claim.is_supported} for claim in claims],

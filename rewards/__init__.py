@@ -1,29 +1,30 @@
 """Completions to scores: rule rewards, preference models, functions, and their weighted sum."""
 
-from rewards.answers.equivalence import same_answer
-from rewards.answers.worker import ComparisonFailed, MathWorker
+from rewards.answers import Question, Reason, Verifier, gold_problem
 from rewards.function_reward import FunctionReward
 from rewards.length import OverlongReward
+from rewards.outcomes import ReasonedScore
 from rewards.preference_model import PreferenceReward
 from rewards.reward import Reward, RewardPart, WeightedReward
-from rewards.rules import AccuracyReward, FormatReward, extract_answer
+from rewards.rules import AccuracyReward, FormatReward
 from rewards.scaling import Cap, RunningZScore, Scaling, Squash
 
 __all__ = [
     "AccuracyReward",
     "Cap",
-    "ComparisonFailed",
     "FormatReward",
     "FunctionReward",
-    "MathWorker",
     "OverlongReward",
     "PreferenceReward",
+    "Question",
+    "Reason",
+    "ReasonedScore",
     "Reward",
     "RewardPart",
     "RunningZScore",
     "Scaling",
     "Squash",
+    "Verifier",
     "WeightedReward",
-    "extract_answer",
-    "same_answer",
+    "gold_problem",
 ]

@@ -27,6 +27,19 @@ LARGEST_SCORE = 1e17
 """Largest absolute value of a score. Rewards are used in 32 bits, where the sum of the squares of the rewards of a
 group must stay below 3.4e38: up to 8,000 of this size do."""
 
+
+class ReasonedScore(float):
+    """A score that says why, such as "wrong" or "no_box"; any reward may return such scores."""
+
+    reason: str
+
+    def __new__(cls, score: float, reason: str) -> "ReasonedScore":
+        """Return the score with its reason; NaN where the reward does not know."""
+        self = super().__new__(cls, score)
+        self.reason = reason
+        return self
+
+
 Outcome = float | BaseException | None
 """A score; None where the reward does not apply; the error where the score is unknown."""
 
@@ -64,6 +77,9 @@ class Outcomes:
     of_completions: list[Outcome]
     """N outcomes."""
 
+    reasons: list[str | None]
+    """N reasons, None where the reward gave none."""
+
     batch_error: BaseException | None
     """Why the call for all completions failed, after which each was scored by itself; None where it did not fail."""
 
@@ -76,7 +92,7 @@ def score_outcomes(reward: Reward, prompts: Sequence[Prompt], completions: Seque
         ConfigError: as the reward raised it.
     """
     if not completions:
-        return Outcomes([], None)
+        return Outcomes([], [], None)
     (raw,) = _called(reward, [(prompts, completions)])
     batch_error = None
     if isinstance(raw, BaseException):
@@ -85,7 +101,8 @@ def score_outcomes(reward: Reward, prompts: Sequence[Prompt], completions: Seque
             singles = _called(reward, [([p], [c]) for p, c in zip(prompts, completions, strict=True)])
             raw = [single if isinstance(single, BaseException) else single[0] for single in singles]
     outcomes = [checked_score(value) for value in raw]
-    return Outcomes(_unknown_among_siblings(outcomes, prompts), batch_error)
+    reasons = [value.reason if isinstance(value, ReasonedScore) else None for value in raw]
+    return Outcomes(_unknown_among_siblings(outcomes, prompts), reasons, batch_error)
 
 
 def checked_score(raw: Any) -> Outcome:
@@ -102,7 +119,8 @@ def checked_score(raw: Any) -> Outcome:
     # Written so that NaN is refused too.
     if not abs(score) <= LARGEST_SCORE:
         limit = f", which is above {LARGEST_SCORE:g} and overflows in 32 bits" if math.isfinite(score) else ""
-        return UnknownScore(f"returned {score}{limit}")
+        reason = f", with the reason {raw.reason}" if isinstance(raw, ReasonedScore) else ""
+        return UnknownScore(f"returned {score}{reason}{limit}")
     return score
 
 

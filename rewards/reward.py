@@ -138,6 +138,7 @@ class WeightedReward:
             totals=_as_tensor(totals),
             rule_totals=_as_tensor(rule_totals),
             num_failures={name: len(errors) for name, errors in failures.items()},
+            reasons={name: outcomes.reasons for name, outcomes in called.items() if any(outcomes.reasons)},
         )
 
     def check_columns(self, columns: Collection[str]) -> None:

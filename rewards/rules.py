@@ -5,112 +5,117 @@ missing, because the generation prompt often ends with it. A box inside the reas
 still reach another answer.
 """
 
-import logging
 import math
+import re
 from collections.abc import Sequence
 
 from algorithms.errors import ConfigError
 from algorithms.records import Completion, Prompt
 from rewards.answers.boxes import find_boxes
-from rewards.answers.equivalence import Undecided, decide, same_answer
-from rewards.answers.worker import ComparisonFailed, MathWorker
-
-logger = logging.getLogger(__name__)
-
-_OPEN, _CLOSE = "<think>", "</think>"
-
-
-def extract_answer(text: str, *, needs_reasoning: bool = True) -> str | None:
-    r"""Return the content of the last ``\boxed{...}`` after the reasoning.
-
-    None when there is no box, when the reasoning is never closed, when a box is never closed, and when there are
-    several boxes with different answers: two answers are no answer.
-
-    Args:
-        text: a decoded completion.
-        needs_reasoning: a text without ``</think>`` is all reasoning. False: it is all answer, for models that do
-            not reason first.
-    """
-    _, closed, answer_text = text.rpartition(_CLOSE)
-    if (needs_reasoning and not closed) or _OPEN in answer_text:
-        return None
-    boxes = find_boxes(answer_text)
-    if not boxes or boxes[-1] is None:
-        return None
-    last = boxes[-1]
-    # same_answer returns None where it cannot decide: that counts as another answer.
-    if all(box is not None and same_answer(last, box) for box in set(boxes) - {last}):
-        return last.strip() or None
-    return None
+from rewards.answers.reading import CLOSE, OPEN, read_answer
+from rewards.answers.reasons import Reason
+from rewards.answers.verifier import Question, Verifier
+from rewards.outcomes import ReasonedScore
 
 
 class AccuracyReward:
     """1.0 for the right answer, 0.0 otherwise; None when the prompt has no known answer.
 
-    Most comparisons are decided in microseconds by ``same_answer``. The rest is sent to a worker process that can be
-    killed; a comparison that fails there scores NaN, which ``WeightedReward`` counts as a failure.
+    NaN where the verifier does not know: the comparison hung, or the gold cannot be read. ``WeightedReward`` counts
+    that as a failure. Every score carries its reason, one of ``Reason``. A prompt's ``choices`` and ``tolerance`` are
+    used where it has them. docs/verifier.md says what counts as right.
     """
 
-    def __init__(self, needs_reasoning: bool = True, timeout_seconds: float = 5.0) -> None:
-        """Keep the settings; the worker process starts at the first comparison that needs it.
+    def __init__(
+        self,
+        needs_reasoning: bool = True,
+        timeout_seconds: float = 5.0,
+        budget_seconds: float = 60.0,
+        num_workers: int | None = None,
+        memory_megabytes: int = 1024,
+    ) -> None:
+        """Keep the settings; the worker processes start at the first comparison that needs them.
 
         Args:
             needs_reasoning: only a box after ``</think>`` counts. False for models that do not reason first.
-            timeout_seconds: longest time for one symbolic comparison, above 0.
+            timeout_seconds: longest processor time for the symbolic comparison of one answer in seconds, above 0
+                (math-verify's own default); on the wall three times that.
+            budget_seconds: longest time on the wall for all comparisons of one rollout on one rank in seconds, above 0;
+                answers that are left then are unknown (own choice: below the time of sampling at real size).
+            num_workers: processes that compare, at least 1; null: one for each core of the rank, at most 8.
+            memory_megabytes: largest address space of one comparison in MiB, at least 256 (own choice: four times what
+                a comparison of common answers takes).
         """
-        if not 0.0 < timeout_seconds < math.inf:
+        for name, seconds in (("timeout_seconds", timeout_seconds), ("budget_seconds", budget_seconds)):
+            if not 0.0 < seconds < math.inf:
+                raise ConfigError(
+                    f"{name} of the accuracy reward must be a finite number above 0, got {seconds}: "
+                    "without a limit one answer such as 9^9^9^9 stops the run without end."
+                )
+        if num_workers is not None and num_workers < 1:
+            raise ConfigError(f"num_workers of the accuracy reward must be null or at least 1, got {num_workers}.")
+        if memory_megabytes < 256:
             raise ConfigError(
-                f"timeout_seconds of the accuracy reward must be a finite number above 0, got {timeout_seconds}: "
-                "without a limit one answer such as 9^9^9^9 stops the run without end."
+                f"memory_megabytes of the accuracy reward must be at least 256, got {memory_megabytes}: the parser "
+                "alone takes half of that."
             )
         self.needs_reasoning = needs_reasoning
-        self.worker = MathWorker(timeout_seconds)
+        self.verifier = Verifier(timeout_seconds, budget_seconds, num_workers, memory_megabytes)
 
     def __call__(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Sequence[float | None]:
         """Return one score per completion."""
-        # Completions of one prompt often have the same answer; one pair must not take its timeout twice.
-        verdicts: dict[tuple[str, str], float] = {}
-        scores: list[float | None] = []
-        for prompt, completion in zip(prompts, completions, strict=True):
-            if prompt.answer is None or not prompt.answer.strip():
-                scores.append(None)
-                continue
-            answer = extract_answer(completion.text, needs_reasoning=self.needs_reasoning)
-            if answer is None:
-                scores.append(0.0)
-                continue
-            pair = (prompt.answer, answer)
-            if pair not in verdicts:
-                verdicts[pair] = self._verdict(*pair)
-            scores.append(verdicts[pair])
-        return scores
+        read = [self._question(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
+        verdicts = iter(self.verifier.judge_all([question for question in read if isinstance(question, Question)]))
+        reasons = [next(verdicts) if isinstance(question, Question) else question for question in read]
+        return [None if reason is None else ReasonedScore(reason.score, str(reason)) for reason in reasons]
 
-    def _verdict(self, gold: str, answer: str) -> float:
-        decision = decide(gold, answer)
-        if not isinstance(decision, Undecided):
-            return float(decision)
-        try:
-            return float(self.worker.compare(decision.gold, decision.answer))
-        except ComparisonFailed as error:
-            logger.info("Cannot compare the answer %r with %r: %s", answer, gold, error)
-            return math.nan  # unknown, which is not wrong
+    def _question(self, prompt: Prompt, completion: Completion) -> Question | Reason | None:
+        """Return what the verifier is asked, or the verdict where there is nothing to ask."""
+        if prompt.answer is None or not prompt.answer.strip():
+            return None
+        answer = read_answer(completion.text, needs_reasoning=self.needs_reasoning)
+        if isinstance(answer, Reason):
+            return answer
+        return Question(prompt.answer, answer, prompt.choices, prompt.tolerance)
 
 
 class FormatReward:
-    """1.0 for one non-empty closed reasoning and then one non-empty box, ended by the policy; else 0.0."""
+    """1.0 for one non-empty closed reasoning and then one box with an answer, ended by the policy; else 0.0.
+
+    What only repeats the prompt is no reasoning, and the placeholder of an instruction is no answer.
+    """
 
     def __call__(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Sequence[float | None]:
         """Return one score per completion."""
-        del prompts
         # "length": a text cut at the limit may look complete, but the policy did not end it.
-        return [float(c.finish_reason == "stop" and _is_well_formed(c.text)) for c in completions]
+        return [
+            float(completion.finish_reason == "stop" and _is_well_formed(completion.text, prompt.question))
+            for prompt, completion in zip(prompts, completions, strict=True)
+        ]
 
 
-def _is_well_formed(text: str) -> bool:
-    reasoning, closed, answer_text = text.strip().removeprefix(_OPEN).partition(_CLOSE)
-    if not closed or not reasoning.strip() or find_boxes(reasoning):
+# Also as a model may write them to hide a second block: "< /Think >".
+_ANY_TAG = re.compile(r"<\s{0,9}/?\s{0,9}think(?:ing)?\s{0,9}/?>", re.IGNORECASE)
+_PLACEHOLDER = re.compile(
+    r"\W*(?:(?:your|the|final|correct|answer|here|goes)\W*)+"
+    r"|\W*\$?\{?(?:FINAL_?ANSWER|LETTER|ANSWER)\}?\$?\W*|[\s._\u2026?*\\-]*",
+    re.IGNORECASE,
+)
+
+
+def _is_well_formed(text: str, question: str) -> bool:
+    reasoning, closed, answer_text = text.strip().removeprefix(OPEN).partition(CLOSE)
+    if not closed or _ANY_TAG.search(reasoning) or _ANY_TAG.search(answer_text) or find_boxes(reasoning):
         return False
-    if _OPEN in reasoning or _OPEN in answer_text or _CLOSE in answer_text:
+    words = _words(reasoning)
+    # An echo of the prompt or of its instruction; a single word may well stand in a question.
+    if not words or (len(words) > 2 and f" {' '.join(words)} " in f" {' '.join(_words(question))} "):
         return False
     boxes = find_boxes(answer_text)
-    return len(boxes) == 1 and boxes[0] is not None and bool(boxes[0].strip())
+    if len(boxes) != 1 or boxes[0] is None or not boxes[0].strip():
+        return False
+    return len(boxes[0]) > 200 or not _PLACEHOLDER.fullmatch(boxes[0])
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())

@@ -96,6 +96,7 @@ class RolloutPhase:
 
     def group(self, index: int) -> RolloutGroup:
         """Return one row of the phase."""
+        size = len(self.completions[index])
         return RolloutGroup(
             prompt=self.prompts[index],
             completions=self.completions[index],
@@ -103,6 +104,7 @@ class RolloutPhase:
             rewards=self.scores.totals[index],
             advantages=self.advantages[index],
             claims=None if self.claims is None else self.claims[index],
+            reasons={name: reasons[index * size : (index + 1) * size] for name, reasons in self.scores.reasons.items()},
         )
 
     def solved_uids(self, part: str = "accuracy") -> Int[Tensor, " S"]:
@@ -119,6 +121,7 @@ class RolloutPhase:
             totals=torch.cat([one.totals, two.totals]),
             rule_totals=torch.cat([one.rule_totals, two.rule_totals]),
             num_failures={name: count + two.num_failures[name] for name, count in one.num_failures.items()},
+            reasons=self._joined_reasons(other),
         )
         joined = RolloutPhase(
             [*self.prompts, *other.prompts],
@@ -131,6 +134,18 @@ class RolloutPhase:
         joined.group_ids = torch.cat([self.group_ids, other.group_ids])
         joined.advantages = torch.cat([self.advantages, other.advantages])
         return joined
+
+    def _joined_reasons(self, other: "RolloutPhase") -> dict[str, list[str | None]]:
+        # A part without a single reason in one of the phases is not in its table.
+        names = {**self.scores.reasons, **other.scores.reasons}
+        return {
+            name: [
+                reason
+                for phase in (self, other)
+                for reason in phase.scores.reasons.get(name, [None] * phase.rewards.numel())
+            ]
+            for name in names
+        }
 
     def with_advantages(self, config: AdvantageConfig) -> "RolloutPhase":
         """Return the phase with the group-relative advantages of its rewards."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from algorithms import ExperienceBatch, GRPOConfig, GRPOOutput, effective_groups
 from hallucination import claim_counts, judged_completions
+from rewards import Reason
 from rollouts import RolloutEngine, RolloutPhase
 
 
@@ -43,6 +44,8 @@ def rollout_metrics(phase: RolloutPhase, *, tolerance: float, seconds: float) ->
         if not scores.isnan().all():
             values[f"rollout/{name}"] = scores.nanmean().item()
             values[f"rollout/{name}_std_within_group"] = _std_within_group(scores)
+    for name, reasons in phase.scores.reasons.items():
+        values |= _reason_shares(name, [reason for reason in reasons if reason is not None])
     if phase.claims is not None:
         counts = claim_counts(judged_completions(phase.prompts, phase.completions, phase.claims))
         # Without a claim there is no rate, and a 0 would look like a success.
@@ -122,6 +125,13 @@ def step_metrics(samples: ExperienceBatch, out: GRPOOutput, entropies: Tensor, c
     if config.veto_log_ratio is not None:
         values["train/vetoed_fraction"] = out.is_vetoed.float().mean()
     return values
+
+
+def _reason_shares(part: str, reasons: Sequence[str]) -> dict[str, float]:
+    """Return the share of each reason among the completions that have one; of the verifier's also those that are 0."""
+    verdicts = [str(reason) for reason in Reason]
+    names = verdicts if set(reasons) <= set(verdicts) else sorted(set(reasons))
+    return {f"reasons/{part}_{name}": reasons.count(name) / max(len(reasons), 1) for name in names}
 
 
 def _std_within_group(scores: Tensor) -> float:

@@ -1,78 +1,202 @@
-r"""Whether an answer equals the gold answer: the part that needs no computer algebra and decides most pairs.
+r"""Whether an answer equals the gold answer, and why.
 
-In order: equal text, multiple-choice letters, units, exact numbers. What is left is either text, which is
-then different, or mathematics that only symbolic comparison can decide.
+    text  ->  choice  ->  yes or no  ->  ratio  ->  equation  ->  range  ->  list, matrix  ->  quantity  ->  expression
 
-Text never reaches the symbolic comparison, which reads a word as a product of letters and so finds "no" and
-"on" equal. For the same reason a pair such as 2ab and 2ba counts as different: a wrong answer must never count as
-right, even where that costs a right one.
+Each step takes the answer apart and hands the parts on; only expressions without structure of their own reach symbolic
+comparison, which is a function that the caller passes. Text never reaches it: it reads a word as a product of
+letters and so finds "no" and "on" equal. For the same reason a pair such as 2ab and 2ba counts as different: a wrong
+answer must never count as right, even where that costs a right one.
+
+docs/verifier.md says what is decided how, and why.
 """
 
 import re
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NoReturn
 
-from rewards.answers.choices import split_choice
-from rewards.answers.exact_numbers import exact_number
-from rewards.answers.mathematics import has_anagrams, is_mathematics
+from rewards.answers.choices import is_bet, is_run, letters_in, options_by_letter, said, split_choice
+from rewards.answers.reasons import Reason, Unknown
 from rewards.answers.spelling import clean, comparison_key
-from rewards.answers.units import split_unit
+from rewards.answers.values import ValueJudge
 
-# No gold answer is longer, and Python refuses to convert a number of more than 4300 digits.
-_MAX_CHARACTERS = 1000
-
-# 3e8, which math_verify reads as 3.
-_E_NOTATION = re.compile(r"[0-9][eE][+-]?[0-9]")
+MAX_CHARACTERS = 1000
+"""No gold answer is longer. Longer texts are equal only letter by letter, so every path is bounded."""
 
 
-class Undecided(NamedTuple):
-    """Two pieces of mathematics that only symbolic comparison can tell apart, cleaned for it."""
+@dataclass(frozen=True, slots=True)
+class Expressions:
+    """What symbolic comparison decides: two expressions, or the two sides of two equations or inequalities."""
 
-    gold: str
-    answer: str
+    kind: str
+    """``value``, ``equation`` or ``inequality`` (left < right)."""
+
+    gold: tuple[str, ...]
+    answer: tuple[str, ...]
+    tolerance: str | None = None
+    """Largest difference of values that still is none; a fraction in digits."""
 
 
-def same_answer(gold: str, answer: str) -> bool | None:
-    """Return whether the answer equals the gold answer; None when that needs symbolic comparison.
+Compare = Callable[[Expressions], bool]
+"""Decides a comparison, or raises ``Unknown``."""
 
-    Numbers are compared exactly, so 0.33 is not 1/3. A percent sign means hundredths: 50% equals 0.5 and 1/2,
-    not 50. A unit may be missing on one side, but two different units make different answers.
+
+class NeedsSymbols(Exception):
+    """The verdict needs symbolic comparison."""
+
+
+def judge_quickly(
+    gold: str, answer: str, *, choices: Sequence[str] | None = None, tolerance: float | None = None
+) -> Reason | None:
+    """Return the verdict on an answer; None when that needs symbolic comparison."""
+    try:
+        return judge(gold, answer, _refuse, choices=choices, tolerance=tolerance)
+    except NeedsSymbols:
+        return None
+
+
+def _refuse(expressions: Expressions) -> NoReturn:
+    raise NeedsSymbols(expressions)
+
+
+def judge(
+    gold: str,
+    answer: str,
+    compare: Compare,
+    *,
+    choices: Sequence[str] | None = None,
+    tolerance: float | None = None,
+) -> Reason:
+    """Return the verdict on an answer.
+
+    Numbers are compared exactly, so 0.33 is not 1/3. A percent sign means hundredths: 50% equals 0.5 and 1/2, not 50.
+    A unit may be missing on one side; two units are converted.
+
+    Args:
+        gold: the right answer, as the data have it.
+        answer: what stands in the box.
+        compare: decides expressions.
+        choices: texts of the options A, B, C, ...; None where there are none or they are unknown.
+        tolerance: largest absolute difference from a gold number that is still right, in the unit of the gold; None:
+            numbers are exact.
     """
-    decision = decide(gold, answer)
-    return None if isinstance(decision, Undecided) else decision
-
-
-def decide(gold: str, answer: str) -> bool | Undecided:
-    """Return what ``same_answer`` returns, but instead of None the two answers that are left to compare."""
-    if max(len(gold), len(answer)) > _MAX_CHARACTERS:
-        return gold == answer
+    if len(gold) > MAX_CHARACTERS or len(answer) > MAX_CHARACTERS:
+        if gold.strip() == answer.strip():
+            return Reason.RIGHT_TEXT
+        return Reason.UNREADABLE_GOLD if len(gold) > MAX_CHARACTERS else Reason.UNREADABLE_ANSWER
     gold, answer = clean(gold), clean(answer)
-    if not gold or not answer:
-        return False
-    if comparison_key(gold) == comparison_key(answer):
-        return True
-    gold_choice, answer_choice = split_choice(gold), split_choice(answer)
-    # The letters decide, even where one of the two repeats the text of its option and the other does not.
-    if gold_choice and answer_choice:
-        return gold_choice[0] == answer_choice[0]
-    # A choice is right by its letter or by the text of its option.
-    gold, answer = (gold_choice or ("", gold))[1], (answer_choice or ("", answer))[1]
-    return _decide_values(gold, answer) if gold and answer else False
+    if not gold:
+        return Reason.UNREADABLE_GOLD
+    if not answer:
+        return Reason.NO_BOX
+    try:
+        return _Verdict(compare, choices or (), tolerance).on(gold, answer)
+    except Unknown as unknown:
+        return unknown.reason
 
 
-def _decide_values(gold: str, answer: str) -> bool | Undecided:
-    # A unit on one side only is no difference: the question often names it.
-    (gold, gold_unit), (answer, answer_unit) = split_unit(gold), split_unit(answer)
-    if gold_unit and answer_unit and gold_unit != answer_unit:
-        return False
-    if comparison_key(gold) == comparison_key(answer):
-        return True
-    gold_number, answer_number = exact_number(gold), exact_number(answer)
-    if gold_number is not None and answer_number is not None:
-        return gold_number == answer_number
-    # A percent sign on one side only: math_verify finds 50% equal to 50 as well as to 0.5.
-    if ("%" in gold) != ("%" in answer) or _E_NOTATION.search(gold) or _E_NOTATION.search(answer):
-        return False
-    if is_mathematics(gold) and is_mathematics(answer) and not has_anagrams(gold, answer):
-        # Both or none have a percent sign here.
-        return Undecided(gold.rstrip("%"), answer.rstrip("%"))
-    return False
+class _Verdict:
+    """Options, and yes or no; all other answers are values."""
+
+    def __init__(self, compare: Compare, choices: Sequence[str], tolerance: float | None) -> None:
+        # By way of its digits: 0.1 is a tenth here.
+        exact = None if tolerance is None else Fraction(str(tolerance))
+
+        def decide(kind: str, gold: tuple[str, ...], answer: tuple[str, ...], within: Fraction | None) -> bool:
+            return compare(Expressions(kind, gold, answer, None if within is None else str(within)))
+
+        self.values = ValueJudge(decide, exact)
+        self.options = {letter: clean(text) for letter, text in options_by_letter(choices).items()}
+
+    def on(self, gold: str, answer: str) -> Reason:
+        if self.options and (by_option := self._by_option(gold, answer)) is not None:
+            return by_option
+        if comparison_key(gold) == comparison_key(answer):
+            return Reason.RIGHT_TEXT
+        by_letter = self._by_letter(gold, answer)
+        if by_letter is not None:
+            return by_letter
+        # Nitrogen monoxide is NO, and nobelium No.
+        said_gold, said_answer = said(gold), None if (gold, answer) == ("NO", "No") else said(answer)
+        if said_gold:
+            return _same_saying(said_gold, said_answer) if said_answer else Reason.WRONG
+        return self.values(_without_letter(gold), _without_letter(answer) if split_choice(gold) is None else answer)
+
+    def _by_option(self, gold: str, answer: str) -> Reason | None:
+        """Decide where the options are known; None where the gold is none of them."""
+        right, chosen = self._letters(gold), self._letters(answer)
+        if right is None:
+            return None
+        if chosen is not None:
+            return _compare_letters(right, chosen)
+        if len(right) > 1 or is_bet(answer):
+            return Reason.SEVERAL_ANSWERS if is_bet(answer) else Reason.WRONG
+        (letter,) = right
+        verdict = self.values(self.options[letter], answer)
+        others = [text for other, text in self.options.items() if other != letter]
+        # "12" is no choice between "12 cm" and "12 m".
+        if verdict.is_right and any(self._is_value_of(text, answer) for text in others):
+            return Reason.SEVERAL_ANSWERS
+        return Reason.RIGHT_CHOICE if verdict.is_right else verdict
+
+    def _is_value_of(self, option: str, answer: str) -> bool:
+        try:
+            return self.values(option, answer).is_right
+        except Unknown:
+            return False
+
+    def _letters(self, text: str) -> frozenset[str] | None:
+        """Return the letters of the options that a text names by letter or by text."""
+        key = comparison_key(text)
+        named = [letter for letter, option in self.options.items() if comparison_key(option) == key]
+        # A single letter is a letter, even where the text of another option is that letter.
+        if named and not (len(text) == 1 and text.upper() in self.options):
+            return frozenset(named[:1])
+        if one := split_choice(text, num_options=len(self.options)):
+            return self._letter_with_text(*one)
+        letters = letters_in(text.upper() if re.fullmatch(r"[a-j](?:, ?[a-j])+", text) else text)
+        return letters if letters and letters <= self.options.keys() else None
+
+    def _letter_with_text(self, letter: str, text: str) -> frozenset[str]:
+        key = comparison_key(text)
+        others = [other for other, option in self.options.items() if option and comparison_key(option) == key]
+        # "B" with the text of option C is two choices.
+        return frozenset([letter]) if not text or letter in others else frozenset([letter, *others])
+
+    def _by_letter(self, gold: str, answer: str) -> Reason | None:
+        """Decide letters of options whose texts are unknown; None where the gold is no letter."""
+        right, chosen = split_choice(gold), split_choice(answer)
+        if right and chosen:
+            # A small gold without any mark is a variable, and its capital another one.
+            is_variable = len(gold) == 1 and gold.islower() and answer.isupper()
+            if right[0] != chosen[0] or is_variable:
+                return Reason.WRONG
+            same_text = not right[1] or not chosen[1] or self.values(right[1], chosen[1]).is_right
+            return Reason.RIGHT_CHOICE if same_text else Reason.WRONG
+        letters, other_letters = letters_in(gold), letters_in(answer)
+        if letters and other_letters and len(letters | other_letters) > 1:
+            # Two runs may be segments, and AC and CA are then not written the same.
+            return _compare_letters(letters, other_letters) if not (is_run(gold) and is_run(answer)) else Reason.WRONG
+        if letters and is_bet(answer):
+            return Reason.SEVERAL_ANSWERS
+        return Reason.WRONG if right and not right[1] and not gold.islower() else None
+
+
+def _compare_letters(right: frozenset[str], chosen: frozenset[str]) -> Reason:
+    if right == chosen:
+        return Reason.RIGHT_CHOICE
+    return Reason.SEVERAL_ANSWERS if right < chosen else Reason.WRONG
+
+
+def _same_saying(gold: tuple[str, str], answer: tuple[str, str]) -> Reason:
+    numbers = [re.findall(r"[0-9]+(?:\.[0-9]+)?", rest) for _, rest in (gold, answer)]
+    # "No, 5 of them" is not "No, 6 of them".
+    is_same = gold[0] == answer[0] and (numbers[0] == numbers[1] or not all(numbers))
+    return Reason.RIGHT_CHOICE if is_same else Reason.WRONG
+
+
+def _without_letter(text: str) -> str:
+    """Return the text of an option without its letter: "A. 12" is 12."""
+    choice = split_choice(text)
+    return choice[1] if choice and choice[1] else text

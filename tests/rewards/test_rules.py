@@ -8,45 +8,11 @@ from hypothesis import strategies as st
 
 from algorithms.errors import ConfigError
 from algorithms.records import FinishReason
-from rewards.rules import AccuracyReward, FormatReward, extract_answer
+from rewards.answers import Reason, read_answer
+from rewards.rules import AccuracyReward, FormatReward
 from tests.rewards.hand_made import answered, completion, prompt
 
 WELL_FORMED = "I see two circles.</think>\nAnswer: \\boxed{2}"
-
-
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [
-        (WELL_FORMED, "2"),
-        (f"<think>{WELL_FORMED}", "2"),
-        (r"</think> \boxed{ \frac{1}{2} }", r"\frac{1}{2}"),
-        (r"\boxed{1}</think>\boxed{2}", "2"),
-        (r"a</think>\boxed{1}</think>\boxed{2}", "2"),
-        (r"a</think>\boxed{2} that is \boxed{2.0}", "2.0"),
-        (r"a</think>\boxed{B} that is \boxed{B. 12 cm}", "B. 12 cm"),
-        (r"\boxed{2}", None),  # never closed: all of it is reasoning
-        (r"<think>\boxed{2}", None),
-        (r"\boxed{2}</think> two", None),
-        (r"a</think> so <think> or \boxed{2}", None),
-        (r"a</think>\boxed{1} or \boxed{2}", None),
-        (r"a</think>\boxed{2} or \boxed{1} or \boxed{2}", None),
-        (r"a</think>\boxed{12", None),
-        (r"a</think>\boxed{2} or \boxed{12", None),
-        (r"a</think>\boxed{}", None),
-        ("a</think> 2", None),
-        ("", None),
-    ],
-)
-def test_the_answer_is_the_one_box_after_the_reasoning(text: str, answer: str | None) -> None:
-    assert extract_answer(text) == answer
-
-
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [(r"\boxed{2}", "2"), (r"\boxed{1}</think>\boxed{2}", "2"), (r"<think>\boxed{2}", None)],
-)
-def test_a_model_that_does_not_reason_first_answers_at_once(text: str, answer: str | None) -> None:
-    assert extract_answer(text, needs_reasoning=False) == answer
 
 
 def test_right_answers_score_one_and_wrong_ones_zero() -> None:
@@ -74,31 +40,51 @@ def test_models_without_reasoning_can_be_scored_too() -> None:
     assert AccuracyReward(needs_reasoning=False)([prompt("3")], [completion(r"\boxed{3}")]) == [1.0]
 
 
+def test_every_score_says_why() -> None:
+    completions = [answered("3"), answered("4"), completion("a</think> 3"), completion("so 3")]
+    scores = AccuracyReward()([prompt("3")] * 4, completions)
+    assert [score.reason for score in scores] == ["right_text", "wrong", "no_box", "reasoning_not_closed"]
+
+
+def test_options_and_tolerance_of_the_prompt_are_used() -> None:
+    prompts = [prompt("B", choices=("12", "13")), prompt("B"), prompt("2.5", tolerance=0.1), prompt("2.5")]
+    answers = [answered("13"), answered("13"), answered("2.55"), answered("2.55")]
+    assert AccuracyReward()(prompts, answers) == [1.0, 0.0, 1.0, 0.0]
+
+
 def test_no_worker_starts_while_the_fast_rules_decide() -> None:
     reward = AccuracyReward()
     reward([prompt("3")] * 3, [answered("3"), answered("4"), answered("three")])
-    assert not reward.worker.is_running
+    assert reward.verifier.workers == []
 
 
 def test_mathematics_is_compared_symbolically() -> None:
-    reward = AccuracyReward()
+    reward = AccuracyReward(timeout_seconds=30.0)
     completions = [answered(answer) for answer in (r"\sqrt{12}", r"\sqrt{13}", r"2\sqrt{3}\text{ cm}")]
     assert reward([prompt(r"2\sqrt{3}")] * 3, completions) == [1.0, 0.0, 1.0]
 
 
-def test_a_hanging_comparison_fails_once_for_all_siblings_and_spares_the_others() -> None:
-    reward = AccuracyReward(timeout_seconds=0.3)
-    tower, right = answered("9^{9^{9^9}}"), answered("1+x")
-    scores = reward([prompt("x+1")] * 4, [tower, right, tower, answered("y")])
+def test_a_hanging_comparison_is_unknown_and_spares_the_others() -> None:
+    reward = AccuracyReward(timeout_seconds=0.5)
+    tower, right = answered("9^{9^{9^9}}+x"), answered("x^2+2x+1-x^2-x")
+    scores = reward([prompt("x+1")] * 4, [tower, right, tower, answered("3")])
     assert [score is not None and math.isnan(score) for score in scores] == [True, False, True, False]
     assert (scores[1], scores[3]) == (1.0, 0.0)
-    assert reward.worker.num_starts == 2
+    assert scores[0].reason in ("timed_out", "comparison_failed")
 
 
-@pytest.mark.parametrize("timeout_seconds", [0.0, -1.0, math.inf, math.nan])
-def test_a_comparison_without_a_time_limit_is_refused(timeout_seconds: float) -> None:
-    with pytest.raises(ConfigError, match=rf"timeout_seconds .* got {timeout_seconds}"):
-        AccuracyReward(timeout_seconds=timeout_seconds)
+@pytest.mark.parametrize("seconds", [0.0, -1.0, math.inf, math.nan])
+@pytest.mark.parametrize("name", ["timeout_seconds", "budget_seconds"])
+def test_comparisons_without_a_time_limit_are_refused(name: str, seconds: float) -> None:
+    with pytest.raises(ConfigError, match=rf"{name} .* got {seconds}"):
+        AccuracyReward(**{name: seconds})
+
+
+def test_no_workers_and_too_little_memory_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"num_workers .* at least 1, got 0"):
+        AccuracyReward(num_workers=0)
+    with pytest.raises(ConfigError, match=r"memory_megabytes .* at least 256, got 16"):
+        AccuracyReward(memory_megabytes=16)
 
 
 @pytest.mark.parametrize(
@@ -124,17 +110,35 @@ def test_a_comparison_without_a_time_limit_is_refused(timeout_seconds: float) ->
         (r"a</think>\boxed{2", "stop", 0.0),
         ("a</think>2", "stop", 0.0),
         ("", "stop", 0.0),
+        (r"...</think>\boxed{2}", "stop", 0.0),  # reasoning without a word
+        (r"a</think>b<THINK>c</THINK>\boxed{2}", "stop", 0.0),  # a second block in other letters
+        (r"a < / think > b</think>\boxed{2}", "stop", 0.0),
+        (r"a</think><thinking>b</thinking>\boxed{2}", "stop", 0.0),
+        (r"so \fbox{2}</think>\boxed{2}", "stop", 0.0),  # other boxes inside the reasoning
+        (r"so \boxed 2</think>\boxed{2}", "stop", 0.0),
+        (r"a</think>\boxed{2} or \fbox{3}", "stop", 0.0),
+        (r"a</think>\boxed{...}", "stop", 0.0),  # placeholders of an instruction
+        (r"a</think>\boxed{your answer}", "stop", 0.0),
+        (r"a</think>\boxed{$FINAL_ANSWER}", "stop", 0.0),
+        (r"a</think>\boxed{$LETTER}", "stop", 0.0),
     ],
 )
 def test_the_format_is_one_reasoning_and_one_box_after_it(text: str, finish_reason: FinishReason, score: float) -> None:
     assert FormatReward()([prompt(None)], [completion(text, finish_reason)]) == [score]
 
 
+def test_reasoning_that_only_repeats_the_prompt_has_not_the_form() -> None:
+    question = "How many circles are there? First think about it in your mind, then put the final answer in a box."
+    echoes = ["First think about it in your mind.", "How many circles are there?", question]
+    completions = [completion(rf"{echo}</think>\boxed{{2}}") for echo in [*echoes, f"{question} I see two of them."]]
+    assert FormatReward()([prompt(None, question=question)] * 4, completions) == [0.0, 0.0, 0.0, 1.0]
+
+
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.lists(st.sampled_from(["<think>", "</think>", r"\boxed{", "}", "2", " ", "\n"]), max_size=9).map("".join))
 def test_whoever_has_the_right_form_has_an_answer(text: str) -> None:
     if FormatReward()([prompt(None)], [completion(text)]) == [1.0]:
-        assert extract_answer(text) is not None
+        assert not isinstance(read_answer(text), Reason)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from algorithms import Completion, ConfigError
+from algorithms import Completion, ConfigError, Prompt
 from datamodules import ShapesPairs
 from datamodules.shapes.folders import ShapesDrawing
 from datamodules.shapes.language import CLAIM_GRAMMAR, LEVELS, WORDS
@@ -17,7 +17,7 @@ from datamodules.shapes.pairs import MAX_EXTRA
 from datamodules.shapes.scene import THINGS, matches
 from hallucination import find_claims
 from rewards import FormatReward
-from rewards.rules import extract_answer
+from rewards.answers import read_answer
 
 NUM_PAIRS = 400
 
@@ -45,7 +45,7 @@ def num_false(text: str, facts: list[str]) -> int:
 def is_well_formed(text: str) -> bool:
     nothing = torch.zeros(1)
     completion = Completion(token_ids=nothing.long(), behavior_logps=nothing, text=text, finish_reason="stop")
-    return FormatReward()([], [completion]) == [1.0]
+    return FormatReward()([Prompt(uid=0, key="0", question="?")], [completion]) == [1.0]
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def test_more_than_the_truth_is_still_well_formed_and_counts_what_it_lists(detai
         sign = next((signs[word] for word in row["question"].split() if word in signs), 0)
         answer = counts[0] + sign * counts[-1]
         assert answer >= 0
-        assert extract_answer(row["chosen"]) == str(answer)
+        assert read_answer(row["chosen"]) == str(answer)
 
 
 @pytest.mark.parametrize("level", LEVELS)

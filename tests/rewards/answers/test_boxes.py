@@ -22,7 +22,12 @@ from rewards.answers.boxes import find_boxes
         (r"} { \boxed{3} {", ["3"]),
         (r"\boxed{12", [None]),
         (r"\boxed{1} \boxed{12", ["1", None]),
-        (r"boxed{3} \boxed 3 \fbox{3}", []),
+        (r"boxed{3} \boxes{3} \boxedx{3}", []),
+        (r"so \fbox{3} it is", ["3"]),
+        (r"\boxed 5", ["5"]),
+        (r"\boxed 12.5.", ["12.5"]),
+        (r"\boxed -3 or \boxed B", ["-3", "B"]),
+        (r"\boxed \frac{1}{2}", []),
         ("\\boxed{1\n2}", ["1\n2"]),
     ],
 )
@@ -39,7 +44,9 @@ def test_any_balanced_content_comes_back_whole(tree: object) -> None:
     assert find_boxes(rf"so \boxed{{{write(tree)}}} it is") == [write(tree)]
 
 
-@pytest.mark.parametrize("piece", [r"\boxed{", r"\boxed", r"\boxed   ", "{", "}", "\\", "a", r"\boxed{1}"])
+@pytest.mark.parametrize(
+    "piece", [r"\boxed{", r"\boxed", r"\boxed   ", r"\boxed 1", r"\fbox{", "{", "}", "\\", "a", r"\boxed{1}"]
+)
 def test_even_a_degenerate_completion_of_64k_tokens_is_read_in_one_pass(piece: str) -> None:
     # A quadratic search would need hours for this.
     assert len(find_boxes(piece * 200_000)) <= 200_000

@@ -1,0 +1,108 @@
+"""Compares lists, tuples, sets, intervals and matrices part by part."""
+
+from collections.abc import Callable
+
+from rewards.answers.reasons import Reason
+from rewards.answers.structure import (
+    MAX_PARTS,
+    Sequence,
+    is_label,
+    read_matrix,
+    read_sequence,
+    split_equation,
+    split_relation,
+)
+
+Values = Callable[[str, str, int], Reason]
+"""Compares two values: gold, answer, depth of the list that they stand in."""
+
+
+class ListJudge:
+    """Compares values that have parts."""
+
+    def __init__(self, values: Values) -> None:
+        """Take what compares the parts."""
+        self.values = values
+
+    def __call__(self, gold: str, answer: str, depth: int) -> Reason | None:
+        """Return the verdict; None where neither is a list or a matrix."""
+        matrix, other_matrix = read_matrix(gold), read_matrix(answer)
+        if matrix or other_matrix:
+            return self._matrices(matrix, other_matrix, depth) if matrix and other_matrix else Reason.WRONG
+        if any(split_relation(text)[1] or "\\cup" in text for text in (gold, answer)):
+            return None
+        values, others = read_sequence(gold), read_sequence(answer)
+        if values is None and others is None:
+            return None
+        if values is None or others is None:
+            return self._list_and_value(gold, answer, values, others, depth)
+        return self.two_lists(values, others, depth)
+
+    def _list_and_value(
+        self, gold: str, answer: str, values: Sequence | None, others: Sequence | None, depth: int
+    ) -> Reason | None:
+        """Decide a list and a value: different, but a set of one value is that value, and labels may stand before."""
+        present = values or others
+        assert present is not None
+        if present.brackets == "{}" and len(present.parts) == 1:
+            return self.values(values.parts[0] if values else gold, others.parts[0] if others else answer, depth + 1)
+        # "D = (0, 1)" is an equation, which is one value.
+        if len(split_equation(answer if values else gold)) > 1 and present.brackets:
+            return None
+        if values and len(sides := split_equation(answer)) == 2 and is_label(sides[0]):
+            return self.values(gold, sides[1], depth + 1)
+        return Reason.SEVERAL_ANSWERS if others and not others.is_ordered else Reason.WRONG
+
+    def two_lists(self, gold: Sequence, answer: Sequence, depth: int) -> Reason:
+        """Return the verdict on two lists."""
+        if len(gold.parts) != len(answer.parts):
+            return Reason.WRONG
+        if len(gold.parts) > MAX_PARTS:
+            return Reason.UNREADABLE_ANSWER
+        named, other_named = _labels(gold.parts), _labels(answer.parts)
+        if named and not any(len(split_equation(part)) > 1 for part in answer.parts):
+            # Without names the order says which value is whose.
+            values = [split_equation(part)[1] for part in gold.parts]
+            return (
+                self.all_parts(values, answer.parts, depth)
+                if answer.kind == "set" or answer.is_ordered
+                else Reason.WRONG
+            )
+        # "x = 2, y = 3" is a point; x_1 and x_2 are two values of x.
+        is_point = other_named and all(len(name) == 1 for name in other_named) and other_named == sorted(other_named)
+        if is_point and not named and gold.brackets == "()":
+            return self.all_parts(gold.parts, [split_equation(part)[1] for part in answer.parts], depth)
+        if gold.kind != answer.kind:
+            return Reason.WRONG
+        return (
+            self.all_parts(gold.parts, answer.parts, depth) if gold.is_ordered else self._matched(gold, answer, depth)
+        )
+
+    def all_parts(self, gold: list[str], answer: list[str], depth: int) -> Reason:
+        """Return the verdict on as many parts on both sides, in order."""
+        for one, other in zip(gold, answer, strict=True):
+            if not (verdict := self.values(one, other, depth + 1)).is_right:
+                return verdict
+        return Reason.RIGHT_PARTS
+
+    def _matched(self, gold: Sequence, answer: Sequence, depth: int) -> Reason:
+        left = list(answer.parts)
+        for part in gold.parts:
+            match = next((other for other in left if self.values(part, other, depth + 1).is_right), None)
+            if match is None:
+                return Reason.WRONG
+            left.remove(match)
+        return Reason.RIGHT_PARTS
+
+    def _matrices(self, gold: list[list[str]], answer: list[list[str]], depth: int) -> Reason:
+        if [len(row) for row in gold] != [len(row) for row in answer]:
+            return Reason.WRONG
+        cells, others = [cell for row in gold for cell in row], [cell for row in answer for cell in row]
+        return self.all_parts(cells, others, depth) if len(cells) <= MAX_PARTS**2 else Reason.UNREADABLE_ANSWER
+
+
+def _labels(parts: list[str]) -> list[str] | None:
+    """Return the different names of parts such as "x = 2" and "y = 3"; None where not each has its own."""
+    sides = [split_equation(part) for part in parts]
+    names = [side[0] for side in sides if len(side) == 2 and is_label(side[0])]
+    return names if len(names) == len(parts) and len(set(names)) == len(names) else None

@@ -1,0 +1,1 @@
+"""Numbers, units, times and ratios, read exactly."""

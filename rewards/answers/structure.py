@@ -1,0 +1,253 @@
+r"""The outer form of an answer: lists, tuples, sets, intervals, matrices, equations, and what stands in them.
+
+"(1, 2]"  ->  Sequence("(]", ["1", "2"])        "x = 1, x = 2"  ->  Sequence("", ["x = 1", "x = 2"])
+"""
+
+import re
+from dataclasses import dataclass
+
+from rewards.answers.quantities.exact_numbers import exact_number
+
+_TOKEN = re.compile(r"\\begin\{[a-z]+\*?\}|\\end\{[a-z]+\*?\}|\\[{}|]|\\[A-Za-z]+|\\\\|\\.|.", re.DOTALL)
+_OPEN = {"(": "(", "[": "[", "{": "{", "\\{": "{", "\\langle": "<"}
+_CLOSE = {")": ")", "]": "]", "}": "}", "\\}": "}", "\\rangle": ">"}
+_MATRIX = re.compile(
+    r"[(\[]? ?\\begin\{(?P<name>[pbB]?(?:small)?matrix|array)\} ?(?P<columns>\{[lcr| ]*\})?"
+    r"(?P<body>.*)\\end\{(?P=name)\} ?[)\]]?",
+    re.DOTALL,
+)
+_LIST_WORDS = re.compile(r"(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|[或和且]")
+# The only commas are those of one long number, "3,500 m".
+_LONG_NUMBER = re.compile(r"[^,;(\[{]*(?<![0-9])[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])[^,;]*")
+MAX_PARTS = 24
+"""More parts than this are no answer: comparing lists takes the square of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """Several values side by side."""
+
+    brackets: str
+    """Such as "()", "[)", "{}"; empty where there are none."""
+
+    parts: list[str]
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the order of the parts matters."""
+        return self.brackets not in ("", "{}")
+
+    @property
+    def kind(self) -> str:
+        """What it must have in common with another one: two parts in brackets may be an interval, more cannot."""
+        if not self.is_ordered:
+            return "set"
+        if len(self.parts) == 2 and self.brackets != "<>":
+            return self.brackets
+        return "()"
+
+
+def tokens_with_depth(text: str) -> list[tuple[str, int]]:
+    """Return the tokens of a text, each with the number of brackets that are open before it."""
+    depth, tokens = 0, []
+    for token in _TOKEN.findall(text):
+        if token in _CLOSE or token.startswith("\\end{"):
+            depth -= 1
+        tokens.append((token, depth))
+        if token in _OPEN or token.startswith("\\begin{"):
+            depth += 1
+    return tokens
+
+
+def split_top(text: str, separators: frozenset[str]) -> list[str]:
+    """Return the pieces between separators that stand outside of all brackets; one piece where there are none."""
+    pieces = [""]
+    for token, depth in tokens_with_depth(text):
+        if depth == 0 and token in separators:
+            pieces.append("")
+        else:
+            pieces[-1] += token
+    return [piece.strip() for piece in pieces]
+
+
+def outer_brackets(text: str) -> tuple[str, str] | None:
+    """Return the brackets around a whole text and what is in them; None where the first does not close at the end."""
+    tokens = tokens_with_depth(text)
+    if len(tokens) < 2 or tokens[0][0] not in _OPEN or tokens[-1][0] not in _CLOSE or tokens[0][0] == "{":
+        return None
+    if any(depth <= 0 for _, depth in tokens[1:-1]) or tokens[-1][1] != 0:
+        return None
+    return _OPEN[tokens[0][0]] + _CLOSE[tokens[-1][0]], "".join(token for token, _ in tokens[1:-1]).strip()
+
+
+def read_sequence(text: str) -> Sequence | None:
+    """Return the list, tuple, set or interval that a text is; None for a single value."""
+    if exact_number(text) is not None or (_LONG_NUMBER.fullmatch(text) and not _LIST_WORDS.search(text)):
+        return None  # 1,234 is one number
+    if (signs := _both_signs(text)) is not None:
+        return Sequence("", signs)
+    outer = outer_brackets(text)
+    if outer is None:
+        parts = _parts(text)
+        return Sequence("", _expanded(parts)) if len(parts) > 1 else None
+    brackets, inner = outer
+    parts = _parts(inner)
+    if brackets == "{}":
+        return Sequence("{}", _expanded(parts))
+    return Sequence(brackets, parts) if len(parts) > 1 else None
+
+
+def _parts(text: str) -> list[str]:
+    # Semicolons separate what has commas of its own.
+    for separator in (";", ","):
+        pieces = split_top(_LIST_WORDS.sub(separator, text), frozenset(separator))
+        if len(pieces) > 1:
+            # "1, 2, and 3" has one empty piece.
+            return [piece for piece in pieces if piece] if ", and" in text or ", or" in text else pieces
+    return [text]
+
+
+def _both_signs(text: str) -> list[str] | None:
+    signs = re.compile(r"\\(pm|mp)(?![A-Za-z]) ?")
+    if not signs.search(text) or len(_parts(text)) > 1:
+        return None
+    upper = signs.sub(lambda sign: "+" if sign[1] == "pm" else "-", text)
+    lower = signs.sub(lambda sign: "-" if sign[1] == "pm" else "+", text)
+    # "+2" is no sum at the start of a value.
+    return [re.sub(r"(^|[=({\[]) ?\+", r"\1", upper), lower]
+
+
+def _expanded(parts: list[str]) -> list[str]:
+    return [value for part in parts for value in (_both_signs(part) or [part])]
+
+
+def read_matrix(text: str) -> list[list[str]] | None:
+    r"""Return the rows of a matrix; None for anything else, and for a determinant."""
+    found = _MATRIX.fullmatch(text)
+    if not found:
+        return None
+    body = re.sub(r"\\hline", "", found["body"]).strip()
+    rows = split_top(re.sub(r"\\\\ *$", "", body), frozenset(["\\\\"]))
+    return [split_top(row, frozenset("&")) for row in rows]
+
+
+# --- equations ----------------------------------------------------------------------------------------------------
+
+_SYMBOL = r"(?:[A-Za-z]|\\[A-Za-z]+)(?:_ ?(?:\{[^{}]{0,20}\}|[A-Za-z0-9]|\\[A-Za-z]+))?'{0,2}"
+_LABEL = re.compile(
+    rf"(?:{_SYMBOL}(?: ?\([^()=]{{1,12}}\))?"  # x, x_1, f(x)
+    r"|\|[A-Z]{2}\||m? ?\\(?:angle|measuredangle|triangle|odot) ?[A-Za-z0-9]{1,4}|[A-Z]{2,4}"
+    r"|\\(?:overline|vec|overrightarrow|widehat|hat|overset\{\\frown\}) ?\{? ?[A-Za-z]{1,4} ?\}?"
+    rf"|\\(?:sin|cos|tan) ?(?:\\angle ?)?(?:[A-Z]{{1,3}}|{_SYMBOL})|[Ss]_ ?\{{[^{{}}]{{1,30}}\}}"
+    r"|(?:[A-Za-z]|[A-Z]{2})(?: ?[+-] ?(?:[A-Za-z]|[A-Z]{2}))+|[A-Za-z]{2}"
+    r"|\\frac ?\{ ?[A-Z]{1,2} ?\} ?\{ ?[A-Z]{1,2} ?\}"
+    r"|[A-Z]{2}/[A-Z]{2}|[A-Za-z][A-Za-z]+(?: [A-Za-z]+){0,5}|[\u4e00-\u9fff]{1,10})"
+)
+_WORDS = re.compile(r"[A-Za-z][A-Za-z]+(?: [A-Za-z]+){0,5}|[\u4e00-\u9fff]{1,10}")
+_NEGATION = re.compile(r"(?<![a-z])(?:not|no|never|except|cannot)(?![a-z])|[不非]")
+
+
+def split_equation(text: str) -> list[str]:
+    r"""Return the sides of an equation or chain of equations; one side where there is no "=".
+
+    "Area: 12" and "x \in (0, 1)" are read as equations too.
+    """
+    text = re.sub(r"^(?P<label>[A-Za-z]{2,}(?: [A-Za-z]+){0,3}|[\u4e00-\u9fff]{1,8}) ?: ?(?=\S)", r"\g<label> = ", text)
+    text = re.sub(r"^([A-Za-z]) ?\\in(?![A-Za-z]) ?(?=[(\[\\])", r"\1 = ", text)
+    return split_top(text, frozenset("="))
+
+
+def is_label(text: str) -> bool:
+    """Return whether the left side of an equation only names what the right side is."""
+    return _LABEL.fullmatch(text) is not None and _NEGATION.search(text.lower()) is None
+
+
+def same_label(one: str, other: str) -> bool:
+    """Return whether two labels may name the same: equal, or a word and its first letter."""
+    keys = [re.sub(r"[ {}]|\\(?:angle|measuredangle)|^m(?=\\)", "", label).lower() for label in (one, other)]
+    exact = [re.sub(r"[ {}]", "", label) for label in (one, other)]
+    if exact[0] == exact[1]:
+        return True
+    are_words = [
+        len(label) > 2 and _WORDS.fullmatch(label) is not None and not label.isupper() for label in (one, other)
+    ]
+    if all(are_words):
+        return keys[0] == keys[1]
+    if any(are_words):
+        word, letter = (keys[0], keys[1]) if are_words[0] else (keys[1], keys[0])
+        return letter == word[0] or (word, letter) == ("area", "s")
+    return "angle" in one + other and keys[0] == keys[1]
+
+
+# --- inequalities -------------------------------------------------------------------------------------------------
+
+_RELATIONS = {"<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\ne": "!="}
+_VARIABLE = re.compile(_SYMBOL)
+_SET_BUILDER = re.compile(
+    r"\\\{ ?([A-Za-z])(?: ?\\in ?(?:\\mathbb\{R\}|R))? ?(?:\||\\mid|:) ?(?P<condition>.+)\\\}", re.DOTALL
+)
+
+
+def split_relation(text: str) -> tuple[list[str], list[str]]:
+    """Return the sides of an inequality and its relation signs: "0 < x <= 2" has three sides and two signs."""
+    sides, signs = [""], []
+    for token, depth in tokens_with_depth(text):
+        if depth == 0 and token in _RELATIONS:
+            signs.append(_RELATIONS[token])
+            sides.append("")
+        else:
+            sides[-1] += token
+    return [side.strip() for side in sides], signs
+
+
+def without_builder(text: str) -> str:
+    r"""Return the condition of a set such as \{x | x > 3\}; other texts as they are."""
+    found = _SET_BUILDER.fullmatch(text)
+    return found["condition"].strip() if found else text
+
+
+def read_range(text: str) -> list[Sequence] | None:
+    r"""Return the intervals of a range: "x > 3" is (3, \infty), "x \ne 2" is two intervals; None for other texts."""
+    pieces = split_top(text, frozenset(["\\cup"]))
+    if len(pieces) == 1:
+        pieces = [piece.strip() for piece in re.split(r"(?<![A-Za-z])or(?![A-Za-z])|或", text)]
+    intervals: list[Sequence] = []
+    for piece in pieces:
+        found = _interval_of(piece)
+        if found is None:
+            return None
+        intervals += found
+    return intervals
+
+
+def _interval_of(text: str) -> list[Sequence] | None:
+    sides, signs = split_relation(text)
+    if not signs:
+        outer = read_sequence(text)
+        return (
+            [outer] if outer is not None and outer.brackets not in ("", "{}", "<>") and len(outer.parts) == 2 else None
+        )
+    if len(signs) == 1:
+        return _half_line(sides, signs[0])
+    if len(signs) != 2 or not _VARIABLE.fullmatch(sides[1]) or "!=" in signs:
+        return None
+    low, _, high = sides if signs[0].startswith("<") else sides[::-1]
+    if signs[0][0] != signs[1][0]:
+        return None
+    first, last = signs if signs[0].startswith("<") else signs[::-1]
+    return [Sequence(("[" if "=" in first else "(") + ("]" if "=" in last else ")"), [low, high])]
+
+
+def _half_line(sides: list[str], sign: str) -> list[Sequence] | None:
+    if not _VARIABLE.fullmatch(sides[0]):
+        if not _VARIABLE.fullmatch(sides[1]):
+            return None
+        sides, sign = sides[::-1], sign.translate(str.maketrans("<>", "><"))
+    end = sides[1]
+    if re.search(rf"(?<![A-Za-z\\]){re.escape(sides[0])}(?![A-Za-z])", end):
+        return None  # x > 2x + 1 is solved for nothing
+    if sign == "!=":
+        return [Sequence("()", [r"-\infty", end]), Sequence("()", [end, r"\infty"])]
+    if sign.startswith("<"):
+        return [Sequence("(]" if "=" in sign else "()", [r"-\infty", end])]
+    return [Sequence("[)" if "=" in sign else "()", [end, r"\infty"])]

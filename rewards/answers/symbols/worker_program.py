@@ -1,0 +1,300 @@
+r"""The program of a process that compares expressions: requests on standard input, replies on standard output.
+
+    parent  --pipes-->  keeper: has SymPy loaded, forks  -->  child: compares, may hang and be killed
+
+One JSON object per line each way: ``{"kind", "gold", "answer", "tolerance", "seconds", "wall_seconds"}`` is answered
+by ``{"is_same": ...}`` or ``{"error": ..., "detail": ...}`` with the error ``unreadable_gold``, ``unreadable_answer``,
+``timed_out`` or ``failed``. The first reply comes before the first request and says that the keeper is ready.
+
+The child ends itself by an alarm that no C code can hold up, so a hanging comparison costs its time limit and the few
+milliseconds of a fork, not the seconds that an import of SymPy takes. The keeper ends with its parent.
+
+``workers.py`` starts this file by path, so it imports nothing of this project.
+"""
+
+import contextlib
+import json
+import os
+import re
+import resource
+import select
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+_IS_CHILD_BUSY, _IS_CHILD_IDLE = b"(", b")"
+
+
+def keep(memory_megabytes: int) -> None:
+    """Fork one child after another until standard input closes.
+
+    Args:
+        memory_megabytes: address space of a child, in MiB.
+    """
+    replies = os.dup(1)
+    os.dup2(2, 1)  # a library that prints must not write between the replies
+    try:
+        Comparison.load()
+    except Exception as error:
+        _reply(replies, {"error": "failed", "detail": repr(error)})
+        return
+    _reply(replies, {"is_ready": True})
+    while True:
+        read_end, write_end = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(read_end)
+            _serve(replies, write_end, memory_megabytes)
+        os.close(write_end)
+        state = _state_at_death(read_end, child)
+        os.close(read_end)
+        _, status = os.waitpid(child, 0)
+        if os.waitstatus_to_exitcode(status) == 0:
+            return  # standard input has closed
+        if state == _IS_CHILD_BUSY:
+            is_alarm = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGALRM, signal.SIGPROF)
+            _reply(replies, {"error": "timed_out" if is_alarm else "failed", "detail": f"exit status {status}"})
+
+
+def _state_at_death(read_end: int, child: int) -> bytes:
+    """Wait for the end of the child, and end it when the parent has gone; return the last state that it wrote."""
+    state = _IS_CHILD_IDLE
+    poller = select.poll()
+    poller.register(read_end, select.POLLIN)
+    poller.register(0, 0)  # only that the other end has closed
+    while True:
+        for descriptor, _ in poller.poll():
+            if descriptor == 0:
+                # A busy child would not see it.
+                os.kill(child, signal.SIGKILL)
+                os._exit(0)
+            written = os.read(read_end, 64)
+            if not written:
+                return state
+            state = written[-1:]
+
+
+def _serve(replies: int, states: int, memory_megabytes: int) -> None:
+    """Answer requests until standard input closes; this is the child, which never returns."""
+    _limit_memory(memory_megabytes)
+    requests = b""
+    while data := os.read(0, 1 << 16):
+        requests += data
+        if not requests.endswith(b"\n"):
+            continue
+        request, requests = json.loads(requests), b""
+        os.write(states, _IS_CHILD_BUSY)
+        _set_alarms(request.pop("seconds"), request.pop("wall_seconds"))
+        try:
+            reply: dict[str, Any] = {"is_same": Comparison(**request).is_same()}
+        except Unreadable as error:
+            reply = {"error": error.side, "detail": str(error)}
+        except Exception as error:
+            reply = {"error": "failed", "detail": repr(error)[:500]}
+        _set_alarms(0.0, 0.0)
+        os.write(states, _IS_CHILD_IDLE)
+        _reply(replies, reply)
+    os._exit(0)
+
+
+def _set_alarms(seconds: float, wall_seconds: float) -> None:
+    """End this process after so many seconds of processor time or on the wall; 0 switches the alarms off."""
+    # Without a handler an alarm ends any work. Processor time: a busy machine must not change verdicts.
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, wall_seconds)
+
+
+def _reply(replies: int, content: dict[str, Any]) -> None:
+    # The parent may have gone.
+    with contextlib.suppress(OSError):
+        os.write(replies, (json.dumps(content) + "\n").encode())
+
+
+def _limit_memory(megabytes: int) -> None:
+    # A power tower can fill the machine's memory before the alarm. macOS refuses this limit.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+
+
+class Unreadable(ValueError):
+    """An expression cannot be parsed."""
+
+    def __init__(self, side: str, text: str) -> None:
+        """Name the side, ``unreadable_gold`` or ``unreadable_answer``, and the text."""
+        super().__init__(f"cannot read {text[:200]!r}")
+        self.side = side
+
+
+_DECIMAL = re.compile(r"(?<![\w.])([0-9]+(?:,[0-9]{3})*)?\.([0-9]+)(?![0-9.])")
+_DEGREES = re.compile(r"(?P<angle>[0-9.]+|\\[a-z]+|[A-Za-z])? ?°")
+# 0 is left out, where many functions vanish or have a pole; both signs, because sqrt(x^2) is x only for positive x.
+_POINTS = ((7, 11), (-13, 17), (29, 23), (-5, 31))
+_DIGITS = 40
+# The parser learns its tables from what it reads, and a fork inherits them.
+_WARM_UP = (
+    ("x+1", "1+x"), (r"\frac{x^2-1}{x-1}", "x+1"), (r"2\sqrt{3}", r"\sqrt{12}"), (r"\sin^{2} x + \cos^2 x", "1"),
+    (r"\frac{\pi}{4}", r"\arctan 1"), (r"-2(a-b)^{n} \cdot 3", r"e^{x}"), (r"\log_{2} 8", r"3!"), (r"|x_1|", r"\ln 2"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Whether two expressions, or the sides of two equations or inequalities (smaller side first), are equal."""
+
+    kind: str
+    gold: list[str]
+    answer: list[str]
+    tolerance: str | None = None
+
+    @classmethod
+    def load(cls) -> None:
+        """Import SymPy and build the parser, so that a child has them."""
+        for gold, answer in _WARM_UP:
+            cls("value", [gold], [answer]).is_same()
+
+    def is_same(self) -> bool:
+        """Return the verdict.
+
+        Raises:
+            Unreadable: when one of the two cannot be parsed.
+        """
+        from sympy.core.random import seed
+
+        seed(0)  # SymPy decides some equalities at random points
+        gold = [_parse(text, "unreadable_gold") for text in self.gold]
+        answer = [_parse(text, "unreadable_answer") for text in self.answer]
+        if self.kind == "value":
+            return self._same_value(gold[0], answer[0])
+        one, other = gold[0] - gold[1], answer[0] - answer[1]
+        return _same_up_to_factor(one, other, needs_positive=self.kind == "inequality")
+
+    def _same_value(self, gold: Any, answer: Any) -> bool:
+        from sympy import MatrixBase, Rational
+
+        if isinstance(gold, MatrixBase) or isinstance(answer, MatrixBase):
+            is_pair = isinstance(gold, MatrixBase) and isinstance(answer, MatrixBase) and gold.shape == answer.shape
+            return is_pair and all(_is_zero(a - b) for a, b in zip(gold.flat(), answer.flat(), strict=True))
+        if gold == answer:
+            return True
+        if self.tolerance is not None and not (gold - answer).free_symbols:
+            difference = abs((gold - answer).evalf(_DIGITS))
+            return bool(difference.is_number and difference <= Rational(self.tolerance))
+        return _is_zero(gold - answer)
+
+
+def _same_up_to_factor(one: Any, other: Any, *, needs_positive: bool) -> bool:
+    from sympy import cancel
+
+    if _is_zero(one) or _is_zero(other) or one.free_symbols != other.free_symbols:
+        return False
+    factor = cancel(one / other)
+    if factor.free_symbols or not factor.is_finite:
+        return False
+    return bool(factor.is_positive) if needs_positive else bool(factor.is_nonzero)
+
+
+def _is_zero(difference: Any) -> bool:
+    """Return whether an expression is 0: exactly where numbers are rational, else proven by SymPy.
+
+    Values at a few points rule most differences out before the costly proof.
+    """
+    from sympy import expand, simplify
+
+    if difference.is_Number:
+        return bool(difference == 0)
+    points = _at_points(difference)
+    if _is_surely_not_zero(next(points)):
+        return False
+    done = difference.doit()
+    if done.is_Rational:
+        return bool(done == 0)
+    if expand(done) == 0:
+        return True
+    if any(_is_surely_not_zero(point) for point in points):
+        return False
+    simple = simplify(done)
+    return bool(simple == 0) or bool(simple.is_zero) or simple.equals(0) is True
+
+
+def _at_points(expression: Any) -> Iterator[Any]:
+    from sympy import Rational
+
+    symbols = sorted(expression.free_symbols, key=str)
+    for first, step in _POINTS[: len(_POINTS) if symbols else 1]:
+        values = {symbol: Rational(first + step * index * (-1) ** index, 7) for index, symbol in enumerate(symbols)}
+        yield expression.subs(values)
+
+
+def _is_surely_not_zero(number: Any) -> bool:
+    from sympy import nan, zoo
+
+    try:
+        # SymPy raises the precision until the digits are right; a true zero never gets there.
+        value = number.doit().evalf(15, maxn=_DIGITS * 10)
+    except (TypeError, ValueError, ArithmeticError, AttributeError):
+        return False
+    if value in (nan, zoo) or not value.is_number or value.is_finite is False:
+        return False
+    # At a true zero what is left is rounding noise without one digit that is known.
+    parts: list[Any] = list(value.as_real_imag())
+    return any(part != 0 and (part.is_Rational or (part.is_Float and part._prec > 1)) for part in parts)
+
+
+# Completions of one prompt have one gold.
+@lru_cache(maxsize=512)
+def _parse(text: str, side: str) -> Any:
+    from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
+    from math_verify.grader import should_treat_as_complex
+    from sympy import Expr, MatrixBase
+
+    try:
+        parsed = latex2sympy(
+            spelled_for_parser(text),
+            is_real=not should_treat_as_complex(text),
+            convert_degrees=False,
+            normalization_config=None,
+            conversion_config=ConversionConfig(lowercase_symbols=False),  # else R and r are one symbol
+        )
+    except Exception as error:
+        if isinstance(error, RecursionError | MemoryError):
+            raise
+        raise Unreadable(side, text) from error
+    if not isinstance(parsed, Expr | MatrixBase):
+        raise Unreadable(side, text)
+    return parsed
+
+
+def spelled_for_parser(text: str) -> str:
+    r"""Return an expression as latex2sympy wants it: \lg is \log_{10}, decimals are fractions, degrees numbers."""
+    text = re.sub(r"\\lg(?![A-Za-z])", r"\\log_{10}", text)
+    text = re.sub(r"(?<![\\A-Za-z])(sin|cos|tan|cot|sec|csc|log|ln|exp)(?![A-Za-z])", r"\\\1 ", text)
+    text = re.sub(r"\\log ?_ ?([0-9A-Za-z]) ?(?=\S)", r"\\log_{\1} ", text)
+    text = re.sub(r"\\sqrt ?\(([^()]*)\)", r"\\sqrt{\1}", text)
+    # LaTeX draws the root over the first digit only; all digits are meant.
+    text = re.sub(r"\\sqrt ?([0-9]+|[A-Za-z])", r"\\sqrt{\1}", text)
+    text = re.sub(r"\^ ?\(([^()]*)\)", r"^{\1}", text)
+    text = re.sub(r"\\frac ?([0-9A-Za-z]) ?([0-9A-Za-z])", r"\\frac{\1}{\2}", text)
+    text = re.sub(r"\\frac ?\{([^{}]*)\} ?([0-9A-Za-z])", r"\\frac{\1}{\2}", text)
+    text = re.sub(r"\\frac ?([0-9A-Za-z]) ?\{", r"\\frac{\1}{", text)
+    # x' is another symbol than x; the parser would drop the sign.
+    text = re.sub(r"([A-Za-z])('{1,3})", lambda found: rf"{found[1]}_{{prime{len(found[2])}}}", _with_degrees(text))
+    return _DECIMAL.sub(_as_fraction, text)
+
+
+def _with_degrees(text: str) -> str:
+    if not re.search(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])", text):
+        return text.replace("°", "")
+    return _DEGREES.sub(lambda found: rf"({found['angle'] or 1} \cdot \frac{{\pi}}{{180}})", text)
+
+
+def _as_fraction(found: re.Match[str]) -> str:
+    whole, digits = (found[1] or "0").replace(",", ""), found[2]
+    fraction = rf"\frac{{{int(whole + digits)}}}{{{10 ** len(digits)}}}"
+    return f"{{{fraction}}}" if found.string[: found.start()].endswith(("^", "_")) else f"({fraction})"
+
+
+if __name__ == "__main__":
+    keep(int(sys.argv[1]))
