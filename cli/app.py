@@ -224,7 +224,7 @@ def _parse_and_run(arguments: Sequence[str], **attributes: Any) -> TrainCLI:
     take_nothing_over()
     quiet()
     # Before the parser, which names neither the file nor what was meant.
-    line = checked(in_dictionaries(arguments), (*SUBCOMMANDS, *OWN_COMMANDS))
+    line = checked(in_dictionaries(arguments), (*SUBCOMMANDS, *INSPECT, *OWN_COMMANDS))
     try:
         # Classes of their own, because LightningCLI parses in its constructor and a nested run has other slots.
         attributes |= {"slots": slot_names([*line.files, *line.flags]), "command_line": line}

@@ -3,6 +3,9 @@
 ``tests/models/families.py`` then needs a small random model of it, for the tests that all families must pass.
 """
 
+from inspect import signature
+
+import transformers
 from transformers import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     PretrainedConfig,
@@ -31,8 +34,19 @@ FAMILIES: dict[str, Family] = {
 
 
 def family_of(model: PreTrainedModel) -> Family:
-    """Return the family of a model; errors as ``family_of_config``."""
-    return family_of_config(model.config)
+    """Return the family of a model; errors as ``family_of_config``.
+
+    Raises:
+        ConfigError: also for a transformers that would drop the images: before 5.18 a model ignores what was made of
+            them beforehand, without a word, and trains on text alone.
+    """
+    family = family_of_config(model.config)
+    if model.config.model_type in FAMILIES and "mm_encoder_outputs" not in signature(type(model).forward).parameters:
+        raise ConfigError(
+            f"transformers {transformers.__version__} ignores images that are read once for several completions "
+            f"({type(model).__name__}.forward has no mm_encoder_outputs): install transformers>=5.18."
+        )
+    return family
 
 
 def family_of_config(config: PretrainedConfig, subject: str = "model.policy is") -> Family:

@@ -66,6 +66,18 @@ def test_every_known_type_of_model_is_held_to_the_contract() -> None:
     assert {family(name).model.config.model_type for name in FAMILIES} == set(KNOWN)
 
 
+def test_a_transformers_that_would_drop_the_images_is_refused() -> None:
+    model = family("siglip_llava").model
+
+    class Older(type(model)):
+        def forward(self, input_ids: torch.Tensor, **kwargs: Any) -> Any:
+            return super().forward(input_ids, **kwargs)
+
+    model.__class__ = Older
+    with pytest.raises(ConfigError, match="ignores images"):
+        family_of(model)
+
+
 @pytest.mark.parametrize(
     "model_type", ["llava_next", "gemma3", "idefics3", "smolvlm", "qwen3_5", "paligemma", "mllama"]
 )
