@@ -36,7 +36,7 @@ from cli.ckpt_path import check_run, resolved
 from cli.given.null_flags import in_dictionaries
 from cli.given.reward_overlays import with_merged_parts
 from cli.given.swapped_classes import take_nothing_over
-from cli.inspection.command import InspectingTrainer
+from cli.inspection.command import INSPECT, InspectingTrainer
 from cli.mistakes.check import CommandLine, checked
 from cli.mistakes.hardware import check_hardware
 from cli.mistakes.libraries import check_constructors, raise_first_cause, setup_errors
@@ -54,8 +54,6 @@ PACKAGES = (callbacks, datamodules, lightning_modules, models, rewards, rollouts
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 # Commands that are none of Lightning's, and the module of each. Imported late: they parse commands with this file.
 OWN_COMMANDS = {"sweep": "cli.sweep.command", "compare": "cli.compare"}
-# Ours, with the arguments of the method that the command line itself gives.
-INSPECT = {"inspect": {"model", "datamodule"}}
 
 
 class OneLineParser(LightningArgumentParser):

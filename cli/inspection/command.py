@@ -13,6 +13,9 @@ from cli.inspection.findings import inspected
 from cli.inspection.page import write_page
 from datamodules.prompts import PromptDataModule
 
+INSPECT = {"inspect": {"model", "datamodule"}}
+"""The command, with the arguments of its method that the command line itself gives."""
+
 
 class InspectingTrainer(Trainer):
     """A trainer that can look at data without training."""
