@@ -8,14 +8,16 @@ import pyarrow as pa
 from tests.datamodules.public_layouts.pieces import IMAGE, embedded, json_lines, parquet, save
 
 
-def write_geometry3k(folder: Path, num_train: int = 4, num_val: int = 2) -> None:
+def write_geometry3k(
+    folder: Path, num_train: int = 4, num_val: int = 2, answers: tuple[str, ...] = ("3", "4", "5", "6", "7", "8", "9")
+) -> None:
     """hiyouga/geometry3k as its parquet files lie: questions about invented triangles."""
     for split, first, number in (("train", 0, num_train), ("validation", 100, num_val), ("test", 200, 2)):
         rows = [
             {
                 "images": [embedded(seed % 250)],
                 "problem": f"<image>In triangle {seed}, find x.",
-                "answer": str(seed % 7 + 3),
+                "answer": answers[seed % len(answers)],
                 "id": seed,
                 "choices": [str(seed % 7 + 3 + offset) for offset in (1, 0, 2, 3)],
                 "ground_truth": "B",
