@@ -74,6 +74,15 @@ class Prompt:
     columns: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """All further columns of the row, for user rewards and reports."""
 
+    choices: tuple[str, ...] | None = None
+    """Texts of the choices in the order of their letters, without letters; None where the question has none."""
+
+    tolerance: float | None = None
+    """Largest absolute difference between the answer and a right number; None: the data set sets none."""
+
+    system: str = ""
+    """System turn in front of the user turn; empty: none, or the one of the chat template."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:

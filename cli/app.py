@@ -36,6 +36,7 @@ from cli.ckpt_path import check_run, resolved
 from cli.given.null_flags import in_dictionaries
 from cli.given.reward_overlays import with_merged_parts
 from cli.given.swapped_classes import take_nothing_over
+from cli.inspection.command import INSPECT, InspectingTrainer
 from cli.mistakes.check import CommandLine, checked
 from cli.mistakes.hardware import check_hardware
 from cli.mistakes.libraries import check_constructors, raise_first_cause, setup_errors
@@ -91,7 +92,7 @@ class TrainCLI(LightningCLI):
     def subcommands() -> dict[str, set[str]]:
         """Return the trainer methods that are commands."""
         known = LightningCLI.subcommands()
-        return {name: known[name] for name in SUBCOMMANDS}
+        return {name: known[name] for name in SUBCOMMANDS} | INSPECT
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add one argument per callback name."""
@@ -109,6 +110,8 @@ class TrainCLI(LightningCLI):
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         kwargs = super()._prepare_subcommand_kwargs(subcommand)
+        if subcommand in INSPECT:
+            return kwargs
         source = self.kept.folder.source if self.kept else None
         kwargs["ckpt_path"] = resolved(kwargs.get("ckpt_path"), self.trainer, source)
         check_run(kwargs["ckpt_path"], self.trainer, self.model, self.datamodule, command=subcommand)
@@ -143,6 +146,9 @@ class TrainCLI(LightningCLI):
         # A build is a run in this process, so it has used the global random state.
         if build_missing(partial(run, is_build=True)):
             self._set_seed()
+        if self.subcommand in INSPECT:
+            # It writes one page and is no run.
+            return
         # As the user wrote it: the folder is this run's, and not that of one that starts from the saved config.
         self.shown_config = self._parser(self.subcommand).dump(section, skip_none=False)
         self.kept = KeptRun(section, self.line, self.subcommand, is_build=self.is_build)
@@ -216,7 +222,7 @@ def _parse_and_run(arguments: Sequence[str], **attributes: Any) -> TrainCLI:
     take_nothing_over()
     quiet()
     # Before the parser, which names neither the file nor what was meant.
-    line = checked(in_dictionaries(arguments), (*SUBCOMMANDS, *OWN_COMMANDS))
+    line = checked(in_dictionaries(arguments), (*SUBCOMMANDS, *INSPECT, *OWN_COMMANDS))
     try:
         # Classes of their own, because LightningCLI parses in its constructor and a nested run has other slots.
         attributes |= {"slots": slot_names([*line.files, *line.flags]), "command_line": line}
@@ -226,6 +232,7 @@ def _parse_and_run(arguments: Sequence[str], **attributes: Any) -> TrainCLI:
             return cli_class(
                 LightningModule,
                 LightningDataModule,
+                trainer_class=InspectingTrainer,
                 subclass_mode_model=True,
                 subclass_mode_data=True,
                 args=merged,

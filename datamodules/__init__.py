@@ -8,8 +8,13 @@ from datamodules.photographs.pairs import MosaicPairs
 from datamodules.preferences import PairDataModule, PreferenceDataModule
 from datamodules.prompts import PromptDataModule
 from datamodules.reading import ReadingConfig
+from datamodules.rows.columns.column_map import ColumnMap, JoinedTable
+from datamodules.rows.columns.pair_columns import PairColumns
+from datamodules.rows.prompt_template import PromptTemplate
 from datamodules.shapes.folders import ShapesDemonstrations, ShapesFolder
 from datamodules.shapes.pairs import ShapesPairs
+from datamodules.sources.hub_prompts import HubPrompts
+from datamodules.sources.mixture import MixedSource, PromptMixture
 from datamodules.sources.mmpr_folder import MMPRFolder
 from datamodules.sources.pair_source import PairSource
 from datamodules.sources.pope_files import PopeFile
@@ -19,13 +24,18 @@ from datamodules.sources.prompt_folder import PromptFolder
 from datamodules.sources.prompt_pool import PromptPool
 
 __all__ = [
+    "ColumnMap",
     "DemonstrationDataModule",
     "ExperienceDataModule",
+    "HubPrompts",
+    "JoinedTable",
     "MMPRFolder",
+    "MixedSource",
     "MosaicDemonstrations",
     "MosaicFolder",
     "MosaicPairs",
     "OnlinePreferenceDataModule",
+    "PairColumns",
     "PairDataModule",
     "PairSource",
     "PopeFile",
@@ -34,7 +44,9 @@ __all__ = [
     "PreferenceFolder",
     "PromptDataModule",
     "PromptFolder",
+    "PromptMixture",
     "PromptPool",
+    "PromptTemplate",
     "ReadingConfig",
     "ShapesDemonstrations",
     "ShapesFolder",

@@ -9,6 +9,7 @@ is known only after the rollout.
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 from algorithms import (
     BufferConfig,
     ConfigError,
+    DataError,
     ExperienceBatch,
     Prompt,
     SelectiveSampleBuffer,
@@ -27,12 +29,21 @@ from algorithms import (
 )
 from datamodules.prompts import PromptDataModule
 from datamodules.reading import ReadingConfig
+from datamodules.rows.prompt_rows import PromptRows
+from datamodules.rows.rejections import Rejection
 from datamodules.sources.prompt_folder import PromptFolder
 from datamodules.sources.prompt_pool import PromptPool
+from datamodules.streams.mixed import MixedRows, row_order
+from datamodules.streams.prompt_stream import PromptStream, first_rows
+from datamodules.streams.rollout_stream import RolloutStream
 from datamodules.streams.shuffled import CountedLoader, ShuffledRows
+from datamodules.streams.unusable import reject_unusable_prompts
 from rollouts import gather_ranks, state_of_rank
 
 logger = logging.getLogger(__name__)
+
+# Of a stream, before the first step.
+_ROWS_LOOKED_AT = 64
 
 
 class ExperienceDataModule(PromptDataModule):
@@ -67,8 +78,11 @@ class ExperienceDataModule(PromptDataModule):
         self.seed, self.pool = seed, pool
         self.buffer_config = buffer
         self.buffer = SelectiveSampleBuffer(buffer)
+        if pool is not None and source.streamed:
+            raise ConfigError("data.pool must be null where data.source.streamed is true: a pool lists prompts by row.")
         # By purpose: the stream, and one order for each further attempt of dynamic sampling.
-        self._orders: dict[str, ShuffledRows] = {}
+        self._orders: dict[str, ShuffledRows | MixedRows] = {}
+        self._streams: dict[str, RolloutStream] = {}
 
     def setup(self, stage: str) -> None:
         """Read the splits of a stage; of the training prompts keep those that the pool selects.
@@ -108,20 +122,70 @@ class ExperienceDataModule(PromptDataModule):
         """
         return self._prompts_of(f"prompts of attempt {attempt}", rollout)
 
+    def prompt(self, split: str, uid: int) -> Prompt:
+        """Return the prompt with this uid; of a stream, one that is in use."""
+        if split != "train" or not self.source.streamed:
+            return super().prompt(split, uid)
+        for stream in self._streams.values():
+            if (held := stream.held(uid)) is not None:
+                return held
+        raise DataError(
+            f"prompt {uid} of {self.source.split_file('train')} is needed, but its row is not there: a checkpoint can "
+            "only be resumed with the data that it was written with."
+        )
+
     def _prompts_of(self, purpose: str, rollout: int) -> tuple[Prompt, ...]:
+        # Both made on first use: before setup the number of prompts is not known.
+        if self.source.streamed:
+            return self._stream_of(purpose).prompts(rollout)
         prompts = self.prompts["train"]
-        # Made on first use: before setup the number of prompts is not known.
         if purpose not in self._orders:
-            rank, world_size = self.rank
-            self._orders[purpose] = ShuffledRows(
-                len(prompts),
-                per_batch=self.prompts_per_rollout,
-                seed=self.seed,
-                rank=rank,
-                world_size=world_size,
-                purpose=purpose,
-            )
+            self._orders[purpose] = self._order_of(purpose, prompts)
         return tuple(prompts[row] for row in self._orders[purpose].rows(rollout))
+
+    def _order_of(self, purpose: str, prompts: Sequence[Prompt]) -> ShuffledRows | MixedRows:
+        rank, world_size = self.rank
+        return row_order(
+            prompts,
+            self.source.weights,
+            per_batch=self.prompts_per_rollout,
+            seed=self.seed,
+            rank=rank,
+            world_size=world_size,
+            purpose=purpose,
+        )
+
+    def _stream_of(self, purpose: str) -> RolloutStream:
+        if purpose not in self._streams:
+            self._streams[purpose] = RolloutStream(self._new_stream(purpose), self.prompts_per_rollout)
+        return self._streams[purpose]
+
+    def _new_stream(self, purpose: str, window: int = 1024) -> PromptStream:
+        rank, world_size = self.rank
+        return PromptStream(
+            self.source.streamed_parts(max_image_pixels=self.reading.max_image_pixels),
+            seed=self.seed,
+            rank=rank,
+            world_size=world_size,
+            window=window,
+            purpose=purpose,
+            judge=self._asked,
+        )
+
+    def _asked(self, prompt: Prompt) -> Prompt | Rejection:
+        """Return a streamed prompt as it is asked, or why the module cannot read it."""
+        row = PromptRows((self.reading.template.applied(prompt),), (), 1)
+        # Not remembered: ranks meet different prompts, and a stream is measured as it is read.
+        if self.trainer is not None:
+            row = reject_unusable_prompts(row, self.reading.max_prompt_tokens, self.module)
+        return row.prompts[0] if row.prompts else row.rejections[0]
+
+    def _read(self, split: str) -> PromptRows:
+        """Read a split; of a stream only its first rows, by which columns and answers are judged."""
+        if split != "train" or not self.source.streamed:
+            return super()._read(split)
+        parts = self.source.streamed_parts(max_image_pixels=self.reading.max_image_pixels)
+        return first_rows(parts, _ROWS_LOOKED_AT)
 
     def exchange(
         self,
@@ -151,6 +215,8 @@ class ExperienceDataModule(PromptDataModule):
         num_replay = self.buffer_config.num_replay(num_fresh=num_sampled, num_effective=len(effective))
         replay = self.buffer.draw(num_replay, generator=position_generator(self.seed, "replay", rollout, rank))
         self.buffer.add(effective)
+        for stream in self._streams.values():
+            stream.keep({*self.buffer.stored.prompt_uids.tolist(), *replay.prompt_uids.tolist()})
         batch = ExperienceBatch.cat([effective, replay])
         order = _groups_shuffled(batch.group_ids, position_generator(self.seed, "micro-batch order", rollout, rank))
         parts = placed_in_time(
@@ -175,12 +241,21 @@ class ExperienceDataModule(PromptDataModule):
     def state_dict(self) -> dict[str, Any]:
         """Return the buffers of all ranks; a collective call."""
         # Rank 0 writes the checkpoint, and every rank has a buffer of its own.
-        return {"buffers": gather_ranks(self.buffer.state_dict())}
+        streams = {purpose: stream.state_dict() for purpose, stream in self._streams.items()}
+        return {"buffers": gather_ranks(self.buffer.state_dict()), "streams": gather_ranks(streams)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore this rank's buffer, for training; other commands do not use it."""
-        if self.is_for_training:
-            self.buffer.load_state_dict(state_of_rank(state_dict["buffers"], *self.rank))
+        if not self.is_for_training:
+            return
+        self.buffer.load_state_dict(state_of_rank(state_dict["buffers"], *self.rank))
+        # Absent in checkpoints of before there were streams.
+        streams = state_of_rank(state_dict["streams"], *self.rank) if "streams" in state_dict else {}
+        for purpose, state in streams.items():
+            self._stream_of(purpose).load_state_dict(state)
+        if streams:
+            # A uid says where its row is: no picture is in the checkpoint.
+            self._stream_of("prompt order").find(self.buffer.stored.prompt_uids.unique().tolist())
 
 
 def _groups_shuffled(group_ids: Tensor, generator: torch.Generator) -> Tensor:

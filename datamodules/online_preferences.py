@@ -24,6 +24,7 @@ from algorithms import (
 from datamodules.prompts import PromptDataModule
 from datamodules.reading import ReadingConfig
 from datamodules.sources.prompt_folder import PromptFolder
+from datamodules.streams.mixed import row_order
 from datamodules.streams.pair_report import margins_in_words
 from datamodules.streams.shuffled import CountedLoader, ShuffledRows
 from datamodules.streams.unusable import JudgesPairs
@@ -93,8 +94,13 @@ class OnlinePreferenceDataModule(PromptDataModule):
         """Return the ticket stream."""
         prompts = self.prompts["train"]
         rank, world_size = self.rank
-        order = ShuffledRows(
-            len(prompts), per_batch=self.prompts_per_refresh, seed=self.seed, rank=rank, world_size=world_size
+        order = row_order(
+            prompts,
+            self.source.weights,
+            per_batch=self.prompts_per_refresh,
+            seed=self.seed,
+            rank=rank,
+            world_size=world_size,
         )
 
         def ticket(number: int) -> PairTicket:

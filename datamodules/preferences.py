@@ -7,6 +7,7 @@ from typing import Any
 from algorithms import ConfigError, PairSelection, PreferencePair
 from datamodules.prompts import PromptDataModule
 from datamodules.reading import ReadingConfig, ReadingDataModule
+from datamodules.rows.prompt_template import PromptTemplate
 from datamodules.sources.pair_source import PairSource
 from datamodules.sources.prompt_folder import PromptFolder
 from datamodules.streams.pair_store import PairSettings, PairStore
@@ -44,6 +45,11 @@ class PairDataModule(ReadingDataModule):
             raise ConfigError(
                 f"data.reading.max_prompt_tokens must be null with PairDataModule, got {reading.max_prompt_tokens}: "
                 "it reads pairs and no prompts alone. Set data.max_pair_tokens, which counts prompt plus completion."
+            )
+        if reading.template != PromptTemplate():
+            raise ConfigError(
+                "data.reading.template must be left out with PairDataModule: pairs are asked as their files say, "
+                "because their completions answer that text."
             )
         settings = PairSettings(
             pairs_per_batch=pairs_per_batch,

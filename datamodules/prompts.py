@@ -10,18 +10,27 @@ tokens, is left out, and so is one that the tokenizer or the image processor ref
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch.utils.data import DataLoader
 
-from algorithms.errors import DataError
+from algorithms.errors import ConfigError, DataError
 from algorithms.records import Prompt
 from datamodules.reading import ReadingConfig, ReadingDataModule
 from datamodules.rows.prompt_rows import PromptRows
 from datamodules.rows.rejections import describe_reasons, summary, write_report
 from datamodules.sources.prompt_folder import PromptFolder
 from datamodules.streams.batches import PromptBatch, PromptBatches
-from datamodules.streams.unusable import reject_unusable_prompts
+from datamodules.streams.findings import (
+    check_answers,
+    warn_of_duplicates,
+    warn_of_hidden_choices,
+    warn_of_unknown_words,
+)
+from datamodules.streams.overlap import overlap_of
+from datamodules.streams.prompt_lengths import RememberedLengths
+from datamodules.streams.unusable import CountsTokens, reject_unusable_prompts
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +62,10 @@ class PromptDataModule(ReadingDataModule):
         self._rows: dict[str, PromptRows] = {}
         self._measured: set[str] = set()
         self._by_uid: dict[str, dict[int, Prompt]] = {}
+        # As read, until they have been compared.
+        self._prints: dict[str, PromptRows] = {}
+        self._report_folder: Path | None = None
+        self._lengths: RememberedLengths | None = None
 
     def prepare_data(self) -> None:
         """Let the source make its files; Lightning calls this in one process only."""
@@ -63,6 +76,7 @@ class PromptDataModule(ReadingDataModule):
         self._stage = stage
         for split in self.splits_of_stage.get(stage, (self.reading.predict_split,)):
             self._read_split(split)
+        self._tell_overlap()
 
     @property
     def is_for_training(self) -> bool:
@@ -123,9 +137,11 @@ class PromptDataModule(ReadingDataModule):
             return
         file = self.source.split_file(split)
         if split not in self._rows:
-            self._rows[split] = self.source.read(split, max_image_pixels=self.reading.max_image_pixels)
+            self._rows[split] = self._checked(split, self._read(split))
         if is_to_measure:
-            self._rows[split] = reject_unusable_prompts(self._rows[split], self.reading.max_prompt_tokens, self.module)
+            self._rows[split] = self._fitting(self._rows[split])
+            if self.is_first_rank:
+                warn_of_unknown_words(self._rows[split], str(file), self.module)
             self._measured.add(split)
         rows = self._rows[split]
         self.prompts[split] = rows.prompts
@@ -133,8 +149,51 @@ class PromptDataModule(ReadingDataModule):
         self._by_uid[split] = {prompt.uid: prompt for prompt in rows.prompts}
         self._report(split, file, rows)
 
+    def _read(self, split: str) -> PromptRows:
+        """Read the rows of a split; data modules that stream read some of the training rows."""
+        if split == "train" and self.source.streamed:
+            raise ConfigError(
+                f"data.source.streamed must be false with {type(self).__name__}, got true: only ExperienceDataModule "
+                "reads its training prompts while training."
+            )
+        return self.source.read(split, max_image_pixels=self.reading.max_image_pixels)
+
+    def _fitting(self, rows: PromptRows) -> PromptRows:
+        """Leave out the prompts that the module cannot read."""
+        return reject_unusable_prompts(rows, self.reading.max_prompt_tokens, self._measuring(rows))
+
+    def _measuring(self, rows: PromptRows) -> object:
+        """Return the module with its lengths of these prompts measured, on all ranks together."""
+        if not isinstance(self.module, CountsTokens):
+            return self.module
+        if self._lengths is None:
+            self._lengths = RememberedLengths(self.module, self.source.folder)
+        self._lengths.measure(rows.prompts, *self.rank)
+        return self._lengths
+
+    def _checked(self, split: str, rows: PromptRows) -> PromptRows:
+        """Tell what is missing or double in the rows of a split, and return them as they are asked."""
+        file = str(self.source.split_file(split))
+        check_answers(rows, file, self.module, is_trained_on=split == "train")
+        self._prints[split] = rows
+        if self.is_first_rank:
+            warn_of_duplicates(rows, file)
+        shown = replace(rows, prompts=tuple(map(self.reading.template.applied, rows.prompts)))
+        warn_of_hidden_choices(shown, file)
+        return shown
+
+    def _tell_overlap(self) -> None:
+        """Warn of validation prompts that are training prompts too, and list them."""
+        if not self.is_first_rank or not {"train", "val"} <= self._prints.keys():
+            return
+        found = overlap_of(self._prints["train"], self._prints["val"])
+        report = Path(self._report_folder or self.source.folder) / "overlap_val.json"
+        found.tell(str(self.source.split_file("val")), report)
+        self._prints.clear()
+
     def _report(self, split: str, file: Path, rows: PromptRows) -> None:
         report = self.report_file(f"rejected_{split}.json", self.source.folder)
+        self._report_folder = report.parent
         # An earlier report is replaced, because its rows may have been repaired since.
         if self.is_first_rank and (rows.rejections or report.exists()):
             try:
@@ -147,8 +206,9 @@ class PromptDataModule(ReadingDataModule):
         if not rows.num_rows:
             raise DataError(f"{file} holds no rows, but the split {split} needs at least one.")
         if not rows.prompts:
+            found = f"; {rows.audit.found()}" if rows.audit is not None else ""
             raise DataError(
-                f"{file} has {rows.num_rows} rows and none can be used: {describe_reasons(rows.rejections)}; "
+                f"{file} has {rows.num_rows} rows and none can be used: {describe_reasons(rows.rejections)}{found}; "
                 f"{report} lists them."
             )
 

@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import LightningDataModule, LightningModule
 
 from algorithms import ConfigError, check_at_least
+from datamodules.rows.prompt_template import PromptTemplate
 from datamodules.streams.batches import PromptBatch
 
 # The same in every source; files may have other names.
@@ -31,6 +32,10 @@ class ReadingConfig:
     report_folder: str | None = None
     """Where rejected rows and the counts of pairs are written; null: the run's log folder, without one the data
     folder."""
+
+    template: PromptTemplate = PromptTemplate()  # noqa: RUF009  (frozen)
+    """What stands around each question: a system turn, the choices, how to answer. Pairs of files are asked as they
+    stand."""
 
     predict_split: Literal["train", "val", "test"] = "test"
     """The split that ``predict`` reads."""

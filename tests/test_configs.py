@@ -28,7 +28,7 @@ BASES = [
 ]
 ALL = sorted(str(path) for path in Path("configs").rglob("*.yaml"))
 OVERLAYS = [file for file in ALL if bases_of(read_config(file))]
-OVERLAY_FOLDERS = ("ablations", "engines", "hardware", "overlays")
+OVERLAY_FOLDERS = ("ablations", "datasets", "engines", "hardware", "overlays")
 PREDICTS = ("pairs", "prompt_pool")
 
 
@@ -48,6 +48,9 @@ def commands() -> list[list[str]]:
     """The arguments that try each config."""
     found: list[list[str]] = []
     for name in ALL:
+        # Presets are read one by one in tests/datamodules/test_presets.py; here one of prompts and one of pairs.
+        if Path(name).parent.name == "datasets" and Path(name).stem not in ("geometry3k", "mmpr"):
+            continue
         stack = [*(below(name) if name in OVERLAYS else ()), name]
         command = "predict" if Path(name).stem in PREDICTS else "fit"
         found.append([command, *(f"--config={file}" for file in stack)])
@@ -85,7 +88,7 @@ def test_a_config_is_accepted(command: list[str], capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("arguments", documented(), ids=lambda arguments: " ".join(arguments)[-60:])
 def test_a_command_in_a_comment_names_files_that_exist_and_fit_each_other(arguments: list[str]) -> None:
-    assert arguments[0] in ("fit", "predict")
+    assert arguments[0] in ("fit", "predict", "inspect")
     files = config_files(arguments)
     assert files
     assert [file.source for file in files if file.is_missing] == []

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -67,6 +67,7 @@ def read_probes(trainer: Trainer, config: ProbeConfig, judge: ClaimJudge) -> Seq
         source.prepare()
     trainer.strategy.barrier()
     rows = source.read(config.split, max_image_pixels=data.reading.max_image_pixels)
+    rows = replace(rows, prompts=tuple(map(data.reading.template.applied, rows.prompts)))
     file = source.split_file(config.split)
     _report(trainer, file, rows)
     # The empty completion has no claims, but None, and not an empty list, where the judge has no facts.

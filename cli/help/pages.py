@@ -21,6 +21,7 @@ COMMANDS = {
     "validate": "measure on the validation split",
     "test": "measure on the test split",
     "predict": "write completions, pairs or pass rates",
+    "inspect": "write one page of what would be asked; nothing is trained",
     "sweep": "run a config with several overlays and seeds",
     "compare": "set runs side by side",
 }

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule, Tr
 from lightning.pytorch.cli import LightningCLI
 
 from cli.given.settings import Settings, merged, without_init_args
+from cli.inspection.command import INSPECT, InspectingTrainer
 from cli.keys.settings import REQUIRED, Setting, classes_in, is_dataclass, settings_of, subclasses, values_of_mapping
 
 # Beside the settings of a class.
@@ -70,7 +71,8 @@ def top_settings(subcommand: str) -> dict[str, Setting]:
     """Return the settings at the top of a config, ``callbacks`` left out, whose names are the user's.
 
     Args:
-        subcommand: ``fit``, ``validate``, ``test`` or ``predict``, whose own settings such as ``ckpt_path`` are there.
+        subcommand: ``fit``, ``validate``, ``test``, ``predict`` or ``inspect``, whose own settings such as
+            ``ckpt_path`` are there.
     """
     sections = (
         Setting("seed_everything", bool | int, True, "Seed of all that draws from global generators."),
@@ -78,8 +80,8 @@ def top_settings(subcommand: str) -> dict[str, Setting]:
         Setting("model", LightningModule, REQUIRED, "What is trained, and how."),
         Setting("data", LightningDataModule, REQUIRED, "What it is trained on."),
     )
-    given_by_lightning = LightningCLI.subcommands().get(subcommand, set())
-    parameters = inspect.signature(getattr(Trainer, subcommand)).parameters if given_by_lightning else {}
+    given_by_lightning = (LightningCLI.subcommands() | INSPECT).get(subcommand, set())
+    parameters = inspect.signature(getattr(InspectingTrainer, subcommand)).parameters if given_by_lightning else {}
     own = (
         Setting(name, parameter.annotation, parameter.default, "")
         for name, parameter in parameters.items()

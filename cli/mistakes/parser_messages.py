@@ -18,7 +18,7 @@ _CAUSE = re.compile(r"No module named '[^']+'|module '[^']+' has no attribute '[
 # OmegaConf's words before those of a resolver's own error, and where a key that is not there was looked for.
 _RAISED = re.compile(r"^\w+ raised while resolving interpolation: ")
 _RESOLVED = re.compile(r"\(resolved to '([^']+)'\)")
-_COMMANDS = ("fit", "validate", "test", "predict")
+_COMMANDS = ("fit", "validate", "test", "predict", "inspect")
 # Lines that only lead to the cause.
 _NOISE = re.compile(
     r"(- )?(Parser key |Problem with given class_path|Does not validate against|Subtypes: |Errors:|Given value type: "

@@ -1,19 +1,34 @@
 """Which images cannot be used: the check that every image of a data set takes before training starts.
 
 An image that fails later would stop the run, so the check takes the same path as ``images``: header, pixels,
-orientation.
+orientation, gray scale.
 """
 
 import warnings
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image, ImageOps
 
 from algorithms.records import ImageReference
 from datamodules.rows.cells import BadRow
-from datamodules.rows.images import FORMATS, EmbeddedImage, ImageFile
+from datamodules.rows.image_prints import image_print
+from datamodules.rows.images import FORMATS, EmbeddedImage, ImageBytes, ImageFile, Reference, to_eight_bits
+
+# Pixels of the smaller copy of a JPEG that is looked at.
+_DRAFT = (64, 64)
+
+
+class ImageCheck(NamedTuple):
+    """What was found out about an image."""
+
+    problem: str | None
+    """Why it cannot be used; None when it can."""
+
+    content: bytes = b""
+    """Its print; see ``image_prints``. Empty when the image cannot be used."""
 
 
 class ImageChecks:
@@ -25,10 +40,11 @@ class ImageChecks:
         Args:
             max_pixels: largest width times height of an image.
         """
-        self._problem = lru_cache(maxsize=2**16)(lambda reference: check_image(reference, max_pixels))
+        self._max_pixels = max_pixels
+        self._in_file = lru_cache(maxsize=2**16)(lambda reference: examine_image(reference, max_pixels))
 
-    def refuse_bad(self, images: Iterable[ImageReference], folder: Path) -> None:
-        """Refuse a row with an image that cannot be used.
+    def refuse_bad(self, images: Iterable[ImageReference], folder: Path) -> tuple[bytes, ...]:
+        """Refuse a row with an image that cannot be used; return the prints of its images.
 
         Args:
             images: the images of the row.
@@ -37,33 +53,40 @@ class ImageChecks:
         Raises:
             BadRow: with the reason of ``check_image``.
         """
+        prints: list[bytes] = []
         for image in images:
-            assert isinstance(image, ImageFile | EmbeddedImage)
-            reason = self._problem(image)
-            if reason is None:
-                continue
-            if isinstance(image, ImageFile):
-                raise BadRow(reason, str(image.path.relative_to(folder)))
-            raise BadRow(reason, f"column {image.column}, image {image.position + 1}")
+            assert isinstance(image, ImageFile | EmbeddedImage | ImageBytes)
+            # Not kept for bytes: the key would be the picture itself.
+            is_held = isinstance(image, ImageBytes)
+            found = examine_image(image, self._max_pixels) if is_held else self._in_file(image)
+            if found.problem is not None:
+                raise BadRow(found.problem, _named(image, folder))
+            prints.append(found.content)
+        return tuple(prints)
 
 
-def check_image(reference: ImageFile | EmbeddedImage, max_pixels: int) -> str | None:
-    """Return why an image cannot be used.
+def check_image(reference: Reference, max_pixels: int) -> str | None:
+    """Return why an image cannot be used, as ``examine_image`` finds it."""
+    return examine_image(reference, max_pixels).problem
+
+
+def examine_image(reference: Reference, max_pixels: int) -> ImageCheck:
+    """Return why an image cannot be used, and its print when it can.
 
     The size is read from the header, before anything of that size is allocated. Then all pixels are decoded, because
-    ``Image.verify`` does not notice a truncated JPEG; of a JPEG only the coarsest scale is computed.
+    ``Image.verify`` does not notice a truncated JPEG; of a JPEG only a coarse scale is computed.
 
     Args:
         reference: the image to look at.
         max_pixels: largest width times height. Pillow's own limit against decompression bombs holds as well.
 
     Returns:
-        "missing image", "corrupt image", "oversized image", or None when the image can be used.
+        One of "missing image", "corrupt image", "oversized image" and "unknown gray scale", or no problem.
     """
     try:
         stream = reference.open()
     except OSError:
-        return "missing image"
+        return ImageCheck("missing image")
     limit = min(max_pixels, Image.MAX_IMAGE_PIXELS or max_pixels)
     with warnings.catch_warnings():
         # Pillow warns of an image above its limit. Such an image is rejected here, by its size.
@@ -71,14 +94,25 @@ def check_image(reference: ImageFile | EmbeddedImage, max_pixels: int) -> str | 
         try:
             with stream, Image.open(stream, formats=FORMATS) as image:
                 if image.width * image.height > limit:
-                    return "oversized image"
-                # Decodes a JPEG at an eighth of its size; other formats ignore it.
-                image.draft("L", (1, 1))
+                    return ImageCheck("oversized image")
+                # Decodes a large JPEG at a part of its size; other formats ignore it.
+                image.draft("RGB", _DRAFT)
                 image.load()
-                ImageOps.exif_transpose(image, in_place=True)
+                upright = ImageOps.exif_transpose(image)
         except Image.DecompressionBombError:
             # Raised instead of a warning above twice Pillow's limit.
-            return "oversized image"
+            return ImageCheck("oversized image")
         except Exception:  # decoders raise errors of any class, from SyntaxError to struct.error
-            return "corrupt image"
-    return None
+            return ImageCheck("corrupt image")
+        try:
+            return ImageCheck(None, image_print(to_eight_bits(upright)))
+        except ValueError:
+            return ImageCheck("unknown gray scale")
+
+
+def _named(image: Reference, folder: Path) -> str:
+    if isinstance(image, ImageFile):
+        return str(image.path.relative_to(folder))
+    if isinstance(image, EmbeddedImage):
+        return f"column {image.column}, image {image.position + 1}"
+    return f"an image of {len(image.encoded)} bytes inside of the row"

@@ -3,13 +3,17 @@
 A reference names an image and holds no pixels, so prompts, buffers and checkpoints stay small. Every reference opens
 as a stream of encoded bytes; from there all images take one path:
 
-    header -> pixels -> EXIF orientation -> RGB (transparent parts become white, 16-bit grays become 8-bit)
+    header -> pixels -> EXIF orientation -> RGB (transparent parts become white, deeper grays become 8-bit)
 """
 
-from dataclasses import dataclass
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -54,6 +58,9 @@ class EmbeddedImage:
     def open(self) -> BinaryIO:
         """Return the encoded bytes as a stream; FileNotFoundError when the cell holds none."""
         cell = column_cell(self.path, self.row, self.column)
+        # A dotted column leads into a struct.
+        for name in nested_names(self.column, cell):
+            cell = cell[name]
         if isinstance(cell, pa.ListScalar):
             cell = cell.values[self.position]
         if isinstance(cell, pa.StructScalar):
@@ -68,12 +75,94 @@ class EmbeddedImage:
         return _load_rgb(self.open())
 
 
+@dataclass(frozen=True, slots=True)
+class ImageBytes:
+    """An image that came with its row: from a stream, or as base64 in a text. Held encoded, as few pixels as it has."""
+
+    encoded: bytes = field(repr=False)
+    digest: str
+    """Of the bytes: ``repr`` shows it in their place."""
+
+    def open(self) -> BinaryIO:
+        """Return the encoded bytes as a stream."""
+        return BytesIO(self.encoded)
+
+    def load(self) -> Image.Image:
+        """Return the image in RGB, turned upright."""
+        return _load_rgb(self.open())
+
+
+Reference = ImageFile | EmbeddedImage | ImageBytes
+
+
+def image_bytes(encoded: bytes) -> ImageBytes:
+    """Return a reference that holds an encoded image."""
+    return ImageBytes(encoded, hashlib.blake2b(encoded, digest_size=16).hexdigest())
+
+
+def encoded_image(cell: Any) -> ImageBytes | None:
+    """Return the image that a cell itself holds: bytes, ``{bytes, path}``, a data URL or base64; None for others."""
+    if isinstance(cell, Mapping):
+        cell = cell.get("bytes")
+    if isinstance(cell, bytes):
+        return image_bytes(cell)
+    if not isinstance(cell, str):
+        return None
+    _, is_url, text = cell.partition(";base64,") if cell.startswith("data:image/") else ("", "", cell)
+    # The first bytes of PNG, JPEG, GIF, WEBP and BMP in base64; a path is shorter than any image.
+    if not is_url and not (len(text) > 80 and text.startswith(("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "Qk"))):
+        return None
+    try:
+        return image_bytes(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError):
+        return None
+
+
+def is_image(encoded: bytes) -> bool:
+    """Return whether bytes begin like an image."""
+    try:
+        with Image.open(BytesIO(encoded), formats=FORMATS):
+            return True
+    except Exception:  # decoders raise errors of any class
+        return False
+
+
+def to_eight_bits(image: Image.Image) -> Image.Image:
+    """Return a gray image of deeper pixels in 8 bits; other images as they are.
+
+    Pillow would clip: every gray above 255 becomes white, and a float image in 0..1 black.
+
+    Raises:
+        ValueError: for values that no scale is known for.
+    """
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode not in ("I", "F"):
+        return image
+    values = np.asarray(image, dtype=np.float64)  # (height, width)
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    # The range tells what a file of this mode holds: shares of white, or 8, 16 or 31 bits.
+    tops = [1.0] if image.mode == "F" else []
+    tops += [2.0**8 - 1, 2.0**16 - 1]
+    top = next((top for top in tops if high <= top), 2.0**31 - 1)
+    # Between 16 and 24 bits the scale is a guess, and a wrong one makes the picture black.
+    is_known = top < 2.0**24 or (image.mode == "I" and high >= 2.0**24)
+    if not (np.isfinite(values).all() and low >= 0.0 and is_known):
+        raise ValueError(f"gray values from {low:g} to {high:g}")
+    return Image.fromarray(np.rint(values * (255.0 / top)).astype(np.uint8))
+
+
+def nested_names(column: str, cell: Any) -> list[str]:
+    """Return the names behind the first of a dotted column, where the cell is a struct that has them."""
+    first, _, rest = column.partition(".")
+    names = rest.split(".") if rest else []
+    return names if first and isinstance(cell, pa.StructScalar) and names and names[0] in cell else []
+
+
 def _load_rgb(stream: BinaryIO) -> Image.Image:
     with stream, Image.open(stream, formats=FORMATS) as image:
         upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I;16"):
-        # Pillow would clip: every gray above 255 of 65535 would become white.
-        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+    upright = to_eight_bits(upright)
     if not upright.has_transparency_data:
         return upright.convert("RGB")
     # Dropping alpha turns a transparent page black, and black drawings on it vanish.

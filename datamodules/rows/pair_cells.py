@@ -11,6 +11,8 @@ from typing import Any
 
 from algorithms.records import Prompt
 from datamodules.rows.cells import IMAGE_MARK, BadRow, is_text, wrong_type
+from datamodules.rows.columns.column_map import ColumnMap
+from datamodules.rows.columns.taken import taken
 from datamodules.rows.prompt_cells import prompt_of
 from datamodules.rows.turns import LEADING_MARK, QUESTION_COLUMNS, Turns
 
@@ -26,6 +28,7 @@ PAIR_COLUMNS = (
     "rejected_ended",
     "marks_added",
     "prompt_columns",
+    "system",
 )
 
 
@@ -45,7 +48,9 @@ def check_completions(turns: Turns) -> None:
         raise BadRow("chosen equals rejected", f"both are {turns.chosen!r:.80}")
 
 
-def prompt_of_pair(uid: int, key: str, cells: Mapping[str, Any], question: str, folder: Path) -> Prompt:
+def prompt_of_pair(
+    uid: int, key: str, cells: Mapping[str, Any], question: str, folder: Path, columns: ColumnMap
+) -> Prompt:
     """Build the prompt of a pair, without looking into its images.
 
     Args:
@@ -54,12 +59,18 @@ def prompt_of_pair(uid: int, key: str, cells: Mapping[str, Any], question: str, 
         cells: cells by column.
         question: the question of ``turns_of``.
         folder: where image paths start, with symbolic links resolved.
+        columns: names the columns of images.
 
     Raises:
         BadRow: The row cannot be used.
     """
     of_prompt = {name: cell for name, cell in cells.items() if name not in PAIR_COLUMNS}
-    prompt = prompt_of(uid, key, {**of_prompt, "question": question, "answer": _answer(cells)}, folder)
+    of_prompt |= {"question": question, "answer": _answer(cells)}
+    prompt = prompt_of(uid, key, taken(of_prompt, columns), folder, columns.image_prefix)
+    system = cells.get("system")
+    if system is not None and not is_text(system):
+        raise wrong_type("system", "Unicode text", system)
+    prompt = replace(prompt, system=system or "")
     # mmpr_writer puts a mark for each image before a question without marks, and notes it in this column.
     if _yes_or_no(cells, "marks_added", default=False):
         prompt = replace(prompt, question=question.removeprefix(LEADING_MARK * len(prompt.images)))

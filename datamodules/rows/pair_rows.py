@@ -29,15 +29,19 @@ from itertools import islice
 from pathlib import Path
 
 from algorithms.records import ImageReference, PreferencePair, Prompt
+from datamodules.rows.audit import Audit
 from datamodules.rows.cells import BadRow
-from datamodules.rows.files import Cells, UnreadableRow, read_rows
+from datamodules.rows.columns.pair_columns import PairColumns, renamed
+from datamodules.rows.columns.taken import row_key
+from datamodules.rows.files import Cells, UnreadableRow, read_rows, unread_images
 from datamodules.rows.image_checks import ImageChecks
 from datamodules.rows.pair_cells import check_completions, pair_fields, prompt_of_pair
-from datamodules.rows.prompt_cells import prompt_key
 from datamodules.rows.rejections import Rejection
 from datamodules.rows.turns import turns_of
 
 logger = logging.getLogger(__name__)
+
+_NO_MAP = PairColumns()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +64,17 @@ class PairReader:
     same.
     """
 
-    def __init__(self, *, max_image_pixels: int) -> None:
+    def __init__(self, *, max_image_pixels: int, columns: PairColumns = _NO_MAP) -> None:
         """Begin an empty data set.
 
         Args:
             max_image_pixels: largest width times height of an image.
+            columns: what the columns mean.
         """
+        self._columns, self._of_prompts = columns, columns.of_prompts
         self._checks = ImageChecks(max_image_pixels)
+        self._audit = Audit(self._of_prompts)
+        self._paths: list[Path] = []
         self._prompts: dict[tuple[str, tuple[ImageReference, ...]], Prompt] = {}
         self._rows: list[PreferencePair | Rejection] = []
         # Rows whose answer or facts differ from those of the first row about the same prompt.
@@ -84,10 +92,11 @@ class PairReader:
         Raises:
             DataError: The file as a whole cannot be read.
         """
-        folder = folder.resolve()
+        folder = (folder / Path(self._columns.image_folder or "").expanduser()).resolve()
+        self._paths.append(path)
         rows = [
             self._read_row(len(self._rows) + number, f"{path.stem}-{number}", cells, folder)
-            for number, cells in enumerate(islice(read_rows(path), max_rows))
+            for number, cells in enumerate(islice(read_rows(path, self._of_prompts), max_rows))
         ]
         # Read once, even if the rows are repeated.
         for _ in range(repeats):
@@ -95,7 +104,13 @@ class PairReader:
         return len(rows)
 
     def rows(self) -> PairRows:
-        """Return the data set read so far."""
+        """Return the data set read so far.
+
+        Raises:
+            DataError: no pair has an image although a column holds images.
+        """
+        unread = dict.fromkeys(name for path in self._paths for name in unread_images(path, self._of_prompts))
+        self._audit.check(", ".join(map(str, self._paths)), unread_bytes=list(unread))
         if self._num_overruled:
             logger.warning(
                 "%d rows repeat a question about the same images, but give another answer or other facts than the "
@@ -112,16 +127,22 @@ class PairReader:
         try:
             if isinstance(cells, UnreadableRow):
                 raise BadRow(cells.reason, cells.detail)
+            cells = renamed(cells, self._columns)
+            self._audit.look_at(cells)
             # From here on a rejection carries the row's own name.
-            key = prompt_key(cells, default=key)
+            key = row_key(cells, self._of_prompts, default=key)
             turns = turns_of(cells)
             # Before the completions are looked at, so that repairing them leaves the uids of prompts alone.
-            prompt = self._shared(prompt_of_pair(uid, key, cells, turns.question, folder), folder)
+            prompt = self._shared(self._prompt(uid, key, cells, turns.question, folder), folder)
             check_completions(turns)
             fields = pair_fields(cells)
         except BadRow as bad:
             return Rejection(uid, key, bad.reason, bad.detail)
+        self._audit.count(prompt)
         return PreferencePair(uid=uid, prompt=prompt, chosen=turns.chosen, rejected=turns.rejected, **fields)
+
+    def _prompt(self, uid: int, key: str, cells: Cells, question: str, folder: Path) -> Prompt:
+        return prompt_of_pair(uid, key, cells, question, folder, self._of_prompts)
 
     def _shared(self, prompt: Prompt, folder: Path) -> Prompt:
         first = self._prompts.get((prompt.question, prompt.images))
@@ -134,18 +155,19 @@ class PairReader:
         return prompt
 
 
-def read_pairs(path: Path, folder: Path, *, max_image_pixels: int) -> PairRows:
+def read_pairs(path: Path, folder: Path, *, max_image_pixels: int, columns: PairColumns = _NO_MAP) -> PairRows:
     """Read and check every row of one file; see ``PairReader.read``.
 
     Args:
         path: a ``.jsonl`` or ``.parquet`` file.
         folder: image paths start here and must stay inside.
         max_image_pixels: largest width times height of an image.
+        columns: what the columns mean.
 
     Raises:
         DataError: The file as a whole cannot be read.
     """
-    reader = PairReader(max_image_pixels=max_image_pixels)
+    reader = PairReader(max_image_pixels=max_image_pixels, columns=columns)
     reader.read(path, folder)
     return reader.rows()
 

@@ -1,84 +1,154 @@
-"""One file of questions -> prompts, and the rows that cannot be used.
+"""Files of questions -> prompts, and the rows that cannot be used.
 
-    column              type                                           meaning
-    question            text, required                                 ``<image>`` marks where each image stands
-    image or images     path or list of paths; in parquet also bytes   paths are relative to the data folder
+    meaning             cell                                           default column
+    question            text, required; a mark where an image stands   question
+    images              path or list of paths; in tables also bytes    image or images
                         or Hugging Face Image {bytes, path}, or lists
-    answer              text, whole number or decimal                  ground truth
-    facts               list of texts                                  what the images show
-    id                  text or whole number                           name in reports; else <file>-<row>
+    answer              text, whole number or decimal                  answer
+    facts               list of texts                                  facts
+    id                  text or whole number; else <file>-<row>        id
     any other           anything but bytes                             goes to ``Prompt.columns``
 
-A null counts as absent; blank lines are no rows. A bad row costs itself only, for the first of these reasons that
-holds: "not JSON", "wrong type", "empty question", "image marks do not match images", "path outside the data folder",
-"missing image", "corrupt image", "oversized image". Positions count every row of the file, good and bad, so that
-repairing one row renumbers no other.
+``columns.column_map`` has the other meanings, and gives each of them another column. A null counts as absent; blank
+lines are no rows. A bad row costs itself only, for the first of these reasons that holds: "not JSON", "wrong type",
+"no row to join", "unsupported conversation", "too many choices", "answer is none of the choices", "ambiguous answer",
+"image marks do not match images", "empty question", "path outside the data folder", "missing image", "corrupt image",
+"oversized image", "unknown gray scale". Positions count every row of all files, good and bad, so that repairing one
+row renumbers no other.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from algorithms.records import Prompt
+from datamodules.rows.audit import Audit
 from datamodules.rows.cells import BadRow
-from datamodules.rows.files import Cells, UnreadableRow, read_rows
+from datamodules.rows.columns.column_map import ColumnMap
+from datamodules.rows.columns.joining import Joined
+from datamodules.rows.columns.taken import row_key, taken
+from datamodules.rows.files import Cells, UnreadableRow, read_rows, unread_images
 from datamodules.rows.image_checks import ImageChecks
-from datamodules.rows.prompt_cells import prompt_key, prompt_of
+from datamodules.rows.prompt_cells import prompt_of
 from datamodules.rows.rejections import Rejection
 
 # From the columns of a layout such as POPE's to those of the table.
 Translation = Callable[[Cells], Cells]
+_NO_MAP = ColumnMap()
 
 
 @dataclass(frozen=True, slots=True)
 class PromptRows:
-    """The prompts and the rejected rows of one file, in file order."""
+    """The prompts and the rejected rows of one data set, in the order of its files and their rows."""
 
     prompts: tuple[Prompt, ...]
     rejections: tuple[Rejection, ...]
     num_rows: int
+    prints: Mapping[int, tuple[bytes, ...]] = field(default_factory=dict[int, tuple[bytes, ...]])
+    """By uid: the prints of the images, by which the same picture in two data sets is found."""
+
+    audit: Audit | None = None
+    """What was found in the rows; None where they were not read from files."""
+
+
+class PromptReader:
+    """Reads files one after the other into one data set."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_image_pixels: int,
+        columns: ColumnMap = _NO_MAP,
+        translate: Translation = lambda cells: cells,
+    ) -> None:
+        """Begin an empty data set.
+
+        Args:
+            folder: the data folder.
+            max_image_pixels: largest width times height of an image.
+            columns: what the columns mean; its ``image_folder`` is below the data folder, or absolute.
+            translate: gives the cells of a row the names that ``columns`` expects; may raise ``BadRow``.
+        """
+        # Resolved once: prompt_of compares it with the targets of symbolic links.
+        self._images = (folder / Path(columns.image_folder or "").expanduser()).resolve()
+        self._columns, self._translate = columns, translate
+        self._checks = ImageChecks(max_image_pixels)
+        self._rows: list[Prompt | Rejection] = []
+        self._prints: dict[int, tuple[bytes, ...]] = {}
+        self._joined: Joined | None = None
+        self.audit = Audit(columns)
+
+    def read(self, path: Path) -> None:
+        """Read and check every row of a file.
+
+        Raises:
+            DataError: The file as a whole cannot be read.
+        """
+        self.join(path)
+        for number, cells in enumerate(read_rows(path, self._columns)):
+            self._rows.append(self.row(len(self._rows), f"{path.stem}-{number}", cells))
+
+    def join(self, path: Path) -> None:
+        """Read the second list that ``columns.join`` adds to the rows of a file, if it names one."""
+        if self._columns.join is not None:
+            self._joined = Joined(self._columns.join, path)
+
+    def row(self, uid: int, key: str, cells: Cells | UnreadableRow) -> Prompt | Rejection:
+        """Return the prompt of a row, or why there is none.
+
+        Args:
+            uid: its position in the data set.
+            key: its name, if it has none of its own.
+            cells: its cells by column.
+        """
+        try:
+            if isinstance(cells, UnreadableRow):
+                raise BadRow(cells.reason, cells.detail)
+            cells = self._translate(cells)
+            # From here on a rejection carries the row's own name.
+            key = row_key(cells, self._columns, default=key)
+            cells = self._joined.add_to(cells) if self._joined else cells
+            self.audit.look_at(cells)
+            row = taken(cells, self._columns)
+            prompt = prompt_of(uid, key, row, self._images, image_prefix=self._columns.image_prefix)
+            # Last, because decoding images takes the longest.
+            self._prints[uid] = self._checks.refuse_bad(prompt.images, self._images)
+        except BadRow as bad:
+            return Rejection(uid, key, bad.reason, bad.detail)
+        self.audit.count(prompt, num_without_mark=row.num_without_mark, key=prompt.key)
+        return prompt
+
+    def rows(self, where: str, paths: Sequence[Path] = ()) -> PromptRows:
+        """Return the data set read so far.
+
+        Args:
+            where: what to call it in messages.
+            paths: its tables, whose schemas name further columns of images.
+
+        Raises:
+            DataError: what was not read makes the data useless.
+        """
+        unread = dict.fromkeys(name for path in paths for name in unread_images(path, self._columns))
+        self.audit.check(where, unread_bytes=list(unread))
+        return PromptRows(
+            prompts=tuple(row for row in self._rows if isinstance(row, Prompt)),
+            rejections=tuple(row for row in self._rows if isinstance(row, Rejection)),
+            num_rows=len(self._rows),
+            prints=self._prints,
+            audit=self.audit,
+        )
 
 
 def read_prompts(
-    path: Path, folder: Path, *, max_image_pixels: int, translate: Translation = lambda cells: cells
+    path: Path,
+    folder: Path,
+    *,
+    max_image_pixels: int,
+    columns: ColumnMap = _NO_MAP,
+    translate: Translation = lambda cells: cells,
 ) -> PromptRows:
-    """Read and check every row of a file.
-
-    Args:
-        path: a ``.parquet`` file, or one of JSON lines.
-        folder: the data folder: image paths start here and must stay inside.
-        max_image_pixels: largest width times height of an image.
-        translate: gives the cells of a row the names of the table above; may raise ``BadRow``.
-
-    Raises:
-        DataError: The file as a whole cannot be read.
-    """
-    # Resolved once: prompt_of compares it with the targets of symbolic links.
-    folder = folder.resolve()
-    checks = ImageChecks(max_image_pixels)
-    rows = [
-        _read_row(uid, f"{path.stem}-{uid}", cells, folder, checks, translate)
-        for uid, cells in enumerate(read_rows(path))
-    ]
-    return PromptRows(
-        prompts=tuple(row for row in rows if isinstance(row, Prompt)),
-        rejections=tuple(row for row in rows if isinstance(row, Rejection)),
-        num_rows=len(rows),
-    )
-
-
-def _read_row(
-    uid: int, key: str, cells: Cells | UnreadableRow, folder: Path, checks: ImageChecks, translate: Translation
-) -> Prompt | Rejection:
-    try:
-        if isinstance(cells, UnreadableRow):
-            raise BadRow(cells.reason, cells.detail)
-        cells = translate(cells)
-        # From here on a rejection carries the row's own name.
-        key = prompt_key(cells, default=key)
-        prompt = prompt_of(uid, key, cells, folder)
-        # Last, because decoding images takes the longest.
-        checks.refuse_bad(prompt.images, folder)
-    except BadRow as bad:
-        return Rejection(uid, key, bad.reason, bad.detail)
-    return prompt
+    """Read and check every row of one file; arguments and errors as those of ``PromptReader``."""
+    reader = PromptReader(folder, max_image_pixels=max_image_pixels, columns=columns, translate=translate)
+    reader.read(path)
+    return reader.rows(str(path), [path])

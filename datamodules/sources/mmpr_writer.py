@@ -19,14 +19,14 @@ from typing import Any
 from algorithms.errors import DataError
 from algorithms.records import ImageReference, PreferencePair, Prompt
 from datamodules.rows.cells import IMAGE_MARK
-from datamodules.rows.files import IMAGE_COLUMNS, TEXT_COLUMNS
+from datamodules.rows.columns.column_map import DEFAULT_COLUMNS
 from datamodules.rows.images import ImageFile
 from datamodules.rows.pair_cells import PAIR_COLUMNS
 from datamodules.rows.turns import LEADING_MARK
 from storage import whole_folder
 
 # Columns with a meaning; a column of the prompt must not have one of these names.
-OWN_COLUMNS = frozenset(PAIR_COLUMNS + TEXT_COLUMNS + IMAGE_COLUMNS)
+OWN_COLUMNS = frozenset(PAIR_COLUMNS + DEFAULT_COLUMNS)
 
 
 def write_mmpr(folder: Path, pairs: Sequence[PreferencePair], *, image_root: Path, name: str) -> None:
@@ -148,6 +148,7 @@ def _row(pair: PreferencePair, paths: Sequence[str]) -> dict[str, Any]:
         "rejected_score": pair.rejected_score,
         "rejected_ended": pair.rejected_ended,
         "marks_added": adds_marks or None,
+        "system": prompt.system or None,
     }
     return {column: cell for column, cell in cells.items() if cell is not None} | _further_columns(prompt)
 

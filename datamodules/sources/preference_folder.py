@@ -1,37 +1,48 @@
-"""Preference pairs in a folder on disk: one file per split, and the images that they name.
+"""Preference pairs in a folder on disk: files for each split, and the images that they name.
 
 my_pairs/
     train.jsonl         {"question": "How many?", "image": "images/1.png", "chosen": "3", "rejected": "4"}
-    val.jsonl           optional; ``.parquet`` works as well; ``datamodules.rows.pair_rows`` has the columns
-    images/1.png
+    val.jsonl           optional; ``.parquet`` and patterns work as well; ``datamodules.rows.pair_rows`` has the columns
+    images/1.png        and ``columns`` gives them other names
 """
 
 from pathlib import Path
 
 from algorithms.errors import ConfigError
-from datamodules.rows.pair_rows import PairRows, read_pairs
+from datamodules.rows.columns.column_map import as_names
+from datamodules.rows.columns.pair_columns import PairColumns
+from datamodules.rows.pair_rows import PairReader, PairRows
 from datamodules.sources.pair_source import PairSource
-from datamodules.sources.split_files import find_file, require_file, require_folder
+from datamodules.sources.split_files import find_files, require_files, require_folder
 
 
 class PreferenceFolder(PairSource):
-    """One file of pairs per split."""
+    """Files of pairs for each split."""
 
-    def __init__(self, path: str, train: str = "train", val: str = "val") -> None:
+    def __init__(
+        self,
+        path: str,
+        train: str | list[str] = "train",
+        val: str | list[str] = "val",
+        columns: PairColumns = PairColumns(),  # noqa: B008  (frozen)
+    ) -> None:
         """Name the folder and its files; nothing is read yet.
 
         Args:
             path: the folder.
-            train: file of the training pairs, without ``.jsonl`` or ``.parquet``.
-            val: file of the validation pairs; there need not be a file named ``val``.
+            train: files of the training pairs: a name, with or without ``.jsonl`` or ``.parquet``; a pattern such as
+                ``data/train-*.parquet``; a folder written by ``datasets.save_to_disk``; or a list of these.
+            val: files of the validation pairs; there need not be a file named ``val``.
+            columns: what the columns mean.
         """
         if not path.strip():
             raise ConfigError(
                 f"data.pairs.path must name a folder, got {path!r}: preference pairs are read from there."
             )
         self.path = path
-        # File name without suffix, by split.
-        self.stems: dict[str, str] = {"train": train, "val": val}
+        # Names of files, by split.
+        self.names: dict[str, str | list[str]] = {"train": train, "val": val}
+        self.columns = columns
 
     @property
     def folder(self) -> Path:
@@ -50,16 +61,29 @@ class PreferenceFolder(PairSource):
             DataError: A file is not there or cannot be read.
         """
         # None without a file: then pair_store holds out some of the training prompts.
-        file = self.split_file(split)
-        return read_pairs(file, self.folder, max_image_pixels=max_image_pixels) if file else None
+        files = self.split_files(split)
+        if not files:
+            return None
+        reader = PairReader(max_image_pixels=max_image_pixels, columns=self.columns)
+        for file in files:
+            reader.read(file, self.folder)
+        return reader.rows()
 
     def split_file(self, split: str) -> Path | None:
-        """Return the file of a split, ``.jsonl`` before ``.parquet``; raises like ``read``."""
-        if split not in self.stems:
-            return None
-        stem = self.stems[split]
+        """Return the first file of a split, None where it has none; raises like ``read``."""
+        return next(iter(self.split_files(split)), None)
+
+    def split_files(self, split: str) -> list[Path]:
+        """Return the files of a split, none where it has none; raises like ``read``."""
+        if split not in self.names:
+            return []
+        names = self.names[split]
         require_folder(self.folder, key="data.pairs.path", path=self.path)
         # A file that the user has named must be there; the default name is only looked for.
-        if split == stem == "val" and find_file(self.folder, stem) is None:
-            return None
-        return require_file(self.folder, stem, split=split, key="data.pairs", path=self.path)
+        if split == names == "val" and not find_files(self.folder, "val"):
+            return []
+        return [
+            file
+            for name in as_names(names)
+            for file in require_files(self.folder, name, split=split, key="data.pairs", path=self.path)
+        ]

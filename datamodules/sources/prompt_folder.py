@@ -1,71 +1,133 @@
-"""Prompts in a folder on disk: one file per split, and the images that they name.
+"""Prompts in a folder on disk: files for each split, and the images that they name.
 
 my_data/
     train.jsonl         {"question": "How many?", "image": "images/1.png", "answer": 3}
-    val.jsonl           ``.parquet`` works as well; ``datamodules.rows.prompt_rows`` has the columns
-    images/1.png
+    val.jsonl           ``.json``, ``.parquet``, ``.arrow`` and patterns work as well; ``datamodules.rows.prompt_rows``
+    images/1.png        has the columns, and ``columns`` gives them other names
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from algorithms.errors import ConfigError
-from datamodules.rows.prompt_rows import PromptRows, read_prompts
-from datamodules.sources.split_files import find_file, require_file
+from algorithms.errors import ConfigError, DataError
+from datamodules.rows.columns.column_map import ColumnMap, as_names
+from datamodules.rows.prompt_rows import PromptReader, PromptRows
+from datamodules.sources.shards import FileShard, StreamedPart
+from datamodules.sources.split_files import find_files, require_files
+
+# A split that a source does not have is null.
+Names = str | list[str] | None
 
 
 class PromptFolder:
     """A source of prompts.
 
-    Subclasses that draw or convert their own data override ``prepare``; those with columns of other names ``read``.
+    Subclasses that draw or convert their own data override ``prepare``; those with files of another form ``read``.
     """
 
-    def __init__(self, path: str, train: str = "train", val: str = "val", test: str = "test") -> None:
+    def __init__(
+        self,
+        path: str,
+        train: Names = "train",
+        val: Names = "val",
+        test: Names = "test",
+        columns: ColumnMap = ColumnMap(),  # noqa: B008  (frozen)
+        streamed: bool = False,
+    ) -> None:
         """Name the folder and its files; nothing is read yet.
 
         Args:
             path: the data folder.
-            train: file of the training prompts, without ``.jsonl`` or ``.parquet``.
-            val: file of the validation prompts; may be the same as another one.
-            test: file of the test prompts.
+            train: files of the training prompts: a name, with or without ``.jsonl`` or ``.parquet``; a pattern such as
+                ``data/train-*.parquet``; a folder written by ``datasets.save_to_disk``; or a list of these. Null: none.
+            val: files of the validation prompts; may be the same as others.
+            test: files of the test prompts.
+            columns: what the columns mean.
+            streamed: read the training rows while training, in the order of ``streams.prompt_stream``, and hold only
+                those in use; false: read all of them before the first step.
         """
         if not path.strip():
             raise ConfigError(f"data.source.path must name a folder, got {path!r}: prompts are read from there.")
         # As typed, for messages; ``folder`` is the place.
         self.path = path
-        # File name without suffix, by split.
-        self.stems: dict[str, str] = {"train": train, "val": val, "test": test}
+        # Names of files, by split.
+        self.names: dict[str, Names] = {"train": train, "val": val, "test": test}
+        self.columns, self.streamed = columns, streamed
 
     @property
     def folder(self) -> Path:
         """The data folder, with ``~`` expanded."""
         return Path(self.path).expanduser().absolute()
 
+    @property
+    def weights(self) -> dict[int, float]:
+        """Share of each part of a mixture, by its number; one part here."""
+        return {0: 1.0}
+
     def prepare(self) -> None:
         """Make the files, if they are not there yet. Called once, by one process, before any split is read."""
 
-    def split_file(self, split: str) -> Path:
-        """Return the file of a split: ``.jsonl`` if there is one, else ``.parquet``.
+    def has(self, split: str) -> bool:
+        """Return whether the source has a split at all; its files may be missing."""
+        return self.names[split] is not None
+
+    def streamed_parts(self, *, max_image_pixels: int) -> list[StreamedPart]:
+        """Return the training files as shards, with what makes prompts of their rows; raises like ``split_files``."""
+        shards = tuple(FileShard(file, self.columns) for file in self.split_files("train"))
+        reader = PromptReader(self.folder, max_image_pixels=max_image_pixels, columns=self.columns)
+        # One list for all files: those of a set name the same pictures.
+        reader.join(shards[0].path)
+        return [StreamedPart(0, 1.0, str(self.split_file("train")), shards, reader)]
+
+    def split_files(self, split: str) -> list[Path]:
+        """Return the files of a split, in the order of their rows.
 
         Args:
             split: "train", "val" or "test".
 
         Raises:
             ConfigError: The folder is not there.
-            DataError: The folder has no file for the split.
+            DataError: The folder has no file for the split, or not all of them.
         """
-        return require_file(self.folder, self.stems[split], split=split, key="data.source", path=self.path)
+        return [
+            file
+            for name in self._names(split)
+            for file in require_files(self.folder, name, split=split, key="data.source", path=self.path)
+        ]
+
+    def split_file(self, split: str) -> Path:
+        """Return the file of a split, or a pattern of its files; raises like ``split_files``."""
+        files = self.split_files(split)
+        return files[0] if len(files) == 1 else self.folder / ", ".join(self._names(split))
 
     def present_files(self) -> dict[str, Path]:
-        """Return the files that are there by split; the folder may be missing."""
+        """Return the first file that is there by split; the folder may be missing."""
         # Without errors: a user may have no test split, and a folder that is drawn later has no file yet.
-        found = {split: find_file(self.folder, stem) for split, stem in self.stems.items()}
+        found = {split: self._present(split) for split in self.names}
         return {split: file for split, file in found.items() if file is not None}
 
     def read(self, split: str, *, max_image_pixels: int) -> PromptRows:
-        """Read and check the rows of a split; raises like ``split_file``.
+        """Read and check the rows of a split; raises like ``split_files``.
 
         Args:
             split: "train", "val" or "test".
             max_image_pixels: largest width times height of an image.
         """
-        return read_prompts(self.split_file(split), self.folder, max_image_pixels=max_image_pixels)
+        files = self.split_files(split)
+        reader = PromptReader(self.folder, max_image_pixels=max_image_pixels, columns=self.columns)
+        for file in files:
+            reader.read(file)
+        return reader.rows(str(self.split_file(split)), files)
+
+    def _names(self, split: str) -> tuple[str, ...]:
+        names = self.names[split]
+        if names is None:
+            raise DataError(
+                f"data.source.{split} is null, so {self.path!r} has no split {split}, which is needed here."
+            )
+        return as_names(names)
+
+    def _present(self, split: str) -> Path | None:
+        names = self.names[split]
+        found: Iterator[Path] = (file for name in as_names(names or []) for file in find_files(self.folder, name))
+        return next(found, None)

@@ -1,5 +1,7 @@
-"""Which file of a folder holds a split, and the sentences for a user whose folder or file is not found."""
+"""Which files of a folder hold a split, and the sentences for a user whose folder or file is not found."""
 
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,8 +9,11 @@ from algorithms.errors import ConfigError, DataError
 
 # In the order of preference.
 SUFFIXES = (".jsonl", ".parquet")
+# Read where the name says so; a stem alone is not looked for under them.
+FURTHER_SUFFIXES = (".json", ".arrow")
 # A folder of images may hold a million names.
 MAX_NAMES_IN_ERROR = 8
+_SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})(\..*)")
 
 
 def find_file(folder: Path, stem: str) -> Path | None:
@@ -18,27 +23,51 @@ def find_file(folder: Path, stem: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def require_file(folder: Path, stem: str, *, split: str, key: str, path: str) -> Path:
-    """Return what ``find_file`` returns, or explain what is missing.
+def find_files(folder: Path, name: str) -> list[Path]:
+    """Return the files of a split, in their order; none when there is none.
+
+    Args:
+        folder: the data folder; may be missing.
+        name: a file name, with or without ``.jsonl`` or ``.parquet``; a pattern such as ``data/train-*.parquet``; or a
+            folder that ``datasets.save_to_disk`` has written.
+
+    Raises:
+        DataError: one of numbered files, as in ``train-00001-of-00003.parquet``, is not there.
+    """
+    if any(sign in name for sign in "*?["):
+        files = sorted(file for file in folder.glob(name) if file.is_file())
+        _check_shards(files)
+        return files
+    if (folder / name / "state.json").is_file():
+        return _saved_files(folder / name)
+    if Path(name).suffix in (*SUFFIXES, *FURTHER_SUFFIXES) and (folder / name).is_file():
+        return [folder / name]
+    file = find_file(folder, name)
+    return [] if file is None else [file]
+
+
+def require_files(folder: Path, name: str, *, split: str, key: str, path: str) -> list[Path]:
+    """Return what ``find_files`` returns, or explain what is missing.
 
     Args:
         folder: the data folder.
-        stem: file name of the split without suffix.
+        name: name or pattern of the split's files.
         split: "train", "val" or "test".
         key: the source as a user types it, such as ``data.source``.
         path: the folder as the user typed it.
 
     Raises:
         ConfigError: The folder is not there.
-        DataError: The folder has no file for the split.
+        DataError: The folder has no file for the split, or not all of its numbered files.
     """
     require_folder(folder, key=f"{key}.path", path=path)
-    if file := find_file(folder, stem):
-        return file
+    if files := find_files(folder, name):
+        return files
+    is_exact = any(sign in name for sign in "*?[") or Path(name).suffix in (*SUFFIXES, *FURTHER_SUFFIXES)
+    looked_for = name if is_exact else " and ".join(name + suffix for suffix in SUFFIXES)
     raise DataError(
-        f"{key}.path={path!r} has no file for the split {split}: looked for "
-        f"{' and '.join(stem + suffix for suffix in SUFFIXES)}, found {contents(folder)}; rename a file or set "
-        f"{key}.{split} to its name without suffix."
+        f"{key}.path={path!r} has no file for the split {split}: looked for {looked_for}, found {contents(folder)}; "
+        f"rename a file or set {key}.{split} to its name without suffix, or to a pattern: data/{split}-*.parquet."
     )
 
 
@@ -65,3 +94,29 @@ def first_names(names: Sequence[str]) -> str:
     shown = ", ".join(names[:MAX_NAMES_IN_ERROR])
     num_more = len(names) - MAX_NAMES_IN_ERROR
     return f"{shown} and {num_more} more" if num_more > 0 else shown
+
+
+def _saved_files(folder: Path) -> list[Path]:
+    """Return the arrow files of a folder that ``datasets.save_to_disk`` has written."""
+    state = json.loads((folder / "state.json").read_text())
+    files = [folder / entry["filename"] for entry in state["_data_files"]]
+    missing = [file.name for file in files if not file.is_file()]
+    if missing:
+        raise DataError(f"{folder} lacks {first_names(missing)}, which its state.json names: copy the folder again.")
+    return files
+
+
+def _check_shards(files: Sequence[Path]) -> None:
+    """Refuse numbered files some of which are not there: their rows would be missing without a word."""
+    found: dict[tuple[Path, str, str, str], set[int]] = {}
+    for file in files:
+        if match := _SHARD.fullmatch(file.name):
+            found.setdefault((file.parent, match[1], match[3], match[4]), set()).add(int(match[2]))
+    for (folder, stem, total, suffix), numbers in found.items():
+        missing = sorted(set(range(int(total))) - numbers)
+        if missing:
+            names = [f"{stem}-{number:05d}-of-{total}{suffix}" for number in missing]
+            raise DataError(
+                f"{folder} has {len(numbers)} of {int(total)} files {stem}-*{suffix} and lacks {first_names(names)}: "
+                "download them, or name the files that are there one by one."
+            )

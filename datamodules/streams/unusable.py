@@ -5,6 +5,7 @@ costs itself only. Nothing is truncated.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 from algorithms.errors import ConfigError, PromptError
@@ -63,7 +64,7 @@ def reject_unusable_prompts(rows: PromptRows, max_prompt_tokens: int | None, mod
     problems = [(prompt, _contained(_length_problem, module, prompt, limits)) for prompt in rows.prompts]
     kept = tuple(prompt for prompt, problem in problems if problem is None)
     rejected = tuple(Rejection(prompt.uid, prompt.key, *problem) for prompt, problem in problems if problem)
-    return PromptRows(kept, by_row(rows.rejections + rejected), rows.num_rows)
+    return replace(rows, prompts=kept, rejections=by_row(rows.rejections + rejected))
 
 
 def reject_unusable_pairs(rows: PairRows, max_pair_tokens: int | None, module: object | None) -> PairRows:

@@ -40,7 +40,9 @@ def pair_fingerprint(pair: PreferencePair) -> str:
     """Return the digest of everything in a pair that its log-probabilities depend on."""
     prompt = pair.prompt
     images = [_image_entries(image) for image in prompt.images]
-    return digest([prompt.question, prompt.prefill, pair.chosen, pair.rejected, pair.rejected_ended, images])
+    return digest(
+        [prompt.system, prompt.question, prompt.prefill, pair.chosen, pair.rejected, pair.rejected_ended, images]
+    )
 
 
 def digest(entries: Sequence[Any]) -> str:

@@ -45,8 +45,8 @@ class ChatTokenizer:
         self.image_processor: Any = getattr(processor, "image_processor", None)
         self.has_vision = self.image_processor is not None
         self.kinds = kinds or token_kinds(processor)
-        # By number of images, and whether the conversation is answered.
-        self._num_controls: dict[tuple[int, bool], int] = {}
+        # By number of images, whether there is a system turn, and whether the conversation is answered.
+        self._num_controls: dict[tuple[int, bool, bool], int] = {}
 
     def chat_text(self, prompt: Prompt) -> str:
         """Return the prompt in the chat template, one image mark per image, and its prefill, ready to be continued."""
@@ -64,7 +64,11 @@ class ChatTokenizer:
 
     def conversation(self, prompt: Prompt) -> list[dict[str, Any]]:
         """Return the messages of a prompt for the chat template, cut within control tokens."""
-        return [{"role": "user", "content": self._question(prompt)}]
+        asked = {"role": "user", "content": self._question(prompt)}
+        if not prompt.system:
+            return [asked]
+        system = content(cut_controls(prompt.system, self.kinds.in_questions), has_vision=self.has_vision)
+        return [{"role": "system", "content": system}, asked]
 
     def render(self, messages: Sequence[dict[str, Any]], *, add_generation_prompt: bool) -> str:
         """Return messages in the chat template."""
@@ -96,9 +100,9 @@ class ChatTokenizer:
         Raises:
             PromptError: for another number of control tokens than the template itself writes.
         """
-        key = (len(prompt.images), is_answered)
+        key = (len(prompt.images), bool(prompt.system), is_answered)
         if key not in self._num_controls:
-            plain = Prompt(uid=0, key="", question="x", images=prompt.images)
+            plain = Prompt(uid=0, key="", question="x", images=prompt.images, system="x" if prompt.system else "")
             messages = self.conversation(plain)
             if is_answered:
                 messages.append({"role": "assistant", "content": content("x", has_vision=self.has_vision)})

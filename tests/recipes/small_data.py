@@ -7,6 +7,8 @@ from typing import Any
 
 from PIL import Image
 
+from tests.datamodules.public_layouts import write_geometry3k
+
 COLORS = ("red", "green", "blue", "white")
 
 
@@ -15,6 +17,12 @@ def prompts(folder: Path, num_rows: int = 16) -> Path:
     rows = [{**_asked(folder, i), "answer": str(i % 2)} for i in range(num_rows)]
     _write(folder / "train.jsonl", rows)
     _write(folder / "val.jsonl", rows[:4])
+    return folder
+
+
+def geometry3k(folder: Path, num_rows: int = 16) -> Path:
+    """Write synthetic rows in the layout of Geometry3K, with the answers 0 and 1."""
+    write_geometry3k(folder, num_rows, 4, answers=("0", "1"))
     return folder
 
 

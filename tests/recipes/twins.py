@@ -36,7 +36,7 @@ def qwen_grpo(root: Path) -> Flags:
         f"{_MODEL}.policy.init_args.path": small_models.qwen_vl(root / "policy"),
         f"{_MODEL}.engine.init_args.max_rows": 32,
         f"{_MODEL}.sampling.max_new_tokens": 12,
-        f"{_DATA}.source.init_args.path": small_data.prompts(root / "prompts"),
+        f"{_DATA}.source.init_args.path": small_data.geometry3k(root / "geometry3k"),
         f"{_DATA}.prompts_per_rollout": 4,
         f"{_DATA}.micro_batches": 4,
         f"{_DATA}.buffer.capacity": 64,

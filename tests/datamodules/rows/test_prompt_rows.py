@@ -299,9 +299,16 @@ def test_a_column_of_numbers_is_no_question(folder: Path) -> None:
 
 
 def test_further_columns_of_bytes_are_left_out_with_a_word(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    columns = {"question": ["a"], "decoded_image": [{"bytes": png(), "path": None}], "thumbnail": [png()], "level": [3]}
+    columns = {"question": ["a"], "image": [png()], "sound": [b"RIFF"], "thumbnail": [png()], "level": [3]}
     assert read_table(folder, columns).prompts[0].columns == {"level": 3}
-    assert "decoded_image, thumbnail" in caplog.text
+    assert "sound, thumbnail" in caplog.text
+    assert "columns that hold images are not read: thumbnail" in caplog.text
+
+
+def test_images_that_no_key_reads_are_refused_when_no_row_has_another(folder: Path) -> None:
+    columns = {"question": ["a"], "decoded_image": [{"bytes": png(), "path": None}], "level": [3]}
+    with pytest.raises(DataError, match=r"images are in the column decoded_image.*question, level.*columns\.images"):
+        read_table(folder, columns)
 
 
 def test_a_parquet_file_without_questions_loses_every_row(folder: Path) -> None:

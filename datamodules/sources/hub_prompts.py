@@ -1,0 +1,117 @@
+"""Prompts of a data set on the Hugging Face hub, or in a folder that ``datasets`` can load.
+
+Read whole, a data set is downloaded once and its images stay in the arrow files of ``datasets``. Streamed, nothing is
+downloaded: rows come shard by shard with their images.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from algorithms.errors import ConfigError, DataError
+from datamodules.rows.columns.column_map import ColumnMap
+from datamodules.rows.prompt_rows import PromptReader, PromptRows
+from datamodules.sources.prompt_folder import PromptFolder
+from datamodules.sources.shards import HubShard, StreamedPart
+
+
+class HubPrompts(PromptFolder):
+    """A data set by name, as ``datasets.load_dataset`` takes it."""
+
+    def __init__(
+        self,
+        name: str,
+        config: str | None = None,
+        train: str | None = "train",
+        val: str | None = "validation",
+        test: str | None = "test",
+        columns: ColumnMap = ColumnMap(),  # noqa: B008  (frozen)
+        streamed: bool = False,
+        revision: str | None = None,
+    ) -> None:
+        """Name the data set; nothing is loaded yet.
+
+        Args:
+            name: ``owner/name`` on the hub, or a folder.
+            config: name of one of its configurations.
+            train: name of the training split; null: none. Without slices such as ``train[:10%]``.
+            val: name of the validation split.
+            test: name of the test split.
+            columns: what the columns mean.
+            streamed: read the training rows while training and download none of them; false: download and read all.
+            revision: branch, tag or commit of the data set; null: the newest.
+        """
+        super().__init__(name, train, val, test, columns, streamed)
+        sliced = [split for split in (train, val, test) if split is not None and "[" in split]
+        if sliced:
+            raise ConfigError(
+                f"data.source of HubPrompts takes names of splits, got {sliced[0]!r}: a slice cannot be told from its "
+                "files; train on all, or choose rows by data.pool."
+            )
+        self.name, self.config, self.revision = name, config, revision
+
+    @property
+    def folder(self) -> Path:
+        """Where reports go without a log folder; nothing is read from there."""
+        return Path("runs/data") / self.name.strip("/").replace("/", "--")
+
+    def prepare(self) -> None:
+        """Download every split that is not streamed, once."""
+        for split in self.names:
+            if self.has(split) and not (self.streamed and split == "train"):
+                self._loaded(split)
+
+    def split_files(self, split: str) -> list[Path]:
+        """Return the arrow files of a split, downloaded if they are not there."""
+        dataset = self._loaded(split)
+        files = [Path(entry["filename"]) for entry in dataset.cache_files]
+        if not files:
+            raise DataError(f"data.source.name={self.name!r}: its split {self.names[split]} lies in no file.")
+        return files
+
+    def split_file(self, split: str) -> Path:
+        """Return the data set and the split as one name, for messages."""
+        return Path(self.name) / (self.config or "") / self._names(split)[0]
+
+    def present_files(self) -> dict[str, Path]:
+        """Return nothing: whether files are there is known to ``datasets`` alone."""
+        return {}
+
+    def read(self, split: str, *, max_image_pixels: int) -> PromptRows:
+        """Read and check the rows of a split."""
+        # Relative image paths cannot lead anywhere: the hub's files are not in a folder.
+        reader = PromptReader(self.folder, max_image_pixels=max_image_pixels, columns=self.columns)
+        files = self.split_files(split)
+        for file in files:
+            reader.read(file)
+        return reader.rows(str(self.split_file(split)), files)
+
+    def streamed_parts(self, *, max_image_pixels: int) -> list[StreamedPart]:
+        """Return the training shards."""
+        stream = self._call(streaming=True, split=self._names("train")[0]).decode(False)
+        number = stream.num_shards
+        name = self._names("train")[0]
+        shards = tuple(
+            HubShard(name if number == 1 else f"{name}-{index}", stream.shard(num_shards=number, index=index))
+            for index in range(number)
+        )
+        reader = PromptReader(self.folder, max_image_pixels=max_image_pixels, columns=self.columns)
+        return [StreamedPart(0, 1.0, str(self.split_file("train")), shards, reader)]
+
+    def _loaded(self, split: str) -> Any:
+        return self._call(streaming=False, split=self._names(split)[0])
+
+    def _call(self, **settings: Any) -> Any:
+        # Imported here: it takes seconds, and most runs need none of it.
+        from datasets import load_dataset
+
+        load: Callable[..., Any] = load_dataset
+        try:
+            return load(self.name, self.config, revision=self.revision, **settings)
+        # Names, configurations and splits that are not there, and a missing network, are errors of many classes.
+        except Exception as error:
+            cause = str(error).strip().partition("\n")[0]
+            raise ConfigError(
+                f"data.source.name={self.name!r} (config {self.config}, split {settings['split']}) cannot be loaded: "
+                f"{type(error).__name__}: {cause}"
+            ) from error

@@ -1,0 +1,106 @@
+"""What is missing or double in the rows of one split: said before training starts."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from algorithms.errors import DataError
+from algorithms.records import Prompt
+from datamodules.rows.cells import IMAGE_MARK
+from datamodules.rows.prompt_rows import PromptRows
+from rewards import AccuracyReward
+
+logger = logging.getLogger(__name__)
+
+MAX_UNKNOWN = 0.1
+"""Share of unknown tokens that is taken for a few rare words."""
+
+_ROWS_LOOKED_AT = 64
+
+
+def check_answers(rows: PromptRows, where: str, module: object, *, is_trained_on: bool) -> None:
+    """Refuse training prompts of which none has an answer although accuracy is rewarded, and warn where some lack it.
+
+    Args:
+        rows: the split.
+        where: its file, for messages.
+        module: its ``reward`` tells whether accuracy is rewarded; None: nobody asks.
+        is_trained_on: False: a warning is enough.
+
+    Raises:
+        DataError: training would see no accuracy at all, without a word.
+    """
+    if not rewards_accuracy(module) or not rows.prompts:
+        return
+    num_missing = sum(not (prompt.answer and prompt.answer.strip()) for prompt in rows.prompts)
+    if num_missing == len(rows.prompts):
+        found = rows.audit.without_answers() if rows.audit is not None else "no row has an answer"
+        message = f"{where}: {found}. Accuracy is rewarded, so name the column of the answer in columns.answer"
+        if is_trained_on:
+            raise DataError(f"{message}, or switch model.reward.parts.accuracy off.")
+        logger.warning("%s.", message)
+    elif num_missing:
+        logger.warning(
+            "%s: %d of %d rows have no answer, so their accuracy is unknown", where, num_missing, len(rows.prompts)
+        )
+
+
+def rewards_accuracy(module: object) -> bool:
+    """Return whether a module's reward has a part that compares answers, with a weight."""
+    parts = getattr(getattr(module, "reward", None), "parts", None)
+    if not isinstance(parts, Mapping):
+        return False
+    return any(isinstance(getattr(part, "reward", None), AccuracyReward) and part.weight for part in parts.values())
+
+
+def warn_of_unknown_words(rows: PromptRows, where: str, module: object) -> None:
+    """Warn where the policy's tokenizer does not know many words of the prompts, as one of a small vocabulary."""
+    # Asked of the class: the property builds the policy, and a module without one has none to build.
+    policy = getattr(module, "loaded_policy") if hasattr(type(module), "loaded_policy") else None  # noqa: B009
+    encoder = getattr(policy, "encoder", None)
+    tokenizer = getattr(encoder, "tokenizer", None)
+    unknown = getattr(tokenizer, "unk_token_id", None)
+    if tokenizer is None or unknown is None:
+        return
+    asked = [prompt.question.replace(IMAGE_MARK, " ") for prompt in rows.prompts[:_ROWS_LOOKED_AT]]
+    tokens = [token for text in asked for token in tokenizer(text, add_special_tokens=False)["input_ids"]]
+    num_unknown = sum(token == unknown for token in tokens)
+    if num_unknown > MAX_UNKNOWN * len(tokens):
+        logger.warning(
+            "%s: the tokenizer of the policy does not know %d of %d tokens of the first %d prompts: it was made for "
+            "another language; such as %r",
+            where,
+            num_unknown,
+            len(tokens),
+            len(asked),
+            asked[0][:80],
+        )
+
+
+def warn_of_hidden_choices(rows: PromptRows, where: str) -> None:
+    """Warn where the text of a prompt lacks one of its choices."""
+    hidden = [p for p in rows.prompts if p.choices and not all(choice in p.question for choice in p.choices)]
+    if hidden:
+        logger.warning(
+            "%s: %d rows have choices that their prompt does not show, such as %s", where, len(hidden), hidden[0].key
+        )
+
+
+def warn_of_duplicates(rows: PromptRows, where: str) -> None:
+    """Warn of rows that ask the same about the same pictures."""
+    first: dict[Any, Prompt] = {}
+    twice: list[tuple[str, str]] = []
+    for prompt in rows.prompts:
+        asked = (" ".join(prompt.question.lower().split()), prompt.choices, rows.prints.get(prompt.uid))
+        other = first.setdefault(asked, prompt)
+        if other is not prompt:
+            twice.append((prompt.key, other.key))
+    if twice:
+        shown = ", ".join(f"{this} = {that}" for this, that in twice[:3])
+        logger.warning(
+            "%s: %d of %d rows ask what an earlier row asks about the same images: %s",
+            where,
+            len(twice),
+            len(rows.prompts),
+            shown,
+        )

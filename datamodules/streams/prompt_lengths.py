@@ -1,0 +1,125 @@
+"""Lengths of prompts in tokens, measured once and remembered beside the data.
+
+Measuring a prompt processes its images, which takes a quarter of a second each at the size of photographs. So the ranks
+share the prompts, and a later run with the same reader (tokenizer, chat template, image processor) reads the file:
+
+    my_data/prompt_lengths/<digest of the reader>.json     {"<digest of the prompt>": 812, ...}
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import transformers
+
+from algorithms.records import FileReference, Prompt
+from datamodules.streams.unusable import CountsTokens
+from rollouts import gather_ranks
+from storage import whole_file
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "prompt_lengths"
+
+
+class RememberedLengths:
+    """A module's lengths of prompts; what it does not remember it asks the module."""
+
+    def __init__(self, module: CountsTokens, folder: Path) -> None:
+        """Read what is remembered.
+
+        Args:
+            module: counts the tokens.
+            folder: the data folder.
+        """
+        self.module = module
+        reader = reader_digest(module)
+        # A module that does not say how it reads is asked every time.
+        self.file = None if reader is None else folder / FOLDER / f"{reader}.json"
+        self._lengths: dict[str, int] = _read(self.file)
+
+    @property
+    def longest_prompt(self) -> int | None:
+        """How many tokens the module can read before a completion; None where it does not say."""
+        return getattr(self.module, "longest_prompt", None)
+
+    def prompt_length(self, prompt: Prompt) -> int:
+        """Return the number of tokens of a prompt; errors are those of the module."""
+        length = self._lengths.get(prompt_digest(prompt)) if self.file is not None else None
+        return self.module.prompt_length(prompt) if length is None else length
+
+    def measure(self, prompts: Sequence[Prompt], rank: int, num_ranks: int) -> None:
+        """Measure prompts that are not remembered, each on one rank, and remember them; a collective call.
+
+        Args:
+            prompts: the same on every rank.
+            rank: this process.
+            num_ranks: number of processes.
+        """
+        if self.file is None:
+            return
+        unknown = {digest: prompt for prompt in prompts if (digest := prompt_digest(prompt)) not in self._lengths}
+        mine = dict(list(unknown.items())[rank::num_ranks])
+        for measured in gather_ranks({digest: self._measured(prompt) for digest, prompt in mine.items()}):
+            self._lengths |= {digest: length for digest, length in measured.items() if length is not None}
+        if unknown and rank == 0:
+            self._write(self.file)
+
+    def _measured(self, prompt: Prompt) -> int | None:
+        try:
+            return self.module.prompt_length(prompt)
+        # Asked again where the row is judged, and rejected there with the reason.
+        except Exception:
+            return None
+
+    def _write(self, file: Path) -> None:
+        try:
+            with whole_file(file) as draft:
+                draft.write_text(json.dumps(self._lengths), encoding="utf-8")
+        except OSError as error:
+            # The data folder may be read-only: then the next run measures again.
+            logger.warning("%s cannot be written, so prompts are measured at every start: %s", file, error)
+
+
+def reader_digest(module: object) -> str | None:
+    """Return a digest of everything that the length of a prompt depends on; None where a module does not show it."""
+    encoder = getattr(getattr(module, "loaded_policy", None), "encoder", None)
+    tokenizer = getattr(encoder, "tokenizer", None)
+    if tokenizer is None:
+        return None
+    images = getattr(encoder, "image_processor", None)
+    entries: list[Any] = [
+        transformers.__version__,
+        type(getattr(encoder, "processor", None)).__name__,
+        tokenizer.chat_template,
+        sorted(tokenizer.get_vocab().items()),
+        images.to_json_string() if images is not None else None,
+    ]
+    return _digest(entries)
+
+
+def prompt_digest(prompt: Prompt) -> str:
+    """Return a digest of what a prompt shows; a file that is written anew is another image."""
+    return _digest([prompt.system, prompt.question, prompt.prefill, [_image(image) for image in prompt.images]])
+
+
+def _image(image: Any) -> list[Any]:
+    if isinstance(image, FileReference) and isinstance(image.path, Path):
+        status = image.path.stat()
+        return [repr(image), status.st_size, status.st_mtime_ns]
+    return [repr(image)]
+
+
+def _digest(entries: list[Any]) -> str:
+    return hashlib.blake2b(json.dumps(entries).encode(), digest_size=12).hexdigest()
+
+
+def _read(file: Path | None) -> dict[str, int]:
+    try:
+        return {} if file is None else json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        # Not there yet; anything else in its place is written anew.
+        return {}
