@@ -60,7 +60,7 @@ class Prompt:
     """Ground truth for the accuracy reward; None when it is unknown."""
 
     choices: tuple[str, ...] | None = None
-    """Texts of the options A, B, C, ... in their order; None where there are none."""
+    """Texts of the choices A, B, C, ... in their order, without letters; None where the question has none."""
 
     tolerance: float | None = None
     """Largest absolute difference from a gold number that is still right, in its unit; None: numbers are exact."""
@@ -73,12 +73,6 @@ class Prompt:
 
     columns: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """All further columns of the row, for user rewards and reports."""
-
-    choices: tuple[str, ...] | None = None
-    """Texts of the choices in the order of their letters, without letters; None where the question has none."""
-
-    tolerance: float | None = None
-    """Largest absolute difference between the answer and a right number; None: the data set sets none."""
 
     system: str = ""
     """System turn in front of the user turn; empty: none, or the one of the chat template."""
