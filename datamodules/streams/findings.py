@@ -8,7 +8,7 @@ from algorithms.errors import DataError
 from algorithms.records import Prompt
 from datamodules.rows.cells import IMAGE_MARK
 from datamodules.rows.prompt_rows import PromptRows
-from rewards import AccuracyReward
+from rewards import AccuracyReward, gold_problem
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ _ROWS_LOOKED_AT = 64
 
 
 def check_answers(rows: PromptRows, where: str, module: object, *, is_trained_on: bool) -> None:
-    """Refuse training prompts of which none has an answer although accuracy is rewarded, and warn where some lack it.
+    """Refuse training prompts without any answer where accuracy is rewarded; warn of missing and unreadable answers.
 
     Args:
         rows: the split.
@@ -42,6 +42,20 @@ def check_answers(rows: PromptRows, where: str, module: object, *, is_trained_on
     elif num_missing:
         logger.warning(
             "%s: %d of %d rows have no answer, so their accuracy is unknown", where, num_missing, len(rows.prompts)
+        )
+    unreadable = [
+        (prompt.key, problem)
+        for prompt in rows.prompts
+        if prompt.answer and prompt.answer.strip() and (problem := gold_problem(prompt.answer, prompt.choices))
+    ]
+    if unreadable:
+        logger.warning(
+            "%s: %d of %d answers cannot be compared with any completion, so their accuracy is unknown, as that of "
+            "row %s, which %s",
+            where,
+            len(unreadable),
+            len(rows.prompts),
+            *unreadable[0],
         )
 
 

@@ -66,6 +66,17 @@ def test_rows_without_an_answer_are_told(tmp_path: Path, caplog: pytest.LogCaptu
     assert "1 of 2 rows have no answer" in caplog.text
 
 
+@pytest.mark.parametrize(("answer", "why"), [("\\frac{1", "braces"), ("\\boxed{1} or \\boxed{2}", "several boxes")])
+def test_answers_that_no_completion_could_be_compared_with_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, answer: str, why: str
+) -> None:
+    rows = read(tmp_path, "train", [{"question": "?", "answer": "3"}, {"question": "?!", "answer": answer, "id": "x7"}])
+    check_answers(rows, "train.jsonl", module(accuracy=1.0), is_trained_on=True)
+    assert "1 of 2 answers cannot be compared" in caplog.text
+    assert "row x7" in caplog.text
+    assert why in caplog.text
+
+
 def test_rows_that_ask_the_same_about_the_same_picture_are_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
