@@ -1,4 +1,4 @@
-"""Preference pairs for the trainer: for MPO together with prompts to evaluate on, for a reward model alone."""
+"""Preference pairs for the trainer: alone, for a reward model or MPO; or together with prompts to evaluate MPO on."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,37 @@ from datamodules.streams.pair_store import PairSettings, PairStore
 from datamodules.streams.shuffled import CountedLoader
 
 
-class PairDataModule(ReadingDataModule):
+class StoredPairs:
+    """What MPO asks of a data module whose pairs are read from files and never change."""
+
+    store: PairStore
+
+    refresh_every: int | None = None
+    """Training steps between two rollouts that build pairs; None: there are none."""
+
+    @property
+    def pairs_folder(self) -> Path:
+        """Where the pairs lie on disk."""
+        return self.store.source.folder
+
+    @property
+    def known_pairs(self) -> Sequence[PreferencePair]:
+        """Every pair that a step may use."""
+        # Held-out pairs too: a cached reference scores all of them before the first step.
+        return [pair for split in self.store.pairs.values() for pair in split]
+
+    @property
+    def kept_fraction(self) -> float:
+        """Share of the usable training pairs that are of a selected kind and reach the threshold."""
+        return self.store.kept_fraction
+
+    def pairs_of(self, batch: Any) -> Sequence[PreferencePair]:
+        """Return the pairs of a training or validation batch, which is those pairs."""
+        # Already unpacked by transfer_batch_to_device.
+        return batch
+
+
+class PairDataModule(StoredPairs, ReadingDataModule):
     """Steps receive ``list[PreferencePair]``: shuffled for training, held out for validation."""
 
     def __init__(
@@ -79,14 +109,11 @@ class PairDataModule(ReadingDataModule):
         return self.store.val_loader(self.store.settings.pairs_per_batch, *self.rank) or []
 
 
-class PreferenceDataModule(PromptDataModule):
+class PreferenceDataModule(StoredPairs, PromptDataModule):
     """As ``PairDataModule``; but validation and test see prompts, and validation held-out pairs besides."""
 
     # The training prompts are those of the pairs.
     splits_of_stage: Mapping[str, Sequence[str]] = {**PromptDataModule.splits_of_stage, "fit": ("val",)}
-
-    refresh_every: int | None = None
-    """Training steps between two rollouts that build pairs; None: the pairs are read from files and never change."""
 
     def __init__(
         self,
@@ -122,22 +149,6 @@ class PreferenceDataModule(PromptDataModule):
         )
         self.store = PairStore(pairs, settings, max_image_pixels=reading.max_image_pixels)
 
-    @property
-    def pairs_folder(self) -> Path:
-        """Where the pairs lie on disk."""
-        return self.store.source.folder
-
-    @property
-    def known_pairs(self) -> Sequence[PreferencePair]:
-        """Every pair that a step may use."""
-        # Held-out pairs too: a cached reference scores all of them before the first step.
-        return [pair for split in self.store.pairs.values() for pair in split]
-
-    @property
-    def kept_fraction(self) -> float:
-        """Share of the usable training pairs that are of a selected kind and reach the threshold."""
-        return self.store.kept_fraction
-
     def prepare_data(self) -> None:
         """Let both sources make their files; Lightning calls this in one process only."""
         super().prepare_data()
@@ -149,11 +160,6 @@ class PreferenceDataModule(PromptDataModule):
         if stage == "fit":
             report = self.report_file("pairs.json", self.store.source.folder)
             self.store.read(self.module, report, is_first_rank=self.is_first_rank)
-
-    def pairs_of(self, batch: Any) -> Sequence[PreferencePair]:
-        """Return the pairs of a training or validation batch, which is those pairs."""
-        # Already unpacked by transfer_batch_to_device.
-        return batch
 
     def train_dataloader(self) -> CountedLoader:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return shuffled batches, pass after pass."""

@@ -30,7 +30,7 @@ from algorithms import (
     position_seed,
 )
 from hallucination import ClaimJudge
-from lightning_modules.data_contracts import OnlinePairData, PairBatch, PairData
+from lightning_modules.data_contracts import OnlinePairData, PairBatch, PairData, PromptColumns
 from lightning_modules.evaluation import EvaluationConfig
 from lightning_modules.learning import LearningConfig
 from lightning_modules.logs.pairs import PairEvaluation, contrast_metrics, pair_step_metrics
@@ -40,8 +40,8 @@ from lightning_modules.references import CachedReference, Reference, ReferenceCo
 from lightning_modules.rollout_module import RolloutModule, check_temperature
 from lightning_modules.strategy import sharding_of
 from models import PolicySource
-from rewards import WeightedReward
-from rollouts import RolloutEngine, RolloutPhase, SamplingConfig
+from rewards import AccuracyReward, RewardPart, WeightedReward
+from rollouts import RolloutEngine, RolloutPhase, SamplingConfig, TransformersEngine
 
 
 class MPOModule(RolloutModule):
@@ -51,8 +51,8 @@ class MPOModule(RolloutModule):
         self,
         policy: PolicySource,
         learning: LearningConfig,
-        engine: RolloutEngine,
-        reward: WeightedReward,
+        engine: RolloutEngine | None = None,
+        reward: WeightedReward | None = None,
         mpo: MPOConfig = MPOConfig(),  # noqa: B008  (frozen)
         reference: Reference | None = None,
         pairs_per_forward: int | None = None,
@@ -66,8 +66,8 @@ class MPOModule(RolloutModule):
         Args:
             policy: where the policy comes from.
             learning: which weights learn, and how.
-            engine: samples completions, for evaluation and for iterative MPO.
-            reward: scores completions; its part ``accuracy`` is what evaluation reports.
+            engine: samples completions, for evaluation and for iterative MPO; null: ``TransformersEngine``.
+            reward: scores these completions; its part ``accuracy`` is what evaluation reports; null: that part alone.
             mpo: weights of the losses, beta and the reward shift.
             reference: how the reference policy is kept; null: ``CachedReference``.
             pairs_per_forward: most pairs in one forward. A larger batch is read in parts, which backward computes
@@ -78,7 +78,14 @@ class MPOModule(RolloutModule):
             seed: seed of all sampling.
         """
         super().__init__(
-            policy, engine, reward, learning=learning, sampling=sampling, evaluation=evaluation, judge=judge, seed=seed
+            policy,
+            engine or TransformersEngine(),
+            reward or WeightedReward({"accuracy": RewardPart(AccuracyReward())}),
+            learning=learning,
+            sampling=sampling,
+            evaluation=evaluation,
+            judge=judge,
+            seed=seed,
         )
         if pairs_per_forward is not None:
             check_at_least("model.pairs_per_forward", pairs_per_forward, 1, "null reads all pairs at once")
@@ -246,8 +253,8 @@ class MPOModule(RolloutModule):
     # --- evaluation -----------------------------------------------------------------------------------------
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
-        """Evaluate prompts (first loader) or held-out pairs (second loader); the shift stays as it is."""
-        if dataloader_idx == 0:
+        """Evaluate a batch of prompts or of held-out pairs; the shift stays as it is."""
+        if not isinstance(batch[0], PreferencePair):
             return super().validation_step(batch, batch_idx)
         scored, rewards = self._rewards(self.data.pairs_of(batch))  # (B, 2) each
         loss = self._loss(scored, rewards).loss
@@ -255,8 +262,9 @@ class MPOModule(RolloutModule):
         return None
 
     def on_validation_epoch_end(self) -> None:
-        """Log the metrics of prompts and those of held-out pairs."""
-        super().on_validation_epoch_end()
+        """Log the metrics of prompts, where the data has any, and those of held-out pairs."""
+        if isinstance(self.data, PromptColumns):
+            super().on_validation_epoch_end()
         means = {f"val/{name}": value for name, value in self.pair_evaluation.compute().items()}
         # The means are over all ranks already; without sync_dist Lightning warns.
         self.log_dict(means, sync_dist=True)
