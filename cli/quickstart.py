@@ -24,6 +24,11 @@ MEASURES = {
 }
 SHORT_FLAGS = ["--trainer.max_steps=8", "--trainer.val_check_interval=8"]
 
+EFFECTIVE = (
+    "Effective-sample fraction: the share of questions whose sampled answers are right in part. It falls as more "
+    "are all right, and the buffer fills the places."
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the quickstart."""
@@ -73,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     console.print(comparison(summary))
+    console.print(EFFECTIVE)
     console.print(f"{summary['seconds']['total']:.0f} seconds in all; written to {FOLDER}/summary.json")
     console.print("Look at the run: [bold].venv/bin/tensorboard --logdir runs/quickstart[/bold]")
 

@@ -85,8 +85,10 @@ def reject_unusable_pairs(rows: PairRows, max_pair_tokens: int | None, module: o
                 "has no method pair_problem that counts the tokens of a pair."
             )
         return rows
-    # Read first: it builds the model, and a model that cannot be built is no fault of a row.
-    getattr(module, "longest_prompt", None)
+    # First, because a model that cannot be built is no fault of a row. Not by ``longest_prompt``, which leaves room for
+    # completions that a module with pairs alone never samples.
+    if build := getattr(module, "configure_model", None):
+        build()
     # Without a longest length too: a pair may hold a token that the policy is not allowed to sample.
     problems = [(pair, _contained(module.pair_problem, pair, max_pair_tokens)) for pair in rows.pairs]
     kept = tuple(pair for pair, problem in problems if problem is None)

@@ -143,3 +143,16 @@ def test_a_command_that_was_not_asked_to_export_leaves_the_folder_alone(tmp_path
         ExportPolicy(str(tmp_path / "export"), after=after).teardown(trainer, module, stage)
     ExportPolicy(str(tmp_path / "export"), after="validate").on_fit_end(trainer, module)
     assert not (tmp_path / "export").exists()
+
+
+def test_an_export_without_a_folder_lies_where_the_trainer_writes(tmp_path: Path) -> None:
+    module = AlignmentModule(Built("siglip_llava"), LearningConfig(trainable=("adapter",)))
+    trainer = L.Trainer(
+        accelerator="cpu", default_root_dir=tmp_path, logger=False, enable_checkpointing=False,
+        enable_model_summary=False,
+    )  # fmt: skip
+    module.trainer = trainer
+    callback = ExportPolicy()
+    callback.setup(trainer, module, "fit")
+    callback.on_fit_end(trainer, module)
+    assert (tmp_path / "export" / "model.safetensors").is_file()

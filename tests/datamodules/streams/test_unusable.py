@@ -75,6 +75,9 @@ def test_a_model_that_cannot_be_built_is_no_fault_of_a_row() -> None:
         def longest_prompt(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
             raise OSError("no such weights")
 
+        def configure_model(self) -> None:
+            raise OSError("no such weights")
+
     with pytest.raises(OSError, match="no such weights"):
         reject_unusable_prompts(rows(), None, Unbuilt())
     with pytest.raises(OSError, match="no such weights"):
