@@ -121,7 +121,8 @@ def draw(trials: Sequence[Mapping[str, Any]], folder: Path = FIGURES) -> None:
         for cost in ("completions", "seconds")
     }
     draw_panels(efficiency, folder / "replay_efficiency.png")
-    draw_panels(dict([*efficiency.items()][:1]), folder / "accuracy_ssb.png", columns=1)  # README's picture
+    title = next(iter(efficiency))
+    draw_panels({title: efficiency[title]}, folder / "accuracy_ssb.png")  # the README's picture
     signal = {
         "effective fraction of rollouts": _lines(trials, lambda t: _smooth(t, "rollout/effective_fraction")),
         "samples in the batch that are replayed": _lines(trials, lambda t: _smooth(t, "buffer/replay_fraction")),
