@@ -107,6 +107,16 @@ class MPOModule(RolloutModule):
         """The data module of iterative MPO, which builds pairs from rollouts."""
         return cast(OnlinePairData, self.data)
 
+    def setup(self, stage: str) -> None:
+        """Refuse pairs alone for all but ``fit``, which prepares the reference that they are compared with."""
+        super().setup(stage)
+        data = self.trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
+        if stage != "fit" and data is not None and not isinstance(data, PromptColumns):
+            raise ConfigError(
+                f"data.class_path must have prompts to answer, got {type(data).__name__}: pairs alone are for fit; "
+                "datamodules.PreferenceDataModule has both."
+            )
+
     def configure_model(self) -> None:
         """Build the policy, and take the fingerprint of its weights where the reference needs it."""
         is_new = self.policy is None

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from algorithms import ConfigError
 from cli.app import run
 from models import Policy, PretrainedPolicy
 from tests.datamodules.sources.test_pope_files import OFFICIAL, official
@@ -66,6 +67,15 @@ def test_mpo_runs_from_python_without_engine_and_reward_as_printed(here: Path, m
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
+def test_pairs_alone_are_refused_where_only_prompts_could_be_answered(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = executed("mpo.md", here, monkeypatch)
+    for command in (names["trainer"].validate, names["trainer"].test, names["trainer"].predict):
+        with pytest.raises(ConfigError, match=r"got PairDataModule: pairs alone are for fit"):
+            command(names["module"], datamodule=names["data"])
+
+
 def test_the_reward_function_and_the_callback_of_the_page_run_as_they_stand(
     policy_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,7 +100,7 @@ def test_the_overlay_with_a_gate_lies_over_grpo_as_it_stands(
     (root / "reward.yaml").write_text(block_with("grpo.md", "my_module.short", "yaml"))
     short = ("--trainer.max_steps=1", "--trainer.limit_val_batches=0")
     cli = run(arguments("fit", policy_folder, f"--config={root}/reward.yaml", *short))
-    assert cli.model.reward.parts["format"].gate == "accuracy"
+    assert cli.model.reward.parts["short"].gate == "accuracy"
     assert cli.trainer.callback_metrics["rollout/short"] == 1.0
 
 
