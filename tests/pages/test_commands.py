@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from algorithms import ConfigError
-from cli.app import SUBCOMMANDS
+from cli.app import TrainCLI
 from cli.given.overlays import check_overlays
 from cli.given.settings import config_files, flags
 from cli.mistakes.unknown_keys import check_keys
@@ -17,8 +17,6 @@ from cli.sweep.plan import overlay_files
 from tests.pages.blocks import PAGES, blocks, commands
 
 LINES = [(page, line) for page in PAGES for line in commands(page)]
-# The user's own, or what another command has made.
-OF_USERS = {"my_module", "my_data", "my_model"}
 
 
 def typed() -> list[tuple[Path, list[str]]]:
@@ -38,7 +36,7 @@ def check(arguments: list[str]) -> None:
             files = [f"--config={file}" for file in [*options.configs, *overlay_files(variant)]]
             check(["fit", *files, *options.shared])
         return
-    assert command in SUBCOMMANDS
+    assert command in TrainCLI.subcommands()
     rest = rest[: rest.index("--help")] if "--help" in rest else rest
     files = config_files([command, *rest])
     assert files

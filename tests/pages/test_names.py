@@ -19,10 +19,10 @@ from cli.keys.chosen import known_keys, whole
 from tests.pages.blocks import PAGES, blocks
 from tests.test_metrics_page import documented
 
-TINY = "configs/tiny"
+GRPO, MPO = "tiny/grpo", "tiny/mpo"
 STACKS = (
-    ("grpo", "overlays/hybrid"), ("mpo",), ("mpo", "overlays/mpo_online"), ("grpo", "../engines/vllm_server"),
-    ("grpo", "../ablations/replay/offline_ssb"), ("grpo", "../../configs/qwen2_5_vl/../engines/vllm"),
+    (GRPO, "tiny/overlays/hybrid"), (MPO,), (MPO, "tiny/overlays/mpo_online"), (GRPO, "engines/vllm_server"),
+    (GRPO, "ablations/replay/offline_ssb"), ("qwen2_5_vl/grpo", "engines/vllm"),
 )  # fmt: skip
 # Names that TRL's pages have for what is logged; told from fields by their place.
 FIELD_PAGES = {"GRPOConfig": ("GRPOConfig", "vLLM"), "DPOConfig": ("DPOConfig",)}
@@ -33,7 +33,7 @@ def keys() -> frozenset[str]:
     """Every key that one of the configs may have."""
     found: set[str] = set()
     for stack in STACKS:
-        files = config_files(["fit", *(f"--config={TINY}/{name}.yaml" for name in stack)])
+        files = config_files(["fit", *(f"--config=configs/{name}.yaml" for name in stack)])
         assert not any(file.is_missing for file in files)
         found |= {key for key, _ in known_keys("fit", whole(files))}
     return frozenset(found)
