@@ -65,12 +65,7 @@ def test_mpo_runs_from_python_without_engine_and_reward_as_printed(here: Path, m
     before = PretrainedPolicy("my_model").build().model.state_dict()
     after = names["module"].policy.model.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before)
-
-
-def test_pairs_alone_are_refused_where_only_prompts_could_be_answered(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names = executed("mpo.md", here, monkeypatch)
+    # Pairs alone leave nothing to answer.
     for command in (names["trainer"].validate, names["trainer"].test, names["trainer"].predict):
         with pytest.raises(ConfigError, match=r"got PairDataModule: pairs alone are for fit"):
             command(names["module"], datamodule=names["data"])
@@ -91,19 +86,6 @@ def test_the_reward_function_and_the_callback_of_the_page_run_as_they_stand(
     assert cli.trainer.callback_metrics["rollout/short"] == 1.0
 
 
-def test_the_overlay_with_a_gate_lies_over_grpo_as_it_stands(
-    policy_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = policy_folder.parent
-    (root / "my_module.py").write_text(block_with("bring_your_own.md", "def short", "python"))
-    monkeypatch.syspath_prepend(root)
-    (root / "reward.yaml").write_text(block_with("grpo.md", "my_module.short", "yaml"))
-    short = ("--trainer.max_steps=1", "--trainer.limit_val_batches=0")
-    cli = run(arguments("fit", policy_folder, f"--config={root}/reward.yaml", *short))
-    assert cli.model.reward.parts["short"].gate == "accuracy"
-    assert cli.trainer.callback_metrics["rollout/short"] == 1.0
-
-
 def test_the_probes_of_the_page_are_asked_and_the_best_checkpoint_is_kept(policy_folder: Path) -> None:
     root = policy_folder.parent
     probes = official(root, OFFICIAL)
@@ -121,14 +103,21 @@ def test_the_probes_of_the_page_are_asked_and_the_best_checkpoint_is_kept(policy
     assert len(list(root.rglob("checkpoints/*.ckpt"))) == 1
 
 
-def test_the_csv_logger_of_the_page_writes_beside_tensorboard(policy_folder: Path) -> None:
+def test_a_reward_with_a_gate_and_a_table_of_metrics_are_laid_over_grpo_as_they_stand(
+    policy_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = policy_folder.parent
-    overlay = root / "csv.yaml"
-    overlay.write_text(
-        block_with("tracking.md", "csv.yaml", "yaml").replace("save_dir: runs", f"save_dir: {root}/runs")
-    )
+    (root / "my_module.py").write_text(block_with("bring_your_own.md", "def short", "python"))
+    monkeypatch.syspath_prepend(root)
+    (root / "reward.yaml").write_text(block_with("grpo.md", "my_module.short", "yaml"))
+    table = block_with("tracking.md", "csv.yaml", "yaml").replace("save_dir: runs", f"save_dir: {root}/runs")
+    (root / "csv.yaml").write_text(table)
+    # The flags of the tests would change the logger of the page.
     given = [flag for flag in arguments("fit", policy_folder) if not flag.startswith("--trainer.logger")]
-    run([*given, f"--config={overlay}", "--trainer.max_steps=1", "--trainer.limit_val_batches=0"])
-    (table,) = root.rglob("metrics.csv")
-    assert "rollout/effective_fraction" in table.read_text().splitlines()[0]
-    assert list(table.parent.glob("events.out.tfevents.*"))
+    overlays = (f"--config={root}/reward.yaml", f"--config={root}/csv.yaml")
+    cli = run([*given, *overlays, "--trainer.max_steps=1", "--trainer.limit_val_batches=0"])
+    assert cli.model.reward.parts["short"].gate == "accuracy"
+    assert cli.trainer.callback_metrics["rollout/short"] == 1.0
+    (written,) = root.rglob("metrics.csv")
+    assert "rollout/short" in written.read_text().splitlines()[0]
+    assert list(written.parent.glob("events.out.tfevents.*"))
