@@ -57,8 +57,9 @@ def difference(ours: Mapping[int | None, float], baseline: Mapping[int | None, f
     of_a, of_b = (statistics.variance(values) / len(values) for values in (a, b))
     if of_a + of_b == 0.0:
         return Interval(mean, mean, mean, n)
-    # Welch and Satterthwaite's degrees of freedom.
-    freedom = (of_a + of_b) ** 2 / (of_a**2 / (len(a) - 1) + of_b**2 / (len(b) - 1))
+    # Welch and Satterthwaite's degrees of freedom. Shares, because squares of tiny variances are 0.
+    share = of_a / (of_a + of_b)
+    freedom = 1 / (share**2 / (len(a) - 1) + (1 - share) ** 2 / (len(b) - 1))
     return _around(mean, math.sqrt(of_a + of_b), freedom, n)
 
 

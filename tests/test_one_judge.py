@@ -18,8 +18,8 @@ ENGINE = "--model.init_args.engine=tests.callbacks.loop.test_monitor_probes.Says
 # COCO: objects as facts, judged by their names. POPE: a yes or no as the answer. Each with the right rate.
 DATA = {
     "coco": ("ObjectJudge", [
-        {"question": "Describe the image.", "facts": ["person", "dog", "dog"]},
-        {"question": "What do you see?", "facts": ["cat"]},
+        {"question": "Describe the image.", "facts": ["person", "dog", "dog"], "answer": "a dog"},
+        {"question": "What do you see?", "facts": ["cat"], "answer": "a cat"},
     ], 1 / 4),
     "pope": ("YesNoJudge", [
         {"question": "Is there a dog in the image?", "answer": "yes"},

@@ -55,6 +55,8 @@ def settings_of(owner: type) -> Mapping[str, Setting]:
 def alternatives(annotation: Any) -> list[Any]:
     """Return the members of a union, unions inside of it included; of any other type the type itself."""
     annotation = getattr(annotation, "__value__", annotation)  # the right side of a type statement
+    if annotation is inspect.Parameter.empty:
+        return [Any]
     if typing.get_origin(annotation) is typing.Annotated:
         return alternatives(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):

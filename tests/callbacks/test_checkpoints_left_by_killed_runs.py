@@ -36,8 +36,12 @@ def test_only_the_newest_checkpoints_stay_and_the_link_is_relative(policy_folder
 def test_checkpoints_need_no_room_in_the_folder_of_temporary_files(
     policy_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # fsspec writes there first, and would fail.
-    monkeypatch.setattr("tempfile.tempdir", "/proc")
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError("no space left on device")
+
+    # fsspec writes there first, and would fail. Folders for a few settings may be made.
+    for name in ("mkstemp", "NamedTemporaryFile", "TemporaryFile"):
+        monkeypatch.setattr(f"tempfile.{name}", full)
     assert "step=1.ckpt" in names(saved(policy_folder, 1))
 
 

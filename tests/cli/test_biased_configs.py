@@ -24,7 +24,7 @@ def config(name: str) -> dict[str, Any]:
 def test_the_biased_reward_model_differs_from_the_honest_one_in_its_pairs_only() -> None:
     honest, biased = flat(config("reward_model.yaml")), flat(config("reward_model_biased.yaml"))
     different = {key.rsplit(".", 1)[1] for key in honest | biased if honest.get(key) != biased.get(key)}
-    assert different == {"detail_bias", "broken_share", "version", "folder"}
+    assert different == {"detail_bias", "broken_share"}
 
 
 def test_the_overlay_adds_one_part_to_the_reward(capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,7 +56,7 @@ def test_editing_any_source_that_a_build_imports_changes_its_name(root: Path) ->
 
 def test_a_program_that_a_reward_starts_by_its_path_is_behind_the_pairs(root: Path) -> None:
     pairs = "configs/tiny/stages/pairs.yaml"
-    assert "rewards/answers/worker_program.py" in sources(root, pairs)
+    assert "rewards/answers/symbols/worker_program.py" in sources(root, pairs)
 
 
 def test_editing_any_other_source_does_not(root: Path) -> None:

@@ -200,7 +200,7 @@ FLAGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "a rate of 100": (("--model.learning.optimizer.learning_rate=100",), ("learning_rate", "at most 1", "100")),
     "a decay above 1": (("--model.learning.optimizer.beta2=1.5",), ("beta2", "below 1", "1.5")),
-    "a temperature of 0": (("--model.sampling.temperature=0",), ("model.sampling.temperature", "above 0")),
+    "a temperature of 0": (("--model.sampling.temperature=0",), ("model.sampling.temperature", "at least 0.01")),
     "a temperature below 0": (("--model.sampling.temperature=-1",), ("model.sampling.temperature", "-1")),
     "a clip that is no number": (("--model.grpo.clip_high=.nan",), ("model.grpo.clip_high", "finite", "nan")),
     "a clip below 0": (("--model.grpo.clip_low=-0.2",), ("model.grpo.clip_low", "-0.2")),

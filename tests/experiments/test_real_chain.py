@@ -12,17 +12,16 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from algorithms import Prompt
 from cli.app import run
-from datamodules.photographs.collection import KINDS
 from datamodules.photographs.mosaic import placed
 from experiments.real import measures, stages, text_check
 from experiments.real.measures import measured
 from experiments.real.stages import SCALES, STAGES, run_stage
 from experiments.real.text_check import CHECKS, text_only_check
 from models import Policy
-from models.assembly.tiny import word_tokenizer
 from rollouts import SamplingConfig
 from rollouts.embedded.engine import TransformersEngine
 from tests.datamodules.photographs.made import write_collection
+from tests.models.conventions import CONVENTIONS, tokenizer_of
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -135,9 +134,8 @@ def test_the_text_check_counts_what_a_completion_does(policy: Policy, monkeypatc
 
 
 def random_llama(folder: Path) -> Path:
-    """A Llama of two layers whose tokenizer knows the words of the mosaics."""
-    chat_words = ["user", "assistant", "At", "a", "glance:", "none."]
-    tokenizer = word_tokenizer([*chat_words, *(kind.name + end for kind in KINDS["fashion"] for end in (";", ".", ""))])
+    """A Llama of two layers that spells every word byte by byte."""
+    tokenizer = tokenizer_of(CONVENTIONS["internvl"])
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
         num_key_value_heads=1, tie_word_embeddings=True, eos_token_id=tokenizer.eos_token_id,

@@ -9,7 +9,7 @@ from datamodules.photographs.mosaic import PLACES, Mosaic
 from datamodules.photographs.questions import QUESTION_KINDS, Question, QuestionKind, answer_of, sample_question
 from datamodules.photographs.reasoning import claim_grammar, guess, listing, misread, solution
 from hallucination import find_claims
-from rewards.rules import extract_answer
+from rewards.answers import read_answer
 
 FASHION = KINDS["fashion"]
 SMALL = Mosaic(("shirt", "T-shirt", "shirt", "dress"), (0, 1, 2, 3))
@@ -49,7 +49,7 @@ def test_a_careful_completion_is_right_and_claims_nothing_false(collection: str,
         question = sample_question(seen, KINDS[collection], [kind], chance)
         completion = solution(question, seen.names)
         claims = find_claims(completion, seen.true_claims, grammar)
-        assert extract_answer(completion) == answer_of(question, seen)
+        assert read_answer(completion) == answer_of(question, seen)
         assert len(claims) >= len(seen.names)
         assert [claim.thing for claim in claims if not claim.is_supported] == []
 
@@ -62,7 +62,7 @@ def test_a_misread_cell_is_one_false_claim_and_the_answer_follows_from_the_readi
         claims = find_claims(listing(reading), seen.true_claims, grammar)
         assert sum(not claim.is_supported for claim in claims) == 2
         question = Question("count", "", (reading[0],))
-        assert extract_answer(solution(question, reading)) == str(reading.count(reading[0]))
+        assert read_answer(solution(question, reading)) == str(reading.count(reading[0]))
 
 
 def test_a_thing_at_the_wrong_place_is_a_false_claim_though_the_picture_shows_it() -> None:
@@ -85,7 +85,7 @@ def test_a_careless_completion_does_not_depend_on_the_picture_and_is_mostly_wron
         question = sample_question(seen, FASHION, QUESTION_KINDS, chance)
         completion = guess(question, FASHION, chance)
         assert completion.startswith("At a glance: ")
-        outcomes[extract_answer(completion) == answer_of(question, seen)] += 1
+        outcomes[read_answer(completion) == answer_of(question, seen)] += 1
     assert 0.15 < outcomes[True] / outcomes.total() < 0.45
 
 
