@@ -5,7 +5,7 @@ STAMP := .venv/installed
 SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help setup setup-vllm setup-real quickstart test test-recipes test-distributed test-vllm test-real check hybrid real real-fast real-page \
+.PHONY: help setup setup-vllm setup-real quickstart test test-long test-recipes test-distributed test-vllm test-real check hybrid real real-fast real-page \
 	bench-mpo bench-grpo bench-gpu bench-buffer bench-verifier bench-engines bench-memory mpo-table tau-sweep ablations replay-table components-table hallucination-loop engines-figure memory-table
 
 help:  ## this list
@@ -69,6 +69,9 @@ test: $(STAMP)  ## the whole default test suite
 
 test-recipes: $(STAMP)  ## a small twin of every recipe for real models: what should learn moves; prints the table of docs/experiments.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m recipes tests/recipes
+
+test-long: $(STAMP)  ## kills, sweeps, whole chains and every overlay: some ten seconds each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m long
 
 test-distributed: $(STAMP)  ## FSDP2 and DDP on two CPU processes against one, checkpoints from one to another
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m distributed tests/distributed

@@ -1,4 +1,5 @@
 import os
+from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -11,6 +12,11 @@ from datamodules.shapes.language import WORDS
 from models import Policy
 from models.assembly import assemble
 from models.assembly.tiny import fresh_language_model, fresh_vision_tower, word_tokenizer
+
+
+def long(*values: Any, name: str | None = None) -> Any:
+    """Return a case of a parametrised test that is left to ``make test-long``."""
+    return pytest.param(*values, marks=pytest.mark.long, id=name)
 
 
 @pytest.fixture(autouse=True, scope="session")

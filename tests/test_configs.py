@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from cli.app import run
 from cli.given.overlays import bases_of, check_overlays
 from cli.given.renamed import new_class
 from cli.given.settings import config_files, read_config, texts
+from tests.conftest import long
 
 TINY = "configs/tiny"
 GRPO, MPO, MPO_ONLINE = f"{TINY}/grpo.yaml", f"{TINY}/mpo.yaml", f"{TINY}/overlays/mpo_online.yaml"
@@ -78,7 +80,16 @@ def test_hardware_is_laid_over_any_config(base: str, overlay: str, capsys: pytes
     assert "lightning_modules.FSDP2Strategy" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", commands(), ids=lambda command: command[-1].removeprefix("--config="))
+def cases() -> list[Any]:
+    """Every command; those with an overlay of an ablation, which are many, are left to ``make test-long``."""
+    names = [command[-1].removeprefix("--config=") for command in commands()]
+    return [
+        long(command, name=name) if name.startswith("configs/ablations/") else pytest.param(command, id=name)
+        for command, name in zip(commands(), names, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("command", cases())
 def test_a_config_is_accepted(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         run([*command, "--print_config"])

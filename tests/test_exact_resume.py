@@ -71,7 +71,9 @@ def kills(chance: random.Random, number: int) -> list[tuple[int, str]]:
     return sorted(unique, key=lambda kill: (kill[0], MOMENTS.index(kill[1])))
 
 
-@pytest.mark.parametrize(("seed", "number"), [(18, 4), pytest.param(1, 45, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("seed", "number"), [pytest.param(18, 4, marks=pytest.mark.long), pytest.param(1, 45, marks=pytest.mark.slow)]
+)
 def test_a_run_killed_at_random_moments_ends_with_the_weights_of_one_never_stopped(
     policy_folder: Path, seed: int, number: int
 ) -> None:

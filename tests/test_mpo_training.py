@@ -9,6 +9,7 @@ import torch
 from algorithms import ConfigError, DataError
 from cli.app import run
 from models import Policy
+from tests.conftest import long
 from tests.test_training import Recorder, largest_difference, policy_folder, weights
 
 __all__ = ["policy_folder"]
@@ -73,7 +74,7 @@ def test_learning_on_pairs_widens_the_margin_and_moves_the_shift(policy_folder: 
 
 
 @pytest.mark.parametrize("data", [OFFLINE, ONLINE], ids=["files", "rollouts"])
-@pytest.mark.parametrize("killed_after", [1, 3, 5])
+@pytest.mark.parametrize("killed_after", [long(1), 3, long(5)])
 def test_a_resumed_run_ends_with_the_weights_of_one_never_stopped(policy_folder: Path, killed_after: int, data) -> None:
     constant = (
         "--trainer.max_steps=6", "--trainer.val_check_interval=6", "--model.init_args.learning.optimizer.cosine=false",

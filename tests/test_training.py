@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from algorithms import Completion, ConfigError, Prompt
 from cli.app import run
 from models import Policy, PretrainedPolicy
+from tests.conftest import long
 
 
 @pytest.fixture
@@ -117,7 +118,7 @@ def test_splitting_a_rollout_into_micro_batches_does_not_change_the_gradient(pol
     assert largest_difference(whole, split) < 1e-5 * largest
 
 
-@pytest.mark.parametrize("killed_after", [1, 2, 3])
+@pytest.mark.parametrize("killed_after", [long(1), 2, long(3)])
 def test_a_resumed_run_ends_with_the_weights_of_one_never_stopped(policy_folder: Path, killed_after: int) -> None:
     # Two micro-batches per rollout: 1 and 3 are in the middle of one.
     straight = weights(run(arguments("fit", policy_folder)))

@@ -69,7 +69,11 @@ def classes_in(annotation: Any) -> list[type]:
     return [
         each
         for each in alternatives(annotation)
-        if isinstance(each, type) and typing.get_origin(each) is None and not issubclass(each, _PLAIN)
+        # Any is a class in Python 3.11 and later.
+        if isinstance(each, type)
+        and each is not Any
+        and typing.get_origin(each) is None
+        and not issubclass(each, _PLAIN)
     ]
 
 

@@ -51,6 +51,7 @@ def pool_arguments(policy_folder: Path, name: str, *extra: str) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_pool_whose_making_was_killed_is_that_of_one_never_stopped(policy_folder: Path) -> None:
     root = policy_folder.parent
     run(pool_arguments(policy_folder, "straight"))

@@ -41,6 +41,7 @@ def sources(root: Path, config: str = ADAPTER) -> set[str]:
     return {str(path.relative_to(root)) for path in SourceTree(root).behind(names)}
 
 
+@pytest.mark.long
 def test_editing_any_source_that_a_build_imports_changes_its_name(root: Path) -> None:
     before = name(root)
     assert name(root) == before

@@ -78,6 +78,7 @@ def test_a_signal_while_a_checkpoint_is_written_names_the_one_before(
     assert f"the newest checkpoint is {tmp_path / 'step=1.ckpt'}" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_run_without_checkpoints_ends_with_the_status_too(policy_folder: Path) -> None:
     logs = policy_folder.parent / "tiny" / "mine"
     has_started = lambda: any(logs.glob("events*")) and (logs / "config.yaml").exists()  # noqa: E731

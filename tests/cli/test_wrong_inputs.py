@@ -158,6 +158,7 @@ def check_process(name: str, folder: Path, here: Path) -> None:
     check_message(done.stderr, words)
 
 
+@pytest.mark.long
 def test_a_process_elsewhere_ends_with_the_same_sentence_and_status_2(folder: Path, tmp_path: Path) -> None:
     check_process("a hub that is silent", folder, here=tmp_path)
 

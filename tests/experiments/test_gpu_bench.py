@@ -23,6 +23,7 @@ def test_without_a_gpu_nothing_is_measured_and_the_command_fails_with_a_sentence
         gpu.main([])
 
 
+@pytest.mark.long
 def test_the_recipe_runs_and_tokens_are_counted_once_where_they_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(gpu.SIZES, "3b", SMALL)
     monkeypatch.setattr(gpu, "QWEN_VL_VISION", SMALL_VISION)
@@ -30,8 +31,8 @@ def test_the_recipe_runs_and_tokens_are_counted_once_where_they_are_read_once(mo
     monkeypatch.setattr(gpu, "ON_ONE_GPU", ["--trainer.accelerator=cpu", "--trainer.precision=bf16-mixed"])
     options = argparse.Namespace(prompts=2, group_size=2, tokens=4, micro_batches=2, recompute=False, steps=3)
     result = gpu.measure("3b", options)
-    # 4 x 4 patches of 28 pixels, 64 words, and what the chat template writes.
-    assert 16 + 64 < result["prompt_tokens"] < 100
+    # 4 x 4 patches of 28 pixels, 64 words, the recipe's instruction, and what the chat template writes.
+    assert 16 + 64 < result["prompt_tokens"] < 200
     tokens = result["update_tokens_per_second"] * result["update_seconds"]
     assert tokens == pytest.approx(2 * result["prompt_tokens"] + 2 * 2 * 4)
     assert result["mfu"] is None

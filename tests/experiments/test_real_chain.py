@@ -147,6 +147,7 @@ def random_llama(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_every_stage_runs_from_what_the_ones_before_it_wrote(photographs_folder: Path) -> None:
     root = photographs_folder
     small = ["tower.hidden_size=32", "tower.num_layers=1"]

@@ -198,6 +198,7 @@ def rank_margins(rank: int, file: str, results: Any) -> None:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.long
 def test_ranks_share_their_pairs_even_when_one_has_none(tmp_path: Path) -> None:
     with torch.multiprocessing.Manager() as manager:
         results = manager.dict()

@@ -213,6 +213,7 @@ def test_siblings_can_be_told_by_their_group() -> None:
     assert sorted(drawn.group_ids.tolist()) == [0, 0, 1]
 
 
+@pytest.mark.long
 def test_the_full_correction_makes_the_mean_over_draws_that_over_the_buffer() -> None:
     advantages = [0.25, 1.0, -4.0, 2.0]
     buffer = filled(advantages, correction_exponent=1.0)

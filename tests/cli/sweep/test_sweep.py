@@ -49,6 +49,7 @@ def check(root: Path, overlays: list[str], seeds: list[int]) -> Path:
     return out
 
 
+@pytest.mark.long
 def test_a_short_sweep_leaves_folders_a_table_and_a_figure_and_is_not_run_twice(
     policy_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
