@@ -169,6 +169,7 @@ def write_prompts(folder: Path, count: int) -> None:
 def flags(size: str, root: Path, options: argparse.Namespace) -> list[str]:
     """Return the command line: the recipe with other sizes."""
     part = {"accuracy": {"reward": {"class_path": "experiments.speed.endless.ChecksumReward"}, "weight": 1.0}}
+    columns = {"question": "question", "images": "image", "answer": "answer"}
     rows = options.prompts * options.group_size
     return [
         "fit", "--config=configs/qwen2_5_vl/grpo.yaml", *ON_ONE_GPU,
