@@ -53,7 +53,7 @@ from lightning_modules.identity import RunIdentity
 PACKAGES = (callbacks, datamodules, lightning_modules, models, rewards, rollouts)
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 # Commands that are none of Lightning's, and the module of each. Imported late: they parse commands with this file.
-OWN_COMMANDS = {"sweep": "cli.sweep.command", "compare": "cli.compare"}
+OWN_COMMANDS = {"new": "cli.new_run.command", "sweep": "cli.sweep.command", "compare": "cli.compare"}
 
 
 class OneLineParser(LightningArgumentParser):
