@@ -89,7 +89,8 @@ def guess_pairs(rows: Sequence[Cells], byte_columns: Sequence[str], folder: Path
 
 
 def _names(rows: Sequence[Cells], byte_columns: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys([*(name for row in rows for name in row), *byte_columns]))
+    filled = (name for row in rows for name, cell in row.items() if cell is not None)
+    return list(dict.fromkeys([*filled, *byte_columns]))
 
 
 def _question(rows: Sequence[Cells], found: Guess, *, without: Sequence[str]) -> str:

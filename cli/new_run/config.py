@@ -10,6 +10,8 @@ from cli.new_run.doubts import has_answers
 from cli.new_run.look import DataLook
 from cli.new_run.model import ModelLook
 
+_ACCURACY = "{class_path: rewards.AccuracyReward, init_args: {needs_reasoning: false}}"
+_LOGGER = "lightning.pytorch.loggers.TensorBoardLogger"
 _CALLBACKS = """\
 callbacks:                      # by name; null switches one off
   progress: {class_path: callbacks.RolloutProgressBar}
@@ -41,21 +43,17 @@ def grpo_config(name: str, data: DataLook, val: DataLook | None, model: ModelLoo
 model:
   class_path: lightning_modules.GRPOModule
   init_args:
-{_policy(data, model, "{learning_rate: 1.0e-5}", "{learning_rate: 1.0e-6}")}\
+{_policy(data, model, "{learning_rate: 1.0e-5}   # VLM-R1", "{learning_rate: 1.0e-6}   # EasyR1")}\
     engine: {{class_path: rollouts.TransformersEngine, init_args: {{max_rows: 64}}}}   # completions at once; own choice
     reward:                     # faster sampling: --config configs/engines/vllm.yaml
       class_path: rewards.WeightedReward
       init_args:
         parts:                  # weights: {source}
-          accuracy:
-            reward: {{class_path: rewards.AccuracyReward, init_args: {{needs_reasoning: false}}}}
-            weight: {accuracy}
+          accuracy: {{reward: {_ACCURACY}, weight: {accuracy}}}
           format: {{reward: {{class_path: rewards.FormatReward}}, weight: {form}}}
     grpo: {{average: token, clip_low: 0.2, clip_high: 0.28, mask_truncated: true}}   # DAPO
-    sampling:
-      temperature: 1.0          # EasyR1
-      max_new_tokens: {lengths.completion:<10}# tokens; {context}
-      group_size: {settings.GROUP_SIZE:<14}# completions of a prompt; TRL, R1V1
+    # max_new_tokens: {context}; group_size, completions of a prompt: TRL, R1V1
+    sampling: {{temperature: 1.0, max_new_tokens: {lengths.completion}, group_size: {settings.GROUP_SIZE}}}
     evaluation: {{num_samples: 4, pass_at: [4]}}   # own choice
 {_judge(data)}\
 data:
@@ -83,7 +81,7 @@ def mpo_config(name: str, data: DataLook, val: DataLook | None, model: ModelLook
     batch, accumulate = settings.pairs_per_step(data)
     limit = settings.pair_length(data, model)
     schedule = "weight_decay: 0.05, beta2: 0.999, warmup_steps: 15, cosine: true"
-    rate = f"{{learning_rate: 5.0e-6, {schedule}}}"
+    rate = f"{{learning_rate: 5.0e-6, {schedule}}}   # MPO, 4.1; warm-up of 5 %"
     measured = f"longest of {len(data.lengths)} measured: {max(data.lengths)}"
     held_out = 0.05 if val is None else 0.0
     reference = "LoRAOffReference" if model.is_large else "CachedReference"
@@ -115,21 +113,17 @@ def _trainer(name: str, model: ModelLook, accumulate: int, validate: int, unit: 
     return f"""\
 seed_everything: 0
 trainer:
-  accelerator: auto
   devices: 1
   precision: {precision:<19}# {why}
   accumulate_grad_batches: {accumulate:<5}# {unit}
   max_steps: {steps:<19}# optimizer steps; own choice
-  max_epochs: -1
   gradient_clip_val: 1.0        # EasyR1, verl
   log_every_n_steps: 1
   check_val_every_n_epoch: null
   val_check_interval: {validate:<10}# batches, not steps; own choice
   num_sanity_val_steps: 0
   use_distributed_sampler: false
-  logger:
-    class_path: lightning.pytorch.loggers.TensorBoardLogger
-    init_args: {{save_dir: runs, name: {_flow(name)}}}
+  logger: {{class_path: {_LOGGER}, init_args: {{save_dir: runs, name: {_flow(name)}}}}}
 """
 
 
@@ -145,9 +139,8 @@ def _policy(data: DataLook, model: ModelLook, rate_of_lora: str, rate: str) -> s
     if model.reads_images and any(prompt.images for prompt in data.prompts):
         parts = ["adapter", *parts]
     lines = [
-        "policy:",
-        "  class_path: models.PretrainedPolicy",
-        f"  init_args: {_flow({'path': model.path, 'dtype': dtype})}   # {model.model_type}; dtype of frozen parts",
+        f"policy:                     # {model.model_type}; dtype of what does not learn: docs/scaling.md",
+        f"  {{class_path: models.PretrainedPolicy, init_args: {_flow({'path': model.path, 'dtype': dtype})}}}",
         "learning:",
     ]
     if model.is_large:
@@ -177,15 +170,14 @@ def _given(class_path: str, settings_of: Mapping[str, Any]) -> list[str]:
 def _source(data: DataLook, val: DataLook | None) -> str:
     if val is None or val.files.folder == data.files.folder:
         names = {"val": None if val is None else val.files.name}
-        return _indented(_folder("PromptFolder", data, names | {"test": None}), 6)
+        return _indented(_folder("PromptFolder", data, names), 6)
     # Images of a file lie beside it, so another folder is another source.
-    parts = {"own": (data, {"val": None, "test": None}), "held_out": (val, {"test": None})}
+    parts = {"own": (data, {"val": None}), "held_out": (val, {})}
     lines = ["class_path: datamodules.PromptMixture", "init_args:", "  sources:"]
     for name, (part, names) in parts.items():
-        lines += [f"    {name}:", "      source:"]
-        lines += [
-            f"        {line}" for line in _folder("PromptFolder", part, names, split="train" if part is data else "val")
-        ]
+        given = _given_names(part, names, split="train" if part is data else "val")
+        given["columns"] = part.guess.keys
+        lines += [f"    {name}:", f"      source: {{class_path: datamodules.PromptFolder, init_args: {_flow(given)}}}"]
     return _indented(lines, 6)
 
 
@@ -199,14 +191,16 @@ def _pairs(data: DataLook, val: DataLook | None) -> str:
     return _indented(_folder("PreferenceFolder", data, {} if val is None else {"val": val.files.name}), 6)
 
 
-def _folder(kind: str, data: DataLook, names: Mapping[str, Any], split: str = "train") -> list[str]:
-    given = {"path": data.files.folder, split: data.files.name, **names}
-    if split == "val":
-        given = {"path": data.files.folder, "train": None, **given}
-    lines = [f"class_path: datamodules.{kind}", "init_args:"]
-    lines += [f"  {key}: {_flow(value)}" for key, value in given.items()]
-    origin = f"of {data.preset}" if data.preset else "guessed from names and cells"
-    return [*lines, f"  columns: {_flow(data.guess.keys)}   # {origin}"]
+def _folder(kind: str, data: DataLook, names: Mapping[str, Any]) -> list[str]:
+    origin = f"those of {data.preset}" if data.preset else "guessed from names and cells"
+    lines = [f"class_path: datamodules.{kind}", f"init_args:                  # columns: {origin}; docs/data.md"]
+    lines += [f"  {key}: {_flow(value)}" for key, value in _given_names(data, names, split="train").items()]
+    return [*lines, f"  columns: {_flow(data.guess.keys)}"]
+
+
+def _given_names(data: DataLook, names: Mapping[str, Any], *, split: str) -> dict[str, Any]:
+    given = {"train": None} if split == "val" else {}
+    return {"path": data.files.folder, **given, split: data.files.name, **names}
 
 
 def _template(data: DataLook, model: ModelLook) -> str:
@@ -214,9 +208,9 @@ def _template(data: DataLook, model: ModelLook) -> str:
     if not template.hint:
         return "      # no template: the questions ask for \\boxed{} themselves\n"
     lines = ["template:                 # the rewards look for this form; wording after DeepSeek-R1 and EasyR1"]
-    lines += ["  hint: >-", f"    {template.hint}"]
+    lines += [f"  hint: {_flow(template.hint)}"]
     if template.choice_hint is not None:
-        lines += ["  choice_hint: >-", f"    {template.choice_hint}"]
+        lines.append(f"  choice_hint: {_flow(template.choice_hint)}")
     return _indented(lines, 6)
 
 
