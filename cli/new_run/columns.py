@@ -1,5 +1,6 @@
 """What the columns of a file mean, guessed from their names and cells."""
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -150,8 +151,7 @@ def _add_images(found: Guess, rows: Sequence[Cells], byte_columns: Sequence[str]
     family = {re.sub(r"\d+$", "*", name) for name in images}
     is_numbered = len(images) > 1 and len(family) == 1 and next(iter(family)).endswith("*")
     found.keys["images"] = family.pop() if is_numbered else images[0] if len(images) == 1 else images
-    if place := _image_folder(rows, images, folder):
-        found.keys["image_folder"] = place
+    found.keys.update(_image_places(rows, images, folder))
     if unused := [name for name in named if name not in images]:
         found.keys["unused"] = unused
     return [*images, *unused]
@@ -167,15 +167,19 @@ def _is_image_path(path: Any) -> bool:
     return isinstance(path, str) and len(path) < _LONGEST_NAME and path.lower().endswith(IMAGE_SUFFIXES)
 
 
-def _image_folder(rows: Sequence[Cells], images: Sequence[str], folder: Path) -> str | None:
-    """Return the folder below the data folder in which the first image lies; None where it needs no name."""
+def _image_places(rows: Sequence[Cells], images: Sequence[str], folder: Path) -> dict[str, str]:
+    """Return the keys that say where paths of images begin; none where that is the data folder."""
     cells = (row.get(name) for row in rows for name in images)
     items = (item for cell in cells if cell is not None for item in (listed(cell) or [cell]))
-    path = next((item for item in items if isinstance(item, str) and _is_image_path(item)), None)
-    if path is None or Path(path).is_absolute() or (folder / path).is_file():
-        return None
+    paths = [item for item in items if isinstance(item, str) and _is_image_path(item)]
+    if not paths or ((folder / paths[0]).is_file() and not Path(paths[0]).is_absolute()):
+        return {}
+    if all(Path(path).is_absolute() for path in paths):
+        place = os.path.commonpath([Path(path).parent for path in paths])
+        return {"image_folder": place, "image_prefix": f"{place}/"}
     below = sorted(place for place in folder.iterdir() if place.is_dir())
-    return next((place.name for place in below if (place / path).is_file()), None)
+    found = next((place.name for place in below if (place / paths[0]).is_file()), None)
+    return {} if found is None else {"image_folder": found}
 
 
 def _choices(rows: Sequence[Cells]) -> str | list[str] | None:

@@ -1,7 +1,9 @@
 """Which files of a path hold the training and the validation rows."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ SUFFIXES = (".jsonl", ".parquet", ".json", ".arrow")
 NUM_ROWS_READ = 1000
 """Rows that are looked at; of a larger file the first ones."""
 
+# Bytes; a larger one is read by its own loader.
+_LARGEST_OBJECT = 2**29
 _STEMS = {"train": ("train", "training"), "val": ("val", "validation", "valid", "dev", "testmini", "test")}
 
 
@@ -32,7 +36,20 @@ class DataFiles:
     @property
     def num_rows(self) -> int:
         """Rows in the files, good and bad ones."""
-        return sum(_num_rows(file) for file in self.files)
+        return sum(_num_rows(file, self.records) for file in self.files)
+
+    @cached_property
+    def records(self) -> str | None:
+        """The key of the list of rows in a JSON file that is one object; None where the file is the list."""
+        file = self.files[0]
+        if file.suffix != ".json" or file.stat().st_size > _LARGEST_OBJECT:
+            return None
+        try:
+            content = json.loads(file.read_text(encoding="utf-8-sig"))
+        except (ValueError, RecursionError):
+            return None
+        keys = [key for key, value in content.items() if _is_list_of_rows(value)] if isinstance(content, dict) else []
+        return keys[0] if len(keys) == 1 else None
 
     def cells(self, columns: ColumnMap) -> Iterator[tuple[str, dict[str, Any] | UnreadableRow]]:
         """Return the first rows, each with a name for reports."""
@@ -123,10 +140,14 @@ def _of_split(folder: Path, path: str, split: str) -> DataFiles | None:
     return None
 
 
-def _num_rows(file: Path) -> int:
+def _is_list_of_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def _num_rows(file: Path, records: str | None) -> int:
     if file.suffix in TABLE_SUFFIXES:
         return parquet_rows(file).starts[-1]
     if file.suffix == ".json":
-        return sum(1 for _ in read_rows(file))
+        return sum(1 for _ in read_rows(file, ColumnMap(records=records)))
     with file.open("rb") as lines:
         return sum(1 for line in lines if line.strip())

@@ -71,6 +71,8 @@ def look_at_prompts(files: DataFiles) -> DataLook:
     known = preset_of(guess.names, files.folder, "source")
     if known is not None:
         guess = Guess(known[1], [], guess.names)
+    elif files.records is not None:
+        guess.keys["records"] = files.records
     best = _read(files, guess.keys)
     # Numbers that name a choice by its place look like answers of their own.
     for form in ("index_0", "index_1") if "choices" in guess.keys and "answer_form" not in guess.keys else ():
@@ -161,7 +163,7 @@ def _folder(files: DataFiles) -> Path:
 
 def _first_cells(files: DataFiles) -> list[dict[str, Any]]:
     # Cells of images are read where a map names them; bytes that no key names stay in the file.
-    columns = ColumnMap(unused=files.byte_columns())
+    columns = ColumnMap(unused=files.byte_columns(), records=files.records)
     return [row for _, row in islice(files.cells(columns), 200) if isinstance(row, dict)]
 
 

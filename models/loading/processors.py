@@ -36,7 +36,8 @@ def load_processor(path: str, *, trust_remote_code: bool = False) -> Processor:
     """
     config = AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
     family = family_of_config(config)
-    if isinstance(family, LanguageModelOnly):
+    # With code of its own, the class that the code names.
+    if isinstance(family, LanguageModelOnly) and not trust_remote_code:
         return load_tokenizer(path)
     processor_class = family.processor_class
     if processor_class is None or is_torchvision_available():

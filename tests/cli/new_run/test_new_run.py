@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.app import main
+from cli.app import main, planned
 from datamodules import ColumnMap, MixedSource, PromptFolder, PromptMixture
 from tests.cli.new_run.own import (
     language_model,
@@ -20,6 +20,7 @@ from tests.cli.new_run.own import (
 )
 from tests.datamodules.public_layouts import write_geometry3k
 from tests.datamodules.public_layouts.pieces import embedded, json_lines, parquet
+from tests.recipes.small_data import mmpr
 
 
 @pytest.fixture(scope="module")
@@ -276,6 +277,7 @@ def test_validation_rows_of_another_folder_bring_their_own_pictures(
         given = part["source"]["init_args"]
         parts[name] = MixedSource(PromptFolder(**{**given, "columns": ColumnMap(**given["columns"])}))
     mixture = PromptMixture(parts)
+    planned(["fit", "--config=own/config.yaml"])
     rows = [mixture.read(split, max_image_pixels=10**6) for split in ("train", "val")]
     assert [len(of_split.prompts) for of_split in rows] == [4, 2]
 
@@ -295,6 +297,7 @@ def test_facts_become_claims_that_are_judged(here: Path, policies: Path, capsys:
     config, _ = new(capsys, "--data", "train.jsonl", "--model", policies / "llava")
     mention = config["model"]["init_args"]["judge"]["init_args"]["mention"]
     assert re.findall(mention, "a dog, a cat (black) and a dogma") == ["dog", "cat (black)"]
+    planned(["fit", "--config=own/config.yaml"])
 
 
 def test_where_the_questions_ask_for_a_box_no_template_asks_again(
@@ -303,6 +306,47 @@ def test_where_the_questions_ask_for_a_box_no_template_asks_again(
     json_lines(here / "train.jsonl", [{"question": "how many ? Answer in \\boxed{}.", "answer": "1"}])
     config, _ = new(capsys, "--data", "train.jsonl", "--model", policies / "llava")
     assert "template" not in config["data"]["init_args"]["reading"]
+
+
+def test_pictures_with_absolute_paths_are_found(here: Path, policies: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_photos(here / "photos")
+    paths = [here / "photos" / "pictures" / f"{i}.png" for i in range(2)]
+    json_lines(here / "train.jsonl", [{"question": "how many red ?", "image": str(p), "answer": 1} for p in paths])
+    _, told = new(capsys, "--data", "train.jsonl", "--model", policies / "llava")
+    assert "2 of 2 rows looked at, 2 usable" in told
+
+
+def test_rows_below_a_key_of_a_json_file_are_found(
+    here: Path, policies: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "train.json").write_text(json.dumps({"version": 1, "data": [{"question": "how many red ?", "answer": 1}]}))
+    config, told = new(capsys, "--data", "train.json", "--model", policies / "llava")
+    assert columns_of(config)["records"] == "data"
+    assert "1 of 1 rows looked at, 1 usable" in told
+
+
+@pytest.mark.parametrize("data", ["photos", "pairs"])
+def test_a_large_model_gets_lora_and_16_bits_for_what_is_frozen(
+    data: str, here: Path, policies: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.new_run.model._LARGE_BYTES", 0)
+    write_photos(here / "photos")
+    write_pairs(here / "pairs")
+    config, _ = new(capsys, "--data", data, "--model", policies / "qwen_vl")
+    learning = config["model"]["init_args"]["learning"]
+    assert "trainable" not in learning
+    assert learning["lora"]["parts"] == ["language_model"]
+    assert config["model"]["init_args"]["policy"]["init_args"]["dtype"] == "bfloat16"
+    assert config["trainer"]["precision"] == "bf16-mixed"
+    planned(["fit", "--config=own/config.yaml"])
+
+
+def test_mmpr_is_read_as_it_lies(here: Path, policies: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    meta = mmpr(here / "MMPR")
+    config, told = new(capsys, "--data", meta.parent, "--model", policies / "qwen_vl")
+    assert config["data"]["init_args"]["pairs"]["class_path"] == "datamodules.MMPRFolder"
+    assert "24 of 24 rows looked at" in told
+    planned(["fit", "--config=own/config.yaml"])
 
 
 def test_many_rows_in_a_json_list_are_counted(here: Path, policies: Path, capsys: pytest.CaptureFixture[str]) -> None:
