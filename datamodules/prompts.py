@@ -139,6 +139,8 @@ class PromptDataModule(ReadingDataModule):
         is_to_measure = self.trainer is not None and split not in self._measured
         if split in self._rows and not is_to_measure:
             return
+        if not self.source.has(split):
+            raise ConfigError(f"data.source.{split} is null, so there are no prompts for this: name the split's files.")
         file = self.source.split_file(split)
         if split not in self._rows:
             self._rows[split] = self._checked(split, self._read(split))

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.app import main, planned
+from algorithms import ConfigError
+from cli.app import main, planned, run
 from datamodules import ColumnMap, MixedSource, PromptFolder, PromptMixture
 from tests.cli.new_run.own import (
     language_model,
@@ -83,6 +84,8 @@ def test_texts_become_a_config_of_a_language_model_without_validation(
     assert config["data"]["init_args"]["source"]["init_args"]["val"] is None
     assert any("no images were found, so this is training on text only" in doubt for doubt in doubts(told))
     assert any("no validation rows" in doubt for doubt in doubts(told))
+    with pytest.raises(ConfigError, match=r"data\.source\.val is null"):
+        run(["validate", "--config=own/config.yaml", "--trainer.logger=false"])
 
 
 def test_pairs_become_mpo_without_engine_and_reward(
