@@ -139,6 +139,8 @@ def _told(target: Path, data: DataLook, val: DataLook | None, model: ModelLook, 
     lines.append(f"model:     {model.model_type} ({kind}), context {model.context or 'unknown'} tokens")
     lines.append(f"lengths:   {min(data.lengths)} to {max(data.lengths)} tokens in {len(data.lengths)} rows")
     found = [*doubts.doubts_of_data(data), *doubts.doubts_of_model(data, model)]
+    if val is not None:
+        found += doubts.doubts_of_validation(val)
     if phase == "grpo":
         found += [*doubts.doubts_of_answers(data), *doubts.doubts_of_rollouts(data, model)]
         if val is None:

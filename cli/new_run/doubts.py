@@ -61,6 +61,17 @@ def doubts_of_data(data: DataLook) -> list[str]:
     return found
 
 
+def doubts_of_validation(val: DataLook) -> list[str]:
+    """Return which validation rows cannot be used or have no answer."""
+    found: list[str] = []
+    if val.rejections:
+        found.append(f"{len(val.rejections)} of {val.num_looked_at} validation rows cannot be used: {val.rejected}")
+    missing = sum(not (prompt.answer or "").strip() for prompt in val.prompts)
+    if missing and not val.pairs:
+        found.append(f"{missing} of {len(val.prompts)} validation rows have no answer; their accuracy is unknown")
+    return found
+
+
 def doubts_of_answers(data: DataLook) -> list[str]:
     """Return which answers are missing, or are unlike what the verifier reads."""
     missing = sum(not (prompt.answer or "").strip() for prompt in data.prompts)

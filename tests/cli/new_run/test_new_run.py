@@ -285,6 +285,16 @@ def test_validation_rows_of_another_folder_bring_their_own_pictures(
     assert [len(of_split.prompts) for of_split in rows] == [4, 2]
 
 
+def test_validation_rows_that_tell_nothing_are_said(
+    here: Path, policies: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_texts(here / "texts.jsonl")
+    json_lines(here / "val.jsonl", [{"prompt": "how many ?"}, {"prompt": "how ?", "image": "gone.png"}])
+    _, told = new(capsys, "--data", "texts.jsonl", "--model", policies / "text")
+    assert "1 of 2 validation rows cannot be used: 1 missing image" in doubts(told)
+    assert "1 of 1 validation rows have no answer; their accuracy is unknown" in doubts(told)
+
+
 def test_what_a_language_model_cannot_see_is_said(
     here: Path, policies: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

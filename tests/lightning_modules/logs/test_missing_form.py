@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from algorithms import AdvantageConfig, Completion, Prompt, RewardTable
-from lightning_modules.logs.idle_rollouts import RolloutCounts, likely_reasons
+from lightning_modules.logs.idle_rollouts import MAX_IDLE_ROLLOUTS, IdleRollouts, RolloutCounts, likely_reasons
 from lightning_modules.logs.missing_form import NUM_ROLLOUTS, MissingForm
 from rewards.answers.reasons import Reason
 from rollouts import RolloutPhase
@@ -77,6 +77,16 @@ def test_nothing_is_said_where_the_form_was_written_or_no_score_tells(
 def test_rollouts_that_come_later_are_not_looked_at(caplog: pytest.LogCaptureFixture) -> None:
     written = phase([0.0] * 8, form=[1.0] + [0.0] * 7)
     assert told(caplog, written, *[WITHOUT[0]] * 2 * NUM_ROLLOUTS) == []
+
+
+def test_it_is_said_before_the_rollouts_that_teach_nothing_are(caplog: pytest.LogCaptureFixture) -> None:
+    idle = IdleRollouts()
+    for _ in range(MAX_IDLE_ROLLOUTS):
+        idle.add(WITHOUT[0], is_idle=True)
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        "THE FORM IS NEVER WRITTEN",
+        "NOTHING IS LEARNT",
+    ]
 
 
 def test_rollouts_that_teach_nothing_for_want_of_the_form_are_not_called_too_hard() -> None:
