@@ -53,7 +53,7 @@ from lightning_modules.identity import RunIdentity
 PACKAGES = (callbacks, datamodules, lightning_modules, models, rewards, rollouts)
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 # Commands that are none of Lightning's, and the module of each. Imported late: they parse commands with this file.
-OWN_COMMANDS = {"sweep": "cli.sweep.command", "compare": "cli.compare"}
+OWN_COMMANDS = {"new": "cli.new_run.command", "sweep": "cli.sweep.command", "compare": "cli.compare"}
 
 
 class OneLineParser(LightningArgumentParser):
@@ -284,6 +284,8 @@ def quiet() -> None:
     # Loaders here have no workers: a prompt holds no pixels, so there is nothing to prefetch.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory.*exists and is not empty.*")
+    # A training run may have no validation rows.
+    warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero.*")
     # The CSV logger's: what it would delete has been renamed.
     warnings.filterwarnings("ignore", ".*Experiment logs directory.*exists and is not empty.*")
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")

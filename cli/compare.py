@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.sweep.options import OneLineArguments
+from cli.given.arguments import OneLineArguments
 from run_records import compare, write_report
 
 

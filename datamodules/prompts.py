@@ -12,6 +12,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch.utils.data import DataLoader
 
@@ -75,7 +76,9 @@ class PromptDataModule(ReadingDataModule):
         """Read the splits of a stage, unless they have been read, and reject the rows that cannot be used."""
         self._stage = stage
         for split in self.splits_of_stage.get(stage, (self.reading.predict_split,)):
-            self._read_split(split)
+            # Training without validation is fine; a command that asks for a split needs it.
+            if not (stage == "fit" and split == "val" and not self.source.has(split)):
+                self._read_split(split)
         self._tell_overlap()
 
     @property
@@ -118,9 +121,10 @@ class PromptDataModule(ReadingDataModule):
         """Return the training prompts in file order."""
         return self._loader("train")
 
-    def val_dataloader(self) -> DataLoader[PromptBatch]:
-        """Return the validation prompts."""
-        return self._loader("val")
+    def val_dataloader(self) -> Any:
+        """Return the validation prompts; nothing for a training run whose source has none."""
+        # Lightning takes an empty list for "no validation"; None would be an error.
+        return self._loader("val") if "val" in self.prompts else []
 
     def test_dataloader(self) -> DataLoader[PromptBatch]:
         """Return the test prompts."""
@@ -135,6 +139,8 @@ class PromptDataModule(ReadingDataModule):
         is_to_measure = self.trainer is not None and split not in self._measured
         if split in self._rows and not is_to_measure:
             return
+        if not self.source.has(split):
+            raise ConfigError(f"data.source.{split} is null, so there are no prompts for this: name the split's files.")
         file = self.source.split_file(split)
         if split not in self._rows:
             self._rows[split] = self._checked(split, self._read(split))

@@ -125,6 +125,11 @@ class MPOModule(RolloutModule):
         if is_new and self.mpo.is_contrastive and self.reference.needs_fingerprint:
             self.initial_weights = policy_fingerprint(self.loaded_policy)
 
+    @property
+    def completion_room(self) -> int:
+        """The longest completion that is sampled; data of pairs alone are never sampled from."""
+        return super().completion_room if isinstance(self.data, PromptColumns) else 1
+
     def pair_problem(self, pair: PreferencePair, max_tokens: int | None) -> tuple[str, str] | None:
         """Return why a pair cannot be learned from: a reason, by which pairs are counted, and a detail; None if it can.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, SiglipImageProcessorPil, SiglipVisionModel
+from transformers import AutoModelForCausalLM, SiglipImageProcessorPil, SiglipVisionModel
 
 from algorithms import ConfigError
 from models.assembly import Tiling, assemble
@@ -18,6 +18,7 @@ from models.loading.checkpoint import (
     as_config_error,
     check_model,
     load_model,
+    load_policy_model,
     load_tower,
     read_image_processor,
     read_processor,
@@ -79,7 +80,7 @@ def build_policy(source: PolicySource, prepare: Prepare, sharding: Sharding | No
 
 
 class PretrainedPolicy(PolicySource):
-    """A folder (or hub name) with a Hugging Face image-text-to-text model and its processor."""
+    """A folder (or hub name) with a Hugging Face image-text-to-text model and its processor, or a language model."""
 
     is_repeatable = True
 
@@ -111,7 +112,7 @@ class PretrainedPolicy(PolicySource):
         """
         # Before the weights, which may take minutes.
         check_model("model.policy.path", self.path, self.options)
-        model = load_model(AutoModelForImageTextToText, "model.policy.path", self.path, self.options)
+        model = load_policy_model("model.policy.path", self.path, self.options)
         return Policy(model, read_processor("model.policy.path", self.path, self.options))
 
     def skeleton(self) -> Policy:

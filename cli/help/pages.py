@@ -17,6 +17,7 @@ from cli.keys.nearest import did_you_mean
 from cli.keys.settings import REQUIRED, Setting, classes_in, shortest_path, subclasses
 
 COMMANDS = {
+    "new": "write a small config for your own data and model",
     "fit": "train",
     "validate": "measure on the validation split",
     "test": "measure on the test split",

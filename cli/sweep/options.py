@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from algorithms import ConfigError
+from cli.given.arguments import OneLineArguments
 from cli.sweep.plan import PLAIN
 from cli.sweep.side_by_side import cores
 
@@ -20,16 +20,6 @@ Further flags are given to every run: --trainer.max_steps=100, --trainer.logger.
 A sweep that was stopped goes on with the same command: finished runs stay, stopped ones go on from their last
 checkpoint. The table and the figure are written whenever a sweep ends.
 """
-
-
-class OneLineArguments(argparse.ArgumentParser):
-    """Reports what is wrong as ``ConfigError``."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise the message."""
-        raise ConfigError(
-            f"{self.prog.split()[-1]}: {message} (all options: python train.py {self.prog.split()[-1]} --help)"
-        )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from lightning_modules.logs.missing_form import MissingForm, has_form
 from rollouts import RolloutPhase
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,9 @@ class RolloutCounts(NamedTuple):
 
     group_size: int
 
+    has_form: bool | None
+    """Whether a completion has the form that the rewards read; None where no score tells."""
+
     @classmethod
     def of(cls, phase: RolloutPhase) -> "RolloutCounts":
         """Return the counts of the completions (P, G) of this rank."""
@@ -42,16 +46,21 @@ class RolloutCounts(NamedTuple):
             num_truncated=int(phase.is_truncated.sum()),
             accuracies=(known.min().item(), known.max().item()) if len(known) else None,
             group_size=phase.rewards.shape[1],
+            has_form=has_form(phase),
         )
 
 
 class IdleRollouts:
-    """Counts rollouts in a row without an effective group, and logs one warning in a run."""
+    """Counts rollouts in a row without an effective group, and logs one warning in a run.
+
+    Another one comes earlier where no completion has the form that the rewards read.
+    """
 
     def __init__(self) -> None:
         """Start without rollouts."""
         self._in_a_row: list[RolloutCounts] = []
         self._has_warned = False
+        self._missing_form = MissingForm()
 
     def add(self, phase: RolloutPhase, *, is_idle: bool) -> None:
         """Take a rollout.
@@ -60,6 +69,7 @@ class IdleRollouts:
             phase: the scored completions (P, G) of this rank.
             is_idle: whether no rank has an effective group.
         """
+        self._missing_form.add(phase)
         if self._has_warned:
             return
         self._in_a_row = [*self._in_a_row, RolloutCounts.of(phase)] if is_idle else []
@@ -88,7 +98,12 @@ def likely_reasons(rollouts: Sequence[RolloutCounts]) -> list[str]:
         reasons.append(
             f"{truncated:.0%} of the completions are cut at the token limit: raise model.sampling.max_new_tokens"
         )
-    if accuracies and max(accuracies) <= 0.0:
+    if all(counts.has_form is False for counts in rollouts):
+        reasons.append(
+            "no completion had the form that the rewards read: ask for it in data.reading.template, or first train on "
+            "demonstrations that have it"
+        )
+    elif accuracies and max(accuracies) <= 0.0:
         reasons.append(
             "no answer was right: the form of the answers is not the one that the accuracy reward reads, or the "
             "problems are too hard; read some completions beside their answers"

@@ -2,7 +2,7 @@
 
 from models.families.family import Family, Tower, Vision
 from models.families.language_model import TRIED_LANGUAGE_MODELS, check_language_model
-from models.families.registry import FAMILIES, family_of, family_of_config, untried
+from models.families.registry import FAMILIES, auto_class_of, family_of, family_of_config, untried
 
 __all__ = [
     "FAMILIES",
@@ -10,6 +10,7 @@ __all__ = [
     "Family",
     "Tower",
     "Vision",
+    "auto_class_of",
     "check_language_model",
     "family_of",
     "family_of_config",

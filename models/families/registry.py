@@ -4,10 +4,13 @@
 """
 
 from inspect import signature
+from typing import Any
 
 import transformers
 from transformers import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
     PretrainedConfig,
     PreTrainedModel,
     Qwen2_5_VLProcessor,
@@ -74,6 +77,12 @@ def family_of_config(config: PretrainedConfig, subject: str = "model.policy is")
     # Any causal language model is read in the same way, so that none needs an entry.
     check_language_model(config, subject)
     return LanguageModelOnly()
+
+
+def auto_class_of(config: PretrainedConfig, subject: str = "model.policy is") -> Any:
+    """Return transformers' auto class that loads a policy; arguments and errors as ``family_of_config``."""
+    is_text_only = isinstance(family_of_config(config, subject), LanguageModelOnly)
+    return AutoModelForCausalLM if is_text_only else AutoModelForImageTextToText
 
 
 def untried(config: PretrainedConfig) -> str | None:

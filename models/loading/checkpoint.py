@@ -12,10 +12,15 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    PreTrainedModel,
+)
 
 from algorithms import ConfigError
-from models.families import family_of_config
+from models.families import auto_class_of, family_of_config
 from models.loading.files import expanded, is_local, read_tensor
 from models.loading.hub import offline_where_silent
 from models.loading.intern_vit import is_original_intern_vit, load_intern_vit
@@ -55,6 +60,13 @@ def check_family(key: str, path: str, options: LoadOptions) -> None:
     with as_config_error(key, path):
         config = AutoConfig.from_pretrained(expanded(path), trust_remote_code=options.trust_remote_code)
     family_of_config(config, f"{key} is {path!r},")
+
+
+def load_policy_model(key: str, path: str, options: LoadOptions) -> PreTrainedModel:
+    """Return the model of a policy, which reads images or text alone; errors as ``check_family`` and ``load_model``."""
+    with as_config_error(key, path):
+        config = AutoConfig.from_pretrained(expanded(path), trust_remote_code=options.trust_remote_code)
+    return load_model(auto_class_of(config, f"{key} is {path!r},"), key, path, options)
 
 
 def load_model(auto_class: Any, key: str, path: str, options: LoadOptions) -> PreTrainedModel:

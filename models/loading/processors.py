@@ -15,6 +15,7 @@ from transformers.utils.hub import cached_file
 from transformers.utils.import_utils import is_torchvision_available
 
 from models.families import family_of_config
+from models.families.language_model import LanguageModelOnly
 from models.reading.prompt_encoder import Processor, Tokenizer
 
 # Where transformers keeps the settings of the video part: a section of the first, or the whole of the second.
@@ -34,7 +35,11 @@ def load_processor(path: str, *, trust_remote_code: bool = False) -> Processor:
         OSError: when there is no processor.
     """
     config = AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
-    processor_class = family_of_config(config).processor_class
+    family = family_of_config(config)
+    # With code of its own, the class that the code names.
+    if isinstance(family, LanguageModelOnly) and not trust_remote_code:
+        return load_tokenizer(path)
+    processor_class = family.processor_class
     if processor_class is None or is_torchvision_available():
         return AutoProcessor.from_pretrained(path, trust_remote_code=trust_remote_code)
     processor: Any = image_only(processor_class).from_pretrained(path)

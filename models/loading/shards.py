@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, GenerationConfig, PreTrainedModel
+from transformers import AutoConfig, GenerationConfig, PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import convert_and_load_state_dict_in_model
 from transformers.modeling_utils import LoadStateDictConfig
 
 from algorithms import ConfigError
+from models.families import auto_class_of
 from models.loading.files import expanded, weight_files
 from models.lora import lora_apart
 from models.reading.head import has_head_bias, set_head_bias
@@ -29,7 +30,7 @@ def skeleton(path: str, *, attn_implementation: str | None = None) -> PreTrained
     """Return the model of a folder (or hub name) on the meta device: shapes and settings, no weights."""
     config = AutoConfig.from_pretrained(expanded(path))
     with torch.device("meta"):
-        model: Any = AutoModelForImageTextToText.from_config(
+        model: Any = auto_class_of(config).from_config(
             config, dtype=torch.float32, attn_implementation=attn_implementation
         )
     if has_head_bias(config):

@@ -9,11 +9,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlavaNextConfig
 
-from algorithms import ConfigError
+from algorithms import ConfigError, Prompt, PromptError
 from models import AssembledPolicy, Policy, PretrainedPolicy
 from models.assembly.tiny import fresh_vision_tower
 from models.loading.checkpoint import LoadOptions, load_tower
 from models.loading.processors import load_processor
+from tests.conftest import Picture
 from tests.models.families import family
 
 
@@ -86,11 +87,19 @@ def test_code_beside_the_weights_is_not_run_unless_asked(folder: Path) -> None:
         PretrainedPolicy(str(folder), trust_remote_code=True).build()
 
 
-def test_a_language_model_is_not_taken_for_a_vision_language_model(policy: Policy, tmp_path: Path) -> None:
+def test_a_language_model_alone_is_a_policy_that_reads_no_images(policy: Policy, tmp_path: Path) -> None:
     from tests.models.families import qwen3
 
-    qwen3(policy.encoder.tokenizer).save_pretrained(tmp_path / "text")
-    assert "another kind" in refused(str(tmp_path / "text"))
+    text = tmp_path / "text"
+    qwen3(policy.encoder.tokenizer).save_pretrained(text)
+    policy.encoder.tokenizer.save_pretrained(text)
+    whole, empty = PretrainedPolicy(str(text)).build(), PretrainedPolicy(str(text)).skeleton()
+    assert whole.encoder.tokenizer.get_vocab() == policy.encoder.tokenizer.get_vocab()
+    PretrainedPolicy(str(text)).read_into(empty, torch.device("cpu"))
+    assert type(empty.model) is type(whole.model)
+    assert all(torch.equal(tensor, whole.state_dict()[name]) for name, tensor in empty.state_dict().items())
+    with pytest.raises(PromptError, match="vision"):
+        whole.encoder.encode(Prompt(uid=0, key="0", question="how many red ?", images=(Picture((0, 0, 0)),)))
 
 
 def test_a_model_of_an_unknown_family_is_refused_before_its_weights_are_read(tmp_path: Path) -> None:
