@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -16,7 +15,6 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
 from jsonargparse import set_parsing_settings
-from jsonargparse._deprecated import JsonargparseDeprecationWarning
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -42,6 +40,7 @@ from cli.mistakes.hardware import check_hardware
 from cli.mistakes.libraries import check_constructors, raise_first_cause, setup_errors
 from cli.mistakes.parser_messages import interpolation_in_one_line
 from cli.mistakes.sizes import check_sizes
+from cli.quiet import quiet
 from cli.run_record.kept_run import GivenLine, KeptRun, Place, place
 from cli.run_record.recorded import Told
 from cli.stop_signals import Stopped, StopSignal, newest_checkpoint, stop_status
@@ -275,24 +274,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.writelines(f"{line}\n" for line in told.lines)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-
-
-def quiet() -> None:
-    """Silence messages that no setting of the user's can remove."""
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended")
-    # Loaders here have no workers: a prompt holds no pixels, so there is nothing to prefetch.
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    warnings.filterwarnings("ignore", ".*Checkpoint directory.*exists and is not empty.*")
-    # A training run may have no validation rows.
-    warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero.*")
-    # The CSV logger's: what it would delete has been renamed.
-    warnings.filterwarnings("ignore", ".*Experiment logs directory.*exists and is not empty.*")
-    warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
-    # The warning is about writing into what a layer returns, and no code here does so.
-    warnings.filterwarnings("ignore", ".*FSDP2-wrapped module.*returned a view tensor.*")
-    if os.environ.get("LOCAL_RANK", "0") != "0":
-        logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
-    # Frozen parts are in eval mode on purpose.
-    warnings.filterwarnings("ignore", r".*module\(s\) in eval mode at the start of training.*")
-    warnings.filterwarnings("ignore", category=JsonargparseDeprecationWarning)

@@ -128,7 +128,8 @@ class MPOModule(RolloutModule):
     @property
     def completion_room(self) -> int:
         """The longest completion that is sampled; data of pairs alone are never sampled from."""
-        return super().completion_room if isinstance(self.data, PromptColumns) else 1
+        has_pairs_alone = self._trainer is not None and not isinstance(self.data, PromptColumns)
+        return 1 if has_pairs_alone else super().completion_room
 
     def pair_problem(self, pair: PreferencePair, max_tokens: int | None) -> tuple[str, str] | None:
         """Return why a pair cannot be learned from: a reason, by which pairs are counted, and a detail; None if it can.

@@ -162,7 +162,8 @@ RECORDED = ("--callbacks.recorder=tests.test_training.Recorder", "--trainer.limi
 
 
 @pytest.mark.parametrize(
-    "overlay", ["dapo", "dr_grpo", "gspo", "cispo", "no_ssb", "uniform_replay", "dynamic_sampling"]
+    "overlay",
+    ["dr_grpo", "no_ssb", *(long(name) for name in ("dapo", "gspo", "cispo", "uniform_replay", "dynamic_sampling"))],
 )
 def test_every_ablation_of_the_objective_trains(policy_folder: Path, overlay: str) -> None:
     (file,) = Path("configs/ablations").rglob(f"{overlay}.yaml")

@@ -65,6 +65,7 @@ def page(results: Sequence[Result]) -> str:
         "`configs/real/` has every setting. "
         f"Seeds: {', '.join(map(str, seeds))}. Device: {devices}. "
         "Test photographs are in no training picture. In brackets: 95 % interval over test pictures.",
+        *_missing(measured),
         "## Answers and claims",
         _main_table(measured),
         "Change against the aligned base, picture by picture, in points:",
@@ -80,6 +81,14 @@ def page(results: Sequence[Result]) -> str:
         *_samples(measured),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
+
+
+def _missing(measured: Sequence[Result]) -> list[str]:
+    """Return a paragraph that names the policies without numbers; none where all have them."""
+    found = {result["stage"] for result in measured}
+    missing = [name for stage, name in NAMES.items() if stage not in found]
+    told = f"No numbers yet: {', '.join(missing)}. How far the runs behind this page came is in"
+    return [f"{told} [experiments.md](experiments.md)."] if missing else []
 
 
 def share(results: Sequence[Result], name: str) -> tuple[float, float, float]:

@@ -110,6 +110,7 @@ def test_a_sample_that_could_not_be_scored_is_not_taken_for_a_wrong_one(policy_f
     }
 
 
+@pytest.mark.long
 def test_notes_of_other_settings_are_not_mixed_in(policy_folder: Path) -> None:
     killer = ("--callbacks.killer=tests.callbacks.test_pool_writer.KilledAfter", "--callbacks.killer.batch=0")
     run_apart(pool_arguments(policy_folder, "pool", *killer), policy_folder.parent / "w.pt")

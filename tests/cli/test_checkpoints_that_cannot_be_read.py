@@ -125,6 +125,7 @@ def test_an_address_is_refused(trainer: L.Trainer, address: str) -> None:
         resolved(address, trainer)
 
 
+@pytest.mark.long
 def test_a_whole_run_goes_on_after_its_last_checkpoint_was_truncated(policy_folder: Path) -> None:
     straight = weights(run(arguments("fit", policy_folder)))
     folder = policy_folder.parent / "saved"

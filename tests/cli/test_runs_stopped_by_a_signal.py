@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from callbacks import StepCheckpoint
 from cli.stop_signals import Stopped, stop_status
 from run_records import read_record
+from tests.conftest import long
 from tests.test_training import arguments, policy_folder
 
 __all__ = ["policy_folder"]
@@ -50,7 +51,7 @@ def stopped(command: list[str], number: signal.Signals, when: Callable[[], bool]
     return process.returncode, errors
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "status"), [long(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_training_run_ends_with_the_status_of_its_signal_and_names_its_checkpoint(
     policy_folder: Path, number: signal.Signals, status: int
 ) -> None:

@@ -52,6 +52,7 @@ def test_a_run_into_checkpoints_of_a_run_that_is_still_going_is_refused(policy_f
         assert list((policy_folder.parent / "tiny").iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_run_that_is_still_going_is_not_resumed(policy_folder: Path) -> None:
     command = arguments("fit", policy_folder, *SAVING, *SHORT, "--callbacks.checkpoint.every_n_train_steps=1")
     run(command)

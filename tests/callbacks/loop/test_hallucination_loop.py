@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from algorithms import Completion, ConfigError, Prompt
 from cli.app import run
 from rollouts import RolloutEngine, SamplingConfig
+from tests.conftest import long
 from tests.test_training import arguments, largest_difference, policy_folder, weights
 
 __all__ = ["policy_folder"]
@@ -135,7 +136,7 @@ def test_the_calibrator_moves_the_weight_step_by_step_and_says_so(policy_folder:
     assert "calibration/changes/text_summary" in logged
 
 
-@pytest.mark.parametrize("killed_after", [1, 2, 3])
+@pytest.mark.parametrize("killed_after", [long(1), 2, long(3)])
 def test_monitor_and_calibrator_resume_exactly(policy_folder: Path, killed_after: int) -> None:
     both = (*MONITOR, *CALIBRATOR)
     straight = run(arguments("fit", policy_folder, *both))

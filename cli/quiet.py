@@ -1,0 +1,31 @@
+"""Messages of libraries about which a user can do nothing: silenced."""
+
+import logging
+import os
+import warnings
+
+import transformers
+from jsonargparse._deprecated import JsonargparseDeprecationWarning
+
+
+def quiet() -> None:
+    """Silence them."""
+    # A bar per model, and one more for each file that is written.
+    transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended")
+    # Loaders here have no workers: a prompt holds no pixels, so there is nothing to prefetch.
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*Checkpoint directory.*exists and is not empty.*")
+    # A training run may have no validation rows.
+    warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero.*")
+    # The CSV logger's: what it would delete has been renamed.
+    warnings.filterwarnings("ignore", ".*Experiment logs directory.*exists and is not empty.*")
+    warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
+    # The warning is about writing into what a layer returns, and no code here does so.
+    warnings.filterwarnings("ignore", ".*FSDP2-wrapped module.*returned a view tensor.*")
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
+    # Frozen parts are in eval mode on purpose.
+    warnings.filterwarnings("ignore", r".*module\(s\) in eval mode at the start of training.*")
+    warnings.filterwarnings("ignore", category=JsonargparseDeprecationWarning)
