@@ -73,7 +73,7 @@ def test_learning_on_pairs_widens_the_margin_and_moves_the_shift(policy_folder: 
     assert last["train/reward_shift"] != 0.0
 
 
-@pytest.mark.parametrize("data", [OFFLINE, ONLINE], ids=["files", "rollouts"])
+@pytest.mark.parametrize("data", [long(OFFLINE, name="files"), pytest.param(ONLINE, id="rollouts")])
 @pytest.mark.parametrize("killed_after", [long(1), 3, long(5)])
 def test_a_resumed_run_ends_with_the_weights_of_one_never_stopped(policy_folder: Path, killed_after: int, data) -> None:
     constant = (
@@ -113,6 +113,7 @@ def test_accumulation_gives_the_update_of_the_whole_batch(policy_folder: Path, n
     assert largest_difference(weights(whole), weights(halves)) < 2e-4
 
 
+@pytest.mark.long
 def test_cached_and_copied_references_give_the_same_weights(policy_folder: Path, no_validation) -> None:
     cached = run(arguments(policy_folder, *no_validation))
     copied = run(
@@ -121,6 +122,7 @@ def test_cached_and_copied_references_give_the_same_weights(policy_folder: Path,
     assert largest_difference(weights(cached), weights(copied)) < 2e-5
 
 
+@pytest.mark.long
 def test_switching_lora_off_is_the_reference_too(policy_folder: Path, no_validation) -> None:
     lora = (*no_validation, "--model.init_args.learning.trainable=[]", "--model.init_args.learning.lora.rank=4")
     cached = run(arguments(policy_folder, *lora))
@@ -136,6 +138,7 @@ def test_lora_off_is_refused_when_more_than_lora_learns(policy_folder: Path) -> 
         run(arguments(policy_folder, *flags))
 
 
+@pytest.mark.long
 def test_the_reference_is_computed_once_and_found_again(policy_folder: Path, no_validation) -> None:
     run(arguments(policy_folder, *no_validation))
     (cache,) = policy_folder.parent.glob("data/pairs-*/reference_logps/*.safetensors")
@@ -145,6 +148,7 @@ def test_the_reference_is_computed_once_and_found_again(policy_folder: Path, no_
     assert same.stat().st_mtime_ns == written
 
 
+@pytest.mark.long
 def test_other_weights_get_a_reference_of_their_own(policy: Policy, policy_folder: Path, no_validation) -> None:
     run(arguments(policy_folder, *no_validation))
     with torch.no_grad():

@@ -174,6 +174,7 @@ def test_every_ablation_of_the_objective_trains(policy_folder: Path, overlay: st
     assert all(torch.isfinite(torch.tensor(step["train/loss"])) for step in logged_by(cli))
 
 
+@pytest.mark.long
 def test_dynamic_sampling_tries_further_prompts_until_the_batch_is_full_and_counts_them(policy_folder: Path) -> None:
     # Groups of two are mixed half of the time.
     flags = ("--model.init_args.sampling.group_size=2", "--data.init_args.buffer.capacity=0", *RECORDED)
@@ -195,6 +196,7 @@ def test_a_preference_score_does_not_make_a_group_effective_but_is_logged_as_if_
     assert first["rollout/taste_std_within_group"] > 0.0
 
 
+@pytest.mark.long
 def test_the_kl_penalty_starts_at_zero_and_holds_the_policy_back(policy_folder: Path) -> None:
     flags = (*RECORDED, "--trainer.max_steps=10", "--trainer.val_check_interval=10")
     free, held = (

@@ -56,6 +56,7 @@ def test_what_killed_runs_left_is_removed_at_the_next_save(policy_folder: Path) 
     assert names(folder) == ["last.ckpt", "notes.txt", "step=3.ckpt", "step=4.ckpt"]
 
 
+@pytest.mark.long
 def test_a_new_run_keeps_the_checkpoints_of_an_earlier_one_in_its_folder(policy_folder: Path) -> None:
     folder = saved(policy_folder, 2, "--callbacks.checkpoint.keep=1")
     earlier = (folder / "step=2.ckpt").read_bytes()

@@ -111,6 +111,7 @@ def test_a_second_export_says_the_same_and_replaces_the_first(prompts: list[Prom
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
 
 
+@pytest.mark.long
 def test_a_checkpoint_is_exported_on_demand(tmp_path: Path) -> None:
     policy = family("siglip_llava")
     policy.model.save_pretrained(tmp_path / "base")

@@ -102,6 +102,7 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return found | {tag: [] for tag in [*events.Tags()["images"], *events.Tags()["tensors"]]}
 
 
+@pytest.mark.long
 def test_a_run_with_the_monitor_ends_with_the_weights_of_one_without(policy_folder: Path) -> None:
     watched = weights(run(arguments("fit", policy_folder, *MONITOR)))
     assert largest_difference(watched, weights(run(arguments("fit", policy_folder)))) == 0.0

@@ -36,6 +36,7 @@ def test_validation_can_be_left_alone(policy_folder: Path) -> None:
     assert steps(policy_folder.parent) == [0, 2, 4]
 
 
+@pytest.mark.long
 def test_a_checkpoint_of_a_step_with_validation_resumes_exactly(policy_folder: Path) -> None:
     # Lightning does not validate again at the step at which a run resumes, so the round must be in the checkpoint.
     straight = run(arguments("fit", policy_folder, *EVERY_TWO_AND_AT_THREE))

@@ -126,6 +126,7 @@ def test_a_file_of_pope_is_asked_and_the_rate_is_one_minus_precision(policy_fold
     assert float(cli.trainer.callback_metrics["hallucination/rate"]) == pytest.approx(2 / 3)
 
 
+@pytest.mark.long
 def test_built_probes_are_asked_and_a_policy_that_denies_everything_claims_nothing(policy_folder: Path) -> None:
     root = policy_folder.parent
     flags = monitor("YesNoJudge", "PopeFolder", root=root / "probes", source="PromptFolder", num_pairs=1)

@@ -47,6 +47,7 @@ def everything(root: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file() and "events" not in path.name}
 
 
+@pytest.mark.long
 def test_overlays_and_second_starts_and_validations_never_touch_an_earlier_run(policy_folder: Path) -> None:
     root = policy_folder.parent / "tiny"
     run(arguments("fit", policy_folder, *SHORT))

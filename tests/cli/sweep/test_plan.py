@@ -40,6 +40,7 @@ def write(
     return record
 
 
+@pytest.mark.long
 def test_every_variant_runs_with_every_seed_and_all_of_one_seed_come_first(tmp_path: Path) -> None:
     runs = planned(tmp_path, variants=("", NO_SSB, f"{NO_SSB}+{UNIFORM}"))
     names = ["grpo-s0", "grpo-no_ssb-s0", "grpo-no_ssb-uniform_replay-s0"]

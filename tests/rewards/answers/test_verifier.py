@@ -119,6 +119,7 @@ def test_what_the_budget_left_out_is_tried_in_the_next_rollout(scripted_program:
     verifier.close()
 
 
+@pytest.mark.long
 def test_real_hanging_answers_are_unknown_and_spare_the_others() -> None:
     verifier = Verifier(timeout_seconds=0.5, budget_seconds=60.0, num_workers=2)
     verdicts = verifier.judge_all([*HANGING, Question("12", "12 cm")])
