@@ -98,6 +98,13 @@ class StepCheckpoint(ModelCheckpoint):
         if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remove what a run that was killed after its last save has left: with no step to train, nothing is saved."""
+        if self.written:
+            if trainer.is_global_zero:
+                remove_drafts(self.folder, _SUFFIX)
+            self._remove_older(trainer)
+
     def _save_topk_checkpoint(self, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:
         """Write a checkpoint. Lightning's method would number a name that exists already, also after a kill."""
         # Rank 0 decides: only it need see the folder.
@@ -120,13 +127,18 @@ class StepCheckpoint(ModelCheckpoint):
             return
         if trainer.is_global_zero:
             replace_link(self.folder / f"last{_SUFFIX}", Path(self._last_checkpoint_saved))
-            # Like Lightning: what the user has started from stays.
-            kept = {*self.written[-self.save_top_k :], *([Path(trainer.ckpt_path).name] if trainer.ckpt_path else [])}
+        self._remove_older(trainer)
+        trainer.strategy.barrier()
+
+    def _remove_older(self, trainer: Trainer) -> None:
+        """Remove this run's checkpoints beyond ``keep``."""
+        # Like Lightning: what the user has started from stays.
+        kept = {*self.written[-self.save_top_k :], *([Path(trainer.ckpt_path).name] if trainer.ckpt_path else [])}
+        if trainer.is_global_zero:
             for name in self.written:
                 if name not in kept:
                     remove(self.folder / name)
         self.written = self.written[-self.save_top_k :]
-        trainer.strategy.barrier()
 
     def _name(self, step: int) -> str:
         """Return the name of a step's checkpoint: numbered where an earlier run has left one of this name."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli.app import run
+from storage import remove
 from tests.test_training import arguments, policy_folder
 
 __all__ = ["policy_folder"]
@@ -54,6 +55,19 @@ def test_what_killed_runs_left_is_removed_at_the_next_save(policy_folder: Path) 
     (folder / "notes.txt").write_text("not a checkpoint")
     saved(policy_folder, 4, "--ckpt_path=last")
     assert names(folder) == ["last.ckpt", "notes.txt", "step=3.ckpt", "step=4.ckpt"]
+
+
+def test_a_run_killed_while_it_removed_after_its_last_step_is_tidied_by_one_with_nothing_to_do(
+    policy_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:
+        killed.setattr(
+            "callbacks.step_checkpoint.remove", lambda path: None if path.name == "step=2.ckpt" else remove(path)
+        )
+        folder = saved(policy_folder, 4)
+    assert names(folder) == ["last.ckpt", "step=2.ckpt", "step=3.ckpt", "step=4.ckpt"]
+    saved(policy_folder, 4, "--ckpt_path=last")
+    assert names(folder) == ["last.ckpt", "step=3.ckpt", "step=4.ckpt"]
 
 
 @pytest.mark.long
