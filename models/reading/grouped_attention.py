@@ -19,10 +19,15 @@ NAME = "sdpa_shared_keys"
 
 
 def share_keys(model: PreTrainedModel) -> None:
-    """Set this attention in the language model of a policy, if it has torch's attention now."""
+    """Set this attention in the language model of a policy that has torch's; the eager one where scores are capped."""
     decoder: Any = model.get_decoder()
     # The user may have chosen another one with ``attn_implementation``.
-    if decoder.config._attn_implementation == "sdpa":
+    if decoder.config._attn_implementation != "sdpa":
+        return
+    # torch's attention drops the cap of Gemma 2 without a word, and a vLLM engine applies it.
+    if getattr(decoder.config, "attn_logit_softcapping", None) is not None:
+        decoder.set_attn_implementation("eager")
+    else:
         decoder.set_attn_implementation(NAME)
 
 

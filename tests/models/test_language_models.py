@@ -35,7 +35,15 @@ from tests.models.families import clip_images, intern_vit
 
 CONFIGS: dict[str, tuple[Any, dict[str, Any]]] = {
     "cohere": (CohereConfig, {"logit_scale": 0.3}),
-    "gemma2": (Gemma2Config, {"final_logit_softcapping": 4.0, "head_dim": 16, "query_pre_attn_scalar": 16}),
+    "gemma2": (
+        Gemma2Config,
+        {
+            "final_logit_softcapping": 4.0,
+            "attn_logit_softcapping": 0.5,
+            "head_dim": 16,
+            "query_pre_attn_scalar": 16,
+        },
+    ),
     "granite": (GraniteConfig, {"logits_scaling": 5.0, "tie_word_embeddings": False}),
     "llama": (LlamaConfig, {}),
     "phi": (PhiConfig, {"partial_rotary_factor": 0.5}),
@@ -103,6 +111,22 @@ def test_the_learners_log_probs_are_the_models_own(name: str) -> None:
     with torch.no_grad():
         ours = policy.completion_scores(prompts(), ROWS, IDS, IS_COMPLETION, temperature=0.8).logps
         torch.testing.assert_close(ours, own_logps(policy.model, policy, 0.8), rtol=0.0, atol=1e-5)
+
+
+def test_the_cap_of_attention_scores_is_in_the_learners_log_probs() -> None:
+    tokenizer = word_tokenizer(WORDS)
+    capped, free = (language_model("gemma2", tokenizer) for _ in range(2))
+    for layer in free.model.layers:
+        layer.self_attn.attn_logit_softcapping = None
+    for model in (capped, free):
+        model.set_attn_implementation("eager")
+    ids = IDS[:1]
+    with torch.no_grad():
+        assert not torch.allclose(capped(input_ids=ids).logits, free(input_ids=ids).logits, atol=1e-2)
+        expected = capped(input_ids=ids).logits
+        capped.set_attn_implementation("sdpa")
+        policy = Policy(capped, tokenizer)
+        torch.testing.assert_close(policy.model(input_ids=ids).logits, expected)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
