@@ -153,7 +153,10 @@ def test_samples_keep_the_version_and_the_log_probs_that_sampled_them_and_are_re
 
 def test_ratios_start_at_one_and_what_the_engine_is_behind_is_told_apart(straight: Any) -> None:
     steps = logged_by(straight)
-    for step in steps[::STEPS]:
+    # Where the first micro-batch has fresh samples; a metric stays until it is logged again.
+    firsts = [not parts[0].is_replay.all() for parts in phases_of(straight).learnt]
+    assert sum(firsts[1:]) > 0
+    for step in [steps[STEPS * number] for number, has_fresh in enumerate(firsts) if has_fresh]:
         assert abs(step["train/log_ratio_fresh"]) < 1e-4
         assert step["train/clipped_fraction_fresh"] == 0.0
     assert steps[0]["engine/logp_gap_max"] < 1e-4
@@ -225,6 +228,7 @@ class Broken(SlowEngine):
         return super()._sample(*args)
 
 
+@pytest.mark.long
 def test_an_error_of_the_engine_while_the_learner_learns_stops_the_run(folder: Path) -> None:
     with pytest.raises(RuntimeError, match="broke in its thread"):
         run(ahead(folder, f"--model.init_args.engine={HERE}.Broken"))
@@ -252,9 +256,3 @@ def test_settings_that_do_not_go_with_a_rollout_ahead_are_refused_with_a_sentenc
     GRPOModule(PretrainedPolicy("unused"), LearningConfig(), reward=reward, **good)
     with pytest.raises(ConfigError, match=message):
         GRPOModule(PretrainedPolicy("unused"), LearningConfig(), reward=reward, **(good | settings))
-
-
-def test_a_buffer_that_forgets_samples_before_they_could_be_replayed_is_refused(folder: Path) -> None:
-    message = r"^data\.buffer\.max_age must be at least 4, the optimizer steps of two rollouts"
-    with pytest.raises(ConfigError, match=message):
-        run(ahead(folder, "--data.init_args.buffer.max_age=3"))
