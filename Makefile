@@ -118,7 +118,7 @@ tau-sweep: $(STAMP)  ## MPO with several thresholds; writes docs/figures/tau_swe
 replay-table: $(STAMP)  ## GRPO with and without the Selective Sample Buffer, and what competes with it; draws docs/figures/replay_*.png
 	$(BIN)/python -m experiments.replay $(EXPERIMENT_FLAGS)
 
-ahead-table: $(STAMP)  ## GRPO in turns and one rollout ahead, three seeds; writes runs/experiments/ahead.json
+ahead-table: $(STAMP)  ## GRPO in turns and one rollout ahead, three seeds; writes runs/experiments/ahead
 	$(BIN)/python -m experiments.speed.ahead_accuracy
 
 components-table: $(STAMP)  ## which parts learn in GRPO; writes runs/experiments/components.json
