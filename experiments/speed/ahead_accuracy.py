@@ -3,8 +3,8 @@
 The engine of both is simulated, as a server elsewhere would sample: from a copy of the policy's weights. So the two
 differ in what is asked alone: how old the weights are that sample. Both weigh tokens by truncated importance sampling.
 
-Writes one file for each trial into runs/experiments/ahead and prints the table. A trial that is there already is not run
-again, so seeds may run side by side.
+Writes one file for each trial into runs/experiments/ahead and prints the table. A trial that is there already is not
+run again, so seeds may run side by side.
 """
 
 import argparse
