@@ -6,7 +6,7 @@ SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
 .PHONY: help setup setup-vllm setup-real quickstart test test-long test-recipes test-distributed test-vllm test-real check hybrid real real-fast real-page \
-	bench-mpo bench-grpo bench-gpu bench-buffer bench-verifier bench-engines bench-memory mpo-table tau-sweep ablations replay-table components-table hallucination-loop engines-figure memory-table
+	bench-mpo bench-grpo bench-async bench-gpu bench-buffer bench-verifier bench-engines bench-memory mpo-table tau-sweep ablations replay-table ahead-table components-table hallucination-loop engines-figure memory-table
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ bench-mpo: $(STAMP)  ## pairs per second of MPO against TRL; writes runs/bench/m
 bench-grpo: $(STAMP)  ## completions per second of GRPO against TRL; writes runs/bench/grpo.json
 	$(BIN)/python -m experiments.speed.grpo $(BENCH_FLAGS)
 
+bench-async: $(STAMP)  ## what a rollout ahead gains with a simulated engine as slow as the update; writes runs/bench/ahead.json
+	$(BIN)/python -m experiments.speed.ahead $(BENCH_FLAGS)
+
 bench-gpu: $(STAMP)  ## speed and memory of GRPO at Qwen2.5-VL's shapes on a GPU; writes runs/bench/gpu.json
 	$(BIN)/python -m experiments.speed.gpu $(BENCH_FLAGS)
 
@@ -114,6 +117,9 @@ tau-sweep: $(STAMP)  ## MPO with several thresholds; writes docs/figures/tau_swe
 
 replay-table: $(STAMP)  ## GRPO with and without the Selective Sample Buffer, and what competes with it; draws docs/figures/replay_*.png
 	$(BIN)/python -m experiments.replay $(EXPERIMENT_FLAGS)
+
+ahead-table: $(STAMP)  ## GRPO in turns and one rollout ahead, three seeds; writes runs/experiments/ahead
+	$(BIN)/python -m experiments.speed.ahead_accuracy
 
 components-table: $(STAMP)  ## which parts learn in GRPO; writes runs/experiments/components.json
 	$(BIN)/python -m experiments.components $(EXPERIMENT_FLAGS)

@@ -10,7 +10,7 @@ is known only after the rollout.
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -44,6 +44,14 @@ logger = logging.getLogger(__name__)
 
 # Of a stream, before the first step.
 _ROWS_LOOKED_AT = 64
+
+
+@runtime_checkable
+class SamplesAhead(Protocol):
+    """A module that samples rollouts while it learns from earlier ones."""
+
+    rollouts_ahead: int
+    """0 or 1."""
 
 
 class ExperienceDataModule(PromptDataModule):
@@ -90,12 +98,13 @@ class ExperienceDataModule(PromptDataModule):
         Raises:
             ConfigError: when every sample would be too old for its first replay.
         """
-        steps, max_age = self.steps_per_rollout, self.buffer_config.max_age
+        num_rollouts = 2 if isinstance(self.module, SamplesAhead) and self.module.rollouts_ahead else 1
+        steps, max_age = num_rollouts * self.steps_per_rollout, self.buffer_config.max_age
         if stage == "fit" and self.buffer_config.capacity and max_age < steps:
+            whose = "one rollout" if num_rollouts == 1 else "two rollouts, as one is sampled ahead"
             raise ConfigError(
-                f"data.buffer.max_age must be at least {steps}, the optimizer steps of one rollout, got {max_age}: "
-                "samples are that old when the next rollout could replay them. data.buffer.capacity 0 switches replay "
-                "off."
+                f"data.buffer.max_age must be at least {steps}, the optimizer steps of {whose}, got {max_age}: samples "
+                "are that old when a later rollout could replay them first. data.buffer.capacity 0 switches replay off."
             )
         super().setup(stage)
         # Only for training: a pool lists training prompts alone.
@@ -111,9 +120,13 @@ class ExperienceDataModule(PromptDataModule):
         def ticket(number: int) -> Ticket:
             rollout, micro = divmod(number, self.micro_batches)
             # Every ticket carries the prompts: a rank without samples in a micro-batch makes one for the first prompt.
-            return Ticket(rollout, micro, self._prompts_of("prompt order", rollout))
+            return Ticket(rollout, micro, self.rollout_prompts(rollout))
 
         return CountedLoader(ticket)
+
+    def rollout_prompts(self, rollout: int) -> tuple[Prompt, ...]:
+        """Return the prompts of a rollout; of a stream, those of the newest two rollouts that were asked for."""
+        return self._prompts_of("prompt order", rollout)
 
     def further_prompts(self, rollout: int, attempt: int) -> tuple[Prompt, ...]:
         """Return prompts for one more attempt of a rollout to fill its batch (dynamic sampling).

@@ -43,6 +43,10 @@ class ExperienceSource(Protocol):
     buffer: SelectiveSampleBuffer
     buffer_config: BufferConfig
 
+    def rollout_prompts(self, rollout: int) -> Sequence[Prompt]:
+        """Return the P prompts of a rollout, also before its first ticket is handed out."""
+        ...
+
     def further_prompts(self, rollout: int, attempt: int) -> Sequence[Prompt]:
         """Return P prompts for one more attempt to fill the batch of a rollout (dynamic sampling)."""
         ...

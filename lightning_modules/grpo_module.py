@@ -14,7 +14,7 @@ tokens, U different prompts among B samples.
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,25 +30,26 @@ from algorithms import (
     TokenScores,
     check_at_least,
     grpo_loss,
-    position_seed,
 )
 from algorithms.experience_batch import placeholder_row
 from hallucination import ClaimJudge
-from lightning_modules.data_contracts import ExperienceSource
+from lightning_modules.ahead import AheadModule
+from lightning_modules.ahead.learner_logps import learner_logps
+from lightning_modules.ahead.rollout import check_rollouts_ahead
 from lightning_modules.evaluation import EvaluationConfig
 from lightning_modules.learning import LearningConfig
 from lightning_modules.logs.idle_rollouts import IdleRollouts
 from lightning_modules.logs.rollouts import batch_metrics, mismatch_metrics, step_metrics
 from lightning_modules.precision import converter
 from lightning_modules.references import FrozenCopyReference, PolicyReference, ReferenceContext
-from lightning_modules.rollout_module import RolloutModule, check_temperature
+from lightning_modules.rollout_module import check_temperature
 from lightning_modules.strategy import sharding_of
 from models import Policy, PolicySource, is_sharded
 from rewards import WeightedReward
 from rollouts import RolloutEngine, RolloutPhase, SamplingConfig, gather_ranks, state_of_rank
 
 
-class GRPOModule(RolloutModule):
+class GRPOModule(AheadModule):
     """Trains a policy on its own scored rollouts."""
 
     def __init__(
@@ -64,6 +65,7 @@ class GRPOModule(RolloutModule):
         evaluation: EvaluationConfig = EvaluationConfig(),  # noqa: B008
         judge: ClaimJudge | None = None,
         max_attempts: int = 1,
+        rollouts_ahead: int = 0,
         seed: int = 0,
     ) -> None:
         """Remember the settings.
@@ -82,6 +84,9 @@ class GRPOModule(RolloutModule):
             judge: finds and judges the claims of a completion about its image; null judges none.
             max_attempts: most times that a rollout samples, each time for further prompts, until
                 ``prompts_per_rollout`` groups are effective (dynamic sampling, DAPO); 1 samples once.
+            rollouts_ahead: rollouts that are sampled while an earlier one is learnt from, by weights that are then one
+                rollout old; 0 or 1, and 1 needs an engine that samples apart. One is what Noukhovitch et al.
+                (arXiv:2410.18252) find to cost no accuracy.
             seed: seed of all sampling.
         """
         super().__init__(
@@ -91,7 +96,9 @@ class GRPOModule(RolloutModule):
         check_at_least("model.sampling.group_size", sampling.group_size, 2, why)
         check_temperature(sampling)
         check_at_least("model.max_attempts", max_attempts, 1, "1 samples once")
-        self.grpo, self.advantage, self.max_attempts = grpo, advantage, max_attempts
+        check_rollouts_ahead(rollouts_ahead, engine, cap=grpo.engine_ratio_cap, max_attempts=max_attempts)
+        self.grpo, self.advantage = grpo, advantage
+        self.max_attempts, self.rollouts_ahead = max_attempts, rollouts_ahead
         self.effective_tolerance = advantage.tolerance
         self.reference = (reference or FrozenCopyReference()) if grpo.kl_weight else None
         # The K micro-batches of the present rollout; training step number ``micro`` of the rollout reads one.
@@ -99,11 +106,6 @@ class GRPOModule(RolloutModule):
         # Sampled for training since the start of the run, over all ranks.
         self.num_completions = 0
         self.idle_rollouts = IdleRollouts()
-
-    @property
-    def experience(self) -> ExperienceSource:
-        """The data module."""
-        return cast(ExperienceSource, self.trainer.datamodule)  # pyright: ignore[reportAttributeAccessIssue]
 
     # --- from prompts to micro-batches ----------------------------------------------------------------------
 
@@ -135,9 +137,8 @@ class GRPOModule(RolloutModule):
         phase: RolloutPhase | None = None
         for attempt in range(self.max_attempts):
             prompts = batch.prompts if attempt == 0 else self.experience.further_prompts(batch.rollout, attempt)  # (P)
-            seed = position_seed(self.seed, "rollout", batch.rollout, self.global_rank, attempt)
-            completions = self.sample(prompts, self.sampling, seed=seed)  # (P, G)
-            scored = self.score(prompts, completions, first_group=self._first_group(batch.rollout, attempt))
+            first_group = self._first_group(batch.rollout, attempt)
+            scored = self.roll_out(batch.rollout, prompts, attempt=attempt, first_group=first_group)  # (P, G)
             attempted = scored.with_advantages(self.advantage)  # advantages (P, G)
             phase = attempted if phase is None else phase.joined(attempted)
             # Not after the last attempt: the check is a collective call that would decide nothing.
@@ -161,6 +162,7 @@ class GRPOModule(RolloutModule):
         return phase, batch_metrics(self.micro_batches, self.trainer.global_step, micro_batches_per_step=accumulate) | {
             "buffer/held": float(len(self.experience.buffer)),
             "rollout/completions_so_far": float(self.num_completions),
+            **self.waiting_metrics(phase.policy_version),
         }
 
     def _first_group(self, rollout: int, attempt: int) -> int:
@@ -184,35 +186,30 @@ class GRPOModule(RolloutModule):
             is_learnt &= ~phase.is_truncated
         return self._with_learner_logps(phase.rows(is_learnt), self._placeholder(phase.prompts[0]))  # (B, T)
 
-    @torch.no_grad()
     def _with_learner_logps(self, samples: ExperienceBatch, placeholder: ExperienceBatch) -> ExperienceBatch:
         """Return samples whose ratios are taken against the learner's own log-probs, the engine's kept apart."""
-        if self.grpo.engine_ratio_cap is None:
+        if (cap := self.grpo.engine_ratio_cap) is None:
             return samples
-        # In as many parts as training reads them in, so that this forward needs no more memory than that one.
-        parts = torch.arange(len(samples)).tensor_split(self.experience.micro_batches)
-        scored: list[Tensor] = []
         with self.trainer.precision_plugin.forward_context():
-            for part in parts:
-                if len(part):
-                    scored.append(self.completion_scores(self.loaded_policy, samples.rows(part)).logps.cpu())
-                elif is_sharded(self.loaded_policy):
-                    # Sharded weights are gathered by all ranks together, so every rank runs equally many forwards.
-                    self.completion_scores(self.loaded_policy, placeholder)
-        if not scored:
+            logps = learner_logps(
+                samples,
+                lambda some: self.completion_scores(self.loaded_policy, some).logps,
+                num_parts=self.experience.micro_batches,
+                placeholder=placeholder if is_sharded(self.loaded_policy) else None,
+            )
+        if logps is None:
             return samples
-        longest = samples.completion_ids.shape[1]
-        # Each part was cut to its own longest completion: back to (B, T).
-        logps = torch.cat([torch.nn.functional.pad(s, (0, longest - s.shape[1])) for s in scored])
-        self.log_dict(mismatch_metrics(samples, logps, where=self._is_on_policy(samples)), batch_size=1)
+        is_on_policy = self._is_on_policy(samples)
+        self.log_dict(mismatch_metrics(samples, logps, is_on_policy=is_on_policy, cap=cap), batch_size=1)
         return samples.with_columns(behavior_logps=logps, engine_logps=samples.behavior_logps)
 
     # --- from a micro-batch to its loss ---------------------------------------------------------------------
 
     def training_step(self, batch: Ticket, batch_idx: int) -> Tensor:
         """Return the loss of one micro-batch."""
-        # Forward and backward get the memory that only sampling needs.
-        self.engine.release()
+        # Forward and backward get the memory that only sampling needs, unless the engine samples meanwhile.
+        if not self.rollouts_ahead:
+            self.engine.release()
         samples = self.micro_batches[batch.micro]
         is_empty = len(samples) == 0
         if is_empty:
@@ -233,7 +230,7 @@ class GRPOModule(RolloutModule):
         values = step_metrics(samples, out, scores.entropies, self.grpo)
         if samples.engine_logps is None:
             # Before the first update the weights of the learner are still those of the engine.
-            values |= mismatch_metrics(samples, scores.logps, where=self._is_on_policy(samples))
+            values |= mismatch_metrics(samples, scores.logps, is_on_policy=self._is_on_policy(samples))
         self.log_dict(values, batch_size=len(samples))
         return self.connected(out.loss)
 

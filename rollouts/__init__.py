@@ -1,8 +1,9 @@
 """Prompts to completions: what an engine promises, three engines, and one rollout phase."""
 
+from rollouts.background import BackgroundCall
 from rollouts.dropout_ntp import dropout_ntp_pairs
 from rollouts.embedded.engine import TransformersEngine
-from rollouts.engine import EngineError, RolloutEngine, SamplingConfig
+from rollouts.engine import EngineError, RolloutEngine, Sampled, SamplingConfig
 from rollouts.phase import RolloutPhase
 from rollouts.policy_view import SampledPolicy
 from rollouts.ranks import gather_ranks, rank_and_world_size, state_of_rank
@@ -11,9 +12,11 @@ from rollouts.vllm.server_engine import VLLMServerEngine
 from rollouts.vllm.settings import VLLMSettings
 
 __all__ = [
+    "BackgroundCall",
     "EngineError",
     "RolloutEngine",
     "RolloutPhase",
+    "Sampled",
     "SampledPolicy",
     "SamplingConfig",
     "TransformersEngine",

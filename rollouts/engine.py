@@ -69,12 +69,29 @@ class CountedWeights:
         return SyncReport(seconds=seconds, num_tensors=self._num_tensors, num_bytes=self._num_bytes)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sampled:
+    """What an engine sampled while the learner went on."""
+
+    groups: list[list[Completion]]
+    """As ``RolloutEngine.generate`` returns them."""
+
+    policy_version: int
+    """Optimizer steps behind the weights that sampled."""
+
+    seconds: float
+    """How long the engine took."""
+
+
 class RolloutEngine(ABC):
     """Samples completions from the current policy. A new engine inherits from this class.
 
     Guarantees: groups in prompt order, ``sampling.group_size`` completions each; no banned token in a completion;
     log-probabilities of the tokens returned, as sampled; the same seed gives the same completions for a
     prompt at the same place, whatever else is in the batch. With several ranks every method is a collective call.
+
+    An engine that ``samples_apart`` has ``start``, ``finish`` and ``wait`` besides: one rollout may be in flight while
+    the learner goes on. New weights wait for it, so all of its completions are by the weights it was started with.
     """
 
     # Class attributes, so that an engine without copies and failures need not set them.
@@ -83,6 +100,9 @@ class RolloutEngine(ABC):
 
     num_restarts: int = 0
     """How often the engine was brought back after a failure."""
+
+    samples_apart: bool = False
+    """Whether it samples in another process, from a copy of the weights, so that the learner may go on meanwhile."""
 
     @abstractmethod
     def sync(self, policy: SampledPolicy, *, version: int) -> None:
@@ -101,13 +121,37 @@ class RolloutEngine(ABC):
             EngineError: when the engine has no weights yet, or failed and could not be brought back.
         """
 
-    def release(self) -> None:  # noqa: B027  (nothing to do is a good default)
+    def start(self, prompts: Sequence[Prompt], sampling: SamplingConfig, *, seed: int) -> None:
+        """Begin what ``generate`` does, and return at once; ``finish`` gives the completions.
+
+        Raises:
+            EngineError: while another rollout is in flight, and by an engine that does not sample apart.
+        """
+        raise EngineError(f"{type(self).__name__} samples in the learner's process, and cannot do so while it learns.")
+
+    def finish(self, *, version: int) -> Sampled:
+        """Wait for the rollout that ``start`` began, and return it.
+
+        Args:
+            version: optimizer steps behind the policy's present weights. An engine that failed meanwhile samples the
+                rollout again, from these: the ones it began with are gone.
+
+        Raises:
+            EngineError: when nothing is in flight, and when the engine failed and could not be brought back.
+        """
+        raise EngineError(f"{type(self).__name__} has no rollout in flight: call start() before finish().")
+
+    # Nothing to do is a good default for this method and the two below.
+    def wait(self) -> None:  # noqa: B027
+        """Block until no rollout of this rank is being sampled; what was sampled is kept for ``finish``."""
+
+    def release(self) -> None:  # noqa: B027
         """Free what only sampling needs; the next ``sync`` takes it back. By default this does nothing."""
 
     def shut_down(self) -> None:  # noqa: B027
         """End every process and free all memory of the engine; the next ``sync`` starts it again.
 
-        By default this does nothing.
+        A rollout in flight is given up. By default this does nothing.
         """
 
 

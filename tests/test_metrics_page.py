@@ -18,6 +18,7 @@ from rollouts.engine import SyncReport
 from tests import test_mpo_training, test_training
 from tests.callbacks.loop.test_hallucination_loop import CALIBRATOR, MONITOR
 from tests.conftest import sharp_policy
+from tests.lightning_modules.ahead.test_rollouts_ahead import AHEAD
 
 # Logged by Lightning itself.
 NOT_OURS = {"epoch", "hp_metric"}
@@ -97,10 +98,12 @@ def grpo(policy: Path) -> Sequence[list[str]]:
         "--model.init_args.reward.parts.preference.reward=tests.test_metrics_page.Even",
         "--data.init_args.buffer={capacity: 64, max_age: 16, replay_share: 0.5}",
     )  # fmt: skip
+    ahead = ("--trainer.limit_val_batches=0", "--trainer.logger.version=ahead")
     costly = (*MONITOR, engine, "--callbacks.hallucination.max_time_share=1e-9", "--trainer.logger.version=costly")
     return [
         test_training.arguments("fit", policy, *everything),
         test_training.arguments("fit", policy, *costly, "--trainer.limit_val_batches=0"),
+        test_training.arguments("fit", policy, *AHEAD, *ahead),
     ]
 
 

@@ -52,3 +52,27 @@ def test_a_run_whose_server_is_killed_ends_as_the_run_whose_server_was_not(polic
     assert logged_by(runs[1])[-1]["engine/restarts"] == 1.0
     whole, killed = ([p.detach().clone() for p in cli.model.parameters()] for cli in runs)
     assert all(torch.equal(one, other) for one, other in zip(whole, killed, strict=True))
+
+
+class KillServerInFlight(Callback):
+    """Kills the engine's server while it samples the third rollout."""
+
+    def on_rollout_end(self, trainer: L.Trainer, pl_module: L.LightningModule, phase) -> None:
+        if trainer.global_step == 2:
+            os.kill(pl_module.engine.process.pid, signal.SIGKILL)
+
+
+def test_a_server_samples_the_next_rollout_while_this_one_is_learnt_from(policy_folder) -> None:  # noqa: F811
+    steps = logged_by(run(with_engine(policy_folder, "vllm_async", "--trainer.max_steps=6")))
+    assert [step["rollout/staleness"] for step in steps[::2]] == [0.0, 2.0, 2.0]
+    # As fresh as ever against the learner that starts, and behind by what was learnt since against the engine.
+    for step in steps[::2]:
+        assert step["train/log_ratio_fresh"] == pytest.approx(0.0, abs=1e-4)
+    assert 0.0 < steps[0]["engine/logp_gap_max"] < 1e-3 < steps[2]["engine/stale_logp_gap_max"]
+
+
+def test_a_rollout_whose_server_is_killed_is_sampled_again_by_the_present_weights(policy_folder) -> None:  # noqa: F811
+    killer = "--callbacks.killer=tests.test_vllm_training.KillServerInFlight"
+    steps = logged_by(run(with_engine(policy_folder, "vllm_async", "--trainer.max_steps=6", killer)))
+    assert [step["rollout/staleness"] for step in steps[::2]] == [0.0, 2.0, 0.0]
+    assert steps[-1]["engine/restarts"] == 1.0

@@ -117,8 +117,17 @@ def measured(clock: StepClock, parts: dict[str, float]) -> Measured:
 
 def measure_ours(policy: str, folder: ShapesFolder, options: argparse.Namespace) -> Measured:
     """Return seconds per step of this project's GRPO by part, through its own trainer and data module."""
+    flags = [*our_flags(policy, folder, options), "--callbacks.parts=experiments.speed.grpo.StepParts"]
+    trainer: Any = run(flags).trainer
+    # By name: run as a script, this file's classes are not those that the configuration names.
+    parts = next(callback for callback in trainer.callbacks if type(callback).__name__ == "StepParts")
+    return measured(parts.clock, parts.parts)
+
+
+def our_flags(policy: str, folder: ShapesFolder, options: argparse.Namespace) -> list[str]:
+    """Return the command line of a run in which every step is a rollout and one optimizer step on all of it."""
     part = {"accuracy": {"reward": {"class_path": "experiments.speed.endless.ChecksumReward"}, "weight": 1.0}}
-    flags = [
+    return [
         "fit", "--config=configs/tiny/grpo.yaml", "--model.init_args.policy=experiments.speed.endless.EndlessPolicy",
         f"--model.init_args.policy.init_args.path={policy}", "--data.init_args.source=datamodules.PromptFolder",
         f"--data.init_args.source.init_args.path={folder.path}",
@@ -134,12 +143,7 @@ def measure_ours(policy: str, folder: ShapesFolder, options: argparse.Namespace)
         f"--trainer.default_root_dir={Path(policy).parent}", "--trainer.limit_val_batches=0", "--trainer.logger=false",
         "--trainer.log_every_n_steps=1000000", "--trainer.enable_progress_bar=false", "--callbacks.progress=null",
         "--callbacks.layout=null", "--callbacks.completions=null", "--callbacks.predictions=null",
-        "--callbacks.parts=experiments.speed.grpo.StepParts",
     ]  # fmt: skip
-    trainer: Any = run(flags).trainer
-    # By name: run as a script, this file's classes are not those that the configuration names.
-    parts = next(callback for callback in trainer.callbacks if type(callback).__name__ == "StepParts")
-    return measured(parts.clock, parts.parts)
 
 
 def measure_trl(policy: str, folder: ShapesFolder, options: argparse.Namespace, micro_batch: int) -> Measured:

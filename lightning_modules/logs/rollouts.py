@@ -78,24 +78,40 @@ def batch_metrics(
     return values
 
 
-def mismatch_metrics(samples: ExperienceBatch, learner_logps: Tensor, *, where: Tensor) -> dict[str, Tensor]:
-    """Return how much the log-probs of engine and learner differ, for equal tokens and weights; empty without samples.
+def mismatch_metrics(
+    samples: ExperienceBatch, learner_logps: Tensor, *, is_on_policy: Tensor, cap: float | None = None
+) -> dict[str, Tensor]:
+    """Return how much the log-probs of engine and learner differ, for equal tokens; empty without samples.
+
+    Samples of the present weights differ by rounding alone. Those of older weights differ by what was learnt since, and
+    are told apart by ``stale`` in the key.
 
     Args:
         samples: B samples with the engine's log-probs as ``behavior_logps``.
         learner_logps: (B, T) the learner's.
-        where: (B,) True at samples that the present weights have sampled.
+        is_on_policy: (B,) True at samples that the present weights have sampled.
+        cap: largest weight of truncated importance sampling; None: it is off, and no older sample is looked at.
     """
-    if not where.any():
+    gaps = learner_logps.detach() - samples.behavior_logps  # (B, T)
+    values = _gap_metrics("engine/", gaps[samples.is_completion & is_on_policy[:, None]], cap)
+    if cap is not None:
+        values |= _gap_metrics("engine/stale_", gaps[samples.is_completion & ~is_on_policy[:, None]], cap)
+    return values
+
+
+def _gap_metrics(prefix: str, gap: Tensor, cap: float | None) -> dict[str, Tensor]:
+    """Return the metrics of gaps (tokens,) in nats."""
+    if not len(gap):
         return {}
-    gap = (learner_logps.detach() - samples.behavior_logps)[samples.is_completion & where[:, None]]
-    # (B, T) -> (tokens,)
     weights = gap.exp()
-    return {
-        "engine/logp_gap_mean": gap.abs().mean(),
-        "engine/logp_gap_max": gap.abs().max(),
-        "engine/effective_sample_size": weights.sum().square() / (len(weights) * weights.square().sum()),
+    values = {
+        "logp_gap_mean": gap.abs().mean(),
+        "logp_gap_max": gap.abs().max(),
+        "effective_sample_size": weights.sum().square() / (len(weights) * weights.square().sum()),
     }
+    if cap is not None:
+        values["capped_fraction"] = (weights > cap).float().mean()
+    return {prefix + name: value for name, value in values.items()}
 
 
 def engine_metrics(engine: RolloutEngine) -> dict[str, float]:

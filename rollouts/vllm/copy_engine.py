@@ -27,11 +27,20 @@ class CopyEngine(RolloutEngine):
             ConfigError: for a temperature that vLLM refuses.
             EngineError: before the first ``sync``, and when there were too many failures.
         """
+        # Made once: a call that is repeated has the same seeds, so a failure does not change the completions.
+        requests = self._requests(prompts, sampling, seed)
+        return self._completions(prompts, sampling, self._sample(requests))
+
+    def _requests(self, prompts: Sequence[Prompt], sampling: SamplingConfig, seed: int) -> list[SampleRequest]:
         if (policy := self._policy) is None or self._version is None:
             raise no_weights_yet(self)
-        # Made once: a call that is repeated has the same seeds, so a failure does not change the completions.
-        requests = requests_of(policy, prompts, sampling, seed=seed)
-        return completions_of(policy, prompts, self._sample(requests), group_size=sampling.group_size)
+        return requests_of(policy, prompts, sampling, seed=seed)
+
+    def _completions(
+        self, prompts: Sequence[Prompt], sampling: SamplingConfig, sampled: Sequence[SampledGroup]
+    ) -> list[list[Completion]]:
+        assert self._policy is not None
+        return completions_of(self._policy, prompts, sampled, group_size=sampling.group_size)
 
     @abstractmethod
     def _sample(self, requests: Sequence[SampleRequest]) -> list[SampledGroup]:

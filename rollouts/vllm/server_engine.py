@@ -3,16 +3,21 @@
 All ranks sample from one server. Rank 0 starts it and streams the weights to it; the other ranks only take part in
 gathering sharded weights. When a call fails on any rank, all ranks bring the server back together: restart it or wait
 for it, send the weights, and repeat the call.
+
+A rollout in flight is one HTTP call in a thread that does nothing else. Prompts become requests and answers become
+completions in the caller's thread, and so does everything that ranks do together.
 """
 
 import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from algorithms import ConfigError
-from rollouts.engine import CountedWeights, EngineError
+from algorithms import ConfigError, Prompt
+from rollouts.background import BackgroundCall
+from rollouts.engine import CountedWeights, EngineError, Sampled, SamplingConfig
 from rollouts.policy_view import SampledPolicy
 from rollouts.ranks import gather_ranks, rank_and_world_size
 from rollouts.vllm.client import ServerClient, attempt
@@ -31,8 +36,22 @@ logger = logging.getLogger(__name__)
 _PERMANENT = ("ConfigError", "ValidationError", "Refusal", SERVER_TAKEN)
 
 
+class _Flight(NamedTuple):
+    """A rollout that the server samples while the learner goes on."""
+
+    prompts: Sequence[Prompt]
+    sampling: SamplingConfig
+    requests: list[SampleRequest]
+    session: str
+    version: int
+    call: BackgroundCall[tuple[list[SampledGroup] | None, str]]
+    """Gives the groups and "", or None and what failed."""
+
+
 class VLLMServerEngine(CopyEngine):
     """Samples on a vLLM server."""
+
+    samples_apart = True
 
     def __init__(
         self,
@@ -78,6 +97,7 @@ class VLLMServerEngine(CopyEngine):
         """The server, on the rank that started it."""
 
         self._address, self._session, self._token = "", "", ""
+        self._flight: _Flight | None = None
 
     def sync(self, policy: SampledPolicy, *, version: int) -> None:
         """Send the weights that changed since the last time; all of them the first time, none for the same version.
@@ -87,16 +107,79 @@ class VLLMServerEngine(CopyEngine):
         """
         if self._has_weights_of(policy, version):
             return
+        if self._flight is not None:
+            self.wait()
+            # For all ranks: they share the server, and rank 0 is about to replace its weights.
+            gather_ranks(None)
         while failure := self._try_sync(policy, version):
             self._prepare_retry(failure)
+
+    def start(self, prompts: Sequence[Prompt], sampling: SamplingConfig, *, seed: int) -> None:
+        """Send the requests of a rollout, and return without its completions.
+
+        Raises:
+            ConfigError: for a temperature that vLLM refuses.
+            EngineError: while another rollout is in flight, and before the first ``sync``.
+        """
+        if self._flight is not None:
+            raise EngineError("a rollout is in flight already: call finish() before the next start().")
+        requests = self._requests(prompts, sampling, seed)
+        version = self._version
+        assert version is not None  # there are requests, so there are weights
+        client, session = self._client(), self._session
+
+        def sample() -> tuple[list[SampledGroup] | None, str]:
+            return attempt(lambda: client.sample(session, requests, version)) if requests else ([], "")
+
+        call = BackgroundCall(sample, name="rollout in flight")
+        self._flight = _Flight(prompts, sampling, requests, session, version, call)
+
+    def finish(self, *, version: int) -> Sampled:
+        """Return the rollout in flight; where the server failed on any rank, all ranks sample it again.
+
+        Raises:
+            EngineError: when nothing is in flight, and when there were too many failures.
+        """
+        if (flight := self._flight) is None:
+            return super().finish(version=version)
+        groups, failure = flight.call.result()
+        failure = _first_failure(failure)
+        # Only now: a repair must not wait for a flight that it replaces.
+        self._flight = None
+        sampled_by = flight.version
+        if failure:
+            groups, sampled_by = self._sampled_again(flight, failure, version), version
+        completions = self._completions(flight.prompts, flight.sampling, groups or [])
+        return Sampled(groups=completions, policy_version=sampled_by, seconds=flight.call.seconds)
+
+    def wait(self) -> None:
+        """Block until the server has answered this rank, or failed."""
+        if self._flight is not None:
+            self._flight.call.wait()
 
     def shut_down(self) -> None:
         """End the server, if this run started it."""
         if self.process is not None:
             self.process.stop()
-        self.process, self._session, self._version = None, "", None
+        self.process, self._session, self._version, self._flight = None, "", None, None
+
+    def _sampled_again(self, flight: _Flight, failure: str, version: int) -> list[SampledGroup]:
+        policy = self._policy
+        assert policy is not None  # something was in flight
+        # Another session: a sync has met the same failure, and has brought the server back already.
+        if flight.session == self._session:
+            self._prepare_retry(failure)
+        logger.warning(
+            "the rollout in flight is lost, and is sampled again by the weights of step %d instead of %d: this run "
+            "ends unlike one whose server did not fail",
+            version,
+            flight.version,
+        )
+        self.sync(policy, version=version)
+        return self._sample(flight.requests)
 
     def _sample(self, requests: Sequence[SampleRequest]) -> list[SampledGroup]:
+        self.wait()
         policy, version = self._policy, self._version
         # ``generate`` has checked both.
         assert policy is not None

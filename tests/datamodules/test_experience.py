@@ -1,5 +1,6 @@
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -66,8 +67,8 @@ def test_replay_older_than_the_age_limit_is_never_drawn() -> None:
 class Trainer:
     """As much of Lightning's as the data module asks."""
 
-    def __init__(self, accumulate: int) -> None:
-        self.accumulate_grad_batches = accumulate
+    def __init__(self, accumulate: int, rollouts_ahead: int = 0) -> None:
+        self.accumulate_grad_batches, self.lightning_module = accumulate, SimpleNamespace(rollouts_ahead=rollouts_ahead)
         self.global_rank, self.world_size = 0, 1
 
 
@@ -106,6 +107,15 @@ def test_an_age_limit_that_rules_out_all_replay_is_refused() -> None:
     data = ExperienceDataModule(PromptFolder("unused"), micro_batches=6, buffer=BufferConfig(max_age=2))
     data.trainer = Trainer(2)
     with pytest.raises(ConfigError, match=r"^data\.buffer\.max_age must be at least 3, the optimizer steps"):
+        data.setup("fit")
+
+
+def test_the_limit_counts_that_a_rollout_sampled_ahead_is_one_rollout_older() -> None:
+    data = ExperienceDataModule(PromptFolder("unused"), micro_batches=6, buffer=BufferConfig(max_age=5))
+    data.trainer = Trainer(2, rollouts_ahead=1)
+    with pytest.raises(
+        ConfigError, match=r"^data\.buffer\.max_age must be at least 6, the optimizer steps of two rollouts"
+    ):
         data.setup("fit")
 
 

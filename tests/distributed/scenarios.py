@@ -118,12 +118,21 @@ SCENARIOS: dict[str, Scenario] = {
     "mpo_half_full": lambda root: mpo(root, FSDP2, FULL, NO_RANDOM_STATE, *saved(root, "full")),
     "mpo_half_ddp": lambda root: mpo(root, DDP, *saved(root, "ddp")),
     "mpo_ddp_to_fsdp2": lambda root: mpo(root, FSDP2, resumed(root, "ddp")),
+    "ahead_ddp": lambda root: grpo(root, DDP, *AHEAD),
+    "ahead_half": lambda root: grpo(root, DDP, *AHEAD, *saved(root, "ahead", steps=3)),
+    "ahead_resumed": lambda root: grpo(root, DDP, *AHEAD, resumed(root, "ahead", steps=3)),
     "signals": lambda root: grpo(root, FSDP2, *WATCHED),
     "uneven": lambda root: grpo(root, FSDP2, "--data.init_args.source.num_val=5",
                              "--data.init_args.reading.batch_size=2"),
     "unequal": lambda root: grpo(root, FSDP2, "--data.init_args.source.num_val=5",
                              "--data.init_args.reading.batch_size=1"),
 }  # fmt: skip
+# A rollout in flight on every rank.
+AHEAD = (
+    "--model.init_args.engine=experiments.speed.slow_engine.SlowEngine",
+    "--model.init_args.rollouts_ahead=1",
+    "--trainer.max_steps=6",
+)
 _VLLM = ("--model.engine.settings.max_model_len=128", "--model.engine.settings.cache_megabytes=64")
 # These need vLLM.
 VLLM_SCENARIOS: dict[str, Scenario] = {

@@ -49,7 +49,7 @@ def test_grpo_with_replay_reference_and_learner_scores_is_the_same_under_ddp_and
 
 
 @pytest.mark.parametrize(
-    "name", ["mpo_fsdp2", "mpo_validated", "grpo_fsdp2", "grpo_ddp", "idle_fsdp2", "uneven", "signals"]
+    "name", ["mpo_fsdp2", "mpo_validated", "grpo_fsdp2", "grpo_ddp", "ahead_ddp", "idle_fsdp2", "uneven", "signals"]
 )
 def test_all_ranks_end_with_the_same_weights_and_have_seen_the_same_validation(ended, name: str) -> None:
     first, second = (ended(name, rank) for rank in range(2))
@@ -104,6 +104,13 @@ def test_more_batches_on_one_rank_than_on_another_are_refused(ended) -> None:
 def test_a_run_resumed_from_slices_ends_with_the_weights_of_one_never_stopped(ended) -> None:
     for rank in range(2):
         assert largest_difference(ended("grpo_fsdp2", rank)["weights"], ended("grpo_resumed", rank)["weights"]) == 0.0
+
+
+def test_ranks_that_each_have_a_rollout_in_flight_go_on_from_a_checkpoint_with_all_of_them(ended) -> None:
+    for rank in range(2):
+        whole, half = ended("ahead_ddp", rank), ended("ahead_resumed", rank)
+        assert [step["rollout/staleness"] for step in whole["seen"]][::2] == [0.0, 2.0, 2.0]
+        assert largest_difference(whole["weights"], half["weights"]) == 0.0
 
 
 def test_fsdp2_goes_on_from_a_checkpoint_of_ddp(ended) -> None:

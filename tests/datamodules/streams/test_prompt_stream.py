@@ -151,9 +151,32 @@ def test_a_rollout_asked_for_again_has_the_same_prompts_also_after_a_resume(tmp_
 
 def test_prompts_in_use_are_held_and_others_forgotten(tmp_path: Path) -> None:
     rollouts = RolloutStream(stream(write_folder(tmp_path, "a", shards=1, rows=9)), per_rollout=2)
-    first, second = rollouts.prompts(0), rollouts.prompts(1)
+    first, second, third = (rollouts.prompts(number) for number in range(3))
     rollouts.keep([first[0].uid])
-    assert [rollouts.held(prompt.uid) is not None for prompt in (*first, *second)] == [True, False, True, True]
+    held = [rollouts.held(prompt.uid) is not None for prompt in (*first, *second, *third)]
+    assert held == [True, False, True, True, True, True]
+
+
+def test_the_rollout_that_is_learnt_from_may_be_asked_for_after_the_one_sampled_ahead(tmp_path: Path) -> None:
+    source = write_folder(tmp_path, "a", shards=2, rows=9)
+    plain, unbroken = RolloutStream(stream(source), per_rollout=4), RolloutStream(stream(source), per_rollout=4)
+    expected = [questions(list(plain.prompts(number))) for number in range(4)]
+    for number in (0, 1, 0, 1, 2, 1):
+        assert questions(list(unbroken.prompts(number))) == expected[number]
+    resumed = RolloutStream(stream(source), per_rollout=4)
+    resumed.load_state_dict(unbroken.state_dict())
+    for number in (1, 2, 3, 2):
+        assert questions(list(resumed.prompts(number))) == expected[number]
+
+
+def test_a_checkpoint_of_a_run_without_rollouts_ahead_goes_on(tmp_path: Path) -> None:
+    source = write_folder(tmp_path, "a", shards=2, rows=9)
+    unbroken = RolloutStream(stream(source), per_rollout=4)
+    before = unbroken.stream.state_dict()
+    expected = [questions(list(unbroken.prompts(number))) for number in (5, 6)]
+    resumed = RolloutStream(stream(source), per_rollout=4)
+    resumed.load_state_dict({"before": before, "rollout": 5})
+    assert [questions(list(resumed.prompts(number))) for number in (5, 6)] == expected
 
 
 @pytest.mark.parametrize(

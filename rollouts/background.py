@@ -1,0 +1,55 @@
+"""A call in a thread of its own, so that its caller can go on while it waits for another process."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class BackgroundCall(Generic[T]):
+    """One call that has begun. It must use nothing that the caller changes meanwhile, and no collective call."""
+
+    def __init__(self, call: Callable[[], T], *, name: str) -> None:
+        """Begin.
+
+        Args:
+            call: what runs.
+            name: of the thread, as debuggers show it.
+        """
+        self._call = call
+        self._future: Future[T] = Future()
+        self._started, self._ended = time.perf_counter(), 0.0
+        # A daemon: a run that is stopped ends at once, and does not wait for an answer that nobody will read.
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    @property
+    def seconds(self) -> float:
+        """How long the call took; known when it has ended."""
+        self.wait()
+        return self._ended - self._started
+
+    def wait(self) -> None:
+        """Block until the call has ended, well or not."""
+        wait([self._future])
+
+    def result(self) -> T:
+        """Wait, and return what the call returned.
+
+        Raises:
+            BaseException: what the call raised, with the traceback of its thread.
+        """
+        return self._future.result()
+
+    def _run(self) -> None:
+        try:
+            result = self._call()
+        # Whatever it is: an error that stayed in the thread would leave the caller waiting.
+        except BaseException as error:
+            self._ended = time.perf_counter()
+            self._future.set_exception(error)
+        else:
+            self._ended = time.perf_counter()
+            self._future.set_result(result)
