@@ -5,8 +5,8 @@ STAMP := .venv/installed
 SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help setup setup-vllm setup-real quickstart test test-long test-recipes test-distributed test-vllm test-real check hybrid real real-fast real-page \
-	bench-mpo bench-grpo bench-async bench-gpu bench-buffer bench-verifier bench-engines bench-memory mpo-table tau-sweep ablations replay-table ahead-table components-table hallucination-loop engines-figure memory-table
+# All of them but the stamps, which are files.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ bench-grpo: $(STAMP)  ## completions per second of GRPO against TRL; writes runs
 
 bench-async: $(STAMP)  ## what a rollout ahead gains with a simulated engine as slow as the update; writes runs/bench/ahead.json
 	$(BIN)/python -m experiments.speed.ahead $(BENCH_FLAGS)
+
+bench-growth: $(STAMP)  ## an update as prompts and groups grow, each prompt read once or copied; writes runs/bench/growth.json
+	$(BIN)/python -m experiments.speed.growth $(BENCH_FLAGS)
 
 bench-gpu: $(STAMP)  ## speed and memory of GRPO at Qwen2.5-VL's shapes on a GPU; writes runs/bench/gpu.json
 	$(BIN)/python -m experiments.speed.gpu $(BENCH_FLAGS)

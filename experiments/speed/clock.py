@@ -1,23 +1,28 @@
-"""Where the time of a training step goes: seconds on the wall by part, and of all processor cores together."""
+"""Where the time of a training step goes: seconds on the wall by part, and of all processor cores together; memory."""
 
+import gc
 import itertools
 import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
-# Steps that are not counted: the first ones allocate.
+# Steps that are not counted, at least one: the first ones allocate.
 WARM_UP = 2
+
+_CLEAR = Path("/proc/self/clear_refs")
 
 
 class StepClock:
     """Measures steps from end to end, and functions within them."""
 
-    def __init__(self) -> None:
-        """Start without times."""
+    def __init__(self, warm_up: int = WARM_UP) -> None:
+        """Start without times; the first steps are not counted."""
+        self.warm_up = warm_up
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.ends: list[float] = []
         self.processor_ends: list[float] = []
@@ -41,7 +46,7 @@ class StepClock:
     def part(self, name: str, *, without: Sequence[str] = ()) -> float:
         """Return the median seconds of a measured function, less those of functions that it calls."""
         calls = zip(self.seconds[name], *(self.seconds[inner] for inner in without), strict=True)
-        return statistics.median(whole - sum(inner) for whole, *inner in list(calls)[WARM_UP:])
+        return statistics.median(whole - sum(inner) for whole, *inner in list(calls)[self.warm_up :])
 
     def totals(self, name: str) -> float:
         """Return the median seconds per step of a function that runs several times in a step."""
@@ -50,12 +55,31 @@ class StepClock:
     @property
     def step(self) -> float:
         """Median seconds of a step."""
-        return _median_between(self.ends)
+        return _median_between(self.ends[self.warm_up - 1 :])
 
     @property
     def processor_step(self) -> float:
         """Median processor seconds of a step: what is left of it when other programs share the cores."""
-        return _median_between(self.processor_ends)
+        return _median_between(self.processor_ends[self.warm_up - 1 :])
+
+
+def forget_peak() -> None:
+    """Start to watch the peak of memory anew: that of the GPU, else of this process."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    elif _CLEAR.exists():
+        _CLEAR.write_text("5")  # Linux: resets VmHWM alone
+
+
+def peak_gibibytes() -> float | None:
+    """Return the peak since ``forget_peak``, whatever was there before included; None where the system does not say."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    if not _CLEAR.exists():
+        return None
+    lines = _CLEAR.with_name("status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**20
 
 
 def now() -> float:
@@ -66,4 +90,4 @@ def now() -> float:
 
 
 def _median_between(ends: Sequence[float]) -> float:
-    return statistics.median(later - earlier for earlier, later in itertools.pairwise(ends[WARM_UP - 1 :]))
+    return statistics.median(later - earlier for earlier, later in itertools.pairwise(ends))
