@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from algorithms import ConfigError, Prompt, RolloutGroup
+from callbacks.destination import check_destination
 from callbacks.prompt_data import prompt_data
 from datamodules.prompts import PromptDataModule
 from datamodules.sources.prompt_pool import PoolEntry, histogram_in_words, read_entries, summary
@@ -41,6 +42,7 @@ class PromptPoolWriter(Callback):
                 f"callbacks.pool needs a module with a reward part {self.part!r}, got {type(pl_module).__name__}: use "
                 "lightning_modules.RolloutModule, and name one of its parts."
             )
+        check_destination("callbacks.pool.folder", self.folder)
         data = prompt_data(trainer)
         self._check_settings(pl_module, data)
         notes = self._notes(trainer)

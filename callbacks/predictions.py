@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from algorithms import Prompt, RolloutGroup
+from callbacks.destination import check_destination
 from rollouts import RolloutPhase
 
 
@@ -22,6 +23,11 @@ class PredictionWriter(Callback):
                 of its own, with its number before the suffix.
         """
         self.path = path
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a place where nothing can be written."""
+        if self.path is not None and stage == "predict":
+            check_destination("callbacks.predictions.path", Path(self.path), is_folder=False)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start an empty file."""

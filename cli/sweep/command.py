@@ -9,6 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from cli.build_notice import in_words
+from cli.given.places import writes_to
 from cli.run_record.closing import command_line
 from cli.stop_signals import Stopped
 from cli.sweep.options import SweepOptions, read_options
@@ -17,6 +19,7 @@ from cli.sweep.side_by_side import Ended, Job, run_side_by_side
 from cli.sweep.slurm import job_array
 from run_records import compare, write_report
 from run_records.record import FINISHED, RUNNING
+from storage import check_writable
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 _TOLD_LINES = 3  # of a log, where a run has failed
@@ -34,17 +37,11 @@ def main(arguments: Sequence[str]) -> int:
     if options.slurm is not None:
         _write_array(runs, options, out)
         return 0
+    with writes_to("--out" if options.out else "the sweep's folder", out):
+        check_writable(out)
     failed = _run(runs, options, out)
     _report(runs, options, out)
     return 1 if failed else 0
-
-
-def in_words(seconds: float) -> str:
-    """Return a length of time, such as ``40 s``, ``12 min`` or ``1 h 05 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _run(runs: Sequence[PlannedRun], options: SweepOptions, out: Path) -> int:
@@ -128,14 +125,15 @@ def _write_array(runs: Sequence[PlannedRun], options: SweepOptions, out: Path) -
     if not left:
         console.print("every run has finished: no job array is written")
         return
-    (out / "logs").mkdir(parents=True, exist_ok=True)
+    for key, folder in (("--out", out / "logs"), ("--slurm", options.slurm.parent)):
+        with writes_to(key, folder):
+            check_writable(folder)
     # With ``last`` a task that is started again goes on, also one that has no checkpoint now.
     commands = [[*run.arguments, "--ckpt_path=last"] for run in left]
     text = job_array(
         commands, name=f"sweep-{Path(options.configs[0]).stem}", file=options.slurm, log_folder=out / "logs",
         at_once=options.jobs if options.jobs > 1 else None, threads=options.threads,
     )  # fmt: skip
-    options.slurm.parent.mkdir(parents=True, exist_ok=True)
     options.slurm.write_text(text)
     console.print(f"{_counted(len(left), 'task')} in {options.slurm}: sbatch {shlex.quote(str(options.slurm))}")
 

@@ -9,8 +9,9 @@ from typing import Any
 from PIL import Image
 from rich.progress import track
 
+from algorithms import DataError
 from datamodules.sources.prompt_folder import PromptFolder
-from storage import whole_folder
+from storage import check_writable, whole_folder
 
 
 class DrawnFolder(PromptFolder):
@@ -43,6 +44,13 @@ class DrawnFolder(PromptFolder):
         final = Path(self.path)
         if final.is_dir():
             return
+        try:
+            check_writable(final.parent)
+        except OSError as error:
+            raise DataError(
+                f"data.source.root is {final.parent}, where pictures are drawn, and nothing can be written there: "
+                f"{error.strerror or error}."
+            ) from error
         # Another process that finishes first wins; both draw the same.
         with whole_folder(final) as draft:
             (draft / "images").mkdir()

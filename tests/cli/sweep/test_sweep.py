@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.app import main
-from cli.sweep.command import in_words
+from cli.build_notice import in_words
 from tests.cli.run_record.hand_made import written
 from tests.test_training import arguments, policy_folder
 
