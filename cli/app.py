@@ -16,7 +16,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import torch
 from jsonargparse import set_parsing_settings
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar
+from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from omegaconf.errors import OmegaConfBaseException
 
@@ -32,7 +32,6 @@ from cli.built import build_missing, missing, register
 from cli.callback_slots import KNOWN_SLOTS, named_callbacks, slot_names
 from cli.ckpt_path import check_run, resolved
 from cli.given.null_flags import in_dictionaries
-from cli.given.places import program
 from cli.given.reward_overlays import with_merged_parts
 from cli.given.swapped_classes import take_nothing_over
 from cli.inspection.command import INSPECT, InspectingTrainer
@@ -42,12 +41,13 @@ from cli.mistakes.libraries import check_constructors, raise_first_cause, setup_
 from cli.mistakes.monitors import warn_of_monitors
 from cli.mistakes.parser_messages import interpolation_in_one_line
 from cli.mistakes.sizes import check_sizes
+from cli.one_line_parser import OneLineParser
 from cli.quiet import quiet
 from cli.results import results
 from cli.run_record.kept_run import GivenLine, KeptRun, Place, place
 from cli.run_record.recorded import Told
 from cli.stop_signals import Stopped, StopSignal, newest_checkpoint, stop_status
-from cli.strategies import check_strategy
+from cli.strategies import check_saving, check_strategy
 from lightning_modules import TrainingDiverged
 from lightning_modules.identity import RunIdentity
 
@@ -56,21 +56,6 @@ PACKAGES = (callbacks, datamodules, lightning_modules, models, rewards, rollouts
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 # Commands that are none of Lightning's, and the module of each. Imported late: they parse commands with this file.
 OWN_COMMANDS = {"new": "cli.new_run.command", "sweep": "cli.sweep.command", "compare": "cli.compare"}
-
-
-class OneLineParser(LightningArgumentParser):
-    """Prints what is wrong in one line, without the usage."""
-
-    command_line: CommandLine | None = None
-    """What is parsed."""
-
-    def error(self, message: str, ex: Exception | None = None) -> Any:
-        """Exit with the message, or raise it where a caller has set ``exit_on_error`` to False."""
-        if not self.exit_on_error:
-            return super().error(message, ex)
-        text = self.command_line.in_one_line(message) if self.command_line else message
-        sys.stderr.write(f"error: {text}\n(what there is to set: {program()} fit --help)\n")
-        raise SystemExit(2)
 
 
 class TrainCLI(LightningCLI):
@@ -190,12 +175,7 @@ class TrainCLI(LightningCLI):
         check_strategy(config)
         named = named_callbacks(self._get(self.config_init, "callbacks").as_dict())
         every = [StopSignal(), RunIdentity(), *named, *callbacks]
-        saving = next((each for each in every if isinstance(each, Checkpoint)), None)
-        if saving is not None and config.get("enable_checkpointing") is False:
-            raise ConfigError(
-                f"{type(saving).__name__} saves checkpoints, but trainer.enable_checkpointing is false: "
-                "add --trainer.enable_checkpointing=true."
-            )
+        check_saving(config, every)
         # Lightning's own bar shows the last letters of the run's name as its version.
         if config.get("enable_progress_bar") is not False and not any(isinstance(c, ProgressBar) for c in every):
             every.append(RolloutProgressBar())

@@ -75,19 +75,26 @@ def test_a_run_that_waits_for_the_build_of_another_process_says_so(
         fcntl.flock(lock, fcntl.LOCK_EX)
         waiting = threading.Thread(target=built.build_missing, args=(made,))
         waiting.start()
-        while waiting.is_alive() and "waiting" not in (told := capsys.readouterr().err):
+        told = ""
+        while waiting.is_alive() and "waiting" not in told:
             time.sleep(0.01)
+            told += capsys.readouterr().err
         wanted.mkdir()
     waiting.join()
     assert told == f"another process builds {wanted}: waiting for it\n"
 
 
-def test_the_bar_of_a_build_names_what_is_built(policy_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_bar_of_a_build_names_it_and_its_record_lies_apart_from_the_users_runs(
+    policy_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(policy_folder.parent)
     line = arguments("fit", policy_folder, "--trainer.max_steps=1", "--trainer.limit_val_batches=0")
     shown = [flag for flag in line if flag not in ("--callbacks.progress=null", "--trainer.enable_progress_bar=false")]
     run(shown, is_build=True)
     assert "Building grpo" in (text := capsys.readouterr().out)
     assert "Training" not in text
+    records = [file.parent for file in Path.cwd().rglob("run.json")]
+    assert [record.relative_to(Path.cwd()).parent for record in records] == [Path("runs/built/runs")]
 
 
 def test_a_build_that_is_stopped_says_that_nothing_of_it_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
