@@ -45,7 +45,7 @@ def test_a_build_says_what_it_makes_how_long_it_takes_and_where_it_is_kept(
     first, second, third, last = capsys.readouterr().err.splitlines()
     assert first.startswith("building adapter (seed 0), which this config starts from: Stage 3 of the tiny policy")
     assert second == f"  takes about 35 s on one core, once; kept in {wanted}"
-    assert third == "  first its own parts: language_model, vision_tower"
+    assert third == "  first its own parts: vision_tower, language_model"
     assert last.startswith(f"built {wanted} in ")
     assert not built.build_missing(made)
     assert capsys.readouterr().err == ""
