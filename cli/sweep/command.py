@@ -5,6 +5,7 @@ import shlex
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -63,7 +64,7 @@ def _run(runs: Sequence[PlannedRun], options: SweepOptions, out: Path) -> int:
             ):  # fmt: skip
                 failed += ended.status != 0
                 seconds += [ended.seconds] if ended.status == 0 else []
-                rest = _estimate(seconds, len(runs) - elsewhere - len(seconds) - failed, options.jobs)
+                rest = estimate(seconds, len(runs) - elsewhere - len(seconds) - failed, options.jobs)
                 bar.update(task, completed=len(seconds), rest=rest)
                 _tell(bar.console, ended, done=f"{len(seconds)} of {len(runs)}", rest=rest)
         except (KeyboardInterrupt, SystemExit) as stop:
@@ -90,10 +91,18 @@ def _sorted_out(runs: Sequence[PlannedRun]) -> tuple[list[float], list[PlannedRu
     return seconds, left, elsewhere
 
 
-def _estimate(seconds: Sequence[float], left: int, jobs: int) -> str:
+def estimate(seconds: Sequence[float], left: int, jobs: int) -> str:
+    """Return how long a sweep will go on, in words; empty where nothing is known or left.
+
+    Args:
+        seconds: of each run that has finished.
+        left: runs that have not.
+        jobs: runs side by side.
+    """
     if not left or not seconds:
         return ""
-    return f"about {in_words(sum(seconds) / len(seconds) * left / min(jobs, left))} left"
+    # Not the mean: the first run of a seed also builds what the config starts from.
+    return f"about {in_words(median(seconds) * left / min(jobs, left))} left"
 
 
 def _tell(shown: Console, ended: Ended, *, done: str, rest: str) -> None:
