@@ -33,7 +33,7 @@ class PredictionWriter(Callback):
         """Start an empty file."""
         file = self._file(trainer)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("")
+        file.write_text("", encoding="utf-8")
 
     def on_predict_batch_end(
         self,

@@ -45,7 +45,7 @@ def in_words(seconds: float) -> str:
 
 def _purpose(config: Path) -> str:
     """Return the first sentence of the comment at the top of a config; its path where there is none."""
-    first = config.read_text().partition("\n")[0]
+    first = config.read_text(encoding="utf-8").partition("\n")[0]
     text = first.lstrip("# ").split(". ")[0].split(": `python")[0].rstrip(". ")
     return text if first.startswith("#") and text else str(config)
 

@@ -103,7 +103,7 @@ def _build(command: Callable[[Sequence[str]], object], config: str, seed: int, f
 
 def _missing_parts(config: str, seed: int) -> list[str]:
     """Return the names of what a config is itself built from and that is not there yet."""
-    upstream = dict.fromkeys(_REFERENCE.findall(Path(config).read_text()))
+    upstream = dict.fromkeys(_REFERENCE.findall(Path(config).read_text(encoding="utf-8")))
     return [Path(each).stem for each in upstream if not built_folder(each, seed).is_dir()]
 
 
@@ -128,7 +128,7 @@ def _digest(config: str, seed: int, sources: SourceTree) -> str:
             f"${{built_by:{config}}} names a config that is not there: {path.absolute()}"
             f"{f'; one of this name is {moved}' if moved else ''}."
         )
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     names = {value for value in texts(read_config(str(path)).content) if _CLASS.fullmatch(value)}
     # Weights of the same sources differ between versions of libraries.
     libraries = [f"{library} {_version(library)}" for library in sorted(sources.libraries(names))]

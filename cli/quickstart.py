@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "seconds": {**seconds, "total": round(sum(seconds.values()), 1)},
     }
     FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    (FOLDER / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     console.print(comparison(summary))
     console.print(EFFECTIVE)
     console.print(f"{summary['seconds']['total']:.0f} seconds in all; written to {FOLDER}/summary.json")

@@ -111,7 +111,7 @@ def _tell(shown: Console, ended: Ended, *, done: str, rest: str) -> None:
         shown.print(f"{ended.job.name} has finished after {after}; {done}{f', {rest}' if rest else ''}")
         return
     shown.print(f"{ended.job.name} has failed with status {ended.status} after {after}; see {ended.job.log}")
-    lines = [line for line in ended.job.log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [line for line in ended.job.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error: ")]
     for line in errors[-1:] or lines[-_TOLD_LINES:]:
         shown.print(f"  {line}", markup=False)
@@ -143,7 +143,7 @@ def _write_array(runs: Sequence[PlannedRun], options: SweepOptions, out: Path) -
         commands, name=f"sweep-{Path(options.configs[0]).stem}", file=options.slurm, log_folder=out / "logs",
         at_once=options.jobs if options.jobs > 1 else None, threads=options.threads,
     )  # fmt: skip
-    options.slurm.write_text(text)
+    options.slurm.write_text(text, encoding="utf-8")
     console.print(f"{_counted(len(left), 'task')} in {options.slurm}: sbatch {shlex.quote(str(options.slurm))}")
 
 
