@@ -26,7 +26,7 @@ class InspectingTrainer(Trainer):
         self,
         model: LightningModule,
         datamodule: LightningDataModule | None = None,
-        page: str = "inspect.html",
+        page: str = "runs/inspect.html",
         num_prompts: int = 12,
         num_measured: int = 256,
     ) -> None:
