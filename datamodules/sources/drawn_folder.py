@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from rich import get_console
 from rich.progress import track
 
 from algorithms import DataError
@@ -56,7 +57,11 @@ class DrawnFolder(PromptFolder):
             (draft / "images").mkdir()
             for split in ("train", "val", "test"):
                 with (draft / f"{split}.jsonl").open("w") as lines:
-                    for row, subject in track(self.rows(split), f"Drawing {final.name}/{split}", transient=True):
+                    shown = track(
+                        self.rows(split), f"Drawing {final.name}/{split}", transient=True,
+                        disable=not get_console().is_terminal,  # which would leave an empty line in a file
+                    )  # fmt: skip
+                    for row, subject in shown:
                         if subject is not None:
                             self.draw(subject).save(draft / row["image"])
                         lines.write(json.dumps(row) + "\n")
