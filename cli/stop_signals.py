@@ -138,6 +138,8 @@ def _whence(trainer: L.Trainer) -> str:
     at = f" at step {trainer.global_step}"
     if newest := newest_checkpoint(trainer):
         return f"{at}: the newest checkpoint is {newest}; the same command with --ckpt_path=last goes on from it."
+    if trainer.checkpoint_callbacks:
+        return f"{at}, and there is no checkpoint yet: none of the steps so far was one at which it is written."
     return f"{at}, and there is no checkpoint: callbacks.StepCheckpoint writes one every few steps."
 
 
