@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import FSDPStrategy
 
 from algorithms import ConfigError
+from callbacks.destination import check_destination
 from storage import whole_folder
 
 
@@ -36,9 +37,7 @@ class ExportPolicy(Callback):
         """Refuse, before training, a module or a strategy that cannot be exported."""
         if not isinstance(pl_module, SavesPretrained):
             raise ConfigError(f"callbacks.export cannot save {type(pl_module).__name__}: it has no save_pretrained.")
-        # Found at the end it would cost the run; and the file, which a folder would replace.
-        if self.folder is not None and self.folder.is_file():
-            raise ConfigError(f"callbacks.export.folder is {self.folder}, which is a file: give a folder.")
+        check_destination("callbacks.export.folder", self.folder)
         if isinstance(trainer.strategy, FSDPStrategy):
             raise ConfigError(
                 "callbacks.export cannot gather weights under strategy fsdp (FSDP1): use configs/hardware/fsdp2.yaml, "

@@ -16,6 +16,7 @@ from algorithms import (
     position_seed,
     select_pairs,
 )
+from callbacks.destination import check_destination
 from callbacks.prompt_data import prompt_data
 from datamodules.sources.mmpr_writer import write_mmpr
 from datamodules.streams.pair_report import PairReport, margins_in_words
@@ -56,6 +57,7 @@ class PairWriter(Callback):
                 f"callbacks.pairs needs a module that samples, got {type(pl_module).__name__}: use "
                 "lightning_modules.RolloutModule."
             )
+        check_destination("callbacks.pairs.folder", self.folder)
         self.selection.check_buildable(self.score_part, pl_module.reward.parts)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

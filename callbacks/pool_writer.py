@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from algorithms import ConfigError, Prompt, RolloutGroup
+from callbacks.destination import check_destination
 from callbacks.prompt_data import prompt_data
 from datamodules.prompts import PromptDataModule
 from datamodules.sources.prompt_pool import PoolEntry, histogram_in_words, read_entries, summary
@@ -41,13 +42,14 @@ class PromptPoolWriter(Callback):
                 f"callbacks.pool needs a module with a reward part {self.part!r}, got {type(pl_module).__name__}: use "
                 "lightning_modules.RolloutModule, and name one of its parts."
             )
+        check_destination("callbacks.pool.folder", self.folder)
         data = prompt_data(trainer)
         self._check_settings(pl_module, data)
         notes = self._notes(trainer)
         if notes.is_file():
             data.skip_answered({entry.uid for entry in read_entries(notes)})
             # A killed run may leave half a line, which would spoil the next one: write back whole lines only.
-            notes.write_text("".join(entry.line() for entry in read_entries(notes)))
+            notes.write_text("".join(entry.line() for entry in read_entries(notes)), encoding="utf-8")
 
     def on_predict_batch_end(
         self,
@@ -73,8 +75,8 @@ class PromptPoolWriter(Callback):
         # Once per prompt: a run that goes on answers the last batch again, and each batch that lacks a prompt.
         entries = [entry for _, entry in sorted({entry.uid: entry for entry in noted}.items())]
         with whole_folder(self.folder, replace=True) as draft:
-            (draft / "pool.jsonl").write_text("".join(entry.line() for entry in entries))
-            (draft / "pool.json").write_text(json.dumps(summary(entries), indent=1) + "\n")
+            (draft / "pool.jsonl").write_text("".join(entry.line() for entry in entries), encoding="utf-8")
+            (draft / "pool.json").write_text(json.dumps(summary(entries), indent=1) + "\n", encoding="utf-8")
             draw_histogram(entries, draft / "pool.png")
         shutil.rmtree(self.partial)
         print(f"{self.folder}: {len(entries)} prompts, {histogram_in_words(entries)}")  # noqa: T201
@@ -99,13 +101,13 @@ class PromptPoolWriter(Callback):
         }
         self.partial.mkdir(parents=True, exist_ok=True)
         file = self.partial / "settings.json"
-        if file.is_file() and (known := json.loads(file.read_text())) != settings:
+        if file.is_file() and (known := json.loads(file.read_text(encoding="utf-8"))) != settings:
             changed = [key for key in settings if known.get(key) != settings[key]]
             raise ConfigError(
                 f"callbacks.pool.folder: {self.partial} holds notes of a run that was stopped, with another "
                 f"{', '.join(changed)}: go on with its settings, or remove that folder."
             )
-        file.write_text(json.dumps(settings, indent=1) + "\n")
+        file.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
 
 def draw_histogram(entries: Sequence[PoolEntry], path: Path) -> None:

@@ -18,6 +18,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from algorithms import ImageReference, Prompt, RolloutGroup
 from algorithms.records import FileReference
+from callbacks.destination import check_destination
 from datamodules.sources.prompt_folder import PromptFolder
 from rollouts import RolloutPhase
 from storage import whole_file
@@ -41,6 +42,11 @@ class PredictionWriter(Callback):
                 where they lie, such as those in tables; false: leave these out.
         """
         self.path, self.pictures = path, pictures
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a place where nothing can be written."""
+        if self.path is not None and stage in ("test", "predict"):
+            check_destination("callbacks.predictions.path", Path(self.path), is_folder=False)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start an empty file."""

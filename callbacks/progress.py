@@ -23,6 +23,9 @@ class RolloutProgressBar(RichProgressBar):
     count to an epoch of -2.
     """
 
+    title: str | None = None
+    """What is said beside the bar in place of Training or Predicting."""
+
     @property
     def total_train_batches(self) -> int | float:
         """Batches of the present epoch; fewer where the last step comes before its end."""
@@ -34,9 +37,16 @@ class RolloutProgressBar(RichProgressBar):
         return min(trainer.num_training_batches, trainer.max_steps * trainer.accumulate_grad_batches - before)
 
     def _get_train_description(self, current_epoch: int) -> str:
-        if self.trainer.max_epochs == -1:
-            return "Training" if current_epoch == 0 else f"Training, epoch {current_epoch}"
-        return super()._get_train_description(current_epoch)
+        title, epochs = self.title or "Training", self.trainer.max_epochs
+        # From 1: Lightning counts from 0, to a last epoch of 0.
+        if epochs is None or epochs < 0:
+            return f"{title}, epoch {current_epoch + 1}" if current_epoch else title
+        return f"{title}, epoch {current_epoch + 1} of {epochs}" if epochs > 1 else title
+
+    @property
+    def predict_description(self) -> str:
+        """What is said beside the bar of prediction."""
+        return self.title or super().predict_description
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the metrics to show."""

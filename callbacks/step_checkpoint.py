@@ -41,7 +41,7 @@ class StepCheckpoint(ModelCheckpoint):
         """Set how often a checkpoint is written, and how many stay.
 
         Args:
-            every_n_train_steps: optimizer steps between two checkpoints.
+            every_n_train_steps: optimizer steps between two checkpoints; one more is written after the last step.
             keep: newest checkpoints that stay. Checkpoints of earlier runs in the same folder are not counted, and they
                 stay as well.
             dirpath: folder of the checkpoints; null: ``checkpoints`` in the run's log folder.
@@ -93,10 +93,14 @@ class StepCheckpoint(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save when a checkpoint is due and no gradients are accumulated."""
+        """Save when a checkpoint is due and no gradients are accumulated, and after the last step."""
         # This batch is the last of its optimizer step.
         if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+            if trainer.global_step == trainer.max_steps != self._last_global_step_saved:
+                candidates = self._monitor_candidates(trainer)
+                self._save_topk_checkpoint(trainer, candidates)
+                self._save_last_checkpoint(trainer, candidates)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remove what a run that was killed after its last save has left: with no step to train, nothing is saved."""

@@ -1,13 +1,13 @@
 """The parser and runner of ``train.py``: LightningCLI with overlays that merge, and errors of one sentence."""
 
-import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 # Fast tokenizers start threads and then warn at every fork. Must be set before transformers is imported.
@@ -38,13 +38,16 @@ from cli.inspection.command import INSPECT, InspectingTrainer
 from cli.mistakes.check import CommandLine, checked
 from cli.mistakes.hardware import check_hardware
 from cli.mistakes.libraries import check_constructors, raise_first_cause, setup_errors
+from cli.mistakes.monitors import warn_of_monitors
 from cli.mistakes.parser_messages import interpolation_in_one_line
 from cli.mistakes.sizes import check_sizes
+from cli.one_line_parser import OneLineParser
 from cli.quiet import quiet
+from cli.results import results
 from cli.run_record.kept_run import GivenLine, KeptRun, Place, place
 from cli.run_record.recorded import Told
 from cli.stop_signals import Stopped, StopSignal, newest_checkpoint, stop_status
-from cli.strategies import check_strategy
+from cli.strategies import check_saving, check_strategy
 from lightning_modules import TrainingDiverged
 from lightning_modules.identity import RunIdentity
 
@@ -53,21 +56,6 @@ PACKAGES = (callbacks, datamodules, lightning_modules, models, rewards, rollouts
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 # Commands that are none of Lightning's, and the module of each. Imported late: they parse commands with this file.
 OWN_COMMANDS = {"new": "cli.new_run.command", "sweep": "cli.sweep.command", "compare": "cli.compare"}
-
-
-class OneLineParser(LightningArgumentParser):
-    """Prints what is wrong in one line, without the usage."""
-
-    command_line: CommandLine | None = None
-    """What is parsed."""
-
-    def error(self, message: str, ex: Exception | None = None) -> Any:
-        """Exit with the message, or raise it where a caller has set ``exit_on_error`` to False."""
-        if not self.exit_on_error:
-            return super().error(message, ex)
-        text = self.command_line.in_one_line(message) if self.command_line else message
-        sys.stderr.write(f"error: {text}\n(what there is to set: python train.py fit --help)\n")
-        raise SystemExit(2)
 
 
 class TrainCLI(LightningCLI):
@@ -82,6 +70,12 @@ class TrainCLI(LightningCLI):
 
     plans: bool = False
     """Parse and check only, then raise ``_Planned``."""
+
+    only_builds: bool = False
+    """Build what the config starts from, then raise ``_Built``."""
+
+    prints_results: bool = False
+    """Validation and test end with their metrics."""
 
     kept: KeptRun | None = None
     shown_config: str = ""
@@ -116,15 +110,21 @@ class TrainCLI(LightningCLI):
         check_run(kwargs["ckpt_path"], self.trainer, self.model, self.datamodule, command=subcommand)
         # Null leaves it to Lightning, which lets some checkpoints run code.
         kwargs["weights_only"] = True
+        if subcommand in ("validate", "test"):
+            # Lightning's table has numbers of fourteen digits.
+            self.prints_results = kwargs.get("verbose", True)
+            kwargs["verbose"] = False
         # A callback writes the predictions; kept in memory they would grow with the data.
         return {**kwargs, "return_predictions": False} if subcommand == "predict" else kwargs
 
     def _run_subcommand(self, subcommand: str) -> None:
         # The folder is locked before the checkpoint is chosen: a run that is still going may be writing one.
         kept = self.kept.open(self.trainer, self.shown_config, self.told) if self.kept else nullcontext()
-        with kept, stop_status(self.trainer, subcommand):
+        with kept, stop_status(self.trainer, subcommand, building=self._building if self.is_build else None):
             try:
                 super()._run_subcommand(subcommand)
+                if self.prints_results and self.trainer.is_global_zero:
+                    sys.stdout.write(results(self.trainer.callback_metrics))
             except TrainingDiverged as error:
                 newest = newest_checkpoint(self.trainer)
                 kept_file = f"The newest checkpoint, {newest}, is intact." if newest else "There is no checkpoint."
@@ -141,10 +141,13 @@ class TrainCLI(LightningCLI):
         if self.plans:
             raise _Planned(place(section, self.line))
         check_hardware(section.trainer.as_dict())
+        warn_of_monitors(self.command_line.config)
         check_constructors(lambda: self.parser.instantiate_classes(self.config), to_build=missing())
         # A build is a run in this process, so it has used the global random state.
         if build_missing(partial(run, is_build=True)):
             self._set_seed()
+        if self.only_builds:
+            raise _Built
         if self.subcommand in INSPECT:
             # It writes one page and is no run.
             return
@@ -164,13 +167,21 @@ class TrainCLI(LightningCLI):
                 self.kept.discard()
             raise
 
+    @property
+    def _building(self) -> str:
+        return f"Building {Path(self.line.files[0].source).stem}"
+
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
         check_strategy(config)
         named = named_callbacks(self._get(self.config_init, "callbacks").as_dict())
         every = [StopSignal(), RunIdentity(), *named, *callbacks]
+        check_saving(config, every)
         # Lightning's own bar shows the last letters of the run's name as its version.
         if config.get("enable_progress_bar") is not False and not any(isinstance(c, ProgressBar) for c in every):
             every.append(RolloutProgressBar())
+        for bar in every:
+            if self.is_build and isinstance(bar, RolloutProgressBar):
+                bar.title = self._building
         return super()._instantiate_trainer(config, every)
 
 
@@ -180,6 +191,10 @@ class _Planned(Exception):
     def __init__(self, where: Place) -> None:
         super().__init__()
         self.where = where
+
+
+class _Built(Exception):
+    """The end of a command that only builds what it starts from."""
 
 
 def run(arguments: Sequence[str], *, told: Told | None = None, is_build: bool = False) -> TrainCLI:
@@ -200,17 +215,24 @@ def run(arguments: Sequence[str], *, told: Told | None = None, is_build: bool = 
 
 def planned(arguments: Sequence[str]) -> Place:
     """Parse and check a command, and return what its run is called and where it would lie; nothing is made or run."""
-    seeds = logging.getLogger("lightning.fabric.utilities.seed")
-    level = seeds.level
-    # Lightning seeds and says so, for a command that draws nothing.
-    seeds.setLevel(logging.WARNING)
     try:
         _parse_and_run(arguments, plans=True)
     except _Planned as end:
         return end.where
-    finally:
-        seeds.setLevel(level)
     raise ConfigError(f"{' '.join(arguments)} runs nothing.")
+
+
+def build(arguments: Sequence[str]) -> None:
+    """Build what a command starts from, as far as it is missing; nothing is run.
+
+    Args:
+        arguments: the command line behind ``train.py``.
+
+    Raises:
+        ConfigError: for wrong settings.
+    """
+    with suppress(_Built):
+        _parse_and_run(arguments, only_builds=True)
 
 
 def _parse_and_run(arguments: Sequence[str], **attributes: Any) -> TrainCLI:
@@ -242,7 +264,7 @@ def _parse_and_run(arguments: Sequence[str], **attributes: Any) -> TrainCLI:
                 save_config_callback=None,
                 auto_configure_optimizers=False,
             )
-    except _Planned:
+    except (_Planned, _Built):
         raise
     except Exception as error:
         raise_first_cause(error, line)

@@ -10,18 +10,22 @@ every config it is built from. The folder is made by running that config, once, 
 import fcntl
 import hashlib
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
+from typing import TextIO
 
 from omegaconf import OmegaConf
 
 from algorithms import ConfigError
-from cli.given.places import config_path
+from cli.build_notice import in_words, notice, say
+from cli.given.places import config_path, writes_to
 from cli.given.renamed import moved_config
 from cli.given.settings import read_config, texts
 from cli.sources import SourceTree
+from storage import check_writable
 
 BUILT_ROOT = Path("runs/built")
 _REFERENCE = re.compile(r"\$\{built_by:([^,}\s]+)")
@@ -71,15 +75,36 @@ def build_missing(command: Callable[[Sequence[str]], object]) -> bool:
     # The commands below parse configs of their own, which fill this again.
     _wanted.clear()
     for folder, (config, seed) in wanted.items():
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        with writes_to("the folder of models that are built on first use", folder.parent):
+            check_writable(folder.parent)
         # Other ranks and other runs block here until the folder exists.
         with folder.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _wait_for(lock, folder)
             if not folder.is_dir():
-                subcommand, callback = _maker(config)
-                flags = ["--seed_everything", str(seed), f"--callbacks.{callback}.folder={folder}"]
-                command([subcommand, "--config", config, *flags])
+                _build(command, config, seed, folder)
     return bool(wanted)
+
+
+def _wait_for(lock: TextIO, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say(f"another process builds {folder}: waiting for it")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _build(command: Callable[[Sequence[str]], object], config: str, seed: int, folder: Path) -> None:
+    say(notice(Path(config), seed, folder, first=_missing_parts(config, seed)))
+    subcommand, callback = _maker(config)
+    started = time.monotonic()
+    command([subcommand, "--config", config, f"--seed_everything={seed}", f"--callbacks.{callback}.folder={folder}"])
+    say(f"built {folder} in {in_words(time.monotonic() - started)}")
+
+
+def _missing_parts(config: str, seed: int) -> list[str]:
+    """Return the names of what a config is itself built from and that is not there yet."""
+    upstream = dict.fromkeys(_REFERENCE.findall(Path(config).read_text(encoding="utf-8")))
+    return [Path(each).stem for each in upstream if not built_folder(each, seed).is_dir()]
 
 
 def _resolve(config: str, seed: int = 0) -> str:
@@ -103,7 +128,7 @@ def _digest(config: str, seed: int, sources: SourceTree) -> str:
             f"${{built_by:{config}}} names a config that is not there: {path.absolute()}"
             f"{f'; one of this name is {moved}' if moved else ''}."
         )
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     names = {value for value in texts(read_config(str(path)).content) if _CLASS.fullmatch(value)}
     # Weights of the same sources differ between versions of libraries.
     libraries = [f"{library} {_version(library)}" for library in sorted(sources.libraries(names))]

@@ -13,8 +13,8 @@ from lightning_modules.identity import KEY, check_identity, run_identity
 from storage import UnreadableCheckpoint, newest_readable, read_checkpoint
 
 _SUFFIX = ".ckpt"
-# Words that Lightning looks up itself. They lead to files that this process or the job's scheduler wrote.
-_LIGHTNINGS = ("best", "hpc")
+# Words that Lightning looks up itself. They lead to files that the job's scheduler wrote.
+_LIGHTNINGS = ("hpc",)
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,12 @@ def resolved(ckpt_path: str | None, trainer: L.Trainer, source: Path | None = No
     """
     if ckpt_path is None or ckpt_path in _LIGHTNINGS:
         return ckpt_path
+    if not str(ckpt_path).strip() or str(ckpt_path) == ".":
+        raise ConfigError("--ckpt_path has no value: give a checkpoint, or last.")
+    if ckpt_path == "best":
+        raise ConfigError(
+            "ckpt_path best is known at the end of a training run only: give the path of a checkpoint, or last."
+        )
     if "://" in str(ckpt_path):
         raise ConfigError(
             f"ckpt_path must be a file or folder on this machine, got {ckpt_path}: download it first "

@@ -6,7 +6,9 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.given.arguments import OneLineArguments
+from cli.given.places import writes_to
 from run_records import compare, write_report
+from storage import check_writable
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -18,6 +20,8 @@ def main(arguments: Sequence[str]) -> int:
     add("--metric", action="append", help="a logged metric; may be given several times")
     add("--out", type=Path, default=Path("runs/comparison"), help="for table.md, table.json, curves.png, curves.svg")
     options = parser.parse_args(list(arguments))
+    with writes_to("--out", options.out):
+        check_writable(options.out)
     comparison = compare(options.runs, baseline=options.baseline, metrics=options.metric)
     Console(highlight=False, soft_wrap=True).print(comparison.markdown(), markup=False)
     files = write_report(comparison, options.out)

@@ -1,7 +1,6 @@
 """Messages of libraries about which a user can do nothing: silenced."""
 
 import logging
-import os
 import warnings
 
 import transformers
@@ -24,8 +23,8 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
     # The warning is about writing into what a layer returns, and no code here does so.
     warnings.filterwarnings("ignore", ".*FSDP2-wrapped module.*returned a view tensor.*")
-    if os.environ.get("LOCAL_RANK", "0") != "0":
-        logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
+    # The seed is part of the run's name.
+    logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)
     # Frozen parts are in eval mode on purpose.
     warnings.filterwarnings("ignore", r".*module\(s\) in eval mode at the start of training.*")
     warnings.filterwarnings("ignore", category=JsonargparseDeprecationWarning)

@@ -118,7 +118,7 @@ class SourceTree:
 
 def _read(path: Path, dotted: str) -> _Module:
     """Return what a file imports."""
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     is_package = path.name == "__init__.py"
     bindings: dict[str, str] = {}
     imports: list[str] = []

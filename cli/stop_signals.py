@@ -90,8 +90,14 @@ class StopSignal(L.Callback):
 
 
 @contextmanager
-def stop_status(trainer: L.Trainer, command: str) -> Iterator[None]:
-    """Turn what Lightning raises for a signal into ``Stopped``, after a sentence on the error output."""
+def stop_status(trainer: L.Trainer, command: str, *, building: str | None = None) -> Iterator[None]:
+    """Turn what Lightning raises for a signal into ``Stopped``, after a sentence on the error output.
+
+    Args:
+        trainer: not started yet.
+        command: fit, validate, test or predict.
+        building: what is done where the run only makes what another one starts from, such as ``Building adapter``.
+    """
     try:
         yield
     except SystemExit as error:
@@ -99,7 +105,10 @@ def stop_status(trainer: L.Trainer, command: str) -> Iterator[None]:
         if number is None:
             raise
         if trainer.is_global_zero:
-            sys.stderr.write(f"stopped by {number.name}{_whence(trainer) if command == 'fit' else ''}\n")
+            whence = _whence(trainer) if command == "fit" else ""
+            if building is not None:
+                whence = f" while {building.lower()}: nothing of it is kept; the same command begins it anew."
+            sys.stderr.write(f"stopped by {number.name}{whence}\n")
         stopped = Stopped(number)
         if trainer.local_rank != 0:
             # The first process of a machine has the status. Lightning's launcher kills it, with another status, as
@@ -129,6 +138,8 @@ def _whence(trainer: L.Trainer) -> str:
     at = f" at step {trainer.global_step}"
     if newest := newest_checkpoint(trainer):
         return f"{at}: the newest checkpoint is {newest}; the same command with --ckpt_path=last goes on from it."
+    if trainer.checkpoint_callbacks:
+        return f"{at}, and there is no checkpoint yet: none of the steps so far was one at which it is written."
     return f"{at}, and there is no checkpoint: callbacks.StepCheckpoint writes one every few steps."
 
 

@@ -103,7 +103,7 @@ class RunRecord:
         content = {"status": self.status, "reason": self.reason, "seconds": round(self.seconds, 1)}
         content |= {key: value for key, value in asdict(self).items() if key != "folder"}
         with whole_file(self.folder / FILE_NAME) as draft:
-            draft.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+            draft.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_record(folder: Path) -> RunRecord | None:
@@ -116,7 +116,7 @@ def read_record(folder: Path) -> RunRecord | None:
     """
     path = folder / FILE_NAME
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         attempts = tuple(
             Attempt(**{**attempt, "arguments": tuple(attempt["arguments"])}) for attempt in content["attempts"]
         )

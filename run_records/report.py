@@ -23,7 +23,7 @@ def write_report(comparison: Comparison, folder: Path) -> list[Path]:
     texts = (comparison.markdown(), json.dumps(comparison.as_dict(), indent=1, allow_nan=False) + "\n")
     for file, text in zip(files, texts, strict=True):
         with whole_file(file) as draft:
-            draft.write_text(text)
+            draft.write_text(text, encoding="utf-8")
     panels = curve_panels(comparison)
     return [*files, *(draw_panels(panels, folder / "curves.png") if panels else [])]
 

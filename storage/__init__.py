@@ -3,13 +3,14 @@
 from storage.checkpoints import UnreadableCheckpoint, newest_readable, read_checkpoint
 from storage.folder_lock import LOCK_NAME, FolderInUse, folder_lock, is_locked
 from storage.slices import VALUES_NAME, load_slices
-from storage.whole import remove, remove_drafts, replace_link, whole_file, whole_folder
+from storage.whole import check_writable, remove, remove_drafts, replace_link, whole_file, whole_folder
 
 __all__ = [
     "LOCK_NAME",
     "VALUES_NAME",
     "FolderInUse",
     "UnreadableCheckpoint",
+    "check_writable",
     "folder_lock",
     "is_locked",
     "load_slices",

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from uuid import uuid4
 
 # Between the name of a target and the random end of its draft's name.
@@ -33,6 +34,20 @@ def whole_file(path: Path) -> Iterator[Path]:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder and a file in it, which is gone again at once.
+
+    Args:
+        folder: stays, empty where it is new.
+
+    Raises:
+        OSError: where nothing can be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=folder):
+        pass
 
 
 def replace_link(link: Path, target: Path) -> None:

@@ -112,6 +112,23 @@ def test_every_overlay_shows_the_command_that_it_is_for() -> None:
     assert [file for file in OVERLAYS if file not in last] == []
 
 
+# Where a killed run has to find its notes again.
+KEEPS_ITS_NOTES = ("configs/tiny/stages/prompt_pool.yaml",)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_a_config_writes_lies_in_the_folder_of_its_run(name: str) -> None:
+    named = read_config(name).content.get("callbacks") or {}
+    places = [
+        f"callbacks.{callback}.{key}"
+        for callback, value in named.items() if isinstance(value, dict)
+        for key in ("folder", "dirpath", "path", "page", "file")
+        if key in (value.get("init_args") or {})
+    ]  # fmt: skip
+    # Of one name for all seeds and overlays, a second run would replace what the first has written.
+    assert places == (["callbacks.pool.folder"] if name in KEEPS_ITS_NOTES else [])
+
+
 def test_configs_name_classes_as_they_are_called_today() -> None:
     values = {value for name in ALL for value in texts(read_config(name).content)}
     assert {value for value in values if new_class(value)} == set()

@@ -4,6 +4,7 @@ import argparse
 from typing import NoReturn
 
 from algorithms import ConfigError
+from cli.given.places import program
 
 
 class OneLineArguments(argparse.ArgumentParser):
@@ -11,6 +12,5 @@ class OneLineArguments(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise the message."""
-        raise ConfigError(
-            f"{self.prog.split()[-1]}: {message} (all options: python train.py {self.prog.split()[-1]} --help)"
-        )
+        command = self.prog.split()[-1]
+        raise ConfigError(f"{command}: {message} (all options: {program()} {command} --help)")

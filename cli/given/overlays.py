@@ -50,7 +50,7 @@ def check_overlays(files: Sequence[Settings]) -> None:
         files: the config files of the command line, in its order.
 
     Raises:
-        ConfigError: names the overlay, what it lies over, and what is below it.
+        ConfigError: names the overlay, what it lies over, and what is below it; or the second of two whole configs.
     """
     below: dict[str, Any] = {}
     for number, file in enumerate(files):
@@ -61,6 +61,12 @@ def check_overlays(files: Sequence[Settings]) -> None:
         # A first file has nothing below it, which not even "any config" accepts.
         if bases and not (number and any(base.accepts(below) for base in bases)):
             raise ConfigError(_refusal(file, bases, below, [each.source for each in files[:number]]))
+        if not bases and _is_whole(file.content) and _is_whole(below):
+            raise ConfigError(
+                f"{file.source} is a whole config, with a model and data of its own, and so is what is below it "
+                f"({' + '.join(each.source for each in files[:number])}): give one of them. A file that changes some "
+                "keys of another begins with a line such as '# Lies over: any config'."
+            )
         below = laid_over(below, file.content)
 
 
@@ -85,6 +91,10 @@ def bases_of(file: Settings) -> list[Base]:
         model = None if match[1] == "any config" else match[1]
         found.append(Base(model, match[2], tuple(match[3].split(" and ")) if match[3] else ()))
     return found
+
+
+def _is_whole(content: dict[str, Any]) -> bool:
+    return bool(class_path(content, "model") and class_path(content, "data"))
 
 
 def _refusal(file: Settings, bases: list[Base], below: dict[str, Any], names: list[str]) -> str:

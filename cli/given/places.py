@@ -4,9 +4,13 @@ A config is looked for in the directory where the user stands, then in the proje
 data, models and ``runs/``, belong to the directory where the user stands.
 """
 
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+from algorithms import ConfigError
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 """The folder that holds ``train.py`` and ``configs/``."""
@@ -43,6 +47,29 @@ def with_places(arguments: Sequence[str]) -> list[str]:
         else:
             found.append(argument)
     return found
+
+
+def program() -> str:
+    """Return the command line without its arguments, as the user types it: ``python train.py``, with its folder."""
+    typed = sys.argv[0]
+    return f"python {shlex.quote(typed) if Path(typed).name == 'train.py' else 'train.py'}"
+
+
+@contextmanager
+def writes_to(key: str, path: Path) -> Iterator[None]:
+    """Turn the system's refusal to write into a sentence.
+
+    Args:
+        key: what names the place on the command line.
+        path: the place.
+
+    Raises:
+        ConfigError: where nothing can be written there.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f"{key} is {path}, where nothing can be written: {error.strerror or error}.") from error
 
 
 def import_from_here() -> None:

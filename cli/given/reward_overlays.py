@@ -38,7 +38,7 @@ def with_merged_parts(arguments: Sequence[str], files: Sequence[Settings]) -> It
     )
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "reward_parts.yaml"
-        file.write_text(yaml.safe_dump(content, sort_keys=False))
+        file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
         # After the last config file, which it completes, and before the flags that follow and go over it.
         end = files[-1].position + 1
         yield [*arguments[:end], f"--config={file}", *arguments[end:]]

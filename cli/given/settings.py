@@ -58,7 +58,7 @@ def read_config(source: str, position: int = 0) -> Settings:
         position: index of the argument on the command line.
     """
     try:
-        text, is_file = Path(source).read_text(), True
+        text, is_file = Path(source).read_text(encoding="utf-8"), True
     except (OSError, ValueError):
         # ValueError: bytes that are no UTF-8, or a null character in a path.
         text, is_file = source, False

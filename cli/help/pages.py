@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from algorithms import ConfigError
+from cli.given.places import program
 from cli.given.settings import is_set, value_at
 from cli.help.table import table
 from cli.keys.chosen import CALLBACK, known_keys
@@ -53,10 +54,10 @@ def first_page(command: str | None) -> str:
     if command is None:
         listed = [f"  {name:<10} {meaning}" for name, meaning in COMMANDS.items()]
         return "\n".join(
-            ["python train.py COMMAND --config FILE [--config OVERLAY ...] [--KEY=VALUE ...]", "", *listed, "",
-             "python train.py fit --help   says what a command takes"]
+            [f"{program()} COMMAND --config FILE [--config OVERLAY ...] [--KEY=VALUE ...]", "", *listed, "",
+             f"{program()} fit --help   says what a command takes"]
         )  # fmt: skip
-    run = f"python train.py {command}"
+    run = f"{program()} {command}"
     sections = [f"  {run} --config FILE --help {name:<10} {what}" for name, what in _SECTIONS.items()]
     return "\n".join(
         [
@@ -117,7 +118,7 @@ def _callbacks(config: Mapping[str, Any], command: str) -> str:
     return "\n".join(
         ["callbacks that this config has:", *(on or ["  none"]), "",
          "Off: --callbacks.NAME=null. One setting: --callbacks.NAME.KEY=VALUE. A new one: --callbacks.NAME=CLASS.",
-         f"Keys of one: python train.py {command} --config FILE --help callbacks.NAME", "",
+         f"Keys of one: {program()} {command} --config FILE --help callbacks.NAME", "",
          "Classes: " + ", ".join(ours) + "; Lightning's (lightning.pytorch.callbacks) and your own, by import path."]
     )  # fmt: skip
 

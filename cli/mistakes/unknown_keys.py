@@ -20,6 +20,8 @@ from cli.keys.settings import (
     classes_in,
     is_open,
     settings_of,
+    shortest_path,
+    subclasses,
     values_of_mapping,
 )
 from cli.mistakes.callback_names import check_name
@@ -30,6 +32,7 @@ from cli.mistakes.wrong_types import check_type
 
 # Flags of the parser itself.
 _PARSERS = ("config", "print_config", "help")
+_SHOWN = 3  # classes
 # A key elsewhere must be this like the typed one to be suggested.
 _LIKE_ELSEWHERE = 0.85
 
@@ -141,6 +144,7 @@ class _Source:
             if name in (*STRUCTURE, "help"):
                 continue
             if name not in settings and self.keys:
+                self._check_other_class(setting, key, name, owner)
                 self._refuse(f"{key}.{name}", name, (f"{key}.{known}" for known in settings), f" of {owner.__name__}")
             if name not in settings:
                 continue
@@ -168,6 +172,17 @@ class _Source:
         """Return everything but null that files and flags give for a key."""
         values = (value_at(content, key) for content in self.contents)
         return [value for value in values if value is not None]
+
+    def _check_other_class(self, setting: Setting, key: str, name: str, owner: type) -> None:
+        """Refuse a setting that another class has, which could stand at this place."""
+        could_stand = {each for base in classes_in(setting.annotation) for each in subclasses(base)} - {owner}
+        having = sorted((each for each in could_stand if name in settings_of(each)), key=lambda each: each.__name__)
+        if having:
+            names = ", ".join(each.__name__ for each in having[:_SHOWN]) + (" ..." if len(having) > _SHOWN else "")
+            raise ConfigError(
+                f"{key}.{name} is no setting of {owner.__name__}, but of {names}: "
+                f"choose the class first, as in --{key}={shortest_path(having[0])}{self.where}."
+            )
 
     def _refuse(self, key: str, name: str, known: Iterable[str], owner: str) -> None:
         siblings = {full.rpartition(".")[2]: full for full in known}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from algorithms import ConfigError
 from cli.given.arguments import OneLineArguments
+from cli.given.places import program, writes_to
 from cli.new_run import doubts, settings
 from cli.new_run.config import grpo_config, mpo_config
 from cli.new_run.files import DataFiles, training_files, validation_files
@@ -37,12 +38,10 @@ def main(arguments: Sequence[str]) -> int:
     measure(data, model, settings.asked(data, model))
     write = mpo_config if phase == "mpo" else grpo_config
     text = write(_name(target), data, val, model, _head(target, options, phase))
-    try:
+    with writes_to("DIR", Path(options.dir)):
         target.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(target) as draft:
             draft.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"DIR is {options.dir!r}, where nothing can be written: {error.strerror}.") from error
     sys.stdout.write("".join(f"{line}\n" for line in _told(target, data, val, model, phase)))
     return 0
 
@@ -117,8 +116,8 @@ def _head(target: Path, options: argparse.Namespace, phase: str) -> str:
 
 def _commands(target: Path, phase: str) -> list[str]:
     place = shlex.quote(str(target))
-    looks = [f"python train.py inspect --config {place}"] if phase == "grpo" else []
-    return [*looks, f"python train.py fit --config {place}"]
+    looks = [f"{program()} inspect --config {place}"] if phase == "grpo" else []
+    return [*looks, f"{program()} fit --config {place}"]
 
 
 def _told(target: Path, data: DataLook, val: DataLook | None, model: ModelLook, phase: str) -> list[str]:

@@ -38,7 +38,7 @@ _COLUMN_KEYS = ("question", "images", "answer", "choices", "id", "unit", "decima
 
 def _presets(kind: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     for file in sorted((PROJECT / FOLDER).glob("*.yaml")):
-        source = yaml.safe_load(file.read_text())["data"]["init_args"].get(kind, {})
+        source = yaml.safe_load(file.read_text(encoding="utf-8"))["data"]["init_args"].get(kind, {})
         settings = source.get("init_args", {})
         # Others translate their files themselves.
         is_plain = source.get("class_path") in ("datamodules.PromptFolder", "datamodules.PreferenceFolder")

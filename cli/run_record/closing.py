@@ -1,11 +1,15 @@
-"""The last lines of a run: where it is, how to resume it, how to see it."""
+"""The last lines of a run: where it is, how to resume it, what it has written, how to see it."""
 
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from cli.given.places import program
 from run_records import FILE_NAME, RunRecord
 from storage import newest_readable
+
+# What callbacks write into a run's folder, and that another command reads.
+_WRITTEN = (("export", "export"), ("pairs", "pairs"), ("written", "predictions.jsonl"))
 
 
 def closing_lines(record: RunRecord, saved: Sequence[Path] = ()) -> list[str]:
@@ -18,6 +22,11 @@ def closing_lines(record: RunRecord, saved: Sequence[Path] = ()) -> list[str]:
     lines = [f"run:     {record.folder}  ({record.told}, {record.seconds:.0f} s)"]
     if record.command == "fit":
         lines.append(f"resume:  {_resuming(record, saved)}")
+    lines += [
+        f"{title}:{' ' * (8 - len(title))}{record.folder / name}"
+        for title, name in _WRITTEN
+        if (record.folder / name).exists()
+    ]
     has_curves = any(record.folder.glob("events.out.tfevents.*"))
     seen = f"tensorboard --logdir {shlex.quote(str(record.folder))}" if has_curves else str(record.folder / FILE_NAME)
     return [*lines, f"see:     {seen}"]
@@ -25,7 +34,7 @@ def closing_lines(record: RunRecord, saved: Sequence[Path] = ()) -> list[str]:
 
 def command_line(arguments: Sequence[str]) -> str:
     """Return a command as a shell takes it."""
-    return f"python train.py {shlex.join(arguments)}"
+    return f"{program()} {shlex.join(arguments)}"
 
 
 def _resuming(record: RunRecord, saved: Sequence[Path]) -> str:
@@ -34,6 +43,8 @@ def _resuming(record: RunRecord, saved: Sequence[Path]) -> str:
         return command_line([*arguments, f"--ckpt_path={own}"])
     if any(any(folder.glob("*.ckpt")) for folder in saved):
         return command_line([*arguments, "--ckpt_path=last"])
+    if any(argument.startswith("--callbacks.checkpoint") for argument in arguments):
+        return "there is no checkpoint yet; --callbacks.checkpoint.every_n_train_steps=N writes one every N steps"
     return (
         "there is no checkpoint to resume from; --trainer.enable_checkpointing=true "
         "--callbacks.checkpoint=callbacks.StepCheckpoint writes some"

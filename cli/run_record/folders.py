@@ -14,10 +14,12 @@ import itertools
 import os
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from algorithms import ConfigError, DataError
+from cli.given.places import writes_to
 from cli.run_record.names import RunName
 from run_records import RunRecord, read_record
 
@@ -143,12 +145,13 @@ def _unknown(parent: Path) -> Path:
 
 def _claimed(parent: Path, name: str) -> Path:
     """Make a folder that did not exist, numbered from 2 where the name is taken."""
-    parent.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(1):
-        folder = parent / (name if number == 1 else f"{name}-{number}")
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
+    with writes_to(
+        "the folder of runs (trainer.logger.save_dir, or trainer.default_root_dir without a logger)", parent
+    ):
+        parent.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            folder = parent / (name if number == 1 else f"{name}-{number}")
+            with suppress(FileExistsError):
+                folder.mkdir()
+                return folder
     raise AssertionError

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning.pytorch as L
@@ -17,6 +17,9 @@ from cli.run_record.loggers import given_name, keep_csv, point_at, runs_parent
 from cli.run_record.names import RunName, run_name
 from cli.run_record.recorded import Told, discard, recorded, started_record
 from cli.run_record.tensorboard_pages import RunPages
+
+BUILDS = Path("runs/built/runs")
+"""Records of the models that were built on first use."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,9 @@ class KeptRun:
         self.saved = given_checkpoint_folders(section)
         self.is_first = is_build or is_first_process()
         where = place(section, line)
+        if is_build:
+            # Not among the runs of the user, whose pages and tables it would join.
+            where = replace(where, parent=BUILDS)
         self.folder: RunFolder = run_folder(
             where.parent, where.name, command=command, ckpt_path=section.get("ckpt_path"), saved=self.saved,
             claims=self.is_first,

@@ -11,6 +11,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from algorithms import ConfigError
 from cli.given.settings import Settings
 
 ROOT = Path("runs")
@@ -37,10 +38,19 @@ def runs_parent(trainer: Namespace, files: Sequence[Settings]) -> Path:
 
 
 def given_name(trainer: Namespace) -> str | None:
-    """Return the name of the run that the user has set, as ``trainer.logger.version``."""
+    """Return the name of the run that the user has set, as ``trainer.logger.version``.
+
+    Raises:
+        ConfigError: for a name that is a path.
+    """
     for logger in _local_loggers(trainer):
         version = logger.init_args.get("version")
         if version is not None:
+            if isinstance(version, str) and (Path(version).name != version or version == ".."):
+                raise ConfigError(
+                    f"trainer.logger.version must be the name of one folder, got {version}: "
+                    "trainer.logger.save_dir and trainer.logger.name say in which folder it lies."
+                )
             return version if isinstance(version, str) else f"version_{version}"
     return None
 

@@ -76,7 +76,7 @@ def recorded(record: RunRecord, config: str, trainer: L.Trainer, told: Told) -> 
     number = len(record.attempts)
     name = CONFIG_NAME if number == 1 else CONFIG_NAME.replace(".", f"-{number}.")
     with whole_file(record.folder / name) as draft:
-        draft.write_text(config)
+        draft.write_text(config, encoding="utf-8")
     record.write()
     clock = time.monotonic()
     status, reason = FINISHED, None

@@ -8,6 +8,7 @@ import yaml
 from torch.utils.tensorboard.summary import hparams
 
 from cli.run_record.closing import command_line
+from cli.run_record.names import SILENT
 from lightning_modules.logs.tensorboard import tensorboard_writers
 from run_records import RunRecord
 
@@ -55,7 +56,8 @@ def comparable(config: str) -> Iterator[tuple[str, bool | float | str]]:
     for key in _TRAINER:
         yield from _leaves(f"trainer.{key}", sections.get("trainer", {}).get(key))
     for name in _SECTIONS:
-        yield from _leaves(name, sections.get(name))
+        # The page shows the first few of these, so what only watches or saves must not be among them.
+        yield from ((key, value) for key, value in _leaves(name, sections.get(name)) if not key.startswith(SILENT))
 
 
 def _leaves(key: str, value: Any) -> Iterator[tuple[str, bool | float | str]]:

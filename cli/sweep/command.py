@@ -5,10 +5,13 @@ import shlex
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from cli.build_notice import in_words
+from cli.given.places import writes_to
 from cli.run_record.closing import command_line
 from cli.stop_signals import Stopped
 from cli.sweep.options import SweepOptions, read_options
@@ -17,6 +20,7 @@ from cli.sweep.side_by_side import Ended, Job, run_side_by_side
 from cli.sweep.slurm import job_array
 from run_records import compare, write_report
 from run_records.record import FINISHED, RUNNING
+from storage import check_writable
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 _TOLD_LINES = 3  # of a log, where a run has failed
@@ -34,17 +38,11 @@ def main(arguments: Sequence[str]) -> int:
     if options.slurm is not None:
         _write_array(runs, options, out)
         return 0
+    with writes_to("--out" if options.out else "the sweep's folder", out):
+        check_writable(out)
     failed = _run(runs, options, out)
     _report(runs, options, out)
     return 1 if failed else 0
-
-
-def in_words(seconds: float) -> str:
-    """Return a length of time, such as ``40 s``, ``12 min`` or ``1 h 05 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _run(runs: Sequence[PlannedRun], options: SweepOptions, out: Path) -> int:
@@ -66,7 +64,7 @@ def _run(runs: Sequence[PlannedRun], options: SweepOptions, out: Path) -> int:
             ):  # fmt: skip
                 failed += ended.status != 0
                 seconds += [ended.seconds] if ended.status == 0 else []
-                rest = _estimate(seconds, len(runs) - elsewhere - len(seconds) - failed, options.jobs)
+                rest = estimate(seconds, len(runs) - elsewhere - len(seconds) - failed, options.jobs)
                 bar.update(task, completed=len(seconds), rest=rest)
                 _tell(bar.console, ended, done=f"{len(seconds)} of {len(runs)}", rest=rest)
         except (KeyboardInterrupt, SystemExit) as stop:
@@ -93,10 +91,18 @@ def _sorted_out(runs: Sequence[PlannedRun]) -> tuple[list[float], list[PlannedRu
     return seconds, left, elsewhere
 
 
-def _estimate(seconds: Sequence[float], left: int, jobs: int) -> str:
+def estimate(seconds: Sequence[float], left: int, jobs: int) -> str:
+    """Return how long a sweep will go on, in words; empty where nothing is known or left.
+
+    Args:
+        seconds: of each run that has finished.
+        left: runs that have not.
+        jobs: runs side by side.
+    """
     if not left or not seconds:
         return ""
-    return f"about {in_words(sum(seconds) / len(seconds) * left / min(jobs, left))} left"
+    # Not the mean: the first run of a seed also builds what the config starts from.
+    return f"about {in_words(median(seconds) * left / min(jobs, left))} left"
 
 
 def _tell(shown: Console, ended: Ended, *, done: str, rest: str) -> None:
@@ -105,7 +111,7 @@ def _tell(shown: Console, ended: Ended, *, done: str, rest: str) -> None:
         shown.print(f"{ended.job.name} has finished after {after}; {done}{f', {rest}' if rest else ''}")
         return
     shown.print(f"{ended.job.name} has failed with status {ended.status} after {after}; see {ended.job.log}")
-    lines = [line for line in ended.job.log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [line for line in ended.job.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error: ")]
     for line in errors[-1:] or lines[-_TOLD_LINES:]:
         shown.print(f"  {line}", markup=False)
@@ -128,15 +134,16 @@ def _write_array(runs: Sequence[PlannedRun], options: SweepOptions, out: Path) -
     if not left:
         console.print("every run has finished: no job array is written")
         return
-    (out / "logs").mkdir(parents=True, exist_ok=True)
+    for key, folder in (("--out", out / "logs"), ("--slurm", options.slurm.parent)):
+        with writes_to(key, folder):
+            check_writable(folder)
     # With ``last`` a task that is started again goes on, also one that has no checkpoint now.
     commands = [[*run.arguments, "--ckpt_path=last"] for run in left]
     text = job_array(
         commands, name=f"sweep-{Path(options.configs[0]).stem}", file=options.slurm, log_folder=out / "logs",
         at_once=options.jobs if options.jobs > 1 else None, threads=options.threads,
     )  # fmt: skip
-    options.slurm.parent.mkdir(parents=True, exist_ok=True)
-    options.slurm.write_text(text)
+    options.slurm.write_text(text, encoding="utf-8")
     console.print(f"{_counted(len(left), 'task')} in {options.slurm}: sbatch {shlex.quote(str(options.slurm))}")
 
 

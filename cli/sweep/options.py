@@ -7,6 +7,8 @@ from pathlib import Path
 
 from algorithms import ConfigError
 from cli.given.arguments import OneLineArguments
+from cli.given.places import config_path
+from cli.keys.nearest import nearest
 from cli.sweep.plan import PLAIN
 from cli.sweep.side_by_side import cores
 
@@ -92,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _baseline(named: str | None, overlays: Sequence[str]) -> str | None:
     """Return the variant that is the baseline; an overlay may be named by its file's name alone."""
-    if named is None or named == PLAIN or named in overlays or Path(named).is_file():
+    if named is None or named == PLAIN or named in overlays or Path(config_path(named)).is_file():
         return named
     found = [overlay for overlay in overlays if Path(overlay).stem == named]
     if len(found) != 1:
@@ -105,7 +107,13 @@ def _baseline(named: str | None, overlays: Sequence[str]) -> str | None:
 
 
 def _check_flags(shared: Sequence[str]) -> None:
-    """Refuse words that belong to no flag."""
+    """Refuse words that belong to no flag, and options of the sweep that are mistyped."""
+    options = [option for action in _parser()._actions for option in action.option_strings]
+    for word in shared:
+        name = word.partition("=")[0]
+        # A key of a config has a dot, but for two that are told apart by their length.
+        if word.startswith("--") and "." not in name and (meant := nearest(name, options, least=0.8)):
+            raise ConfigError(f"sweep: {name} is no option: did you mean {meant}?")
     for position, word in enumerate(shared):
         before = shared[position - 1] if position else ""
         is_value = before.startswith("--") and "=" not in before

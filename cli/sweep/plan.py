@@ -6,6 +6,7 @@ from pathlib import Path
 
 from algorithms import ConfigError
 from cli.app import planned
+from cli.given.places import config_path
 from cli.given.settings import config_files, flags, is_set, merged
 from cli.run_record.closing import without_ckpt_path
 from cli.run_record.folders import runs_named
@@ -92,15 +93,20 @@ def plan(
 
 
 def overlay_files(variant: str) -> list[str]:
-    """Return the files of a variant.
+    """Return the files of a variant, each from here or from the project.
 
     Raises:
         ConfigError: for a file that is not there.
     """
-    files = [file for file in variant.split("+") if file]
+    files = [config_path(file) for file in variant.split("+") if file]
     for file in files:
         if not Path(file).is_file():
-            raise ConfigError(f"--overlays {file}: there is no such file.")
+            what = (
+                "is a folder, and an overlay is a file"
+                if Path(file).is_dir()
+                else "there is no such file, here or in the project"
+            )
+            raise ConfigError(f"--overlays {file}: {what}.")
     return files
 
 

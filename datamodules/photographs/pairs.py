@@ -9,7 +9,6 @@ accuracy on new photographs can be measured.
 
 import random
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from algorithms import position_seed
@@ -17,12 +16,10 @@ from datamodules.photographs.collection import FASHION_FOLDER, CollectionName
 from datamodules.photographs.folders import Drawn, MosaicDrawing, check_share
 from datamodules.photographs.questions import QUESTION_KINDS, sample_question
 from datamodules.photographs.reasoning import guess, misread, solution
-from datamodules.rows.pair_rows import PairRows
-from datamodules.sources.pair_source import PairSource
-from datamodules.sources.preference_folder import PreferenceFolder
+from datamodules.sources.drawn_pairs import DrawnPairs, drawn_pair
 
 
-class MosaicPairs(PairSource):
+class MosaicPairs(DrawnPairs):
     """Pairs of completions about mosaics, with the kind of their difference."""
 
     def __init__(
@@ -50,29 +47,17 @@ class MosaicPairs(PairSource):
         """
         check_share("data.pairs.careless_share", careless_share)
         numbers = {"train": num_train, "val": num_val, "test": num_val}
-        self.drawn = _DrawnPairs(
+        drawn = _PairDrawing(
             "mosaic-pairs",
             root,
             {**numbers, "careless_share": careless_share},
             collection=collection, folder=folder, large_share=large_share, seed=seed,
         )  # fmt: skip
-
-    @property
-    def folder(self) -> Path:
-        """Where the pairs are drawn."""
-        return self.drawn.folder
-
-    def prepare(self) -> None:
-        """Draw the folder unless it is there."""
-        self.drawn.prepare()
-
-    def read(self, split: str, *, max_image_pixels: int) -> PairRows | None:
-        """Read a split in the way in which any user's folder is read."""
-        return PreferenceFolder(self.drawn.path).read(split, max_image_pixels=max_image_pixels)
+        super().__init__(drawn)
 
 
-class _DrawnPairs(MosaicDrawing):
-    """The folder of the pairs. A folder of its own class, because ``MosaicDrawing`` is a source of prompts."""
+class _PairDrawing(MosaicDrawing):
+    """The folder of the pairs."""
 
     def rows(self, split: str) -> Iterator[tuple[dict[str, Any], Drawn]]:
         settings: Mapping[str, Any] = self.settings
@@ -88,13 +73,9 @@ class _DrawnPairs(MosaicDrawing):
                 kind, num_errors = "errors", chance.choice((0, 0, 1))
                 worse = chance.randint(num_errors + 1, len(mosaic.names))
                 rejected = solution(question, misread(mosaic, known.kinds, chance, num_errors=worse))
-            row = {
-                "id": f"{split}-{index:06d}",
-                "image": f"images/{split}-{index:06d}.png",
-                "question": question.text,
-                "facts": list(mosaic.names),
-                "chosen": solution(question, misread(mosaic, known.kinds, chance, num_errors=num_errors)),
-                "rejected": rejected,
-                "kind": kind,
-            }
+            chosen = solution(question, misread(mosaic, known.kinds, chance, num_errors=num_errors))
+            row = drawn_pair(
+                split, index, question=question.text, facts=list(mosaic.names), chosen=chosen, rejected=rejected,
+                kind=kind,
+            )  # fmt: skip
             yield row, (mosaic, known)

@@ -17,22 +17,19 @@ numbers as high as many claims, and a policy finds these faults first.
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from algorithms import ConfigError, position_seed
-from datamodules.rows.pair_rows import PairRows
 from datamodules.shapes.folders import LevelName, ShapesDrawing
 from datamodules.shapes.language import LEVELS, Question, guessed, misread, sample_question, solution, solve
 from datamodules.shapes.scene import THINGS, Scene, matches, sample_scene
-from datamodules.sources.pair_source import PairSource
-from datamodules.sources.preference_folder import PreferenceFolder
+from datamodules.sources.drawn_pairs import DrawnPairs, drawn_pair
 
 # A guess names up to four things, so a policy that guesses meets listings with three more than the one that is there.
 MAX_EXTRA = 3
 
 
-class ShapesPairs(PairSource):
+class ShapesPairs(DrawnPairs):
     """Pairs of completions about pictures, with the kind of their difference."""
 
     def __init__(
@@ -68,24 +65,12 @@ class ShapesPairs(PairSource):
                 f"data.pairs.detail_bias + broken_share must be at most 1, got {detail_bias} + {broken_share}: "
                 "no pair is of both kinds."
             )
-        self.drawn = _DrawnPairs({"train": num_train, "val": num_val, "test": num_val}, shares, level, seed, root)
-
-    @property
-    def folder(self) -> Path:
-        """Where the pairs are drawn."""
-        return self.drawn.folder
-
-    def prepare(self) -> None:
-        """Draw the folder unless it is there."""
-        self.drawn.prepare()
-
-    def read(self, split: str, *, max_image_pixels: int) -> PairRows | None:
-        """Read a split in the way in which any user's folder is read."""
-        return PreferenceFolder(self.drawn.path).read(split, max_image_pixels=max_image_pixels)
+        numbers = {"train": num_train, "val": num_val, "test": num_val}
+        super().__init__(_PairDrawing(numbers, shares, level, seed, root))
 
 
-class _DrawnPairs(ShapesDrawing):
-    """The folder of the pairs. A folder of its own class, because ``ShapesDrawing`` is a source of prompts."""
+class _PairDrawing(ShapesDrawing):
+    """The folder of the pairs."""
 
     def __init__(
         self, num_rows: Mapping[str, int], shares: Mapping[str, float], level: LevelName, seed: int, root: str
@@ -109,15 +94,10 @@ class _DrawnPairs(ShapesDrawing):
             if draw < self.shares["broken_share"]:
                 kind, chance = ("detail" if draw < 0.0 else "broken"), faulty
             chosen, rejected = _PAIRS[kind](question, scene, chance)
-            row = {
-                "id": f"{split}-{index:06d}",
-                "image": f"images/{split}-{index:06d}.png",
-                "question": question.text,
-                "facts": list(scene.things),
-                "chosen": chosen,
-                "rejected": rejected,
-                "kind": kind,
-            }
+            row = drawn_pair(
+                split, index, question=question.text, facts=list(scene.things), chosen=chosen, rejected=rejected,
+                kind=kind,
+            )  # fmt: skip
             yield row, scene
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from rich import get_console
 from rich.progress import track
 
+from algorithms import DataError
 from datamodules.sources.prompt_folder import PromptFolder
-from storage import whole_folder
+from storage import check_writable, whole_folder
 
 
 class DrawnFolder(PromptFolder):
@@ -43,12 +45,23 @@ class DrawnFolder(PromptFolder):
         final = Path(self.path)
         if final.is_dir():
             return
+        try:
+            check_writable(final.parent)
+        except OSError as error:
+            raise DataError(
+                f"data.source.root is {final.parent}, where pictures are drawn, and nothing can be written there: "
+                f"{error.strerror or error}."
+            ) from error
         # Another process that finishes first wins; both draw the same.
         with whole_folder(final) as draft:
             (draft / "images").mkdir()
             for split in ("train", "val", "test"):
                 with (draft / f"{split}.jsonl").open("w") as lines:
-                    for row, subject in track(self.rows(split), f"Drawing {final.name}/{split}", transient=True):
+                    shown = track(
+                        self.rows(split), f"Drawing {final.name}/{split}", transient=True,
+                        disable=not get_console().is_terminal,  # which would leave an empty line in a file
+                    )  # fmt: skip
+                    for row, subject in shown:
                         if subject is not None:
                             self.draw(subject).save(draft / row["image"])
                         lines.write(json.dumps(row) + "\n")

@@ -38,12 +38,13 @@ class Overlap:
     same_image: tuple[tuple[str, str], ...]
     """Another question about the same picture; one pair for each prompt of evaluation."""
 
-    def tell(self, where: str, report: Path) -> None:
-        """Warn, and list the pairs in a file."""
+    def tell(self, where: str, report: Path, *, is_warning: bool = True) -> None:
+        """Warn, and list the pairs in a file; where it is no warning, list them only."""
         if not self.same and not self.same_image:
             return
         shown = ", ".join(f"{this} = {that}" for this, that in self.same[:3])
-        logger.warning(
+        logger.log(
+            logging.WARNING if is_warning else logging.INFO,
             "%s: %d of %d prompts are training prompts too%s; %d more share a picture with training; see %s",
             where,
             len(self.same),

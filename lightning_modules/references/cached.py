@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
+from rich import get_console
 from rich.progress import track
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -69,7 +70,9 @@ class CachedReference(Reference):
             own.append(context.pairs[0])
         size = min(self.batch_size, context.pairs_per_forward or self.batch_size)
         batches = [own[first : first + size] for first in range(0, len(own), size)]
-        tracked = track(batches, "Reference log-probabilities", transient=True, disable=rank != 0)
+        tracked = track(
+            batches, "Reference log-probabilities", transient=True, disable=rank != 0 or not get_console().is_terminal
+        )
         logps = torch.cat([pair_logps(reference, batch).logps for batch in tracked]).cpu()  # (ceil(N / R), 2)
         # (ceil(N / R), R, 2) -> the order of the pairs, with the extra ones last -> (N, 2)
         return torch.stack(gather_ranks(logps), dim=1).flatten(0, 1)[: len(context.pairs)]

@@ -34,6 +34,12 @@ def test_only_the_newest_checkpoints_stay_and_the_link_is_relative(policy_folder
     assert (folder / "last.ckpt").readlink() == Path("step=4.ckpt")
 
 
+def test_the_last_step_is_kept_also_where_none_is_due(policy_folder: Path) -> None:
+    folder = saved(policy_folder, 4, "--callbacks.checkpoint.every_n_train_steps=3")
+    assert names(folder) == ["last.ckpt", "step=3.ckpt", "step=4.ckpt"]
+    assert (folder / "last.ckpt").readlink() == Path("step=4.ckpt")
+
+
 def test_checkpoints_need_no_room_in_the_folder_of_temporary_files(
     policy_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,5 +118,6 @@ def test_nothing_is_trained_and_no_run_folder_made(config: Path, monkeypatch: py
     monkeypatch.chdir(config.parent)
     before = set(Path.cwd().iterdir())
     main(["inspect", f"--config={config}"])
-    assert set(Path.cwd().iterdir()) - before == {Path.cwd() / "inspect.html"}
+    assert set(Path.cwd().iterdir()) - before == {Path.cwd() / "runs"}
+    assert (Path.cwd() / "runs" / "inspect.html").is_file()
     assert json.loads((config.parent / "data" / "train.jsonl").read_text().splitlines()[0])["id"] == "row 0"

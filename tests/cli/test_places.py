@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from algorithms import ConfigError
 from cli.app import run
 from cli.built import built_folder
 from cli.given.places import PROJECT, config_path, with_places
+from cli.help.pages import first_page
+from cli.run_record.closing import command_line
+from cli.sweep.options import read_options
+from cli.sweep.plan import overlay_files
 
 
 @pytest.fixture
@@ -44,6 +49,30 @@ def test_a_config_of_the_directory_wins_over_one_of_the_project(elsewhere: Path)
     (elsewhere / "configs/tiny").mkdir(parents=True)
     shutil.copy(PROJECT / "configs/tiny/grpo.yaml", elsewhere / "configs/tiny/grpo.yaml")
     assert config_path("configs/tiny/grpo.yaml") == "configs/tiny/grpo.yaml"
+
+
+def test_the_overlays_of_a_sweep_are_found_from_elsewhere_like_any_config(elsewhere: Path) -> None:
+    overlay = "configs/ablations/replay/no_ssb.yaml"
+    assert overlay_files(overlay) == [str(PROJECT / overlay)]
+    (elsewhere / "mine.yaml").touch()
+    assert overlay_files(f"{overlay}+mine.yaml") == [str(PROJECT / overlay), "mine.yaml"]
+    options = read_options(["--config=configs/tiny/grpo.yaml", "--overlays", overlay, "--baseline", overlay])
+    assert options.baseline == overlay
+    with pytest.raises(ConfigError, match=r"--overlays nowhere.yaml: there is no such file, here or in the project"):
+        overlay_files("nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [("/a folder/train.py", "python '/a folder/train.py'"), ("../x/train.py", "python ../x/train.py"),
+     ("train.py", "python train.py"), ("/usr/bin/pytest", "python train.py")],
+)  # fmt: skip
+def test_a_command_that_a_user_is_told_names_train_py_where_they_have_typed_it(
+    typed: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", [typed])
+    assert command_line(["fit", "--config", "x.yaml"]) == f"{shown} fit --config x.yaml"
+    assert first_page("fit").startswith(f"{shown} fit")
 
 
 def test_other_arguments_and_configs_that_are_nowhere_stay_as_they_are(elsewhere: Path) -> None:

@@ -79,6 +79,17 @@ def test_a_signal_while_a_checkpoint_is_written_names_the_one_before(
     assert f"the newest checkpoint is {tmp_path / 'step=1.ckpt'}" in capsys.readouterr().err
 
 
+def test_a_run_that_saves_and_is_stopped_before_its_first_checkpoint_is_not_told_to_save(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = L.Trainer(accelerator="cpu", logger=False, callbacks=[StepCheckpoint(dirpath=str(tmp_path))])
+    with pytest.raises(Stopped), stop_status(trainer, "fit"):
+        raise SIGTERMException
+    told = capsys.readouterr().err
+    assert "there is no checkpoint yet" in told
+    assert "callbacks.StepCheckpoint" not in told
+
+
 @pytest.mark.long
 def test_a_run_without_checkpoints_ends_with_the_status_too(policy_folder: Path) -> None:
     logs = policy_folder.parent / "tiny" / "mine"

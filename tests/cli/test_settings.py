@@ -1,5 +1,8 @@
 """Config files and flags are read as the parser reads them."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from cli.given.settings import config_files, flags, is_set, laid_over, value_at
@@ -49,3 +52,14 @@ def test_another_class_takes_no_settings_over_and_a_short_name_is_the_same_class
     assert laid_over(below, {"class_path": "models.B"}) == {"class_path": "models.B"}
     assert laid_over(below, {"class_path": "A"}) == {"class_path": "A", "init_args": {"x": 1}}
     assert laid_over(below, {"class_path": "other.A"}) == {"class_path": "other.A"}
+
+
+def test_a_config_with_letters_of_any_language_is_read_in_a_locale_that_knows_none(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("data: {path: Größe/数}  # für alle\n", encoding="utf-8")
+    program = "from cli.given.settings import read_config; print(ascii(read_config('own.yaml').content))"
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": str(Path.cwd())}
+    shown = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=os.environ | ascii_only, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert shown.stdout.strip() == ascii({"data": {"path": "Größe/数"}}), shown.stderr

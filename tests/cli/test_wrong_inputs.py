@@ -25,7 +25,14 @@ from tests.conftest import sharp_policy
 # What parser and libraries say to programmers.
 FOR_PROGRAMMERS = ("Traceback", "NestedArg", "Namespace", "<class", "jsonargparse", "usage:", "Expected a")
 # What a run says before it fails, and of itself when it has begun.
-_PROGRESS = ("Seed set to", "Loading weights", "rejected ", "run:     ", "resume:  ", "see:     ")
+_PROGRESS = (
+    "which nothing of this project logs",
+    "Loading weights",
+    "rejected ",
+    "run:     ",
+    "resume:  ",
+    "see:     ",
+)
 
 
 @pytest.fixture(scope="module")

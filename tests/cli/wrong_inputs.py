@@ -265,6 +265,40 @@ FLAGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ),
         ("callbacks.stop.monitor", "nothing logs val/sampled_acuracy", "val/sampled_accuracy?"),
     ),
+    "checkpoints of a run that saves none": (
+        ("--callbacks.checkpoint=callbacks.StepCheckpoint", "--trainer.enable_checkpointing=false"),
+        ("StepCheckpoint", "--trainer.enable_checkpointing=true"),
+    ),
+    "a checkpoint that is known at the end only": (("--ckpt_path=best",), ("ckpt_path best", "end of a training run")),
+    "a checkpoint without a value": (("--ckpt_path=",), ("--ckpt_path has no value", "last")),
+    "a key of another class of the same place": (
+        ("--data.source.path=x",),
+        ("data.source.path is no setting of ShapesFolder, but of", "PromptFolder", "--data.source=datamodules."),
+    ),
+    "a second whole config": (
+        ("--config=configs/tiny/mpo.yaml",),
+        ("configs/tiny/mpo.yaml is a whole config", "configs/tiny/grpo.yaml", "give one of them"),
+    ),
+    "a name of a run that is a path": (
+        ("--trainer.logger=CSVLogger", "--trainer.logger.save_dir={folder}", "--trainer.logger.version=a/b"),
+        ("trainer.logger.version", "one folder", "a/b"),
+    ),
+    "a folder of runs that cannot be written": (
+        ("--trainer.default_root_dir=/proc/nowhere",),
+        ("trainer.default_root_dir", "/proc/nowhere", "nothing can be written"),
+    ),
+    "a folder of a logger that cannot be written": (
+        ("--trainer.logger=CSVLogger", "--trainer.logger.save_dir=/proc/nowhere"),
+        ("trainer.logger.save_dir", "/proc/nowhere", "nothing can be written"),
+    ),
+    "a folder of exports that cannot be written": (
+        ("--callbacks.export=callbacks.ExportPolicy", "--callbacks.export.folder=/proc/nowhere/x"),
+        ("callbacks.export.folder", "/proc/nowhere/x", "nothing can be written"),
+    ),
+    "a folder for drawn data that cannot be written": (
+        ("--data.source.root=/proc/nowhere",),
+        ("data.source.root", "/proc/nowhere", "nothing can be written"),
+    ),
     "a word that Lightning refuses": (
         (
             "--callbacks.stop=lightning.pytorch.callbacks.EarlyStopping",
@@ -309,6 +343,22 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "a wrong setting where a model would be built first": (
         ("fit", "--config=configs/tiny/grpo.yaml", "--model.sampling.group_size=1"),
         ("model.sampling.group_size", "at least 2"),
+    ),
+    "a page that cannot be written": (
+        ("inspect", "--config=configs/qwen2_5_vl/grpo.yaml", "--page=/proc/nowhere/x.html"),
+        ("page is /proc/nowhere/x.html", "nothing can be written"),
+    ),
+    "a comparison that cannot be written": (
+        ("compare", "tests", "--out=/proc/nowhere"),
+        ("--out is /proc/nowhere", "nothing can be written"),
+    ),
+    "an option of a sweep": (
+        ("sweep", "--config=configs/tiny/grpo.yaml", "--overlay", "configs/ablations/replay/no_ssb.yaml"),
+        ("--overlay is no option", "--overlays?"),
+    ),
+    "a folder as an overlay of a sweep": (
+        ("sweep", "--config=configs/tiny/grpo.yaml", "--overlays", "configs/ablations/replay"),
+        ("configs/ablations/replay", "is a folder"),
     ),
     "help before a config": (("fit", "--help", "model"), ("--config",)),
 }

@@ -25,21 +25,27 @@ WATCHES = {"start", "recorder"}
 
 _MODEL, _DATA = "model.init_args", "data.init_args"
 _SCORER = f"{_MODEL}.reward.init_args.parts.preference.reward.init_args.scorer.init_args.path"
+_SHORT: Flags = {
+    "trainer.max_steps": STEPS,
+    "trainer.accumulate_grad_batches": 2,
+    "trainer.val_check_interval": 2 * STEPS,
+}
+_SMALL_ROLLOUTS: Flags = {
+    f"{_DATA}.prompts_per_rollout": 4,
+    f"{_DATA}.micro_batches": 4,
+    f"{_DATA}.buffer.capacity": 64,
+}
 
 
 def qwen_grpo(root: Path) -> Flags:
     """Two optimizer steps a rollout, each of two micro-batches, as the recipe has two of sixteen."""
     return {
-        "trainer.max_steps": STEPS,
-        "trainer.accumulate_grad_batches": 2,
-        "trainer.val_check_interval": 2 * STEPS,
+        **_SHORT,
         f"{_MODEL}.policy.init_args.path": small_models.qwen_vl(root / "policy"),
         f"{_MODEL}.engine.init_args.max_rows": 32,
         f"{_MODEL}.sampling.max_new_tokens": 12,
         f"{_DATA}.source.init_args.path": small_data.geometry3k(root / "geometry3k"),
-        f"{_DATA}.prompts_per_rollout": 4,
-        f"{_DATA}.micro_batches": 4,
-        f"{_DATA}.buffer.capacity": 64,
+        **_SMALL_ROLLOUTS,
         f"{_DATA}.reading.batch_size": 4,
     }
 
@@ -47,9 +53,7 @@ def qwen_grpo(root: Path) -> Flags:
 def qwen_mpo(root: Path) -> Flags:
     """Pairs of MMPR, two micro-batches a step."""
     return {
-        "trainer.max_steps": STEPS,
-        "trainer.accumulate_grad_batches": 2,
-        "trainer.val_check_interval": 2 * STEPS,
+        **_SHORT,
         f"{_MODEL}.policy.init_args.path": small_models.qwen_vl(root / "policy"),
         f"{_MODEL}.sampling.max_new_tokens": 12,
         f"{_DATA}.source.init_args.path": small_data.prompts(root / "held_out"),
@@ -74,33 +78,22 @@ def r1v2_align(root: Path) -> Flags:
 
 def r1v2_mpo(root: Path) -> Flags:
     """Two refreshes of the pairs."""
-    return {
-        "trainer.max_steps": STEPS,
-        "trainer.accumulate_grad_batches": 2,
-        "trainer.val_check_interval": 2 * STEPS,
-        f"{_MODEL}.policy.init_args.path": small_models.r1v2_export(root / "policy", root),
-        _SCORER: small_models.skywork_reward(root / "scorer"),
-        f"{_MODEL}.sampling.max_new_tokens": 12,
-        f"{_DATA}.source.init_args.path": small_data.prompts(root / "prompts"),
-        f"{_DATA}.prompts_per_refresh": 8,
-        f"{_DATA}.refresh_every": STEPS,
-        f"{_DATA}.reading.batch_size": 4,
-    }
+    return {**_scored_rollouts(root), f"{_DATA}.prompts_per_refresh": 8, f"{_DATA}.refresh_every": STEPS}
 
 
 def r1v2_grpo(root: Path) -> Flags:
     """Two optimizer steps a rollout, as in the recipe."""
+    return {**_scored_rollouts(root), **_SMALL_ROLLOUTS}
+
+
+def _scored_rollouts(root: Path) -> Flags:
+    """What the recipes have in common whose rollouts a reward model scores."""
     return {
-        "trainer.max_steps": STEPS,
-        "trainer.accumulate_grad_batches": 2,
-        "trainer.val_check_interval": 2 * STEPS,
+        **_SHORT,
         f"{_MODEL}.policy.init_args.path": small_models.r1v2_export(root / "policy", root),
         _SCORER: small_models.skywork_reward(root / "scorer"),
         f"{_MODEL}.sampling.max_new_tokens": 12,
         f"{_DATA}.source.init_args.path": small_data.prompts(root / "prompts"),
-        f"{_DATA}.prompts_per_rollout": 4,
-        f"{_DATA}.micro_batches": 4,
-        f"{_DATA}.buffer.capacity": 64,
         f"{_DATA}.reading.batch_size": 4,
     }
 

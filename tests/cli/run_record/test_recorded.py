@@ -3,6 +3,7 @@
 import json
 import signal
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -135,6 +136,27 @@ def test_the_last_lines_say_where_how_to_resume_and_how_to_see(tmp_path: Path) -
         f"--ckpt_path={folder.path}/checkpoints/step=5.ckpt"
     )
     assert see.endswith(f"tensorboard --logdir {folder.path}")
+
+
+def test_a_run_that_saves_and_has_written_no_checkpoint_yet_is_told_how_often_it_is_written(tmp_path: Path) -> None:
+    folder = claimed(tmp_path)
+    told = ran(folder, trainer(5), Stopped(signal.SIGTERM))
+    assert told.record is not None
+    (attempt,) = told.record.attempts
+    saving = replace(attempt, arguments=(*attempt.arguments, "--callbacks.checkpoint=callbacks.StepCheckpoint"))
+    _, resume, _ = closing_lines(replace(told.record, attempts=(saving,)))
+    assert "no checkpoint yet; --callbacks.checkpoint.every_n_train_steps=N" in resume
+
+
+def test_what_a_run_has_written_for_others_to_read_is_named_at_its_end(tmp_path: Path) -> None:
+    folder = claimed(tmp_path)
+    told = ran(folder, trainer(5), None)
+    assert told.record is not None
+    (folder.path / "export").mkdir()
+    (folder.path / "predictions.jsonl").touch()
+    lines = closing_lines(told.record)
+    assert f"export:  {folder.path}/export" in lines
+    assert f"written: {folder.path}/predictions.jsonl" in lines
 
 
 def test_checkpoints_in_a_folder_of_the_users_are_resumed_by_last(tmp_path: Path) -> None:

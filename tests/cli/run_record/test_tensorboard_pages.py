@@ -18,7 +18,10 @@ trainer: {max_steps: 10, logger: {class_path: lightning.pytorch.loggers.TensorBo
 model:
   class_path: lightning_modules.GRPOModule
   init_args: {grpo: {clip_high: 0.28}, judge: {init_args: {mention: '%s'}}, reference: null}
-data: {class_path: datamodules.ExperienceDataModule, init_args: {buffer: {capacity: 512}}}
+data: {class_path: datamodules.ExperienceDataModule, init_args: {buffer: {capacity: 512}, reading: {report_folder: x}}}
+callbacks:
+  checkpoint: {class_path: callbacks.StepCheckpoint, init_args: {keep: 2}}
+  calibrator: {class_path: callbacks.ThresholdCalibrator, init_args: {target: 0.1}}
 """ % ("x" * 200)
 
 
@@ -43,6 +46,7 @@ def test_settings_are_named_as_flags_and_classes_by_their_name() -> None:
     assert dict(comparable(CONFIG)) == {
         "seed": 3, "trainer.max_steps": 10, "model": "GRPOModule", "model.grpo.clip_high": 0.28,
         "data": "ExperienceDataModule", "data.buffer.capacity": 512,
+        "callbacks.calibrator": "ThresholdCalibrator", "callbacks.calibrator.target": 0.1,
     }  # fmt: skip
 
 

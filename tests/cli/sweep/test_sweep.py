@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from cli.app import main
-from cli.sweep.command import in_words
+from cli.build_notice import in_words
+from cli.sweep.command import estimate
 from tests.cli.run_record.hand_made import written
 from tests.test_training import arguments, policy_folder
 
@@ -114,3 +115,9 @@ def test_the_command_compare_prints_the_table_and_writes_it(tmp_path: Path, caps
 )
 def test_lengths_of_time_are_told_as_people_do(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
+
+
+def test_the_estimate_is_not_led_astray_by_the_run_that_built_the_model() -> None:
+    assert estimate([300.0, 60.0, 60.0], left=4, jobs=2) == "about 2 min left"
+    assert estimate([60.0], left=1, jobs=2) == "about 60 s left"
+    assert estimate([], left=3, jobs=1) == estimate([60.0], left=0, jobs=1) == ""

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from datamodules.rows.columns.column_map import ColumnMap
 from datamodules.rows.image_prints import alike_images, image_print
 from datamodules.rows.prompt_rows import PromptRows, read_prompts
 from datamodules.rows.prompt_template import PromptTemplate
+from datamodules.sources.drawn_folder import DrawnFolder
 from datamodules.sources.mmpr_writer import write_mmpr
 from datamodules.sources.prompt_folder import PromptFolder
 from datamodules.streams.findings import check_answers, warn_of_duplicates, warn_of_unknown_words
@@ -135,6 +137,25 @@ def test_the_data_module_lists_the_overlap_of_training_and_validation(
     data.setup("fit")
     assert "1 of 2 prompts are training prompts too (val-0 = train-0)" in caplog.text
     assert json.loads((tmp_path / "overlap_val.json").read_text())["same"] == [["val-0", "train-0"]]
+
+
+class SmallWorld(DrawnFolder):
+    """Draws the same row for every split."""
+
+    def rows(self, split: str) -> Iterator[tuple[dict[str, Any], Any]]:
+        yield {"question": LONG}, None
+
+
+def test_a_world_that_is_drawn_here_lists_its_overlap_and_warns_of_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = SmallWorld("small", str(tmp_path), {}, world={})
+    data = PromptDataModule(source)
+    data.prepare_data()
+    with caplog.at_level(logging.WARNING):
+        data.setup("fit")
+    assert caplog.text == ""
+    assert json.loads((source.folder / "overlap_val.json").read_text())["same"] == [["val-0", "train-0"]]
 
 
 def test_splits_that_share_nothing_are_not_mentioned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
