@@ -38,6 +38,19 @@ setup-real: .venv/installed-real  ## the language model, photographs and librari
 	test -d /usr/share/datasets/fashion-mnist || { apt-get update --quiet && apt-get install --yes dataset-fashion-mnist; }
 	touch $@
 
+setup-docs: .venv/installed-docs  ## what make docs needs
+
+.venv/installed-docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable ".[dev,docs]"
+	touch $@
+
+# The variable silences the theme's advertisement of its successor.
+docs: .venv/installed-docs  ## the documentation as a site in site/; a dead link, a page outside of the menu or a doubtful docstring is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+docs-serve: .venv/installed-docs  ## the same at http://127.0.0.1:8000, built anew whenever a page changes
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
+
 quickstart: $(STAMP)  ## build the tiny policy, train it with GRPO, print before and after
 	$(BIN)/python -m cli.quickstart --seed $(SEED) $(QUICKSTART_FLAGS)
 
