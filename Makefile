@@ -6,7 +6,7 @@ SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
 .PHONY: help setup setup-vllm setup-real quickstart test test-long test-recipes test-distributed test-vllm test-real check hybrid real real-fast real-page \
-	bench-mpo bench-grpo bench-gpu bench-buffer bench-verifier bench-engines bench-memory mpo-table tau-sweep ablations replay-table components-table hallucination-loop engines-figure memory-table
+	bench-mpo bench-grpo bench-gpu bench-buffer bench-verifier bench-engines bench-memory ablations reproduce reproduce-fast reproduce-check results results-browser engines-figure memory-table
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -106,20 +106,20 @@ bench-engines: .venv/installed-vllm  ## tokens per second of the rollout engines
 bench-memory: $(STAMP)  ## peak memory of log-probabilities at V = 152k; writes runs/bench/logprob_memory.json
 	$(BIN)/python -m experiments.speed.logprob_memory
 
-mpo-table: $(STAMP)  ## base, SFT and MPO on three seeds; writes runs/experiments/mpo_table.json
-	$(BIN)/python -m experiments.mpo_table
+reproduce: $(STAMP)  ## the paper's claims, re-run with three seeds, resumable, about an hour on two cores; CLAIMS="ssb chain" for some; writes docs/results.md
+	$(BIN)/python -m experiments.reproduce $(if $(CLAIMS),--claims $(CLAIMS)) $(REPRODUCE_FLAGS)
 
-tau-sweep: $(STAMP)  ## MPO with several thresholds; writes docs/figures/tau_sweep.png
-	$(BIN)/python -m experiments.tau_sweep
+reproduce-fast: $(STAMP)  ## the same with one seed and fewer steps, at most 20 minutes on two cores; writes runs/reproduce-fast/results.md
+	$(BIN)/python -m experiments.reproduce --scale fast $(if $(CLAIMS),--claims $(CLAIMS)) $(REPRODUCE_FLAGS)
 
-replay-table: $(STAMP)  ## GRPO with and without the Selective Sample Buffer, and what competes with it; draws docs/figures/replay_*.png
-	$(BIN)/python -m experiments.replay $(EXPERIMENT_FLAGS)
+reproduce-check: $(STAMP)  ## a few steps of two arms, to see that it runs; under 2 minutes after make quickstart
+	$(BIN)/python -m experiments.reproduce --scale check $(REPRODUCE_FLAGS)
 
-components-table: $(STAMP)  ## which parts learn in GRPO; writes runs/experiments/components.json
-	$(BIN)/python -m experiments.components $(EXPERIMENT_FLAGS)
+results: $(STAMP)  ## docs/results.md, its figures, README's table and the results browser from the stored runs, without any run
+	$(BIN)/python -m experiments.reproduce --pages_only
 
-hallucination-loop: $(STAMP)  ## GRPO with a biased preference reward: raw, capped, calibrated; draws docs/figures/hallucination_loop.png
-	$(BIN)/python -m experiments.hallucination_loop $(EXPERIMENT_FLAGS)
+results-browser: results  ## the same, and where to look at them
+	@echo "open runs/reproduce/browser/index.html, or: $(BIN)/tensorboard --logdir runs/reproduce/browser/tensorboard"
 
 engines-figure: .venv/installed-vllm  ## the same GRPO run with every engine and on two processes; draws docs/figures/engines.png
 	$(BIN)/python -m experiments.engines $(EXPERIMENT_FLAGS)
