@@ -106,7 +106,7 @@ bench-engines: .venv/installed-vllm  ## tokens per second of the rollout engines
 bench-memory: $(STAMP)  ## peak memory of log-probabilities at V = 152k; writes runs/bench/logprob_memory.json
 	$(BIN)/python -m experiments.speed.logprob_memory
 
-reproduce: $(STAMP)  ## the paper's claims, re-run with three seeds, resumable, about an hour on two cores; CLAIMS="ssb chain" for some; writes docs/results.md
+reproduce: $(STAMP)  ## the paper's claims, re-run with three seeds, resumable, about an hour on two idle cores; CLAIMS="ssb chain" for some; writes docs/results.md
 	$(BIN)/python -m experiments.reproduce $(if $(CLAIMS),--claims $(CLAIMS)) $(REPRODUCE_FLAGS)
 
 reproduce-fast: $(STAMP)  ## the same with one seed and fewer steps, at most 20 minutes on two cores; writes runs/reproduce-fast/results.md

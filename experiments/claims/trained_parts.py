@@ -40,7 +40,7 @@ CLAIM = Claim(
         _tower("1e-3"),
         _tower("3e-3"),
     ),
-    measures=(GREEDY, SAMPLED, HALLUCINATION),
+    measures=(SAMPLED, GREEDY, HALLUCINATION),
     expectations=(
         Expectation("adapter only beats language model and adapter", SAMPLED, "higher", ADAPTER.name, SSB.name),
         Expectation("adapter only beats adapter and tower", SAMPLED, "higher", ADAPTER.name, TOWER.name),

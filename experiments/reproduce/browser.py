@@ -15,9 +15,9 @@ from pathlib import Path
 
 from experiments.claims import Claim
 from experiments.reproduce import shown
-from experiments.reproduce.page import mean_of, rendered
+from experiments.reproduce.page import rendered
 from experiments.reproduce.scales import Scale
-from experiments.reproduce.stored import StoredRun, stored_runs
+from experiments.reproduce.stored import StoredRun, stored_mean, stored_runs
 from experiments.reproduce.verdicts import Judged, RunsByArm, Verdict, verdict
 from storage import whole_file
 
@@ -70,7 +70,11 @@ def keep_cards(run_folder: Path, name: str, scale: Scale) -> None:
 def _section(claim: Claim, runs: RunsByArm, scale: Scale) -> _Section:
     figure = scale.figures / f"{claim.name}.png"
     rows = [
-        (arm.name, len(runs[arm.name]), [shown.mean(mean_of(runs[arm.name], each), each) for each in claim.measures])
+        (
+            arm.name,
+            len(runs[arm.name]),
+            [shown.mean(stored_mean(runs[arm.name], each), each) for each in claim.measures],
+        )
         for arm in claim.arms
     ]
     cards = [

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,10 +11,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from experiments.claims import Arm, Claim, Measure
 from experiments.reproduce import shown
+from experiments.reproduce.in_short import ranking, the_buffer
 from experiments.reproduce.scales import Scale
-from experiments.reproduce.stored import StoredRun, stored_runs
+from experiments.reproduce.stored import StoredRun, stored_mean, stored_runs
 from experiments.reproduce.verdicts import MANY_SEEDS, Judged, RunsByArm, Verdict, verdict
-from run_records import Interval, mean_interval
 
 _FINDINGS = ("claim", "paper", "here", "verdict", "confidence")
 
@@ -44,6 +44,7 @@ def results_page(claims: Sequence[Claim], scale: Scale) -> str:
     return rendered(
         "results.md.jinja",
         findings=shown.table(_FINDINGS, [_finding(each) for each in verdicts]),
+        buffer=the_buffer(verdicts[0], runs), ranking=ranking(runs),
         sections=[_section(each, runs, scale) for each in verdicts],
         scale=scale, link=partial(_link, scale=scale), fewest=shown.FEWEST_SEEDS, many=MANY_SEEDS,
         runs=every, hours=sum(run.seconds for run in every) / 3600, dates=" to ".join(sorted({*days[:1], *days[-1:]})),
@@ -101,19 +102,15 @@ def _arms_table(arms: Sequence[Arm], measures: Sequence[Measure], runs: RunsByAr
         [
             f"`{arm.name}`",
             str(len(runs[arm.name])) if runs[arm.name] else "0: not run yet",
-            *(shown.mean(mean_of(runs[arm.name], measure), measure) for measure in measures),
+            *(shown.mean(stored_mean(runs[arm.name], measure), measure) for measure in measures),
             *_budget(arm, list(runs[arm.name].values())),
         ]
         for arm in arms
     ]
     titles = [measure.title for measure in measures]
-    return shown.table(("run", "seeds", *titles, "updates", "completions before + in it", "seconds"), rows)
-
-
-def mean_of(by_seed: Mapping[int, StoredRun], measure: Measure) -> Interval | None:
-    """Return the mean of a measure over the runs that have it; None without one."""
-    values = [value for run in by_seed.values() if (value := run.value(measure)) is not None]
-    return mean_interval(values) if values else None
+    return shown.table(
+        ("run", "seeds", *titles, "updates", "completions before + in it", "seconds of the quickest"), rows
+    )
 
 
 def _budget(arm: Arm, runs: Sequence[StoredRun]) -> tuple[str, str, str]:
@@ -121,7 +118,7 @@ def _budget(arm: Arm, runs: Sequence[StoredRun]) -> tuple[str, str, str]:
     if not runs:
         return shown.NONE, shown.NONE, shown.NONE
     steps, sampled = ({run.steps for run in runs}, {run.completions for run in runs})
-    seconds = mean_interval([run.seconds for run in runs]).mean
+    seconds = min(run.seconds for run in runs)
     return _range(steps), f"{arm.completions_before:,} + {_range(sampled)}", f"{seconds:.0f}"
 
 

@@ -8,8 +8,7 @@ from experiments.claims import Measure
 from experiments.claims.arms import BASE, SSB
 from experiments.claims.measures import GREEDY, HALLUCINATION, SAMPLED
 from experiments.reproduce import shown
-from experiments.reproduce.page import mean_of
-from experiments.reproduce.stored import StoredRun
+from experiments.reproduce.stored import StoredRun, stored_mean
 from experiments.reproduce.verdicts import RunsByArm
 from run_records import difference
 
@@ -34,7 +33,7 @@ def _table(runs: RunsByArm) -> str:
     base, trained = runs[BASE.name], runs[SSB.name]
     rows: list[tuple[str, ...]] = []
     for measure in _MEASURES:
-        cells = (shown.mean(mean_of(each, measure), measure) for each in (base, trained))
+        cells = (shown.mean(stored_mean(each, measure), measure) for each in (base, trained))
         rows.append((measure.title, *cells, _change(_values(trained, measure), _values(base, measure))))
     return shown.table((shown.seeds(len(trained)), "before", "after", "change"), rows)
 

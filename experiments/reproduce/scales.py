@@ -73,5 +73,5 @@ SCALES = {
         Path("runs/reproduce/browser"),
     ),
     "fast": _in_runs("reproduce-fast", 0.4, 128),
-    "check": _in_runs("reproduce-check", 0.01, 16, ("chain",)),
+    "check": _in_runs("reproduce-check", 0.01, 16, ("ssb",)),
 }  # fmt: skip

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.claims import Arm, Measure
-from run_records import Curve, RunRecord, read_curves
+from run_records import Curve, Interval, RunRecord, mean_interval, read_curves
 from storage import whole_file
 
 CURVES = (
@@ -97,6 +97,12 @@ def stored_runs(folder: Path, arms: Sequence[Arm]) -> dict[str, dict[int, Stored
         # A file of an arm that was changed since says nothing about it.
         found[arm.name] = {run.seed: run for run in sorted(runs, key=lambda run: run.seed) if run.arm == arm}
     return found
+
+
+def stored_mean(by_seed: Mapping[int, StoredRun], measure: Measure) -> Interval | None:
+    """Return the mean of a measure over the runs that have it; None without one."""
+    values = [value for run in by_seed.values() if (value := run.value(measure)) is not None]
+    return mean_interval(values) if values else None
 
 
 def read(path: Path) -> StoredRun:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from experiments.claims.arms import PLAIN
 from experiments.reproduce.figures import TITLES
 from experiments.reproduce.scales import MEASURED, SCALES
 from experiments.reproduce.stored import CURVES
+from tests.pages.blocks import block_with
 
 CLAIMS = all_claims()
 ARMS = {arm.name: arm for claim in CLAIMS.values() for arm in (*claim.arms, *claim.trials)}
@@ -47,6 +49,16 @@ def test_an_arm_names_files_and_flags_that_exist_and_fit_each_other(arm: Arm) ->
     assert [file.source for file in found if file.is_missing] == []
     check_overlays(found)
     check_keys("fit", found, flags(line))
+
+
+def test_the_claim_on_the_page_is_a_whole_claim_whose_arms_fit() -> None:
+    names: dict[str, Any] = {}
+    exec(block_with("ablations.md", "CLAIM =", "python"), names)
+    claim = names["CLAIM"]
+    assert claim.rank not in {other.rank for other in CLAIMS.values()}
+    assert [metric for metric in measured(claim) if metric not in CURVES] == []
+    for arm in claim.arms:
+        test_an_arm_names_files_and_flags_that_exist_and_fit_each_other(arm)
 
 
 @pytest.mark.parametrize("scale", SCALES.values(), ids=list(SCALES))
