@@ -50,7 +50,7 @@ CLAIM = Claim(
         "The buffer leaves the groups of a rollout as they are: the better the policy, the more of them are all "
         "right, and fewer teach. It fills their places in the batch, so that late steps learn from more samples. That "
         "filling the places matters more than choosing by |advantage| is a guess: replay at random, which fills them "
-        "too, is not told apart from either by these seeds."
+        "too, is not told apart from the buffer by these seeds."
     ),
     limits="Dynamic sampling, which also fills the batch, is left out: it samples more completions for as many steps.",
     over="completions",

@@ -73,7 +73,7 @@ def run_all(runs: Sequence[ArmRun], scale: Scale, *, at_once: int) -> list[str]:
     left = [run for run in runs if run.name not in elsewhere and not _stored(run, scale)]
     finished = [record for record in records.values() if record is not None and record.status == FINISHED]
     seconds = [record.seconds for record in finished]
-    console.print(f"{len(runs)} runs: {len(finished)} have finished, {len(left)} are left")
+    console.print(f"of {len(runs)} runs {len(finished)} have finished, and {len(left)} are left")
     if elsewhere:
         console.print(f"left to the processes in which they run: {', '.join(elsewhere)}")
     logs = scale.browser.parent / "logs"

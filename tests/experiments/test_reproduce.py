@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from lightning.pytorch import Callback
 
 from experiments.claims import Arm, all_claims
 from experiments.reproduce import runs
@@ -17,6 +18,13 @@ from tests.test_training import arguments, policy_folder
 __all__ = ["policy_folder"]
 
 GRPO = "configs/tiny/grpo.yaml"
+
+
+class Broken(Callback):
+    """What stops a run after the parser has accepted it."""
+
+    def on_train_start(self, trainer: object, pl_module: object) -> None:
+        raise RuntimeError("broken on purpose")
 
 
 def in_folder(folder: Path, flags: tuple[str, ...] = ()) -> Scale:
@@ -66,9 +74,8 @@ def test_a_run_is_stored_when_it_finishes_and_not_run_twice_and_one_that_fails_i
     of_the_scale = ("--trainer.max_steps", "--trainer.val_check_interval")
     given = [flag for flag in arguments("fit", policy_folder)[2:] if not flag.startswith(of_the_scale)]
     scale = in_folder(policy_folder.parent, tuple(given))
-    # The second one is accepted by the parser, and its data is not there.
-    flag = "--data.source={class_path: datamodules.PromptFolder, init_args: {path: nowhere}}"
-    arms = (Arm("good", GRPO, steps=2, validations=1), Arm("bad", GRPO, flags=(flag,), steps=2, validations=1))
+    broken = ("--callbacks.broken=tests.experiments.test_reproduce.Broken",)
+    arms = (Arm("good", GRPO, steps=2, validations=1), Arm("bad", GRPO, flags=broken, steps=2, validations=1))
     asked = replace(claim(), arms=arms[:1])
     assert run_all(planned_runs([asked], scale), scale, at_once=1) == []
     assert [path.name for path in scale.results.iterdir()] == ["good-s0.json"]
