@@ -153,23 +153,23 @@ bench-engines: .venv/installed-vllm  ## tokens per second of the rollout engines
 bench-memory: $(STAMP)  ## peak memory of log-probabilities at V = 152k; writes runs/bench/logprob_memory.json
 	$(BIN)/python -m experiments.speed.logprob_memory
 
-mpo-table: $(STAMP)  ## base, SFT and MPO on three seeds; writes runs/experiments/mpo_table.json
-	$(BIN)/python -m experiments.mpo_table
+reproduce: $(STAMP)  ## the paper's claims, re-run with three seeds, resumable, about an hour on two idle cores; CLAIMS="ssb chain" for some; writes docs/results.md
+	$(BIN)/python -m experiments.reproduce $(if $(CLAIMS),--claims $(CLAIMS)) $(REPRODUCE_FLAGS)
 
-tau-sweep: $(STAMP)  ## MPO with several thresholds; writes docs/figures/tau_sweep.png
-	$(BIN)/python -m experiments.tau_sweep
+reproduce-fast: $(STAMP)  ## the same with one seed and fewer steps, at most 20 minutes on two cores; writes runs/reproduce-fast/results.md
+	$(BIN)/python -m experiments.reproduce --scale fast $(if $(CLAIMS),--claims $(CLAIMS)) $(REPRODUCE_FLAGS)
 
-replay-table: $(STAMP)  ## GRPO with and without the Selective Sample Buffer, and what competes with it; draws docs/figures/replay_*.png
-	$(BIN)/python -m experiments.replay $(EXPERIMENT_FLAGS)
+reproduce-check: $(STAMP)  ## a few steps of two arms, to see that it runs; under 2 minutes after make quickstart
+	$(BIN)/python -m experiments.reproduce --scale check $(REPRODUCE_FLAGS)
 
 ahead-table: $(STAMP)  ## GRPO in turns and one rollout ahead, three seeds; writes runs/experiments/ahead
 	$(BIN)/python -m experiments.speed.ahead_accuracy
 
-components-table: $(STAMP)  ## which parts learn in GRPO; writes runs/experiments/components.json
-	$(BIN)/python -m experiments.components $(EXPERIMENT_FLAGS)
+results: $(STAMP)  ## docs/results.md, its figures, README's table and the results browser from the stored runs, without any run
+	$(BIN)/python -m experiments.reproduce --pages_only
 
-hallucination-loop: $(STAMP)  ## GRPO with a biased preference reward: raw, capped, calibrated; draws docs/figures/hallucination_loop.png
-	$(BIN)/python -m experiments.hallucination_loop $(EXPERIMENT_FLAGS)
+results-browser: results  ## the same, and where to look at them
+	@echo "open runs/reproduce/browser/index.html, or: $(BIN)/tensorboard --logdir runs/reproduce/browser/tensorboard"
 
 engines-figure: .venv/installed-vllm  ## the same GRPO run with every engine and on two processes; draws docs/figures/engines.png
 	$(BIN)/python -m experiments.engines $(EXPERIMENT_FLAGS)

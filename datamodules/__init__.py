@@ -12,6 +12,7 @@ from datamodules.rows.columns.column_map import ColumnMap, JoinedTable
 from datamodules.rows.columns.pair_columns import PairColumns
 from datamodules.rows.prompt_template import PromptTemplate
 from datamodules.shapes.folders import ShapesDemonstrations, ShapesFolder
+from datamodules.shapes.in_words import ShapesInWords
 from datamodules.shapes.pairs import ShapesPairs
 from datamodules.sources.coco_objects import CocoObjects
 from datamodules.sources.hub_prompts import HubPrompts
@@ -52,5 +53,6 @@ __all__ = [
     "ReadingConfig",
     "ShapesDemonstrations",
     "ShapesFolder",
+    "ShapesInWords",
     "ShapesPairs",
 ]

@@ -16,13 +16,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from experiments.trials import FIGURES, ROOT, curves, kept_trials
-from run_records import draw_panels
+from run_records import draw_panels, read_curves
 
+ROOT, FIGURES = Path("runs/experiments"), Path("docs/figures")
 CONFIG = "configs/tiny/grpo.yaml"
 FOLDER = ROOT / "engines"
 SMALL = ["--model.engine.settings.max_model_len=128", "--model.engine.settings.cache_megabytes=64"]
@@ -49,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for seed in options.seeds:
         for method in METHODS:
             _run(method, seed, options.steps)
-    trials = kept_trials(FOLDER, list(METHODS))
+    kept = [json.loads(path.read_text()) for path in FOLDER.glob("*.json")]
+    trials = sorted(kept, key=lambda trial: (trial["seed"], list(METHODS).index(trial["method"])))
     Console().print(_table(trials), highlight=False, soft_wrap=True)
     panels = {
         title: {
@@ -77,7 +79,7 @@ def _run(method: str, seed: int, steps: int) -> None:
     subprocess.run([sys.executable, "train.py", "fit", *flags], check=True)
     tags = [*PANELS.values(), "time/rollout_seconds", "engine/sync_seconds"]
     FOLDER.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"method": method, "seed": seed, "curves": curves(name, tags)}) + "\n")
+    path.write_text(json.dumps({"method": method, "seed": seed, "curves": read_curves(ROOT / name, tags)}) + "\n")
 
 
 def _table(trials: Sequence[dict[str, Any]]) -> str:

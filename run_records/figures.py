@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -12,6 +13,9 @@ from run_records.intervals import mean_interval
 
 XY = Sequence[tuple[float, float]]
 _POINTS = 100
+_FEWEST_FOR_A_BAND = 3  # seeds
+# Okabe and Ito's colours, told apart by colour-blind readers too; the order puts unlike ones beside each other.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 def draw_panels(panels: Mapping[str, Mapping[str, Sequence[XY]]], path: Path, *, columns: int = 2) -> list[Path]:
@@ -31,10 +35,7 @@ def draw_panels(panels: Mapping[str, Mapping[str, Sequence[XY]]], path: Path, *,
     figure = Figure(figsize=(6.2 * columns, 3.8 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes, (title, methods) in zip(grid.flat, panels.items(), strict=False):
-        for number, (method, curves) in enumerate(methods.items()):
-            _draw(axes, [np.asarray(curve, dtype=float) for curve in curves if len(curve)], f"C{number}", method)
-        axes.set_title(title, fontsize=10)
-        axes.grid(alpha=0.3)
+        draw_panel(axes, title, methods)
     for axes in grid.flat:
         # The first panel alone may lack a method that others have.
         if axes.get_legend_handles_labels()[1]:
@@ -44,9 +45,39 @@ def draw_panels(panels: Mapping[str, Mapping[str, Sequence[XY]]], path: Path, *,
     path.parent.mkdir(parents=True, exist_ok=True)
     FigureCanvasAgg(figure)
     files = [path.with_suffix(".png"), path.with_suffix(".svg")]
-    for file in files:
-        figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+    # The same curves give the same file: without these, an SVG has a date and random names in it.
+    with rc_context({"svg.hashsalt": "panels", "svg.fonttype": "none"}):
+        for file in files:
+            figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
     return files
+
+
+def draw_panel(axes: Axes, title: str, methods: Mapping[str, Sequence[XY]]) -> None:
+    """Draw the curves of each method; a band where there are three seeds, as that of two says nothing.
+
+    Args:
+        axes: the panel.
+        title: of the panel.
+        methods: the curves of every seed by method; one without any keeps its colour for other panels.
+    """
+    bands: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]] = []
+    for number, (method, given) in enumerate(methods.items()):
+        color = _COLORS[number % len(_COLORS)]
+        curves = [np.asarray(curve, dtype=float) for curve in given if len(curve)]
+        if not curves:
+            continue
+        for curve in curves:
+            axes.plot(curve[:, 0], curve[:, 1], color=color, alpha=0.3, linewidth=0.8)
+        x, mean, low, high = mean_and_band(curves)
+        axes.plot(x, mean, color=color, linewidth=2.0, label=method)
+        bands += [(color, x, low, high)] if len(curves) >= _FEWEST_FOR_A_BAND else []
+    # The interval of few seeds may be far wider than the curves: the view stays on them, on those of every method.
+    limits = axes.get_ylim()
+    for color, x, low, high in bands:
+        axes.fill_between(x, low, high, color=color, alpha=0.12, linewidth=0)
+    axes.set_ylim(limits)
+    axes.set_title(title, fontsize=10)
+    axes.grid(alpha=0.3)
 
 
 def mean_and_band(curves: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -65,17 +96,3 @@ def mean_and_band(curves: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray,
         for ends in ([interval.low for interval in intervals], [interval.high for interval in intervals])
     )
     return x, mean, low, high
-
-
-def _draw(axes: Axes, curves: list[np.ndarray], color: str, label: str) -> None:
-    if not curves:
-        return
-    for curve in curves:
-        axes.plot(curve[:, 0], curve[:, 1], color=color, alpha=0.25, linewidth=0.8)
-    x, mean, low, high = mean_and_band(curves)
-    axes.plot(x, mean, color=color, linewidth=2.0, label=label)
-    if len(curves) > 1:
-        # The interval of few seeds may be far wider than the curves: the view stays on them.
-        limits = axes.get_ylim()
-        axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
-        axes.set_ylim(limits)

@@ -1,0 +1,24 @@
+"""Arms that several claims share. The name of an arm is that of its stored runs: change it with what it does."""
+
+from experiments.claims.records import Arm
+
+GRPO_CONFIG, MPO_CONFIG = "configs/tiny/grpo.yaml", "configs/tiny/mpo.yaml"
+TINY, ABLATIONS = "configs/tiny/overlays", "configs/ablations"
+PAIRS = 2048 * 8  # completions behind configs/tiny/stages/pairs.yaml and prompt_pool.yaml
+# A fit must take a step: with this learning rate it changes no weight by more than 1e-12.
+NOTHING_LEARNT = ("--model.learning.optimizer.learning_rate=1e-12",)
+
+
+def grpo(name: str, *overlays: str, flags: tuple[str, ...] = (), steps: int = 160, completions_before: int = 0) -> Arm:
+    """Return an arm of GRPO: 128 completions a step, two steps to a rollout."""
+    return Arm(name, GRPO_CONFIG, overlays, flags, steps, completions_before=completions_before)
+
+
+def mpo(name: str, *overlays: str, flags: tuple[str, ...] = ()) -> Arm:
+    """Return an arm of 240 steps on the stored pairs."""
+    return Arm(name, MPO_CONFIG, overlays, flags, steps=240, validations=6, completions_before=PAIRS)
+
+
+BASE = grpo("base", flags=NOTHING_LEARNT, steps=1)
+SSB = grpo("grpo_ssb")
+PLAIN = grpo("grpo_plain", f"{ABLATIONS}/replay/no_ssb.yaml")

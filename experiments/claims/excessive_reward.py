@@ -1,0 +1,35 @@
+"""Excessive reward and hallucination, and the loop that holds it."""
+
+from experiments.claims.arms import SSB, TINY, grpo
+from experiments.claims.measures import GREEDY, HALLUCINATION, PREFERENCE, PREFERENCE_EARLY, SAMPLED
+from experiments.claims.records import Claim, Expectation
+
+RAW = grpo("grpo_biased_raw", f"{TINY}/grpo_biased.yaml")
+HELD = grpo("grpo_biased_calibrated", f"{TINY}/grpo_biased.yaml", f"{TINY}/grpo_calibrated.yaml")
+
+CLAIM = Claim(
+    name="excess",
+    rank=5,
+    title="Excessive reward, hallucination, and the loop",
+    paper_says=(
+        "Excessive reinforcement signals induce visual hallucination; monitoring it and calibrating reward thresholds "
+        "while training mitigates it. No numbers are given for this."
+    ),
+    source="R1V2 v3, abstract and section 4",
+    question="Does a policy that follows a faulty preference score too far invent things, and does the loop hold it?",
+    arms=(SSB, RAW, HELD),
+    measures=(GREEDY, SAMPLED, HALLUCINATION, PREFERENCE_EARLY, PREFERENCE),
+    expectations=(
+        Expectation("the raw score rises", PREFERENCE, "higher", RAW.name, RAW.name, PREFERENCE_EARLY),
+        Expectation("and hallucination with it", HALLUCINATION, "higher", RAW.name, SSB.name),
+        Expectation("while accuracy falls behind", SAMPLED, "lower", RAW.name, SSB.name),
+        Expectation("the loop keeps hallucination below that", HALLUCINATION, "lower", HELD.name, RAW.name),
+        Expectation("and keeps accuracy above it", SAMPLED, "higher", HELD.name, RAW.name),
+    ),
+    curves=("val/hallucination_rate", "val/sampled_accuracy", "rollout/preference", "calibration/threshold"),
+    why="",
+    limits=(
+        "The preference model was made faulty on purpose: half of its training pairs prefer more claims to true ones. "
+        "The calibrator's target of 12 % was chosen once, for runs of 300 steps."
+    ),
+)

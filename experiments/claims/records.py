@@ -1,0 +1,90 @@
+"""The records that a claim is made of. They say what to run and what to expect, and do nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One kind of run; claims that name the same arm share its runs."""
+
+    name: str
+    """Name of its stored runs, and of its curves in figures."""
+
+    config: str
+    overlays: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    steps: int = 160
+    """Optimizer steps."""
+
+    validations: int = 4
+    """How often it validates, evenly and the last time at its end."""
+
+    completions_before: int = 0
+    """Completions that the policy sampled before this run, for pairs or for a pool of prompts."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number of one run, made of a logged metric."""
+
+    metric: str
+    title: str
+    at: Literal["start", "end", "mean"] = "end"
+    """The first or last stored point of its curve, or the mean over all of them; see ``reproduce/stored.py``."""
+
+    is_share: bool = True
+    """Shown in percent, and its differences in points."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One sentence of a claim that the numbers can confirm or contradict."""
+
+    says: str
+    measure: Measure
+    direction: Literal["higher", "lower"]
+    of: str
+    """Name of the arm that is to be higher or lower."""
+
+    than: str
+    """Name of the arm it is compared with; the same as ``of`` where two measures of one run are compared."""
+
+    than_measure: Measure | None = None
+    """Measure of ``than``; default: ``measure``."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the paper says, what is run here to see whether it holds, and how we read what came out."""
+
+    name: str
+    rank: int
+    """Place on the page; the runs of lower ranks come first."""
+
+    title: str
+    paper_says: str
+    source: str
+    """Table or section of the paper."""
+
+    question: str
+    arms: Sequence[Arm]
+    measures: Sequence[Measure]
+    """Columns of the table."""
+
+    expectations: Sequence[Expectation]
+    curves: Sequence[str]
+    """Metrics of the figure's panels."""
+
+    why: str
+    """How we read the result; a guess is called one."""
+
+    trials: Sequence[Arm] = ()
+    """Arms that are run with the first seed alone, to choose a setting by the first measure."""
+
+    limits: str = ""
+    """What this comparison leaves out."""
+
+    over: Literal["steps", "completions"] = "steps"
+    """What the figure's curves run over; completions count those before the run too."""

@@ -1,0 +1,37 @@
+"""Iterative MPO with a faulty preference model: a threshold that is too low, one well chosen, one that a loop moves."""
+
+from experiments.claims.arms import ABLATIONS, MPO_CONFIG, TINY
+from experiments.claims.measures import HALLUCINATION, SAMPLED
+from experiments.claims.records import Arm, Claim, Expectation
+
+
+def _online(name: str, *overlays: str) -> Arm:
+    shared = (f"{TINY}/mpo_online.yaml", f"{TINY}/mpo_biased.yaml")
+    return Arm(name, MPO_CONFIG, (*shared, *overlays), steps=160)
+
+
+LOW = _online("mpo_online_biased_tau_too_low", f"{ABLATIONS}/loop/low_threshold.yaml")
+CHOSEN = _online("mpo_online_biased_tau_chosen")
+HELD = _online("mpo_online_biased_tau_calibrated", f"{TINY}/mpo_calibrated.yaml")
+
+CLAIM = Claim(
+    name="threshold_loop",
+    rank=10,
+    title="The loop that moves MPO's threshold",
+    paper_says="Reward thresholds are calibrated while training, which mitigates hallucination. No numbers are given.",
+    source="R1V2 v3, abstract and the analysis of MPO's threshold",
+    question="Where the preference model is faulty, does a threshold that starts too low get where a good one is?",
+    arms=(LOW, CHOSEN, HELD),
+    measures=(SAMPLED, HALLUCINATION),
+    expectations=(
+        Expectation("a threshold too low hallucinates more", HALLUCINATION, "higher", LOW.name, CHOSEN.name),
+        Expectation("the loop keeps hallucination below that", HALLUCINATION, "lower", HELD.name, LOW.name),
+        Expectation("and answers better", SAMPLED, "higher", HELD.name, LOW.name),
+    ),
+    curves=("val/hallucination_rate", "val/sampled_accuracy", "rollout/preference", "calibration/threshold"),
+    why="",
+    limits=(
+        "Pairs are built anew every ten steps from the policy's own completions. The threshold that is called well "
+        "chosen, 8, is the only other one that was tried."
+    ),
+)

@@ -1,0 +1,45 @@
+"""``make reproduce``: re-runs the paper's claims in the tiny world and writes docs/results.md from what came out.
+
+A command that was stopped goes on where it was: finished runs stay, others go on from their last checkpoint.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from experiments.claims import all_claims
+from experiments.reproduce.publish import publish
+from experiments.reproduce.runs import planned_runs, run_all, sweep_command
+from experiments.reproduce.scales import SCALES
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is left and write the page; return 1 where a run has failed."""
+    known = all_claims()
+    parser = argparse.ArgumentParser("python -m experiments.reproduce", description=__doc__)
+    parser.add_argument("--claims", nargs="*", choices=list(known), help="default: all of the scale")
+    parser.add_argument("--scale", choices=list(SCALES), default="full")
+    parser.add_argument("--seeds", type=int, nargs="+", help="default: those of the scale")
+    parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
+    parser.add_argument("--dry_run", action="store_true", help="print the commands of the runs, and run nothing")
+    parser.add_argument("--pages_only", action="store_true", help="write the pages from the stored runs")
+    options = parser.parse_args(arguments)
+    scale = SCALES[options.scale].with_seeds(options.seeds)
+    wanted = options.claims or scale.claims or list(known)
+    claims = [known[name] for name in known if name in wanted]
+    if options.dry_run:
+        arms = {arm.name: arm for claim in claims for arm in (*claim.arms, *claim.trials)}
+        for name, arm in arms.items():
+            console.print(f"# {name}\n{sweep_command(arm, scale)}", markup=False)
+        return 0
+    failed = [] if options.pages_only else run_all(planned_runs(claims, scale), scale, at_once=options.jobs)
+    console.print(f"written: {', '.join(map(str, publish(scale)))}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

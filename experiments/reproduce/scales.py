@@ -1,0 +1,77 @@
+"""How much is run: everything, a fast form, and a check that it runs at all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from experiments.claims import Arm
+
+MEASURED = "configs/tiny/overlays/measured.yaml"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of ``make reproduce``, and where its files go."""
+
+    name: str
+    seeds: tuple[int, ...]
+    results: Path
+    """Folder of the stored runs."""
+
+    page: Path
+    figures: Path
+    browser: Path
+    """Folder of the results browser."""
+
+    share: float = 1.0
+    """Of each arm's optimizer steps."""
+
+    flags: tuple[str, ...] = ()
+    """Of every run."""
+
+    claims: tuple[str, ...] = ()
+    """Names of the claims; none stands for all."""
+
+    def with_seeds(self, seeds: Sequence[int] | None) -> "Scale":
+        """Return the same with other seeds, where there are any."""
+        return replace(self, seeds=tuple(seeds)) if seeds else self
+
+    def steps(self, arm: Arm) -> int:
+        """Return the optimizer steps of an arm: a multiple of its validations, so that the last one is at the end."""
+        if arm.steps < arm.validations:
+            return arm.steps
+        # Two steps to a rollout.
+        unit = 2 * arm.validations if self.share < 1 else arm.validations
+        return max(1, round(self.share * arm.steps / unit)) * unit
+
+    def run_flags(self, arm: Arm) -> list[str]:
+        """Return the flags of an arm's runs."""
+        steps = self.steps(arm)
+        length = [f"--trainer.max_steps={steps}", f"--trainer.val_check_interval={max(1, steps // arm.validations)}"]
+        return [*arm.flags, *length, *self.flags]
+
+
+def _in_runs(name: str, share: float, num_val: int, claims: tuple[str, ...] = ()) -> Scale:
+    folder = Path("runs") / name
+    flags = (f"--trainer.logger.name={name}", f"--data.source.num_val={num_val}")
+    return Scale(
+        name,
+        (0,),
+        folder / "results",
+        folder / "results.md",
+        folder / "figures",
+        folder / "browser",
+        share,
+        flags,
+        claims,
+    )
+
+
+SCALES = {
+    "full": Scale(
+        "reproduce", (0, 1, 2), Path("experiments/results"), Path("docs/results.md"), Path("docs/figures/results"),
+        Path("runs/reproduce/browser"),
+    ),
+    "fast": _in_runs("reproduce-fast", 0.4, 128),
+    "check": _in_runs("reproduce-check", 0.01, 16, ("ssb",)),
+}  # fmt: skip

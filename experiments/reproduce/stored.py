@@ -1,0 +1,141 @@
+"""The numbers of a run as one small JSON file, from which everything on the page is computed.
+
+    {"arm": {...}, "seed": 0, "command": "...", "steps": 200, "seconds": 95.2, "completions": 25600, "metrics": {...},
+     "curves": {"val/sampled_accuracy": [[50, 0.61, 6400], ...]}}
+
+A point of a curve is [optimizer step, value, completions of the policy so far]. Validations are kept as they are;
+what is logged at every rollout or step is averaged over ten equal parts of the run.
+"""
+
+import itertools
+import json
+import shlex
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.claims import Arm, Measure
+from run_records import Curve, Interval, RunRecord, mean_interval, read_curves
+from storage import whole_file
+
+CURVES = (
+    "val/greedy_accuracy", "val/sampled_accuracy", "val/hallucination_rate", "val/coverage", "val/effective_fraction",
+    "rollout/effective_fraction", "rollout/accuracy", "rollout/preference", "rollout/hallucination_rate",
+    "buffer/batch_samples", "buffer/replay_fraction", "calibration/threshold", "train/pairs_kept",
+    "train/preference_accuracy",
+)  # fmt: skip
+_COMPLETIONS = "rollout/completions_so_far"
+_PARTS = 10
+_LIBRARIES = ("torch", "lightning", "transformers")
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """One run, read back."""
+
+    arm: Arm
+    seed: int
+    command: str
+    date: str
+    steps: int
+    seconds: float
+    completions: int
+    """Completions that the policy sampled for training in this run; those before it are in ``arm``."""
+
+    metrics: Mapping[str, float | None]
+    """Last value of each logged metric."""
+
+    curves: Mapping[str, Sequence[Sequence[float]]]
+    versions: Mapping[str, str]
+    commit: str | None
+
+    @property
+    def name(self) -> str:
+        """Name of the file, without its ending."""
+        return f"{self.arm.name}-s{self.seed}"
+
+    def value(self, measure: Measure) -> float | None:
+        """Return a measure; None where the run has no such curve."""
+        points = [point[1] for point in self.curves.get(measure.metric, ())]
+        if not points:
+            return None
+        return {"start": points[0], "end": points[-1], "mean": statistics.fmean(points)}[measure.at]
+
+
+def store(record: RunRecord, arm: Arm, folder: Path) -> Path:
+    """Write the numbers of a finished run, and return the file."""
+    logged = read_curves(record.folder, [*CURVES, _COMPLETIONS])
+    sampled = logged.pop(_COMPLETIONS, [])
+    git = record.git or {}
+    content = {
+        "arm": asdict(arm),
+        "seed": record.seed,
+        "command": f"python train.py {shlex.join(record.arguments)}",
+        "date": record.attempts[-1].started[:10],
+        "steps": record.step,
+        "seconds": round(record.seconds, 1),
+        "completions": round(sampled[-1].value) if sampled else 0,
+        "metrics": {name: _rounded(value) for name, value in record.metrics.items() if name.startswith("val/")},
+        "curves": {name: _points(name, curve, sampled, arm) for name, curve in logged.items()},
+        "versions": {name: record.versions[name] for name in _LIBRARIES if name in record.versions},
+        "commit": git.get("commit"),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{arm.name}-s{record.seed}.json"
+    with whole_file(path) as draft:
+        draft.write_text(_written(content))
+    return path
+
+
+def stored_runs(folder: Path, arms: Sequence[Arm]) -> dict[str, dict[int, StoredRun]]:
+    """Return the stored runs of some arms, by name of the arm and by seed."""
+    found: dict[str, dict[int, StoredRun]] = {arm.name: {} for arm in arms}
+    for arm in arms:
+        runs = [read(path) for path in folder.glob(f"{arm.name}-s*.json")]
+        # A file of an arm that was changed since says nothing about it.
+        found[arm.name] = {run.seed: run for run in sorted(runs, key=lambda run: run.seed) if run.arm == arm}
+    return found
+
+
+def stored_mean(by_seed: Mapping[int, StoredRun], measure: Measure) -> Interval | None:
+    """Return the mean of a measure over the runs that have it; None without one."""
+    values = [value for run in by_seed.values() if (value := run.value(measure)) is not None]
+    return mean_interval(values) if values else None
+
+
+def read(path: Path) -> StoredRun:
+    """Return one stored run."""
+    content: dict[str, Any] = json.loads(path.read_text())
+    arm = content["arm"]
+    content["arm"] = Arm(**{**arm, "overlays": tuple(arm["overlays"]), "flags": tuple(arm["flags"])})
+    return StoredRun(**content)
+
+
+def _points(name: str, curve: Curve, sampled: Curve, arm: Arm) -> list[list[float]]:
+    """Return the points of a curve as they are stored."""
+    points = curve if name.startswith("val/") else _averaged(curve)
+    return [[step, _rounded(value), _completions(step, sampled) + arm.completions_before] for step, value, *_ in points]
+
+
+def _averaged(curve: Curve) -> Curve:
+    parts = min(_PARTS, len(curve))
+    bounds = [round(part * len(curve) / parts) for part in range(parts + 1)]
+    pieces = [curve[low:high] for low, high in itertools.pairwise(bounds)]
+    return [piece[-1]._replace(value=statistics.fmean(point.value for point in piece)) for piece in pieces]
+
+
+def _completions(step: int, sampled: Curve) -> int:
+    return max((round(point.value) for point in sampled if point.step <= step), default=0)
+
+
+def _rounded(value: float | None) -> Any:
+    return None if value is None else float(f"{value:.5g}")
+
+
+def _written(content: Mapping[str, Any]) -> str:
+    """Return JSON with one line for each key, and one for each curve."""
+    curves = ",\n".join(f"  {json.dumps(name)}: {json.dumps(points)}" for name, points in content["curves"].items())
+    lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in content.items() if name != "curves"]
+    return "{\n" + ",\n".join([*lines, f' "curves": {{\n{curves}\n }}']) + "\n}\n"

@@ -1,0 +1,99 @@
+"""Every number of docs/results.md and of README's table is what the stored runs say."""
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from experiments.claims import all_claims
+from experiments.reproduce import publish
+from experiments.reproduce.page import results_page
+from experiments.reproduce.readme import BEGIN, README, with_numbers
+from experiments.reproduce.scales import SCALES
+from experiments.reproduce.stored import read
+
+FULL = SCALES["full"]
+STORED = sorted(FULL.results.glob("*.json"))
+
+
+def stale(on_disk: Mapping[Path, str], results: Path = FULL.results) -> list[Path]:
+    """The pages that do not say what the stored runs say."""
+    expected = publish.texts(replace(FULL, results=results))
+    # The folder's name stands on the page.
+    return [path for path, text in expected.items() if text.replace(str(results), str(FULL.results)) != on_disk[path]]
+
+
+def pages() -> dict[Path, str]:
+    return {path: path.read_text() for path in (FULL.page, README)}
+
+
+def with_wrong_digit(text: str, near: str) -> str:
+    """The text with one digit changed, in the first number with a decimal point behind a word."""
+    start = text.index(near)
+    found = re.compile(r"\d\.\d").search(text, start)
+    assert found
+    place = found.end() - 1
+    return text[:place] + str((int(text[place]) + 1) % 10) + text[place + 1 :]
+
+
+def test_the_pages_say_what_the_stored_runs_say() -> None:
+    assert stale(pages()) == [], "run `make results`"
+
+
+@pytest.mark.parametrize(("page", "near"), [(FULL.page, "`grpo_ssb`"), (FULL.page, "## Findings"), (README, BEGIN)])
+def test_a_wrong_digit_on_a_page_is_found(page: Path, near: str) -> None:
+    assert stale(pages() | {page: with_wrong_digit(page.read_text(), near)}) == [page]
+
+
+def test_a_wrong_digit_in_a_stored_run_is_found(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    shutil.copytree(FULL.results, results)
+    file = results / "grpo_ssb-s0.json"
+    text = file.read_text()
+    # The last point of a curve, in its first decimal.
+    changed = re.sub(
+        r'("val/sampled_accuracy": \[.*\[\d+, 0\.)(\d)',
+        lambda found: found[1] + str((int(found[2]) + 1) % 10),
+        text,
+    )
+    assert changed != text
+    file.write_text(changed)
+    assert stale(pages(), results) == [FULL.page, README]
+
+
+def test_every_stored_run_is_one_of_a_claim_as_it_is_today() -> None:
+    arms = {arm.name: arm for claim in all_claims().values() for arm in (*claim.arms, *claim.trials)}
+    runs = {path.stem: read(path) for path in STORED}
+    assert STORED
+    assert [name for name, run in runs.items() if arms.get(run.arm.name) != run.arm or run.name != name] == []
+
+
+def test_stored_runs_are_small() -> None:
+    assert max(path.stat().st_size for path in STORED) < 8_000
+
+
+def test_a_run_of_an_arm_that_was_changed_since_is_not_counted(tmp_path: Path) -> None:
+    content = json.loads((FULL.results / "grpo_ssb-s0.json").read_text())
+    content["arm"]["steps"] += 1
+    (tmp_path / "grpo_ssb-s0.json").write_text(json.dumps(content))
+    page = results_page([all_claims()["ssb"]], replace(FULL, results=tmp_path))
+    assert "| `grpo_ssb` | 0: not run yet |" in page
+    assert "No run is stored yet." in page
+
+
+def test_one_seed_gives_no_interval_and_no_verdict(tmp_path: Path) -> None:
+    for name in ("grpo_ssb", "grpo_plain", "grpo_uniform_replay"):
+        shutil.copy(FULL.results / f"{name}-s0.json", tmp_path)
+    page = results_page([all_claims()["ssb"]], replace(FULL, results=tmp_path))
+    assert "**not judged** | none, 1 seed: no interval |" in page
+    assert "points (1 seed: no interval)" in page
+    assert not re.search(r"\d ± \d", page)
+
+
+def test_the_readme_must_have_a_place_for_the_table() -> None:
+    with pytest.raises(ValueError, match="numbers from experiments/results"):
+        with_numbers("a README without the marks", {})
