@@ -70,16 +70,32 @@ def build_missing(command: Callable[[Sequence[str]], object]) -> bool:
     wanted = missing()
     # The commands below parse configs of their own, which fill this again.
     _wanted.clear()
-    for folder, (config, seed) in wanted.items():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Other ranks and other runs block here until the folder exists.
-        with folder.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.is_dir():
-                subcommand, callback = _maker(config)
-                flags = ["--seed_everything", str(seed), f"--callbacks.{callback}.folder={folder}"]
-                command([subcommand, "--config", config, *flags])
+    for config, seed in wanted.values():
+        build(config, seed, command)
     return bool(wanted)
+
+
+def build(config: str, seed: int, command: Callable[[Sequence[str]], object]) -> Path:
+    """Return the folder for the result of a config and a seed, built first where it is not there.
+
+    Args:
+        config: path of the config.
+        seed: its seed.
+        command: runs the command line with these arguments.
+
+    Raises:
+        ConfigError: when the config, or one that it is built from, is not there.
+    """
+    folder = built_folder(config, seed)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Other ranks and other runs block here until the folder exists.
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            subcommand, callback = _maker(config)
+            flags = ["--seed_everything", str(seed), f"--callbacks.{callback}.folder={folder}"]
+            command([subcommand, "--config", config, *flags])
+    return folder
 
 
 def _resolve(config: str, seed: int = 0) -> str:
