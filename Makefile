@@ -5,7 +5,7 @@ STAMP := .venv/installed
 SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help setup setup-vllm setup-real quickstart test test-long test-recipes test-distributed test-vllm test-real check hybrid real real-fast real-page \
+.PHONY: help setup setup-vllm setup-real quickstart test test-long test-recipes test-distributed test-vllm test-real test-notebooks check hybrid real real-fast real-page notebooks notebook-runs \
 	bench-mpo bench-grpo bench-gpu bench-buffer bench-verifier bench-engines bench-memory mpo-table tau-sweep ablations replay-table components-table hallucination-loop engines-figure memory-table
 
 help:  ## this list
@@ -72,6 +72,15 @@ test-recipes: $(STAMP)  ## a small twin of every recipe for real models: what sh
 
 test-long: $(STAMP)  ## kills, sweeps, whole chains and every overlay: some ten seconds each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m long
+
+notebooks: $(STAMP)  ## run every notebook and write it with its outputs; NOTEBOOKS="02 05" only these
+	OMP_NUM_THREADS=1 $(BIN)/python notebooks/run_all.py $(NOTEBOOKS)
+
+notebook-runs: $(STAMP)  ## the finished runs that the notebooks read, into notebooks/data; about an hour on two cores
+	$(BIN)/python -m experiments.notebook_runs
+
+test-notebooks: $(STAMP)  ## every notebook from scratch, in Jupyter's kernel and as a script
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m notebooks tests/notebooks
 
 test-distributed: $(STAMP)  ## FSDP2 and DDP on two CPU processes against one, checkpoints from one to another
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m distributed tests/distributed
