@@ -38,10 +38,14 @@ GRPO = "configs/tiny/grpo.yaml"
 BIASED = "configs/tiny/overlays/grpo_biased.yaml"
 EXPORT = "--callbacks.export=callbacks.ExportPolicy"
 LENGTH = ("--trainer.max_steps=150", "--trainer.val_check_interval=25", "--callbacks.completions=null", EXPORT)
+CALIBRATED = "configs/tiny/overlays/grpo_calibrated.yaml"
+# The overlay of the calibrator starts at weight 0; here it starts where hacking does, and has something to take back.
 SWEEPS = (
     ["--config", GRPO, "--baseline", "--overlays", "configs/ablations/replay/no_ssb.yaml"],
-    ["--config", GRPO, "--config", BIASED, "--baseline", "--overlays", "configs/tiny/overlays/grpo_calibrated.yaml"],
-)  # fmt: skip
+    ["--config", GRPO, "--config", BIASED],
+    ["--config", GRPO, "--config", BIASED, "--config", CALIBRATED, "--model.reward.parts.preference.weight=1.0"],
+)
+ANSWERED = ("grpo-s0", "grpo-grpo_biased-s0", "grpo-grpo_biased-grpo_calibrated-preference.weight=1.0-s0")
 CURVES = (
     "rollout/effective_fraction", "rollout/accuracy", "rollout/preference", "rollout/hallucination_rate",
     "rollout/completion_tokens", "buffer/batch_samples", "buffer/replay_fraction", "buffer/replay_age",
@@ -65,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         record = read_record(folder)
         if record is not None and record.command == "fit" and record.status == "finished":
             keep(record, DATA / "finished" / folder.name)
-    for name in ("grpo-s0", "grpo-grpo_biased-s0", "grpo-grpo_biased-grpo_calibrated-s0"):
+    for name in ANSWERED:
         keep_answers(name, DATA / "answers" / f"{name}.jsonl")
     keep_ten_pairs(DATA / "ten_pairs.json")
 
@@ -146,19 +150,23 @@ def keep_ten_pairs(file: Path, *, steps: int = 100) -> None:
 
 
 def ten_pairs(meta: str) -> list[PreferencePair]:
-    """Return a pair of each of ten questions, by turns one that rules chose and one of the reward model.
+    """Return five pairs that rules chose and five of the reward model, each of another question.
 
     Of each question the first one that fits on a line: both completions are whole and short.
     """
     rows = MMPRFolder(meta).read("train", max_image_pixels=10**6)
     assert rows is not None, "every folder of pairs has a split train"
     found: dict[int, PreferencePair] = {}
-    for pair in rows.pairs:
-        wanted = ("correctness", "reward_model")[len(found) % 2]
-        fits = all("</think>" in text and len(text) <= 100 for text in (pair.chosen, pair.rejected))
-        if len(found) < 10 and fits and pair.kind == wanted and pair.prompt.uid not in found:
-            found[pair.prompt.uid] = pair
+    for kind in ("correctness", "reward_model"):
+        fitting = [pair for pair in rows.pairs if pair.kind == kind and pair.prompt.uid not in found and _fits(pair)]
+        # From the last to the first: of one question the first pair stays.
+        first = {pair.prompt.uid: pair for pair in reversed(fitting)}
+        found |= {uid: first[uid] for uid in sorted(first)[:5]}
     return list(found.values())
+
+
+def _fits(pair: PreferencePair) -> bool:
+    return all("</think>" in text and len(text) <= 100 for text in (pair.chosen, pair.rejected))
 
 
 def row_of(pair: PreferencePair) -> dict[str, Any]:

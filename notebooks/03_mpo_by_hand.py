@@ -128,7 +128,7 @@ plt.show()
 # ## Delta, the moving shift
 #
 # Delta is the mean of every implicit reward so far. Below the ten pairs arrive one after the other. When all rewards
-# drift down, as they do in long runs, delta drifts with them, and a chosen completion only has to lie above its
+# drift down, as they often do in long runs, delta drifts with them, and a chosen completion only has to lie above its
 # surroundings. `MPOConfig(reward_shift="none")` compares with 0 instead, as TRL does from 0.29 on.
 
 # %%
@@ -178,8 +178,11 @@ for number in pull.argsort(descending=True).tolist():
 #
 # The paper keeps pairs by the score of a reward model above a threshold (7, 10, 15 in its section 4) and does not say
 # what exactly is compared. Here it is the margin of the two scores. Rules need no score, so `correctness` pairs
-# always stay; pairs of kind `reward_model` stay from their margin down to tau. The unit is that of the reward model:
-# a tau never carries over to another one.
+# always stay; pairs of kind `reward_model` stay while their margin is at least tau. The unit is that of the reward
+# model: a tau never carries over to another one.
+#
+# A `correctness` pair may lie near or below 0: a lucky guess is right for the rule and no better for the reward model.
+# A `reward_model` pair near 0 is one that the model itself is not sure of, and tau leaves it out.
 
 # %%
 pairs = [

@@ -5,7 +5,7 @@
 # fault: the reward rises, and so does the share of claims that the picture does not support. Then a monitor measures
 # that share and a calibrator moves the weight of the preference reward.
 #
-# Paper: [arXiv 2504.16656](https://arxiv.org/abs/2504.16656), sections 4 and 5: too much reward brings
+# Paper: [arXiv 2504.16656](https://arxiv.org/abs/2504.16656), abstract and section 4: too much reward brings
 # hallucinations, and thresholds have to be calibrated; how, it does not say. Page:
 # [docs/hallucination.md](../docs/hallucination.md).
 #
@@ -26,7 +26,7 @@ RUNS = "notebooks/data/finished"
 METHODS = {
     "no preference": "grpo",
     "raw": "grpo-grpo_biased",
-    "calibrated": "grpo-grpo_biased-grpo_calibrated",
+    "calibrated": "grpo-grpo_biased-grpo_calibrated-preference.weight=1.0",
 }
 
 # %%
@@ -86,24 +86,33 @@ plt.show()
 # ## In words
 #
 # What the three policies of seed 0 answer to the same test questions, at the end, and which of their claims the judge
-# did not find in the picture.
+# did not find in the picture. Shown are the first questions about which the raw policy makes such a claim.
 
 # %%
-for name, title in METHODS.items():
-    print(f"\n{name}")
-    for line in Path(f"notebooks/data/answers/{title}-s0.jsonl").read_text().splitlines()[:3]:
-        row = json.loads(line)
-        completion = row["completions"][0]
+answers = {
+    name: [json.loads(line) for line in Path(f"notebooks/data/answers/{title}-s0.jsonl").read_text().splitlines()]
+    for name, title in METHODS.items()
+}
+hacked = [
+    number
+    for number, row in enumerate(answers["raw"])
+    if not all(claim["is_supported"] for claim in row["completions"][0]["claims"])
+]
+for number in hacked[:3]:
+    print(f"\n{answers['raw'][number]['question']} (answer {answers['raw'][number]['answer']})")
+    for name in METHODS:
+        completion = answers[name][number]["completions"][0]
         wrong = [claim["thing"] for claim in completion["claims"] if not claim["is_supported"]]
-        print(f"    {row['question'].removeprefix('<image>').strip()} (answer {row['answer']})")
-        print(f"        {completion['text']}")
-        print(f"        {len(completion['claims'])} claims, not in the picture: {', '.join(wrong) or 'none'}")
+        print(f"    {name}: {completion['text']}\n        not in the picture: {', '.join(wrong) or 'nothing'}")
 
 # %% [markdown]
 # ## What the monitor reads
 #
 # Every ten steps the monitor asks the same 96 questions twice and counts claims. A rate of few claims is noisy, so it
 # comes with an interval (Wilson's), and the calibrator only acts when the whole interval is on one side of its band.
+#
+# The calibrated run starts with the weight of the raw one, where hacking begins. The overlay by itself starts at
+# weight 0, and raises it only while the rate stays low.
 
 # %%
 record = runs["calibrated"][0]
@@ -154,7 +163,7 @@ plt.show()
 
 # %%
 strategy = TargetRate(target=0.12, band=0.01, step=0.1, recovery=0.25, bounds=Bounds(low=0.0, high=1.0))
-weight = 0.0
+weight = 1.0
 for number, reading in enumerate(readings):
     decision = strategy.decide(weight, Evidence(readings[: number + 1]), sign=-1)
     print(f"step {reading.step:3}: weight {weight:.3f} -> {decision.threshold:.3f}   {decision.reason}")

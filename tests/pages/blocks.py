@@ -3,7 +3,13 @@
 import re
 from pathlib import Path
 
-PAGES = [Path("README.md"), Path("CONTRIBUTING.md"), Path("configs/README.md"), *sorted(Path("docs").glob("*.md"))]
+PAGES = [
+    Path("README.md"),
+    Path("CONTRIBUTING.md"),
+    Path("configs/README.md"),
+    Path("notebooks/README.md"),
+    *sorted(Path("docs").glob("*.md")),
+]
 
 
 def blocks(page: Path, language: str) -> list[str]:
