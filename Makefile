@@ -86,6 +86,15 @@ test-recipes: $(STAMP)  ## a small twin of every recipe for real models: what sh
 test-long: $(STAMP)  ## kills, sweeps, whole chains and every overlay: some ten seconds each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m long
 
+notebooks: $(STAMP)  ## run every notebook and write it with its outputs; NOTEBOOKS="02 05" only these
+	OMP_NUM_THREADS=1 $(BIN)/python notebooks/run_all.py $(NOTEBOOKS)
+
+notebook-runs: $(STAMP)  ## the finished runs that the notebooks read, into notebooks/data; about an hour on two cores
+	$(BIN)/python -m experiments.notebook_runs
+
+test-notebooks: $(STAMP)  ## every notebook from scratch, in Jupyter's kernel and as a script
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m notebooks tests/notebooks
+
 test-distributed: $(STAMP)  ## FSDP2 and DDP on two CPU processes against one, checkpoints from one to another
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m distributed tests/distributed
 

@@ -74,15 +74,31 @@ def build_missing(command: Callable[[Sequence[str]], object]) -> bool:
     wanted = missing()
     # The commands below parse configs of their own, which fill this again.
     _wanted.clear()
-    for folder, (config, seed) in wanted.items():
-        with writes_to("the folder of models that are built on first use", folder.parent):
-            check_writable(folder.parent)
-        # Other ranks and other runs block here until the folder exists.
-        with folder.with_suffix(".lock").open("w") as lock:
-            _wait_for(lock, folder)
-            if not folder.is_dir():
-                _build(command, config, seed, folder)
+    for config, seed in wanted.values():
+        build(config, seed, command)
     return bool(wanted)
+
+
+def build(config: str, seed: int, command: Callable[[Sequence[str]], object]) -> Path:
+    """Return the folder for the result of a config and a seed, built first where it is not there.
+
+    Args:
+        config: path of the config.
+        seed: its seed.
+        command: runs the command line with these arguments.
+
+    Raises:
+        ConfigError: when the config, or one that it is built from, is not there, or the folder cannot be written to.
+    """
+    folder = built_folder(config, seed)
+    with writes_to("the folder of models that are built on first use", folder.parent):
+        check_writable(folder.parent)
+    # Other ranks and other runs block here until the folder exists.
+    with folder.with_suffix(".lock").open("w") as lock:
+        _wait_for(lock, folder)
+        if not folder.is_dir():
+            _build(command, config, seed, folder)
+    return folder
 
 
 def _wait_for(lock: TextIO, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """What runs leave behind, read and compared: ``run.json``, logged curves, tables with intervals, figures with bands."""
 
 from run_records.curves import Curve, read_curves
-from run_records.figures import draw_panels
+from run_records.figures import draw_on, draw_panels
 from run_records.intervals import Interval, difference, mean_interval
 from run_records.record import FILE_NAME, Attempt, RunRecord, read_record
 from run_records.report import write_report
@@ -16,6 +16,7 @@ __all__ = [
     "RunRecord",
     "compare",
     "difference",
+    "draw_on",
     "draw_panels",
     "mean_interval",
     "read_curves",

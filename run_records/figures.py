@@ -29,27 +29,44 @@ def draw_panels(panels: Mapping[str, Mapping[str, Sequence[XY]]], path: Path, *,
     Returns:
         The files.
     """
-    columns = max(1, min(columns, len(panels)))
-    rows = -(-len(panels) // columns)
     # Without pyplot, which would keep the figure and may open a window.
-    figure = Figure(figsize=(6.2 * columns, 3.8 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes, (title, methods) in zip(grid.flat, panels.items(), strict=False):
-        draw_panel(axes, title, methods)
-    for axes in grid.flat:
-        # The first panel alone may lack a method that others have.
-        if axes.get_legend_handles_labels()[1]:
-            axes.legend(fontsize=8)
-    for unused in list(grid.flat)[len(panels) :]:
-        unused.set_visible(False)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    figure = Figure()
     FigureCanvasAgg(figure)
+    draw_on(figure, panels, columns=columns)
+    path.parent.mkdir(parents=True, exist_ok=True)
     files = [path.with_suffix(".png"), path.with_suffix(".svg")]
     # The same curves give the same file: without these, an SVG has a date and random names in it.
     with rc_context({"svg.hashsalt": "panels", "svg.fonttype": "none"}):
         for file in files:
             figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
     return files
+
+
+def draw_on(
+    figure: Figure, panels: Mapping[str, Mapping[str, Sequence[XY]]], *, columns: int = 2, x_label: str = ""
+) -> None:
+    """Draw one panel per title on an empty figure, such as one that a notebook shows.
+
+    Args:
+        figure: gets the size that the panels need.
+        panels: for each title the curves of every seed of each method, as (x, y); methods without any are left out.
+        columns: panels side by side.
+        x_label: what x is, with its unit.
+    """
+    columns = max(1, min(columns, len(panels)))
+    rows = -(-len(panels) // columns)
+    figure.set_size_inches(6.2 * columns, 3.8 * rows)
+    figure.set_layout_engine("constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes, (title, methods) in zip(grid.flat, panels.items(), strict=False):
+        draw_panel(axes, title, methods)
+        axes.set_xlabel(x_label)
+    for axes in grid.flat:
+        # The first panel alone may lack a method that others have.
+        if axes.get_legend_handles_labels()[1]:
+            axes.legend(fontsize=8)
+    for unused in list(grid.flat)[len(panels) :]:
+        unused.set_visible(False)
 
 
 def draw_panel(axes: Axes, title: str, methods: Mapping[str, Sequence[XY]]) -> None:

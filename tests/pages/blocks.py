@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
-PAGES = [Path("README.md"), Path("CONTRIBUTING.md"), Path("configs/README.md"), *sorted(Path("docs").rglob("*.md"))]
+PAGES = [
+    *map(Path, ("README.md", "CONTRIBUTING.md", "configs/README.md", "notebooks/README.md")),
+    *sorted(Path("docs").rglob("*.md")),
+]
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from run_records import draw_panels
+from run_records import draw_on, draw_panels
 from run_records.figures import draw_panel
 
 LOW = [[(0.0, 0.1), (1.0, 0.2)], [(0.0, 0.12), (1.0, 0.22)], [(0.0, 0.11), (1.0, 0.19)]]
@@ -40,3 +40,23 @@ def test_the_same_curves_give_the_same_file(tmp_path: Path) -> None:
     for name in ("a", "b"):
         draw_panels({"title": {"method": LOW}}, tmp_path / f"{name}.png")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+PANELS = {
+    "accuracy": {"grpo": [[(0, 0.1), (10, 0.5)], [(0, 0.2), (10, 0.4)]], "no_ssb": [[(0, 0.1), (10, 0.3)]]},
+    "age": {},
+}
+
+
+def test_a_notebook_gets_one_panel_for_each_title_with_a_legend_of_the_methods() -> None:
+    figure = Figure()
+    draw_on(figure, PANELS, x_label="steps")
+    assert [axes.get_title() for axes in figure.axes] == ["accuracy", "age"]
+    assert {axes.get_xlabel() for axes in figure.axes} == {"steps"}
+    assert figure.axes[0].get_legend_handles_labels()[1] == ["grpo", "no_ssb"]
+
+
+def test_the_same_figure_is_drawn_as_png_and_svg(tmp_path: Path) -> None:
+    files = draw_panels(PANELS, tmp_path / "new" / "curves.png")
+    assert [file.suffix for file in files] == [".png", ".svg"]
+    assert all(file.stat().st_size > 1000 for file in files)
