@@ -52,5 +52,5 @@ def test_the_first_screen_has_two_commands_a_table_and_two_pictures() -> None:
 def test_the_readme_has_a_block_of_commands_for_each_thing_to_do_and_no_wall_of_them() -> None:
     sections = Path("README.md").read_text().split("\n## ")
     with_commands = [section.splitlines()[0] for section in sections[1:] if "```bash" in section]
-    assert with_commands == ["Run", "Ablate", "Bring your own", "Scale"]
+    assert with_commands == ["Run", "Ablate", "Bring your own", "Evaluate", "Scale"]
     assert all(section.count("```bash") <= 1 for section in sections)
