@@ -192,27 +192,30 @@ def test_a_rollout_sampled_ahead_is_learnt_from_also_by_a_run_that_samples_no_mo
 
 
 @pytest.mark.long
-def test_a_run_that_is_stopped_while_the_engine_samples_ends_at_once_with_the_status_of_the_signal(
-    folder: Path,
+@pytest.mark.parametrize(
+    # Ctrl-C stops at once, whatever is in flight; SIGTERM at the next batch, as in a run without rollouts ahead.
+    ("number", "status", "seconds"),
+    [(signal.SIGINT, 130, 3600.0), (signal.SIGTERM, 143, 5.0)],
+)
+def test_a_run_that_is_stopped_while_the_engine_samples_ends_with_the_status_of_the_signal(
+    folder: Path, number: signal.Signals, status: int, seconds: float
 ) -> None:
-    """The engine would sample for an hour."""
-    began = folder.parent / "began"
-    engine = f"--model.init_args.engine={{class_path: {HERE}.Endless, init_args: {{began: {began}}}}}"
-    command = ahead(folder, engine, "--trainer.max_steps=1000")
-    code, errors = stopped(command, signal.SIGINT, began.exists)
-    assert code == 130
+    began = folder.parent / f"began-{number}"
+    engine = f"--model.init_args.engine={{class_path: {HERE}.Pausing, init_args: {{began: {began}, pause: {seconds}}}}}"
+    code, errors = stopped(ahead(folder, engine, "--trainer.max_steps=1000"), number, began.exists)
+    assert code == status, errors
     assert "Traceback" not in errors
 
 
-class Endless(SlowEngine):
-    """Once a rollout is in flight, it stays there."""
+class Pausing(SlowEngine):
+    """Takes its time once a rollout is in flight."""
 
-    def __init__(self, began: str) -> None:
+    def __init__(self, began: str, pause: float) -> None:
         super().__init__()
-        self.began = Path(began)
+        self.began, self.pause = Path(began), pause
 
     def start(self, *args: Any, **kwargs: Any) -> None:
-        self.seconds = 3600.0
+        self.seconds = self.pause
         super().start(*args, **kwargs)
         self.began.touch()
 
