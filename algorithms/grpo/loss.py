@@ -3,7 +3,9 @@
     loss = - average_it [ w_i c_it gain(rho_it, A_i) - kl_weight KL_it + entropy_weight H_it ]
 
 With the defaults of ``GRPOConfig`` this is the paper's
-    -1/N sum_i 1/|y_i| sum_t min( rho_it A_i, clip(rho_it, 1 - clip_low, 1 + clip_high) A_i ).
+
+    -1/N sum_i 1/|y_i| sum_t min( rho_it A_i, clip(rho_it, 1 - clip_low, 1 + clip_high) A_i )
+
 w_i corrects a prioritised draw (1 without), c_it truncates the engine's mismatch (1 without); KL and entropy
 have weight 0. The choices for rho, gain, average and KL are in ``ratios.py``, ``surrogates.py``, ``averages.py`` and
 ``kl.py`` of this folder.

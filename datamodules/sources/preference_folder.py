@@ -1,9 +1,12 @@
 """Preference pairs in a folder on disk: files for each split, and the images that they name.
 
-my_pairs/
-    train.jsonl         {"question": "How many?", "image": "images/1.png", "chosen": "3", "rejected": "4"}
-    val.jsonl           optional; ``.parquet`` and patterns work as well; ``datamodules.rows.pair_rows`` has the columns
-    images/1.png        and ``columns`` gives them other names
+    my_pairs/
+        train.jsonl         {"question": "How many?", "image": "images/1.png", "chosen": "3", "rejected": "4"}
+        val.jsonl           optional
+        images/1.png
+
+``.parquet`` and patterns work as well. ``datamodules/rows/pair_rows.py`` has the columns, and ``columns`` gives them
+other names.
 """
 
 from pathlib import Path

@@ -1,9 +1,12 @@
 """Prompts in a folder on disk: files for each split, and the images that they name.
 
-my_data/
-    train.jsonl         {"question": "How many?", "image": "images/1.png", "answer": 3}
-    val.jsonl           ``.json``, ``.parquet``, ``.arrow`` and patterns work as well; ``datamodules.rows.prompt_rows``
-    images/1.png        has the columns, and ``columns`` gives them other names
+    my_data/
+        train.jsonl         {"question": "How many?", "image": "images/1.png", "answer": 3}
+        val.jsonl
+        images/1.png
+
+``.json``, ``.parquet``, ``.arrow`` and patterns work as well. ``datamodules/rows/prompt_rows.py`` has the columns, and
+``columns`` gives them other names.
 """
 
 from collections.abc import Iterator

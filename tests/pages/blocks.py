@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-PAGES = [Path("README.md"), Path("CONTRIBUTING.md"), Path("configs/README.md"), *sorted(Path("docs").glob("*.md"))]
+PAGES = [Path("README.md"), Path("CONTRIBUTING.md"), Path("configs/README.md"), *sorted(Path("docs").rglob("*.md"))]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -23,3 +23,12 @@ def commands(page: Path) -> list[str]:
     lines = [re.sub(r"(^|\s)#.*", "", line).strip() for line in shell.splitlines()]
     outside = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     return [line for line in lines if line] + re.findall(r"`([^`\n]+)`", outside)
+
+
+def directives(page: Path) -> list[str]:
+    """What a page of the API shows, by import path, the members of classes included."""
+    found: list[str] = []
+    for path, options in re.findall(r"^::: ([\w.]+)\n((?:    .*\n)*)", page.read_text(), re.MULTILINE):
+        members = re.findall(r"members: \[(.*)\]", options)
+        found += [path, *(f"{path}.{name}" for names in members for name in names.split(", "))]
+    return found

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.pages.blocks import PAGES
+from tests.pages.blocks import PAGES, directives
 
 
 def headings(page: Path) -> set[str]:
     """The anchors of a page, as GitHub makes them."""
     titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+    # Those of the API are import paths, and on the site only.
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles} | {*directives(page)}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
@@ -31,8 +32,9 @@ def test_links_and_pictures_of_a_page_lead_to_what_is_there(page: Path) -> None:
 
 
 def test_the_index_has_one_line_for_every_page() -> None:
-    rows = re.findall(r"^\| \[([\w-]+\.md)\]\(\1\) \| .+ \|$", Path("docs/index.md").read_text(), re.MULTILINE)
-    assert sorted(rows) == sorted(page.name for page in Path("docs").glob("*.md") if page.name != "index.md")
+    rows = re.findall(r"^\| \[[^\]]+\]\(([\w./-]+)\) \| .+ \|$", Path("docs/index.md").read_text(), re.MULTILINE)
+    pages = [page.name for page in Path("docs").glob("*.md") if page.name != "index.md"]
+    assert sorted(rows) == sorted([*pages, "api/index.md", "../configs/README.md"])
 
 
 def test_the_first_screen_has_two_commands_a_table_and_two_pictures() -> None:
