@@ -8,10 +8,15 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-PAGES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "configs/README.md": "configs.md"}
+PAGES = {
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "configs/README.md": "configs.md",
+    "notebooks/README.md": "notebooks/index.md",
+}
 """What is shown, by its path in the repository, and the path of its page."""
 
-_LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)#\s]+)")
+_LINK = re.compile(r"\[([^\[\]]*)\]\((?!https?:|data:|#)([^)#\s]+)(#[^)\s]*)?\)")
 _NAMED_IN_DOCSTRING = re.compile(r"\bdocs/([\w-]+)\.md\b")
 
 
@@ -19,18 +24,28 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages."""
     root = Path(config.config_file_path).parent
     for path, page in PAGES.items():
-        files.append(File.generated(config, page, abs_src_path=str(root / path)))
+        if (root / path).exists():
+            files.append(File.generated(config, page, abs_src_path=str(root / path)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let links lead to pages of the site instead of files of the repository."""
+    """Let links lead to pages of the site, and write what they say where they lead to a file that is no page."""
     here = page.file.src_uri
     if here == "index.md":
         page.meta["hide"] = ["navigation", "toc"]
-    places = {shown: PurePosixPath(path).parent for path, shown in PAGES.items()}
-    folder = places.get(here, PurePosixPath("docs", here).parent)
-    return _LINK.sub(lambda link: _in_site(here, normpath(folder / link[1])), markdown)
+    root = Path(config.config_file_path).parent
+    folder = _folder(here)
+
+    def in_site(link: re.Match[str]) -> str:
+        text, anchor = link[1], link[3] or ""
+        target = normpath(folder / link[2])
+        if shown := _shown(target):
+            return f"[{text}]({relpath(shown, PurePosixPath(here).parent)}{anchor})"
+        # A file that is not there stays a link, which mkdocs then finds dead.
+        return text if (root / target).exists() else link[0]
+
+    return _LINK.sub(in_site, markdown)
 
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -45,13 +60,20 @@ def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files
     )
 
 
-def _in_site(page: str, target: str) -> str:
-    """Return the link from a page of the site to a file of the repository.
+def _folder(page: str) -> PurePosixPath:
+    """Return the folder of the repository in which the source of a page lies."""
+    sources = {shown: path for path, shown in PAGES.items()}
+    source = sources.get(page, page if page.startswith("notebooks/") else f"docs/{page}")
+    return PurePosixPath(source).parent
 
-    Args:
-        page: path of the page below the folder of pages.
-        target: path of the file in the repository.
-    """
-    # The first page of the repository is that of the site.
-    shown = "index.md" if target == "README.md" else PAGES.get(target, target.removeprefix("docs/"))
-    return relpath(shown, PurePosixPath(page).parent)
+
+def _shown(target: str) -> str | None:
+    """Return the path in the site of a file of the repository; None where the site does not show it."""
+    if target == "README.md":
+        # The first page of the repository is that of the site.
+        return "index.md"
+    if target in PAGES:
+        return PAGES[target]
+    if target.startswith("notebooks/"):
+        return re.sub(r"\.ipynb$", ".md", target) if not target.endswith(".py") else None
+    return target.removeprefix("docs/") if target.startswith("docs/") else None

@@ -36,7 +36,7 @@ def draw() -> Figure:
         pane.imshow(draw_scene(sample_scene(0, "test", "prompts", column, num_objects=LEVELS["medium"].num_objects)))
         pane.axis("off")
     figure.text(0.05, 0.48, "how many red ?   (held-out pictures)", fontsize=19, color=INK)
-    figure.text(0.05, 0.09, "PyTorch Lightning, from two CPU cores to FSDP2 and vLLM", fontsize=19, color=PALE)
+    figure.text(0.05, 0.09, "PyTorch Lightning; runs on two CPU cores; FSDP2, vLLM", fontsize=19, color=PALE)
     bars = figure.add_axes((0.67, 0.20, 0.29, 0.34))
     table = readme_table()
     for place, name in enumerate(MEASURES):

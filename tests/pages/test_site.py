@@ -19,7 +19,9 @@ from tests.test_repository import FOLDERS
 ELSEWHERE = {"contributing.md", "changelog.md", "configs.md"}
 API = {path: page for page in sorted(Path("docs/api").glob("*.md")) for path in directives(page)}
 # The packages whose classes a config can name.
-NAMED = rf"\b((?:{'|'.join(folder for folder in FOLDERS if folder not in ('cli', 'experiments'))})\.[\w.]*[A-Z]\w+)"
+NAMED = (
+    rf"(?<![\w.])((?:{'|'.join(folder for folder in FOLDERS if folder not in ('cli', 'experiments'))})\.[\w.]*[A-Z]\w+)"
+)
 
 
 class Loader(yaml.SafeLoader):
@@ -53,23 +55,25 @@ def test_every_class_that_a_config_or_a_page_names_is_on_a_page_of_the_api() -> 
     texts = [path.read_text() for path in (*Path("configs").rglob("*.yaml"), *PAGES)]
     named = {name for text in texts for name in re.findall(NAMED, text)}
     assert len(named) > 50
-    assert sorted(named - API.keys()) == []
+    # NAME stands for any.
+    assert sorted(named - API.keys() - {"callbacks.NAME"}) == []
 
 
 def test_what_the_python_of_a_page_imports_is_on_a_page_of_the_api() -> None:
     text = "\n".join(block for page in PAGES for block in blocks(page, "python"))
     lines = re.findall(r"^from (\w+) import (.+)$", text, re.MULTILINE)
     imported = {f"{module}.{name}" for module, names in lines if module in FOLDERS for name in names.split(", ")}
-    assert len(imported) > 15
+    assert len(imported) > 10
     assert sorted(imported - API.keys()) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_every_file_that_a_page_names_is_there(page: Path) -> None:
     folders = (*FOLDERS, "configs", "docs", "tests")
-    named = set(re.findall(rf"`((?:{'|'.join(folders)})/[\w./-]+)`", page.read_text()))
-    # Pages that tell what has changed name what is gone.
-    assert page.name in ("CHANGELOG.md", "experiments.md") or [name for name in named if not Path(name).exists()] == []
+    named = set(re.findall(rf"`((?:{'|'.join(folders)})/[\w./-]*(?:\.\w+|/))`", page.read_text()))
+    # NAME stands for any; the log of experiments names files as they were called on its dates.
+    gone = [name for name in named if "NAME" not in name and not Path(name).exists()]
+    assert page.name == "experiments.md" or gone == []
 
 
 def test_every_page_that_a_docstring_names_is_there() -> None:
