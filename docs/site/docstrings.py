@@ -27,33 +27,42 @@ class Tidy(Extension):
         if isinstance(init, Function) and init.docstring:
             sections = init.docstring.parse(Parser.google)
             _show(init.docstring, [part for part in sections if part.kind is not DocstringSectionKind.text])
+        if not (_is_dataclass(cls) or "NamedTuple" in map(str, cls.bases)):
+            return
         fields = [
             member
-            for member in cls.members.values()
-            if isinstance(member, Attribute) and member.docstring and "property" not in member.labels
+            for name, member in cls.members.items()
+            if isinstance(member, Attribute)
+            and member.annotation is not None
+            and "property" not in member.labels
+            and not name.startswith("_")
         ]
-        if fields and _has_fields(cls):
+        if fields:
             docstring = cls.docstring or Docstring("", parent=cls)
-            _show(docstring, [*docstring.parse(Parser.google), _listed(fields)])
+            # What is handed over to functions is made with parameters; what they return is read by its fields.
+            title = "Parameters:" if _is_dataclass(cls) else "Fields:"
+            _show(docstring, [*docstring.parse(Parser.google), _listed(fields, title)])
             cls.docstring = docstring
             for field in fields:
                 field.docstring = None
 
 
-def _has_fields(cls: Class) -> bool:
-    decorators = [str(decorator.value) for decorator in cls.decorators]
-    return any("dataclass" in name for name in decorators) or "NamedTuple" in map(str, cls.bases)
+def _is_dataclass(cls: Class) -> bool:
+    return any("dataclass" in str(decorator.value) for decorator in cls.decorators)
 
 
-def _listed(fields: list[Attribute]) -> DocstringSection:
+def _listed(fields: list[Attribute], title: str) -> DocstringSection:
     return DocstringSectionParameters(
         [
             DocstringParameter(
-                field.name, annotation=field.annotation, description=field.docstring.value, value=_default(field)
+                field.name,
+                annotation=field.annotation,
+                description=field.docstring.value if field.docstring else "",
+                value=_default(field),
             )
             for field in fields
-            if field.docstring
-        ]
+        ],
+        title=title,
     )
 
 
