@@ -39,7 +39,7 @@ class Tidy(Extension):
         ]
         if fields:
             docstring = cls.docstring or Docstring("", parent=cls)
-            # What is handed over to functions is made with parameters; what they return is read by its fields.
+            # A user makes the dataclasses, and reads the named tuples that functions return.
             title = "Parameters:" if _is_dataclass(cls) else "Fields:"
             _show(docstring, [*docstring.parse(Parser.google), _listed(fields, title)])
             cls.docstring = docstring
