@@ -2,6 +2,7 @@
 
 from callbacks.completions_page import CompletionsPage
 from callbacks.export import ExportPolicy
+from callbacks.loop.blind_probes import BlindProbes
 from callbacks.loop.calibrator import RewardThresholdCalibrator
 from callbacks.loop.monitor import HallucinationMonitor
 from callbacks.loop.probes import ProbeConfig
@@ -14,6 +15,7 @@ from callbacks.step_checkpoint import StepCheckpoint
 from callbacks.tensorboard_layout import TensorBoardLayout
 
 __all__ = [
+    "BlindProbes",
     "CompletionsPage",
     "ExportPolicy",
     "HallucinationMonitor",

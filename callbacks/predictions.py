@@ -1,33 +1,54 @@
-"""Writes what ``predict`` sampled: one JSON line per prompt."""
+"""Writes what ``predict`` and ``test`` sampled: one JSON line per prompt.
 
+    predict    every sampled completion of each prompt
+    test       the greedy completion of each prompt, which accuracy and benchmarks are computed from
+
+``python -m evaluation.samples_page`` shows the file as a page.
+"""
+
+import hashlib
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from algorithms import Prompt, RolloutGroup
+from algorithms import ImageReference, Prompt, RolloutGroup
+from algorithms.records import FileReference
+from datamodules.sources.prompt_folder import PromptFolder
 from rollouts import RolloutPhase
+from storage import whole_file
+
+# Columns of public data sets that name a kind of question, in the order in which they are looked for.
+_CATEGORIES = ("category", "subject", "kind", "subfield", "type")
+# What browsers show; others are written anew.
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
 
 
 class PredictionWriter(Callback):
-    """Writes prompts, completions, reward parts with their reasons, and judged claims."""
+    """Writes prompts, completions, reward parts with their reasons, judged claims, and where the pictures lie."""
 
-    def __init__(self, path: str | None = None) -> None:
+    def __init__(self, path: str | None = None, pictures: bool = True) -> None:
         """Set the destination.
 
         Args:
             path: the JSONL file; null: predictions.jsonl in the run's log folder. With several ranks each writes a file
                 of its own, with its number before the suffix.
+            pictures: also write, to the folder ``pictures`` beside the file, the pictures that no browser could read
+                where they lie, such as those in tables; false: leave these out.
         """
-        self.path = path
+        self.path, self.pictures = path, pictures
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start an empty file."""
-        file = self._file(trainer)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("")
+        self._start(trainer)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start an empty file."""
+        self._start(trainer)
 
     def on_predict_batch_end(
         self,
@@ -39,17 +60,85 @@ class PredictionWriter(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Append the prompts of a batch."""
-        with self._file(trainer).open("a") as lines:
-            for group in outputs.groups:
+        self._append(trainer, outputs)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Append the prompts of a batch."""
+        self._append(trainer, outputs)
+
+    def _start(self, trainer: Trainer) -> None:
+        file = self._file(trainer)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("")
+
+    def _append(self, trainer: Trainer, phase: RolloutPhase) -> None:
+        file = self._file(trainer)
+        name = _data_name(trainer)
+        with file.open("a") as lines:
+            for group in phase.groups:
                 prompt = group.prompt
-                row = {"key": prompt.key, "question": prompt.question, "answer": prompt.answer}
-                completions = [_row(group, index) for index in range(len(group.completions))]
-                lines.write(json.dumps({**row, "completions": completions}) + "\n")
+                row = {
+                    # The part of a mixture is named in its rows.
+                    "data": str(prompt.columns.get("source", name)),
+                    "key": prompt.key,
+                    "category": category_of(prompt.columns),
+                    "question": prompt.question,
+                    "pictures": self._paths(prompt.images, file.parent),
+                    "answer": prompt.answer,
+                    "completions": [_row(group, index) for index in range(len(group.completions))],
+                }
+                lines.write(json.dumps(row) + "\n")
 
     def _file(self, trainer: Trainer) -> Path:
         # Trainer.log_dir is a collective call: with no path, every rank makes it.
         file = Path(self.path) if self.path else Path(trainer.log_dir or trainer.default_root_dir) / "predictions.jsonl"
         return file if trainer.world_size == 1 else file.with_suffix(f".rank{trainer.global_rank}{file.suffix}")
+
+    def _paths(self, images: Sequence[ImageReference], folder: Path) -> list[str]:
+        """Return the paths of pictures from the folder of the file; those in tables are written beside it."""
+        found: list[str] = []
+        for image in images:
+            if isinstance(image, FileReference) and _is_shown(image):
+                found.append(Path(os.path.relpath(image.path, folder.absolute())).as_posix())
+            elif self.pictures:
+                found.append(_written(image, folder))
+        return found
+
+
+def _data_name(trainer: Trainer) -> str:
+    """Return the name of the folder that the prompts come from; empty for a data module of a user's own."""
+    source = getattr(getattr(trainer, "datamodule", None), "source", None)
+    return source.folder.name if isinstance(source, PromptFolder) else ""
+
+
+def category_of(columns: Mapping[str, Any]) -> str:
+    """Return the kind of question that a row's columns name, empty where none does."""
+    return next((str(columns[name]) for name in _CATEGORIES if isinstance(columns.get(name), str)), "")
+
+
+def _is_shown(image: FileReference) -> bool:
+    # A reference into a table has the path of the table.
+    return image.path.suffix.lower() in _SUFFIXES
+
+
+def _written(image: ImageReference, folder: Path) -> str:
+    """Write a picture to ``pictures`` in a folder, unless it is there, and return its path from the folder."""
+    stream = BytesIO()
+    image.load().save(stream, "PNG")
+    # Named after its content: rows that show the same picture share the file, and ranks agree on it.
+    file = folder / "pictures" / f"{hashlib.blake2b(stream.getvalue(), digest_size=12).hexdigest()}.png"
+    if not file.exists():
+        with whole_file(file) as draft:
+            draft.write_bytes(stream.getvalue())
+    return file.relative_to(folder).as_posix()
 
 
 def _row(group: RolloutGroup, index: int) -> dict[str, Any]:
@@ -65,5 +154,9 @@ def _row(group: RolloutGroup, index: int) -> dict[str, Any]:
         "reasons": group.reasons_of(index),
         # JSON has no NaN, which is an unknown reward.
         "reward": None if group.rewards[index].isnan() else group.rewards[index].item(),
-        "claims": claims and [{"thing": claim.thing, "is_supported": claim.is_supported} for claim in claims],
+        "claims": claims
+        and [
+            {"thing": claim.thing, "start": claim.start, "end": claim.end, "is_supported": claim.is_supported}
+            for claim in claims
+        ],
     }

@@ -13,6 +13,7 @@ from datamodules.rows.columns.pair_columns import PairColumns
 from datamodules.rows.prompt_template import PromptTemplate
 from datamodules.shapes.folders import ShapesDemonstrations, ShapesFolder
 from datamodules.shapes.pairs import ShapesPairs
+from datamodules.sources.coco_objects import CocoObjects
 from datamodules.sources.hub_prompts import HubPrompts
 from datamodules.sources.mixture import MixedSource, PromptMixture
 from datamodules.sources.mmpr_folder import MMPRFolder
@@ -24,6 +25,7 @@ from datamodules.sources.prompt_folder import PromptFolder
 from datamodules.sources.prompt_pool import PromptPool
 
 __all__ = [
+    "CocoObjects",
     "ColumnMap",
     "DemonstrationDataModule",
     "ExperienceDataModule",

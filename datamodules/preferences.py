@@ -95,7 +95,19 @@ class PairDataModule(StoredPairs, ReadingDataModule):
         self.store.source.prepare()
 
     def setup(self, stage: str) -> None:
-        """Read the pairs, in every stage alike."""
+        """Read the pairs of a stage: those of a split alone where it has files of its own.
+
+        Raises:
+            ConfigError: ``test`` without test pairs.
+        """
+        split = {"validate": "val", "test": "test"}.get(stage)
+        if split is not None and self.store.read_held_out(split, self.module):
+            return
+        if split == "test":
+            raise ConfigError(
+                f"data.pairs has no test pairs ({type(self.store.source).__name__} in {self.store.source.folder}): name "
+                "their files in data.pairs.test, or run validate."
+            )
         report = self.report_file("pairs.json", self.store.source.folder)
         self.store.read(self.module, report, is_first_rank=self.is_first_rank)
 
@@ -107,6 +119,10 @@ class PairDataModule(StoredPairs, ReadingDataModule):
         """Return the held-out pairs."""
         # Lightning takes an empty list for "no validation"; None would be an error.
         return self.store.val_loader(self.store.settings.pairs_per_batch, *self.rank) or []
+
+    def test_dataloader(self) -> Any:
+        """Return the test pairs."""
+        return self.store.val_loader(self.store.settings.pairs_per_batch, *self.rank, split="test") or []
 
 
 class PreferenceDataModule(StoredPairs, PromptDataModule):

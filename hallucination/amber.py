@@ -1,9 +1,14 @@
-"""AMBER's scores of free descriptions (arXiv:2311.07397).
+"""AMBER's scores of free descriptions and of answers to yes/no questions (arXiv:2311.07397).
 
+    descriptions, "generative":
     CHAIR = mentions of what is not there / mentions of known words
     Cover = true objects mentioned / true objects
     Hal   = completions with a mention of what is not there / completions
     Cog   = targets mentioned / targets
+
+    answers, "discriminative": accuracy, precision, recall and F1 with *no* as the positive class, as it is the answer
+    that a policy which imagines things does not give
+    AMBER score = (1 - CHAIR + F1) / 2
 
 For each image a benchmark lists what is there and the *targets*: what people would imagine there although it is not. A
 known word that covers no true object is a hallucination, unless it is a safe word; see ``amber_vocabulary.py``.
@@ -13,7 +18,8 @@ formula of Cog, targets mentioned / mentions, is ``cog_of_mentions``. Differs fr
 
 - words are found by the object lexicon; the script takes nouns by a tagger, so "park" as a verb is no mention there;
 - near-synonyms (spaCy vectors, similarity above 0.8 in the script) need ``is_similar``: no such model is required here;
-- a word that is itself true covers that object, not the first true object that is associated with it.
+- a word that is itself true covers that object, not the first true object that is associated with it;
+- answers are polled as POPE's (``yes_no.poll_answer``), where the script knows an exact "Yes" or "No" only.
 """
 
 from collections.abc import Sequence
@@ -26,6 +32,9 @@ from torchmetrics import Metric
 
 from algorithms.errors import DataError
 from hallucination.amber_vocabulary import AmberVocabulary
+from hallucination.yes_no import answer_counts, poll_answer, yes_no_scores
+
+AMBER_KINDS = ("existence", "attribute", "relation")
 
 
 class AmberCounts(NamedTuple):
@@ -71,7 +80,7 @@ def amber_counts(
     Raises:
         DataError: An annotated word without an entry in the table, so that no text could ever name it.
     """
-    _check_entries([*truth, *targets], vocabulary)
+    vocabulary.check([*truth, *targets])
     mentions = [mention.name for mention in vocabulary.lexicon.find(completion)]
     covered: set[str] = set()
     named: set[str | None] = set()
@@ -103,14 +112,6 @@ def amber_counts(
     )
 
 
-def _check_entries(names: Sequence[str], vocabulary: AmberVocabulary) -> None:
-    unknown = [name for name in names if name not in vocabulary.associations]
-    if unknown:
-        raise DataError(
-            f"the table of associations has no entry for the annotated {unknown[0]!r}: add one, even if empty."
-        )
-
-
 def amber_scores(counts: Int[Tensor, "9"]) -> AmberScores:
     """Return the scores of summed counts, in the order of ``AmberCounts``."""
     total = dict(zip(AmberCounts._fields, counts, strict=True))  # name -> scalar
@@ -128,30 +129,91 @@ def amber_scores(counts: Int[Tensor, "9"]) -> AmberScores:
     )
 
 
+class Description(NamedTuple):
+    """A free description and the annotations of its image."""
+
+    completion: str
+    truth: Sequence[str]
+    """What the image shows."""
+
+    targets: Sequence[str]
+    """What people would imagine there."""
+
+
+class Answer(NamedTuple):
+    """A completion for a yes/no question."""
+
+    completion: str
+    is_truly_yes: bool
+    kind: str
+    """One of ``AMBER_KINDS``."""
+
+
 class AmberMetric(Metric):
-    """AMBER's CHAIR, Cover, Hal and Cog of free descriptions."""
+    """AMBER's scores of the descriptions and of the answers that there are, and the AMBER score of both."""
 
     full_state_update = False
     counts: Tensor
     """(9,), in the order of ``AmberCounts``."""
 
-    def __init__(self, vocabulary: AmberVocabulary) -> None:
+    answers: Tensor
+    """(kinds, 4): true no, false no, true yes, false yes."""
+
+    def __init__(self, vocabulary: AmberVocabulary | None = None) -> None:
         """Start from zero counts.
 
         Args:
-            vocabulary: the known words of the benchmark.
+            vocabulary: the known words of the benchmark; None: there are no descriptions, only answers.
         """
         super().__init__()
         self.vocabulary = vocabulary
         self.add_state("counts", torch.zeros(len(AmberCounts._fields), dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("answers", torch.zeros(len(AMBER_KINDS), 4, dtype=torch.long), dist_reduce_fx="sum")
 
-    def update(
-        self, completions: Sequence[str], truths: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]
-    ) -> None:
-        """Add descriptions, what the image of each shows, and what people would imagine there."""
-        for completion, truth, imagined in zip(completions, truths, targets, strict=True):
-            self.counts += torch.tensor(amber_counts(completion, truth, imagined, self.vocabulary)).to(self.counts)
+    def update(self, rows: Sequence[Description | Answer]) -> None:
+        """Add descriptions and answers.
+
+        Raises:
+            DataError: an answer of an unknown kind, or a description without a vocabulary.
+        """
+        for row in rows:
+            if isinstance(row, Description):
+                self._add_description(row)
+            else:
+                self._add_answer(row)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the scores by name."""
-        return {f"amber_{name}": score for name, score in amber_scores(self.counts)._asdict().items()}
+        """Return the scores by name: of descriptions and of answers, where there are any, and of both together."""
+        values: dict[str, Tensor] = {}
+        described = amber_scores(self.counts)
+        has_descriptions = bool(self.counts[AmberCounts._fields.index("num_responses")])
+        if has_descriptions:
+            values |= {f"amber_{name}": score for name, score in described._asdict().items()}
+        if self.answers.sum() > 0:
+            overall, by_kind = yes_no_scores(self.answers.sum(0)), yes_no_scores(self.answers)
+            values |= {f"amber_{_of_no(name)}": score for name, score in overall._asdict().items()}
+            for position, kind in enumerate(AMBER_KINDS):
+                if self.answers[position].sum() > 0:
+                    of_kind = {_of_no(name): score[position] for name, score in by_kind._asdict().items()}
+                    values |= {f"amber_{name}_{kind}": score for name, score in of_kind.items()}
+            if has_descriptions:
+                values["amber_score"] = (1 - described.chair + overall.f1) / 2
+        return values
+
+    def _add_description(self, row: Description) -> None:
+        if self.vocabulary is None:
+            raise DataError("a description of AMBER can only be judged by its tables of words, and none are given.")
+        self.counts += torch.tensor(amber_counts(*row, self.vocabulary)).to(self.counts)
+
+    def _add_answer(self, row: Answer) -> None:
+        if row.kind not in AMBER_KINDS:
+            raise DataError(f"the kind of a question must be one of {', '.join(AMBER_KINDS)}, got {row.kind!r}.")
+        says_no = torch.tensor([not poll_answer(row.completion).is_yes])
+        self.answers[AMBER_KINDS.index(row.kind)] += answer_counts(says_no, torch.tensor([not row.is_truly_yes])).to(
+            self.answers
+        )
+
+
+def _of_no(name: str) -> str:
+    # The scores are made for yes as the positive class; here no stands in its place.
+    return "no_ratio" if name == "yes_ratio" else name

@@ -4,9 +4,12 @@ A benchmark has one table of associated words: "desk" covers a true "table", "wi
 list of safe words, which are never wrong.
 """
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 
+from algorithms.errors import ConfigError, DataError
 from hallucination.objects import ObjectLexicon
 
 
@@ -37,6 +40,18 @@ class AmberVocabulary:
         words = dict.fromkeys([*self.associations, *(word for others in self.associations.values() for word in others)])
         return ObjectLexicon(dict.fromkeys(words, ()))
 
+    def check(self, names: Sequence[str]) -> None:
+        """Refuse annotated words that no text could ever name.
+
+        Raises:
+            DataError: a word without an entry in the table.
+        """
+        unknown = [name for name in names if name not in self.associations]
+        if unknown:
+            raise DataError(
+                f"the table of associations has no entry for the annotated {unknown[0]!r}: add one, even if empty."
+            )
+
     def covered_by(self, word: str, names: Sequence[str]) -> str | None:
         """Return which of the true names a word covers by the table; None when none."""
         # The name itself first, so that a word that is true covers its own object.
@@ -58,3 +73,41 @@ class AmberVocabulary:
         # What is associated with any name comes before every name itself.
         yield from ((other, name) for name in names for other in self.associations[name])
         yield from ((name, name) for name in names)
+
+
+def load_vocabulary(relation: str, safe_words: str | None) -> AmberVocabulary:
+    """Return the vocabulary of AMBER's repository.
+
+    Args:
+        relation: ``relation.json``: an object of words, each with the list of words that cover it.
+        safe_words: ``safe_words.txt``: one word per line; None: there are none.
+
+    Raises:
+        ConfigError: there is no such file.
+        DataError: a file is not of this form.
+    """
+    table = _content(relation, "relation")
+    try:
+        associations = json.loads(table)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{relation} is not JSON: {error}; it is the table relation.json of AMBER.") from None
+    is_table = isinstance(associations, dict) and all(
+        isinstance(words, list) and all(isinstance(word, str) for word in words) for words in associations.values()
+    )
+    if not is_table:
+        raise DataError(f"{relation} must be an object of words, each with a list of words: AMBER's relation.json is.")
+    lines = [] if safe_words is None else _content(safe_words, "safe_words").splitlines()
+    return AmberVocabulary(associations, [line.strip() for line in lines if line.strip()])
+
+
+def _content(path: str, key: str) -> str:
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise ConfigError(
+            f"{key} must be a file of AMBER's repository, got {path!r}: there is no file {file.absolute()}, and "
+            "descriptions are judged by its words."
+        )
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no UTF-8 text: {error}.") from None

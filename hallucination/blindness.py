@@ -10,11 +10,6 @@ figure" is about a part, so it does not count, nor does a question that is quote
 """
 
 import re
-from collections.abc import Sequence
-
-import torch
-from torch import Tensor
-from torchmetrics import Metric
 
 _IMAGE = r"(?:image|picture|figure|diagram|photo|photograph|graph|chart|drawing|illustration|screenshot|visual)s?\b"
 # Words between the verb and the image that do not make it a part of the image, or another image.
@@ -64,41 +59,3 @@ _BLINDNESS = re.compile(BLINDNESS_PATTERN, re.IGNORECASE)
 def claims_blindness(text: str) -> bool:
     """Return whether a text says that its writer cannot see the image."""
     return _BLINDNESS.search(text) is not None
-
-
-class BlindnessRate(Metric):
-    """Share of completions that say they cannot see the image, and the accuracy with and without such a statement."""
-
-    full_state_update = False
-    num_completions: Tensor
-    """(2,): completions without a statement of blindness, and with one."""
-
-    num_judged: Tensor
-    """(2,): of these, completions whose answer can be judged."""
-
-    num_right: Tensor
-    """(2,): of these, completions with the right answer."""
-
-    def __init__(self) -> None:
-        """Start without completions."""
-        super().__init__()
-        for name in ("num_completions", "num_judged", "num_right"):
-            self.add_state(name, torch.zeros(2, dtype=torch.long), dist_reduce_fx="sum")
-
-    def update(self, completions: Sequence[str], is_right: Sequence[bool] | None = None) -> None:
-        """Add completions, reasoning included, and whether each one's answer is right where that is known."""
-        for position, completion in enumerate(completions):
-            is_blind = int(claims_blindness(completion))
-            self.num_completions[is_blind] += 1
-            if is_right is not None:
-                self.num_judged[is_blind] += 1
-                self.num_right[is_blind] += int(is_right[position])
-
-    def compute(self) -> dict[str, Tensor]:
-        """Return the share, and each accuracy that has a completion to judge."""
-        values = {"blind_completions": self.num_completions[1] / self.num_completions.sum().clamp_min(1)}
-        for position, name in enumerate(("seeing_accuracy", "blind_accuracy")):
-            # Without a judged completion there is no accuracy, and 0 would be read as one.
-            if self.num_judged[position] > 0:
-                values[name] = self.num_right[position] / self.num_judged[position]
-        return values

@@ -106,3 +106,15 @@ class HallucinationRate(Metric):
             "claims_per_completion": self.num_claims / self.num_completions.clamp_min(1.0),
         }
         return rates | ({"coverage": self.num_covered / self.num_facts} if self.num_facts > 0 else {})
+
+
+class ChairMetric(HallucinationRate):
+    """The same counts under the names of the benchmark."""
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return CHAIR_i, CHAIR_s and the coverage; nothing without completions."""
+        names = {
+            "hallucination_rate": "chair_i", "hallucinated_completions": "chair_s", "coverage": "chair_coverage",
+            "claims_per_completion": "chair_mentions",
+        }  # fmt: skip
+        return {names[name]: value for name, value in super().compute().items()}

@@ -2,6 +2,7 @@
 
 GrammarJudge   things that a regular expression finds, against facts with repeats        (the shapes world)
 ObjectJudge    objects and their synonyms, against the set of objects in the image       (CHAIR, arXiv:1809.02156)
+AmberJudge     words of AMBER's vocabulary, against what covers the objects of the image   (AMBER, arXiv:2311.07397)
 YesNoJudge     the claim that an object is there, against the answer of the row          (POPE, arXiv:2305.10355)
 
 Shapes: P prompts, G completions per prompt.
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from algorithms.errors import ConfigError, DataError
 from algorithms.records import Claim, Completion, Prompt
+from hallucination.amber_vocabulary import load_vocabulary
 from hallucination.chair import find_object_claims
 from hallucination.claims import ClaimGrammar, find_claims
 from hallucination.coco_objects import chair_lexicon, coco_lexicon
@@ -70,6 +72,30 @@ class ObjectJudge(ClaimJudge):
         # Facts may use synonyms too; a fact that the vocabulary lacks can never be mentioned.
         known = {self.lexicon.name_of(fact) or fact for fact in prompt.facts}
         return find_object_claims(text, known, self.lexicon)
+
+
+class AmberJudge(ClaimJudge):
+    """Finds the words of AMBER in descriptions; one is supported when it covers an object of the image, or is safe."""
+
+    def __init__(self, relation: str, safe_words: str | None = None) -> None:
+        """Name the benchmark's tables of words.
+
+        Args:
+            relation: ``data/relation.json`` of its repository.
+            safe_words: ``data/safe_words.txt``, words that are never wrong; null: there are none.
+        """
+        self.vocabulary = load_vocabulary(relation, safe_words)
+
+    def claims(self, prompt: Prompt, text: str) -> list[Claim] | None:
+        """Return the mentions of known words; their unsupported share is AMBER's CHAIR."""
+        if prompt.facts is None:
+            return None
+        known = self.vocabulary
+        known.check(prompt.facts)
+        return [
+            Claim(name, start, end, name in known.safe_words or known.covered_by(name, prompt.facts) is not None)
+            for name, start, end in known.lexicon.find(text)
+        ]
 
 
 class YesNoJudge(ClaimJudge):

@@ -3,7 +3,7 @@
 Shapes: P prompts, K micro-batches of a rollout.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -23,7 +23,10 @@ from rollouts import RolloutPhase
 
 @runtime_checkable
 class PromptColumns(Protocol):
-    """A data module of prompts; user rewards read their columns."""
+    """A data module of prompts; user rewards read their columns, benchmarks their form."""
+
+    prompts: Mapping[str, Sequence[Prompt]]
+    """Those read so far, by split."""
 
     @property
     def column_names(self) -> Collection[str]:

@@ -3,6 +3,7 @@
 Shapes: P prompts, G sampled completions per prompt.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
-from algorithms import ConfigError, check_at_least, effective_groups, pass_at_k
-from hallucination import HallucinationRate, judged_completions
+from algorithms import Completion, ConfigError, Prompt, check_at_least, effective_groups, pass_at_k
+from hallucination import Benchmark, HallucinationRate, judged_completions
 from rollouts import RolloutPhase, gather_ranks
 
-_CLAIMS = "claims"  # what the metrics of hallucination are called among the others
+# What the metrics that give several values are called among the others.
+_CLAIMS, _BENCHMARK = "claims", "benchmark"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,10 @@ class EvaluationConfig:
     seed: int = 1234
     """Seed of the samples. It is the same at every validation, so that only the policy changes a curve."""
 
+    benchmark: Benchmark | None = None
+    """A benchmark of hallucination whose own scores are logged, of the greedy completions; null: none. The presets in
+    ``configs/datasets`` set it with the data that it is made for."""
+
     def __post_init__(self) -> None:
         why = "one sample cannot show whether a prompt has mixed outcomes"
         check_at_least("model.evaluation.num_samples", self.num_samples, 2, why)
@@ -39,6 +45,21 @@ class EvaluationConfig:
                 f"model.evaluation.pass_at must lie between 1 and num_samples = {self.num_samples}, "
                 f"got {list(self.pass_at)}."
             )
+
+    def check_prompts(self, prompts: Mapping[str, Sequence[Prompt]], stage: str) -> None:
+        """Refuse a benchmark without a question among the held-out prompts of a stage.
+
+        Args:
+            prompts: by split.
+            stage: ``fit``, ``validate``, ``test`` or ``predict``, which evaluates nothing.
+
+        Raises:
+            ConfigError: names the setting, and what rows of the benchmark have.
+        """
+        split = "test" if stage == "test" else "val"
+        # A training run may have no validation split.
+        if self.benchmark is not None and stage != "predict" and split in prompts:
+            self.benchmark.check(prompts[split], f"data.source.{split}", "model.evaluation.benchmark")
 
 
 class Evaluation(nn.Module):
@@ -49,11 +70,13 @@ class Evaluation(nn.Module):
         super().__init__()
         names = (
             "greedy_accuracy", "sampled_accuracy", "unknown_fraction", "format_rate", "effective_fraction",
-            "completion_tokens",
+            "completion_tokens", "outside_benchmark",
         )  # fmt: skip
         self.means: Any = nn.ModuleDict({name: MeanMetric() for name in names})
         self.pass_at: Any = nn.ModuleDict({f"pass_at_{k}": PassAtK(k) for k in config.pass_at})
         self.hallucination = HallucinationRate()
+        self.benchmark = config.benchmark
+        self.scores: Any = None if config.benchmark is None else config.benchmark.metric()
 
     def update(self, sampled: RolloutPhase, *, greedy_accuracy: Float[Tensor, " P"]) -> None:
         """Add a batch of P prompts.
@@ -79,23 +102,39 @@ class Evaluation(nn.Module):
         if sampled.claims is not None:
             self.hallucination.update(judged_completions(sampled.prompts, sampled.completions, sampled.claims))
 
+    def add_greedy(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> None:
+        """Add the greedy completion of each of P prompts to the scores of the benchmark, if there is one."""
+        if self.benchmark is None:
+            return
+        of_benchmark = [self.benchmark.has_form(prompt) for prompt in prompts]
+        self.means["outside_benchmark"].update(1.0 - torch.tensor(of_benchmark, dtype=torch.float32))
+        asked = [prompt for prompt, is_asked in zip(prompts, of_benchmark, strict=True) if is_asked]
+        given = [completion for completion, is_asked in zip(completions, of_benchmark, strict=True) if is_asked]
+        self.benchmark.add(self.scores, asked, given)
+
     def compute(self) -> dict[str, Tensor]:
         """Return every metric that has data on any rank, by name; a collective call."""
-        named = {**self.means, **self.pass_at, _CLAIMS: self.hallucination}
+        named = self._named
         # Computing a metric gathers it from all ranks, so ranks without prompts must compute the same ones as others.
         updated = gather_ranks([name for name, metric in named.items() if metric.update_called])
         wanted = set[str]().union(*updated)
-        values = {name: metric.compute() for name, metric in named.items() if name in wanted - {_CLAIMS}}
+        values: dict[str, Tensor] = {}
+        for name, metric in named.items():
+            if name in wanted:
+                found = metric.compute()
+                values |= found if isinstance(found, dict) else {name: found}
         # NaN is the mean over nothing, where no score was known.
-        values = {name: value for name, value in values.items() if not value.isnan()}
-        if _CLAIMS in wanted:
-            values |= self.hallucination.compute()
-        return values
+        return {name: value for name, value in values.items() if not value.isnan()}
 
     def reset(self) -> None:
         """Forget all prompts."""
-        for metric in (*self.means.values(), *self.pass_at.values(), self.hallucination):
+        for metric in self._named.values():
             metric.reset()
+
+    @property
+    def _named(self) -> dict[str, Any]:
+        several = {_CLAIMS: self.hallucination} | ({} if self.scores is None else {_BENCHMARK: self.scores})
+        return {**self.means, **self.pass_at, **several}
 
 
 def _known(scores: Tensor) -> Tensor:

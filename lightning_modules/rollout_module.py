@@ -212,11 +212,15 @@ class RolloutModule(PolicyModule):
     # --- hooks of Lightning ---------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
-        """Refuse data without the columns that the reward reads; Lightning has called ``setup`` of the data before."""
-        del stage
+        """Refuse data that the reward or the benchmark cannot read; Lightning has called ``setup`` of the data before.
+
+        Raises:
+            ConfigError: a column of the reward is missing, or no held-out prompt is a question of the benchmark.
+        """
         data = self.trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
         if isinstance(data, PromptColumns):
             self.reward.check_columns(data.column_names)
+            self.evaluation_config.check_prompts(data.prompts, stage)
 
     def on_fit_start(self) -> None:
         """Refuse FSDP1, and callbacks that read a signal without a publisher."""
@@ -234,11 +238,11 @@ class RolloutModule(PolicyModule):
 
     def validation_step(self, batch: Sequence[Prompt], batch_idx: int, dataloader_idx: int = 0) -> Any:
         """Sample, score and judge a batch of held-out prompts; return the scored completions, for callbacks."""
-        return self._evaluate(batch, batch_idx)
+        return self._evaluate(batch, batch_idx)[0]
 
-    def test_step(self, batch: Sequence[Prompt], batch_idx: int) -> None:
-        """Sample, score and judge a batch of test prompts."""
-        self._evaluate(batch, batch_idx)
+    def test_step(self, batch: Sequence[Prompt], batch_idx: int) -> Any:
+        """As ``validation_step``; return the scored greedy completions, one of each prompt."""
+        return self._evaluate(batch, batch_idx)[1]
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation metrics."""
@@ -269,23 +273,20 @@ class RolloutModule(PolicyModule):
 
     # --- evaluation -----------------------------------------------------------------------------------------
 
-    def _evaluate(self, prompts: Sequence[Prompt], batch_idx: int) -> RolloutPhase:
-        """Add several sampled completions and one greedy completion of each prompt to the metrics.
-
-        Returns:
-            The sampled completions.
-        """
+    def _evaluate(self, prompts: Sequence[Prompt], batch_idx: int) -> tuple[RolloutPhase, RolloutPhase]:
+        """Add several sampled completions and one greedy completion of each prompt to the metrics, and return both."""
         config = self.evaluation_config
         seed = position_seed(config.seed, "evaluation", batch_idx, self.global_rank)
         several = replace(self.sampling, group_size=config.num_samples)
         sampled = self.score(prompts, self.sample(prompts, several, seed=seed))  # (P, G)
         if _has_bad_logps(sampled):
             raise TrainingDiverged(f"evaluation: {_BAD_LOGPS}")
-        greedy = replace(self.sampling, group_size=1, temperature=0.0)
-        greedy_scores = self._reward_table(prompts, self.sample(prompts, greedy, seed=seed))  # (P, 1)
-        greedy_accuracy = greedy_scores.parts["accuracy"][:, 0].float()  # (P,), NaN where it is unknown
+        likeliest = replace(self.sampling, group_size=1, temperature=0.0)
+        greedy = self.score(prompts, self.sample(prompts, likeliest, seed=seed))  # (P, 1)
+        greedy_accuracy = greedy.scores.parts["accuracy"][:, 0].float()  # (P,), NaN where it is unknown
         self.evaluation.update(sampled, greedy_accuracy=greedy_accuracy)
-        return sampled
+        self.evaluation.add_greedy(prompts, [group[0] for group in greedy.completions])
+        return sampled, greedy
 
     def _log_evaluation(self, split: str) -> None:
         values: dict[str, Any] = {f"{split}/{name}": value for name, value in self.evaluation.compute().items()}

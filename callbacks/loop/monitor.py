@@ -21,7 +21,7 @@ from callbacks.cards import probe_card
 from callbacks.loop.probe_report import ProbeCounts, count, most_unsupported, rates
 from callbacks.loop.probes import ProbeConfig, read_probes
 from callbacks.loop.time_budget import TimeBudget
-from hallucination import ClaimJudge, JudgedCompletion, claim_counts, judge_groups, judged_completions
+from hallucination import Benchmark, ClaimJudge, JudgedCompletion, claim_counts, judge_groups, judged_completions
 from hallucination.rates import Counts, has_risen
 from lightning_modules import RolloutModule
 from lightning_modules.logs.tensorboard import tensorboard_writers
@@ -65,6 +65,7 @@ class HallucinationMonitor(Callback):
         check_at_least("callbacks.hallucination.every_n_steps", every_n_steps, 1)
         self.every_n_steps, self.at_validation = every_n_steps, at_validation
         self.probes, self.judge, self.num_shown = probes, judge, num_shown
+        self.benchmark: Benchmark | None = probes.benchmark
         self.rise, self.on_rise = rise, on_rise
         self.budget = TimeBudget(max_time_share)
         self.prompts: Sequence[Prompt] = ()
@@ -165,7 +166,16 @@ class HallucinationMonitor(Callback):
                 "can be found."
             )
         self.prompts = read_probes(trainer, self.probes, self.judge)
+        self._choose_benchmark(module)
         self.budget.start()
+
+    def _choose_benchmark(self, module: RolloutModule) -> None:
+        """Take the module's benchmark where the monitor has none of its own; a collective call with one of its own."""
+        if self.benchmark is None:
+            self.benchmark = module.evaluation_config.benchmark
+        # Of all ranks: one rank's share may hold none of its questions.
+        elif not any(gather_ranks(any(map(self.benchmark.has_form, self.prompts)))):
+            self.benchmark.check([], "the probes", "callbacks.hallucination.probes.benchmark")
 
     @property
     def _judge(self) -> ClaimJudge:
@@ -186,10 +196,11 @@ class HallucinationMonitor(Callback):
             judged = self._judged_probes(module)
             counts = count(judged, kind_column=self.probes.kind_column, length_bounds=self.probes.length_bounds)
             everywhere: list[tuple[ProbeCounts, Counts]] = gather_ranks((counts, self.rollouts))
+            scores = self._benchmark_scores(module, judged)
         # From here on the same on every rank: sums over ranks first, then ratios.
         totals = ProbeCounts.total(of_rank for of_rank, _ in everywhere)
         rollouts = sum((of_rank for _, of_rank in everywhere), Counts(0, 0))
-        self.values = {f"hallucination/{name}": value for name, value in rates(totals).items()}
+        self.values = {f"hallucination/{name}": value for name, value in (rates(totals) | scores).items()}
         is_rise = self._flag_rises(trainer, {"probes": totals["rate"], "rollouts": rollouts})
         self.values["hallucination/rise"] = float(is_rise)
         self._must_log_values = True
@@ -207,6 +218,17 @@ class HallucinationMonitor(Callback):
         sampling = replace(module.sampling, group_size=self.probes.num_samples)
         groups = module.sample(self.prompts, sampling, seed=seed)
         return judged_completions(self.prompts, groups, judge_groups(self._judge, self.prompts, groups))
+
+    def _benchmark_scores(self, module: RolloutModule, judged: Sequence[JudgedCompletion]) -> dict[str, float]:
+        """Return the scores of the probes of all ranks, if any is a question of the benchmark; a collective call."""
+        if (benchmark := self.benchmark) is None:
+            return {}
+        asked = [each for each in judged if benchmark.has_form(each.prompt)]
+        if not any(gather_ranks(bool(asked))):
+            return {}
+        metric = benchmark.metric().to(module.device)
+        benchmark.add(metric, [each.prompt for each in asked], [each.completion for each in asked])
+        return {name: float(value) for name, value in metric.compute().items()}
 
     def _flag_rises(self, trainer: Trainer, now: dict[str, Counts]) -> bool:
         """Return whether a rate has risen since the round before, warn or stop as configured, and remember this one."""

@@ -14,7 +14,7 @@ from callbacks.prompt_data import prompt_data
 from datamodules.rows.prompt_rows import PromptRows
 from datamodules.rows.rejections import summary, write_report
 from datamodules.sources.prompt_folder import PromptFolder
-from hallucination.judges import ClaimJudge
+from hallucination import Benchmark, ClaimJudge
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,10 @@ class ProbeConfig:
 
     num_samples: int = 2
     """Completions of each prompt, at the training temperature."""
+
+    benchmark: Benchmark | None = None
+    """Whose own scores are logged too, over the probes that are questions of it; null: ``model.evaluation.benchmark``.
+    A question that is sampled several times counts each time; for HallusionBench it is right when it always is."""
 
     kind_column: str = "kind"
     """Column of a prompt that names its kind of question; each kind has a rate of its own in the log."""
@@ -60,16 +64,9 @@ def read_probes(trainer: Trainer, config: ProbeConfig, judge: ClaimJudge) -> Seq
     Raises:
         DataError: when no prompt can be judged.
     """
-    data = prompt_data(trainer)
-    source = config.source or data.source
-    # One process of each machine makes the files, the other processes wait for it.
-    if trainer.local_rank == 0:
-        source.prepare()
-    trainer.strategy.barrier()
-    rows = source.read(config.split, max_image_pixels=data.reading.max_image_pixels)
-    rows = replace(rows, prompts=tuple(map(data.reading.template.applied, rows.prompts)))
+    source = config.source or prompt_data(trainer).source
+    rows = held_out_rows(trainer, source, config.split, "rejected_probes.json")
     file = source.split_file(config.split)
-    _report(trainer, file, rows)
     # The empty completion has no claims, but None, and not an empty list, where the judge has no facts.
     judged = (prompt for prompt in rows.prompts if judge.claims(prompt, "") is not None)
     probes = list(islice(judged, config.num_probes))
@@ -83,7 +80,26 @@ def read_probes(trainer: Trainer, config: ProbeConfig, judge: ClaimJudge) -> Seq
     return probes[trainer.global_rank :: trainer.world_size]
 
 
-def _report(trainer: Trainer, file: Path, rows: PromptRows) -> None:
+def held_out_rows(trainer: Trainer, source: PromptFolder, split: str, report: str) -> PromptRows:
+    """Return the rows of a split as the run would ask them, with rejected ones reported; a collective call.
+
+    Args:
+        trainer: its data module bounds the size of images and says what stands around a question.
+        source: where they lie.
+        split: "train", "val" or "test".
+        report: name of the file in the log folder that lists rejected rows.
+    """
+    reading = prompt_data(trainer).reading
+    # One process of each machine makes the files, the other processes wait for it.
+    if trainer.local_rank == 0:
+        source.prepare()
+    trainer.strategy.barrier()
+    rows = source.read(split, max_image_pixels=reading.max_image_pixels)
+    _report(trainer, source.split_file(split), rows, report)
+    return replace(rows, prompts=tuple(map(reading.template.applied, rows.prompts)))
+
+
+def _report(trainer: Trainer, file: Path, rows: PromptRows, name: str) -> None:
     # Trainer.log_dir is broadcast from rank 0, so every rank has to read it before any returns.
     log_dir = trainer.log_dir
     if not rows.rejections or not trainer.is_global_zero:
@@ -92,6 +108,6 @@ def _report(trainer: Trainer, file: Path, rows: PromptRows) -> None:
     if log_dir is None:
         logger.warning("probes: %s: %s", file, rejected)
         return
-    report = Path(log_dir) / "rejected_probes.json"
+    report = Path(log_dir) / name
     write_report(report, rows.rejections, rows.num_rows)
     logger.warning("probes: %s: %s; see %s", file, rejected, report)

@@ -17,7 +17,7 @@ lines are no rows. A bad row costs itself only, for the first of these reasons t
 row renumbers no other.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,8 +86,12 @@ class PromptReader:
             DataError: The file as a whole cannot be read.
         """
         self.join(path)
-        for number, cells in enumerate(read_rows(path, self._columns)):
-            self._rows.append(self.row(len(self._rows), f"{path.stem}-{number}", cells))
+        self.add(path.stem, read_rows(path, self._columns))
+
+    def add(self, name: str, rows: Iterable[Cells | UnreadableRow]) -> None:
+        """Check rows that were read elsewhere; those without a name of their own are named after this one."""
+        for number, cells in enumerate(rows):
+            self._rows.append(self.row(len(self._rows), f"{name}-{number}", cells))
 
     def join(self, path: Path) -> None:
         """Read the second list that ``columns.join`` adds to the rows of a file, if it names one."""

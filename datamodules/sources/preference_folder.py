@@ -22,8 +22,9 @@ class PreferenceFolder(PairSource):
     def __init__(
         self,
         path: str,
-        train: str | list[str] = "train",
+        train: str | list[str] | None = "train",
         val: str | list[str] = "val",
+        test: str | list[str] | None = None,
         columns: PairColumns = PairColumns(),  # noqa: B008  (frozen)
     ) -> None:
         """Name the folder and its files; nothing is read yet.
@@ -31,8 +32,9 @@ class PreferenceFolder(PairSource):
         Args:
             path: the folder.
             train: files of the training pairs: a name, with or without ``.jsonl`` or ``.parquet``; a pattern such as
-                ``data/train-*.parquet``; a folder written by ``datasets.save_to_disk``; or a list of these.
+                ``data/train-*.parquet``; a folder written by ``datasets.save_to_disk``; or a list of these. Null: there are none.
             val: files of the validation pairs; there need not be a file named ``val``.
+            test: files of the test pairs; null: there are none.
             columns: what the columns mean.
         """
         if not path.strip():
@@ -41,7 +43,7 @@ class PreferenceFolder(PairSource):
             )
         self.path = path
         # Names of files, by split.
-        self.names: dict[str, str | list[str]] = {"train": train, "val": val}
+        self.names: dict[str, str | list[str] | None] = {"train": train, "val": val, "test": test}
         self.columns = columns
 
     @property
@@ -53,7 +55,7 @@ class PreferenceFolder(PairSource):
         """Read a split; None for a split without a file, unless it is the training split or a name was given for it.
 
         Args:
-            split: "train", "val" or "test"; there is never a test split.
+            split: "train", "val" or "test".
             max_image_pixels: largest width times height of an image.
 
         Raises:
@@ -75,9 +77,9 @@ class PreferenceFolder(PairSource):
 
     def split_files(self, split: str) -> list[Path]:
         """Return the files of a split, none where it has none; raises like ``read``."""
-        if split not in self.names:
-            return []
         names = self.names[split]
+        if names is None:
+            return []
         require_folder(self.folder, key="data.pairs.path", path=self.path)
         # A file that the user has named must be there; the default name is only looked for.
         if split == names == "val" and not find_files(self.folder, "val"):

@@ -98,6 +98,32 @@ class PairStore:
             counts.write(report)
             logger.warning("%s; %s", self.source.folder, counts.in_words())
 
+    def read_held_out(self, split: str, module: object | None) -> bool:
+        """Read the pairs of validation or test alone, if the source has such a split; return whether it has.
+
+        Args:
+            split: "val" or "test".
+            module: judges pairs, when it can; None: none is judged.
+
+        Raises:
+            DataError: when no pair of the split can be used.
+        """
+        if split in self.pairs:
+            return True
+        rows = self._read_split(split, module)
+        if rows is None:
+            return False
+        self.pairs[split] = self._selected(rows.pairs)
+        if not self.pairs[split]:
+            found = summary(rows.rejections, rows.num_rows)
+            raise DataError(
+                f"data.pairs in {self.source.folder} has no pair of the split {split} that can be used: {found}; "
+                f"{len(rows.pairs)} were read, none is kept by data.selection."
+            )
+        if rows.rejections:
+            logger.warning("%s: %s", self.source.folder, summary(rows.rejections, rows.num_rows))
+        return True
+
     def train_loader(self, rank: int, num_ranks: int) -> CountedLoader:
         """Return shuffled batches of one rank, pass after pass."""
         pairs = self.pairs["train"]
@@ -111,10 +137,10 @@ class PairStore:
         )
         return CountedLoader(lambda number: PromptBatch([pairs[row] for row in order.rows(number)]))
 
-    def val_loader(self, batch_size: int, rank: int, num_ranks: int) -> DataLoader[Any] | None:
+    def val_loader(self, batch_size: int, rank: int, num_ranks: int, split: str = "val") -> DataLoader[Any] | None:
         """Return the held-out pairs of one rank in order; None when there are fewer pairs than ranks."""
         # Too few pairs for a batch on every rank would leave a rank behind in collective calls.
-        pairs = self.pairs.get("val", [])
+        pairs = self.pairs.get(split, [])
         return PromptBatches(pairs, batch_size, rank, num_ranks).loader() if len(pairs) >= num_ranks else None
 
     def _read_split(self, split: str, module: object | None) -> PairRows | None:

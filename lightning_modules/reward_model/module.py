@@ -56,7 +56,7 @@ class RewardModelModule(LearnerModule):
         self.optimizer_config = optimizer
         self.max_tokens = max_tokens
         self.reward_model: RewardModel | None = None
-        self.val_margins = PairMargins()
+        self.margins = PairMargins()
 
     @property
     def loaded_reward_model(self) -> RewardModel:
@@ -130,10 +130,18 @@ class RewardModelModule(LearnerModule):
         """Refuse batches that ranks cannot read together."""
         check_equal_batches(self.trainer, "validation", self.trainer.num_val_batches)
 
+    def on_test_start(self) -> None:
+        """Refuse batches that ranks cannot read together."""
+        check_equal_batches(self.trainer, "test", self.trainer.num_test_batches)
+
     def on_validation_epoch_start(self) -> None:
         """Start the metric on this rank, even if it gets no pairs."""
         # A metric that was never updated would not take part in the gathering over ranks.
-        self.val_margins.update(torch.zeros(0, device=self.device), [])
+        self.margins.update(torch.zeros(0, device=self.device), [])
+
+    def on_test_epoch_start(self) -> None:
+        """Start the metric on this rank, even if it gets no pairs."""
+        self.on_validation_epoch_start()
 
     def validation_step(self, batch: Sequence[PreferencePair], batch_idx: int) -> None:
         """Add the margins of held-out pairs to the metric."""
@@ -143,17 +151,30 @@ class RewardModelModule(LearnerModule):
         # Ranks that share weights run equally many forwards, so one is needed even where no pair is kept.
         chosen, rejected = self.pair_scores(kept or batch[:1])
         if kept:
-            self.val_margins.update(chosen - rejected, [pair.kind for pair in kept])
+            self.margins.update(chosen - rejected, [pair.kind for pair in kept])
+
+    def test_step(self, batch: Sequence[PreferencePair], batch_idx: int) -> None:
+        """Add the margins of test pairs to the metric."""
+        self.validation_step(batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
+        """Log the metrics of held-out pairs."""
+        self._log_pairs("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of test pairs."""
+        self._log_pairs("test")
+
+    def _log_pairs(self, split: str) -> None:
         """Log accuracy, margin, loss and calibration over the pairs of all ranks, and draw the calibration."""
-        margins, kinds = self.val_margins.compute()
+        margins, kinds = self.margins.compute()
         margins = margins.reshape(-1)  # (N,); torchmetrics makes a scalar of a single margin
-        self.val_margins.reset()
+        self.margins.reset()
         if not len(margins):
             return
         # The numbers are equal on all ranks already; without sync_dist Lightning warns.
-        self.log_dict({f"val/{name}": value for name, value in pair_metrics(margins, kinds).items()}, sync_dist=True)
+        metrics = {f"{split}/{name}": value for name, value in pair_metrics(margins, kinds).items()}
+        self.log_dict(metrics, sync_dist=True)
         for writer in () if self.trainer.sanity_checking else tensorboard_writers(self.trainer):
             picture = rendered(calibration_figure(margins.cpu()))
             writer.add_image("reward_model/calibration", picture, self.global_step, dataformats="HWC")

@@ -47,6 +47,9 @@ class PairMargins(Metric):
 def pair_metrics(margins: Tensor, kinds: Sequence[str]) -> dict[str, Tensor]:
     """Return accuracy overall and by kind, mean margin, loss in nats per pair, and calibration error.
 
+    ``pair_accuracy_macro`` is the mean over the kinds, as VL-RewardBench reports (arXiv:2411.17451): its kinds have
+    different sizes. Pairs of one kind have none.
+
     Args:
         margins: (N,) chosen minus rejected score, N > 0.
         kinds: ``PreferencePair.kind`` of each pair.
@@ -62,4 +65,6 @@ def pair_metrics(margins: Tensor, kinds: Sequence[str]) -> dict[str, Tensor]:
     for kind in sorted(set(kinds)):
         of_kind = torch.tensor([other == kind for other in kinds], device=margins.device)
         values[f"pair_accuracy_{kind}"] = pair_accuracy(margins[of_kind], zeros[of_kind])
+    if len(set(kinds)) > 1:
+        values["pair_accuracy_macro"] = torch.stack([values[f"pair_accuracy_{kind}"] for kind in set(kinds)]).mean()
     return values

@@ -130,7 +130,21 @@ PROMPTS = {
     "amber_generative": Expected(
         "test", [[1]], [None], "Describe this image.\nBox it.", first={"facts": ("beach", "sea"), "key": "1"}
     ),
+    "amber_both": Expected(
+        "test",
+        [[1], [5], [6]],
+        [None, "yes", "no"],
+        "Describe this image.\nBox it.",
+        first={"facts": ("beach", "sea"), "key": "1"},
+    ),
     "coco_captions": Expected("val", [[140], [140], [141], [141]], [None] * 4, "Describe the image.\nBox it."),
+    "coco_objects": Expected(
+        "test",
+        [[145], [146]],
+        [None, None],
+        "Please describe this image in detail.\nBox it.",
+        first={"key": "145", "facts": ("bicycle", "dog", "person")},
+    ),
 }
 
 
@@ -218,7 +232,8 @@ PAIRS = {
 @pytest.mark.parametrize("preset", PAIRS)
 def test_a_preset_reads_every_pair_with_its_images(preset: str, in_data_folder: Path) -> None:
     write_layout(preset, in_data_folder / "data")
-    rows = source_of(preset, "pairs", PairSource).read("train", max_image_pixels=10**6)
+    split = "test" if preset == "vl_rewardbench" else "train"
+    rows = source_of(preset, "pairs", PairSource).read(split, max_image_pixels=10**6)
     assert rows is not None
     assert rows.rejections == ()
     pairs: tuple[PreferencePair, ...] = rows.pairs

@@ -14,12 +14,12 @@ from algorithms.errors import DataError
 from algorithms.records import Completion, Prompt
 from hallucination import (
     AmberMetric,
-    BlindnessRate,
     HallucinationRate,
     HallusionBenchMetric,
     JudgedCompletion,
     PopeMetric,
 )
+from hallucination.amber import Answer, Description
 from hallucination.amber_vocabulary import AmberVocabulary
 from hallucination.chair import find_object_claims
 from hallucination.coco_objects import coco_lexicon
@@ -27,15 +27,21 @@ from hallucination.hallusion_bench import HallusionQuestion, Verdict
 
 COCO = coco_lexicon()
 AMBER = AmberVocabulary({"table": ["desk"], "dog": [], "cat": []})
-BLIND, SEEING = "I cannot see the image, so 3.", "Two dogs, so 2."
 CAPTIONS = [("a man and a dog", {"person", "cat"}), ("a dog", {"dog", "cup"}), ("nothing", {"cup"}), ("a cat", {"dog"})]
 PROBES = [
     ("Yes", "yes", "random"), ("No", "no", "random"), ("", "no", "popular"), ("No.", "yes", "popular"),
     ("There is not", "no", "popular"),
 ]  # fmt: skip
 ANSWERS = [("0", "0", 1), ("0", "1", 1), ("1", "0", 1), ("1", "1", 0), ("2", "0", 2)]
-DESCRIPTIONS = [("a desk and a cat", ["table"], ["cat"]), ("a dog", ["dog", "cat"], []), ("", ["dog"], ["cat"])]
-THOUGHTS = [(BLIND, False), (SEEING, True), (BLIND, True), (SEEING, True), (SEEING, False)]
+DESCRIPTIONS = [
+    Description("a desk and a cat", ["table"], ["cat"]), Description("a dog", ["dog", "cat"], []),
+    Description("", ["dog"], ["cat"]),
+]  # fmt: skip
+# Said and true: no no, no yes, yes no, yes yes.
+POLLED = [
+    Answer("No.", False, "existence"), Answer("no", True, "attribute"), Answer("Yes", False, "attribute"),
+    Answer("Yes", True, "existence"),
+]  # fmt: skip
 
 
 def add_captions(metric: HallucinationRate, rows: list[Any]) -> None:
@@ -69,8 +75,9 @@ CASES: dict[str, tuple[Callable[[], Metric], Callable[[Any, list[Any]], None], l
     "chair": (HallucinationRate, add_captions, CAPTIONS),
     "pope": (PopeMetric, add_columns, PROBES),
     "hallusion": (HallusionBenchMetric, add_answers, ANSWERS),
-    "amber": (lambda: AmberMetric(AMBER), add_columns, DESCRIPTIONS),
-    "blindness": (BlindnessRate, add_columns, THOUGHTS),
+    "amber": (lambda: AmberMetric(AMBER), lambda metric, rows: metric.update(rows), DESCRIPTIONS),
+    "amber answers": (AmberMetric, lambda metric, rows: metric.update(rows), POLLED),
+    "amber both": (lambda: AmberMetric(AMBER), lambda metric, rows: metric.update(rows), [*DESCRIPTIONS, *POLLED]),
 }
 
 
@@ -141,16 +148,28 @@ def test_amber_by_hand() -> None:
     }  # fmt: skip
 
 
-def test_blindness_by_hand() -> None:
-    assert in_one_process("blindness") == {
-        "blind_completions": 0.4, "seeing_accuracy": round(2 / 3, 6), "blind_accuracy": 0.5,
-    }  # fmt: skip
+def test_answers_of_amber_by_hand() -> None:
+    # No is the positive class: of two noes one is right, of two that should be no one is.
+    values = in_one_process("amber answers")
+    overall = {"accuracy": 0.5, "precision": 0.5, "recall": 0.5, "f1": 0.5, "no_ratio": 0.5}
+    assert {key: values[f"amber_{key}"] for key in overall} == overall
+    assert (values["amber_accuracy_existence"], values["amber_f1_existence"]) == (1.0, 1.0)
+    assert (values["amber_accuracy_attribute"], values["amber_f1_attribute"]) == (0.0, 0.0)
+    assert not {"amber_chair", "amber_score", "amber_f1_relation"} & values.keys()
 
 
-def test_blindness_needs_no_right_answers() -> None:
-    metric = BlindnessRate()
-    metric.update([BLIND, SEEING])
-    assert metric.compute() == {"blind_completions": 0.5}
+def test_the_score_of_amber_needs_descriptions_and_answers() -> None:
+    assert in_one_process("amber both")["amber_score"] == round((1 - 1 / 3 + 0.5) / 2, 6)
+    assert "amber_score" not in in_one_process("amber")
+
+
+def test_a_row_that_amber_cannot_score_is_refused() -> None:
+    with pytest.raises(
+        DataError, match="the kind of a question must be one of existence, attribute, relation, got 'x'"
+    ):
+        AmberMetric().update([Answer("yes", True, "x")])
+    with pytest.raises(DataError, match="a description of AMBER can only be judged by its tables of words"):
+        AmberMetric().update([Description("a dog", ["dog"], [])])
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -41,6 +41,10 @@ class PairColumns:
     """System turn in front of the question."""
 
     id: str = "id"
+    kind_of_id: dict[str, str] = field(default_factory=dict[str, str])
+    """Kind of a pair by how its id begins, in any case: ``{mathverse: reasoning, wildvision: general}``. The longest
+    beginning counts; an id that begins otherwise leaves the kind as it is. Empty: kinds come from the column ``kind``."""
+
     unused: list[str] = field(default_factory=list[str])
     """Columns that look like images and are left out on purpose."""
 
@@ -77,7 +81,14 @@ def renamed(cells: dict[str, Any], columns: PairColumns) -> dict[str, Any]:
     if columns.responses is not None and columns.ranking is not None:
         found.pop(columns.responses, None)
         found["chosen"], found["rejected"] = _ranked(cells, columns.responses, columns.ranking)
+    if (kind := _kind_of(str(found.get("id", "")), columns.kind_of_id)) is not None:
+        found["kind"] = kind
     return found
+
+
+def _kind_of(name: str, kinds: Mapping[str, str]) -> str | None:
+    matching = [start for start in kinds if name.lower().startswith(start.lower())]
+    return kinds[max(matching, key=len)] if matching else None
 
 
 def _ranked(cells: Mapping[str, Any], responses: str, ranking: str) -> tuple[Any, Any]:

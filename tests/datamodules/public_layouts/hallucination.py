@@ -66,6 +66,9 @@ def write_amber(folder: Path) -> None:
         {"id": 1006, "type": "discriminative-hallucination", "truth": "no"},
     ]
     json_array(folder / "data" / "annotations.json", annotations)
+    words = {"beach": ["sand"], "sea": ["water", "wave"], "umbrella": ["parasol"], "dog": []}
+    json_array(folder / "data" / "relation.json", words)
+    (folder / "data" / "safe_words.txt").write_text("sky\nsun\n")
 
 
 def write_coco_captions(folder: Path) -> None:
@@ -80,3 +83,26 @@ def write_coco_captions(folder: Path) -> None:
             annotations += [{"image_id": n, "id": 10 * n + c, "caption": f"Caption {c} of {n}."} for c in range(2)]
         content = {"info": {"year": 2014}, "images": images, "licenses": [], "annotations": annotations}
         json_array(folder / "annotations" / f"captions_{split}.json", content)
+
+
+def write_coco_objects(folder: Path) -> None:
+    """COCO's instances and captions of one set of pictures."""
+    names = {n: f"COCO_val2014_{n:012d}.jpg" for n in (145, 146)}
+    for n, name in names.items():
+        save(n, folder / "val2014" / name)
+    images = [{"id": n, "file_name": name, "height": 28, "width": 28} for n, name in names.items()]
+    classes = [
+        {"supercategory": "person", "id": 1, "name": "person"},
+        {"supercategory": "animal", "id": 18, "name": "dog"},
+    ]
+    instances = [
+        {"id": 1, "image_id": 145, "category_id": 1, "bbox": [0, 0, 9, 9], "area": 81.0, "iscrowd": 0},
+        {"id": 2, "image_id": 145, "category_id": 1, "bbox": [0, 0, 9, 9], "area": 81.0, "iscrowd": 0},
+        {"id": 3, "image_id": 145, "category_id": 18, "bbox": [0, 0, 9, 9], "area": 81.0, "iscrowd": 0},
+    ]
+    captions = [{"image_id": 145, "id": 1, "caption": "A man walks his dog past a bicycle."}]
+    content = {"info": {"year": 2014}, "images": images, "licenses": []}
+    json_array(
+        folder / "annotations" / "instances_val2014.json", content | {"annotations": instances, "categories": classes}
+    )
+    json_array(folder / "annotations" / "captions_val2014.json", content | {"annotations": captions})
