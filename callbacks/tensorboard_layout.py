@@ -21,6 +21,11 @@ STORY = {
     "2 Does it say what it sees?": {
         "hallucination rate": ["val/hallucination_rate", "rollout/hallucination_rate", "hallucination/rate"],
         "reward against hallucination": ["rollout/preference", "hallucination/rate"],
+        "accuracy lost without the picture": [
+            "blind/accuracy_gap_blank",
+            "blind/accuracy_gap_shuffled",
+            "blind/accuracy_gap_masked",
+        ],
         "threshold": ["calibration/threshold"],
     },
     "3 Is there signal?": {

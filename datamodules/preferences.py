@@ -105,8 +105,8 @@ class PairDataModule(StoredPairs, ReadingDataModule):
             return
         if split == "test":
             raise ConfigError(
-                f"data.pairs has no test pairs ({type(self.store.source).__name__} in {self.store.source.folder}): name "
-                "their files in data.pairs.test, or run validate."
+                f"data.pairs has no test pairs ({type(self.store.source).__name__} in {self.store.source.folder}): "
+                "name their files in data.pairs.test, or run validate."
             )
         report = self.report_file("pairs.json", self.store.source.folder)
         self.store.read(self.module, report, is_first_rank=self.is_first_rank)

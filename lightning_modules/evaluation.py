@@ -110,7 +110,9 @@ class Evaluation(nn.Module):
         self.means["outside_benchmark"].update(1.0 - torch.tensor(of_benchmark, dtype=torch.float32))
         asked = [prompt for prompt, is_asked in zip(prompts, of_benchmark, strict=True) if is_asked]
         given = [completion for completion, is_asked in zip(completions, of_benchmark, strict=True) if is_asked]
-        self.benchmark.add(self.scores, asked, given)
+        # Without a question there are no scores, and 0 would be read as one.
+        if asked:
+            self.benchmark.add(self.scores, asked, given)
 
     def compute(self) -> dict[str, Tensor]:
         """Return every metric that has data on any rank, by name; a collective call."""

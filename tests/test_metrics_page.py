@@ -3,15 +3,19 @@
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from algorithms import Completion
+from algorithms import Completion, Prompt
 from cli.app import run
+from hallucination import AmberBenchmark, Benchmark, ChairBenchmark, HallusionBench, PopeBenchmark
+from hallucination.amber_vocabulary import AmberVocabulary
 from models import Policy
 from rollouts import TransformersEngine
 from rollouts.engine import SyncReport
@@ -85,13 +89,37 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     policy.processor.save_pretrained(root / "policy")
     for arguments in (*grpo(root / "policy"), *mpo(root / "policy"), *stages(root / "policy")):
         run(arguments)
-    return tags(root)
+    return tags(root) | of_benchmarks()
+
+
+def of_benchmarks() -> set[str]:
+    """What evaluation and the monitor log of benchmarks; tests/hallucination runs the commands with each."""
+    said = Completion(token_ids=torch.ones(1).long(), behavior_logps=torch.zeros(1), text="yes", finish_reason="stop")
+    place = {"category": "VD", "subcategory": "x", "set_id": "0", "figure_id": "0", "question_id": "0"}
+    asked = Prompt(uid=0, key="0", question="?", answer="yes", facts=("dog",))
+    table = {"dog": ["puppy"]}
+    amber = AmberBenchmark()
+    amber.vocabulary = AmberVocabulary(table)
+    described, answered = {"hallu": ["dog"]}, {"type": "discriminative-relation"}
+    questions: list[tuple[Benchmark, list[Prompt]]] = [
+        (PopeBenchmark(), [replace(asked, columns={"category": "random"})]),
+        (HallusionBench(), [replace(asked, columns=place)]),
+        (ChairBenchmark(), [asked]),
+        (amber, [replace(asked, columns=described), replace(asked, columns=answered, facts=None)]),
+    ]
+    found: set[str] = {"val/outside_benchmark"}
+    for benchmark, prompts in questions:
+        metric = benchmark.metric()
+        benchmark.add(metric, prompts, [said] * len(prompts))
+        found |= {f"{where}/{name}" for where in ("val", "hallucination") for name in metric.compute()}
+    return found
 
 
 def grpo(policy: Path) -> Sequence[list[str]]:
     engine = "--model.init_args.engine=tests.test_metrics_page.Talkative"
     everything = (
-        engine, *MONITOR, *CALIBRATOR, "--callbacks.completions.every_n_rollouts=1", "--trainer.max_steps=8",
+        engine, *MONITOR, *CALIBRATOR, "--callbacks.blind=BlindProbes", "--callbacks.blind.num_probes=4",
+        "--callbacks.completions.every_n_rollouts=1", "--trainer.max_steps=8",
         "--model.init_args.evaluation={num_samples: 8, pass_at: [4, 8]}", "--model.init_args.sampling.group_size=8",
         "--model.init_args.grpo={kl_weight: 0.01, veto_log_ratio: 0.5}", "--data.init_args.prompts_per_rollout=2",
         "--model.init_args.reward.parts.preference.reward=tests.test_metrics_page.Even",
@@ -150,4 +178,4 @@ def test_every_explained_key_is_logged(logged: set[str]) -> None:
 
 def test_a_key_that_no_run_logs_would_be_found(logged: set[str]) -> None:
     assert len(documented()) > 80
-    assert not any(re.fullmatch("val/pope_f1", tag) for tag in logged)
+    assert not any(re.fullmatch("val/bleu", tag) for tag in logged)

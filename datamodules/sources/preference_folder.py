@@ -32,7 +32,7 @@ class PreferenceFolder(PairSource):
         Args:
             path: the folder.
             train: files of the training pairs: a name, with or without ``.jsonl`` or ``.parquet``; a pattern such as
-                ``data/train-*.parquet``; a folder written by ``datasets.save_to_disk``; or a list of these. Null: there are none.
+                ``data/train-*.parquet``; a folder written by ``datasets.save_to_disk``; or a list of these; null: none.
             val: files of the validation pairs; there need not be a file named ``val``.
             test: files of the test pairs; null: there are none.
             columns: what the columns mean.

@@ -75,7 +75,7 @@ class PairStore:
             DataError: when no pair is left to learn from.
         """
         # Lightning calls setup before every command of one process.
-        if self.pairs:
+        if "train" in self.pairs:
             return
         training = self._read_split("train", module)
         if training is None or not training.pairs:
@@ -88,7 +88,7 @@ class PairStore:
         else:
             given = split_by_prompt(training.pairs, self.settings.held_out)
         # Held-out pairs are selected in the same way, so that losses of training and validation can be compared.
-        self.pairs = {name: self._selected(pairs) for name, pairs in given.items()}
+        self.pairs |= {name: self._selected(pairs) for name, pairs in given.items()}
         self._check_some_left(given["train"])
         # Of all usable pairs, duplicates and those beyond max_per_prompt too: what threshold and kinds alone keep.
         self.kept_fraction = sum(map(self.settings.selection.keeps, given["train"])) / len(given["train"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from algorithms import Completion, Prompt, RewardTable
-from hallucination import GrammarJudge, JudgedCompletion, judge_groups
+from hallucination import GrammarJudge, JudgedCompletion, PopeBenchmark, judge_groups
 from lightning_modules.evaluation import Evaluation, EvaluationConfig
 from rollouts import RolloutPhase
 
@@ -55,6 +55,19 @@ def test_an_image_known_to_be_empty_has_no_coverage() -> None:
     assert values["hallucination_rate"] == 1.0
     assert "coverage" not in values
     assert "format_rate" not in values
+
+
+def test_a_benchmark_without_a_question_so_far_has_no_scores() -> None:
+    evaluation = Evaluation(EvaluationConfig(num_samples=2, pass_at=(2,), benchmark=PopeBenchmark()))
+    probe = Prompt(uid=0, key="0", question="?", answer="no", columns={"category": "random"})
+    other = Prompt(uid=1, key="1", question="?", answer="no")
+    evaluation.add_greedy([other], [said("no")])
+    assert evaluation.compute() == {"outside_benchmark": torch.tensor(1.0)}
+    evaluation.add_greedy([probe], [said("no")])
+    values = evaluation.compute()
+    assert (values["pope_accuracy"], values["outside_benchmark"]) == (1.0, 0.5)
+    evaluation.reset()
+    assert evaluation.compute() == {}
 
 
 def test_a_reset_forgets_the_claims() -> None:

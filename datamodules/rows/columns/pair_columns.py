@@ -43,7 +43,7 @@ class PairColumns:
     id: str = "id"
     kind_of_id: dict[str, str] = field(default_factory=dict[str, str])
     """Kind of a pair by how its id begins, in any case: ``{mathverse: reasoning, wildvision: general}``. The longest
-    beginning counts; an id that begins otherwise leaves the kind as it is. Empty: kinds come from the column ``kind``."""
+    beginning counts; an id that begins otherwise leaves the kind to the column ``kind``, as an empty map does."""
 
     unused: list[str] = field(default_factory=list[str])
     """Columns that look like images and are left out on purpose."""

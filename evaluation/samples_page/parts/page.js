@@ -94,9 +94,11 @@ function rowElement(row, index) {
   if (row.pictures.length) thumb.append(element("img", {src: row.pictures[0], alt: "", loading: "lazy"}));
   else thumb.append("text");
   const one = given(row)[0];
-  const about = [row.benchmark, row.category, given(row).map((each) => each.reason).find(Boolean),
+  const about = [row.benchmark, row.category, (given(row).map((each) => each.reason).find(Boolean) ?? "").replaceAll("_", " "),
     one.tokens === null ? "" : `${one.tokens} tokens`].filter(Boolean).join(" · ");
-  const end = textOf(one).trim().slice(-160).replace(/\s+/g, " ");
+  const text = textOf(one).trim().replace(/\s+/g, " ");
+  // The end holds the answer.
+  const end = text.length > 42 ? `… ${text.slice(-40)}` : text;
   const lines = element("div", {className: "lines"}, element("div", {}, row.question.replace(/\s+/g, " ")),
     element("div", {className: "small"}, end), element("div", {className: "small"}, about));
   const marks = element("div", {className: "marks"}, ...row.runs.map((each, run) => mark(outcomeOf(each), run)));
@@ -111,8 +113,8 @@ function drawDetail() {
   if (!row) return at("detail").replaceChildren();
   const pictures = element("div", {className: "pictures"}, ...row.pictures.map((src, number) => {
     const picture = element("img", {src, alt: `picture ${number + 1}: ${src}`});
-    // Few pixels are shown as such, and not as a blur.
-    picture.addEventListener("load", () => picture.classList.toggle("small-picture", picture.naturalWidth < 150));
+    // Few pixels are shown larger and as such, and not as a blur.
+    picture.addEventListener("load", () => picture.classList.toggle("few-pixels", picture.naturalWidth < 150));
     return element("a", {href: src, target: "_blank"}, picture);
   }));
   const place = [row.benchmark, row.category, row.uid, row.number ? `completion ${row.number + 1}` : ""];
@@ -165,6 +167,10 @@ function remember() {
   history.replaceState(null, "", `#${new URLSearchParams([...values, ["row", String(chosen)]])}`);
 }
 
+function nameMarks() {
+  if (DATA.runs.length > 1) at("marks").textContent = `left mark: ${DATA.runs[0]}, right mark: ${DATA.runs[1]}`;
+}
+
 function recall() {
   const kept = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
   fillChoices(kept);
@@ -190,4 +196,5 @@ addEventListener("keydown", (event) => {
   const step = {ArrowDown: 1, j: 1, ArrowUp: -1, k: -1}[event.key];
   if (step) { event.preventDefault(); choose(chosen + step); }
 });
+nameMarks();
 recall();
