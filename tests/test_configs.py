@@ -99,7 +99,7 @@ def test_a_config_is_accepted(command: list[str], capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("arguments", documented(), ids=lambda arguments: " ".join(arguments)[-60:])
 def test_a_command_in_a_comment_names_files_that_exist_and_fit_each_other(arguments: list[str]) -> None:
-    assert arguments[0] in ("fit", "predict", "inspect")
+    assert arguments[0] in ("fit", "validate", "test", "predict", "inspect")
     files = config_files(arguments)
     assert files
     assert [file.source for file in files if file.is_missing] == []

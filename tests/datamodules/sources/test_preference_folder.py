@@ -1,11 +1,12 @@
 """Which file of a folder of pairs is read, and what the user reads when there is none."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from algorithms.errors import ConfigError, DataError
-from datamodules import PairSource, PreferenceFolder
+from datamodules import PairColumns, PairSource, PreferenceFolder
 from datamodules.rows.images import ImageFile
 from tests.datamodules.sources.pair_files import MAX_PIXELS, questions, read, row, write_image, write_rows
 
@@ -73,3 +74,17 @@ def test_a_folder_that_is_not_there_is_a_wrong_setting(tmp_path: Path) -> None:
 def test_an_empty_path_is_a_wrong_setting() -> None:
     with pytest.raises(ConfigError, match=r"data\.pairs\.path"):
         PreferenceFolder(" ")
+
+
+def test_the_kind_of_a_pair_is_told_by_the_longest_beginning_of_its_id(tmp_path: Path) -> None:
+    rows = [
+        {"id": name, "question": f"{name}?", "chosen": "a", "rejected": "b", "kind": "own"}
+        for name in ("RLAIF-V-1", "rl-2", "other")
+    ]
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = PairColumns(kind_of_id={"rl": "short", "rlaif": "hallucination"})
+    source = PreferenceFolder(str(tmp_path), train=None, test="test", columns=columns)
+    found = source.read("test", max_image_pixels=1)
+    assert found is not None
+    assert [pair.kind for pair in found.pairs] == ["hallucination", "short", "own"]
+    assert source.read("train", max_image_pixels=1) is None
