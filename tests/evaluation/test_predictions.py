@@ -45,6 +45,7 @@ def test_the_samples_of_a_test_are_its_greedy_completions_with_claims_and_pictur
     assert [as_sample(as_row(sample), "here") for sample in samples] == samples
 
 
+@pytest.mark.long
 def test_pictures_in_tables_are_written_once_and_their_share_of_right_answers_is_the_accuracy(
     policy_folder: Path, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from algorithms import Completion, ConfigError, DataError, Prompt
+from callbacks import BlindProbes
 from cli.app import run
 from models import PretrainedPolicy
 from rollouts import RolloutEngine, SamplingConfig
@@ -25,12 +26,14 @@ ANSWERS = ["yes", "no", "no", "no"]
 
 
 class Looks(RolloutEngine):
-    """Says yes where the first pixel of the picture is red, else no."""
+    """Says yes where the first pixel of its picture is red, else no."""
 
     def sync(self, policy: Any, *, version: int) -> None:
         self.policy = policy
 
     def says(self, prompt: Prompt) -> str:
+        if not prompt.images:
+            return "no"
         pixel = np.asarray(prompt.images[0].load())[0, 0]
         return "yes" if pixel[0] > 200 and pixel[2] < 50 else "no"
 
@@ -115,7 +118,7 @@ def test_a_policy_that_looks_loses_what_the_pictures_told_it(policy_folder: Path
     assert gap != 0.0
 
 
-@pytest.mark.parametrize("command", ["test", long("validate")])
+@pytest.mark.parametrize("command", [long("test"), long("validate")])
 def test_a_policy_that_guesses_loses_nothing(policy_folder: Path, command: str) -> None:
     folder = pictures(policy_folder.parent / "pictures")
     values = probed(command, policy_folder, folder, "Guesses", "--callbacks.blind.kinds=[blank,masked]")
@@ -126,6 +129,7 @@ def test_a_policy_that_guesses_loses_nothing(policy_folder: Path, command: str) 
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_in_training_probes_change_nothing_and_are_asked_when_they_are_due(policy_folder: Path) -> None:
     without = weights(run(arguments("fit", policy_folder)))
     cli = run(
@@ -139,16 +143,16 @@ def test_in_training_probes_change_nothing_and_are_asked_when_they_are_due(polic
 
 
 @pytest.mark.parametrize(
-    ("flag", "message"),
+    ("settings", "message"),
     [
-        ("kinds=[]", r"callbacks\.blind\.kinds must name one or more of blank, shuffled, masked, got \[\]"),
-        ("num_probes=1", r"callbacks\.blind\.num_probes must be at least 2, got 1"),
-        ("masked_share=0", r"callbacks\.blind\.masked_share must lie above 0 and be at most 1, got 0\.0"),
+        ({"kinds": []}, r"callbacks\.blind\.kinds must name one or more of blank, shuffled, masked, got \[\]"),
+        ({"num_probes": 1}, r"callbacks\.blind\.num_probes must be at least 2, got 1"),
+        ({"masked_share": 0.0}, r"callbacks\.blind\.masked_share must lie above 0 and be at most 1, got 0\.0"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_refused(policy_folder: Path, flag: str, message: str) -> None:
+def test_a_setting_that_makes_no_sense_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        run(arguments("validate", policy_folder, BLIND, f"--callbacks.blind.{flag}"))
+        BlindProbes(**settings)
 
 
 @pytest.mark.long
