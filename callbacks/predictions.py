@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from PIL import Image
 
 from algorithms import ImageReference, Prompt, RolloutGroup
 from algorithms.records import FileReference
+from datamodules.rows.images import FORMATS, EmbeddedImage, ImageBytes
 from datamodules.sources.prompt_folder import PromptFolder
 from rollouts import RolloutPhase
 from storage import whole_file
@@ -25,7 +27,8 @@ from storage import whole_file
 # Columns of public data sets that name a kind of question, in the order in which they are looked for.
 _CATEGORIES = ("category", "subject", "kind", "subfield", "type")
 # What browsers show; others are written anew.
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
+_SUFFIX_OF = {"PNG": ".png", "JPEG": ".jpg", "GIF": ".gif", "WEBP": ".webp", "BMP": ".bmp"}
+_SUFFIXES = (*_SUFFIX_OF.values(), ".jpeg")
 
 
 class PredictionWriter(Callback):
@@ -131,14 +134,27 @@ def _is_shown(image: FileReference) -> bool:
 
 def _written(image: ImageReference, folder: Path) -> str:
     """Write a picture to ``pictures`` in a folder, unless it is there, and return its path from the folder."""
-    stream = BytesIO()
-    image.load().save(stream, "PNG")
+    encoded, suffix = _encoded(image)
     # Named after its content: rows that show the same picture share the file, and ranks agree on it.
-    file = folder / "pictures" / f"{hashlib.blake2b(stream.getvalue(), digest_size=12).hexdigest()}.png"
+    file = folder / "pictures" / f"{hashlib.blake2b(encoded, digest_size=12).hexdigest()}{suffix}"
     if not file.exists():
         with whole_file(file) as draft:
-            draft.write_bytes(stream.getvalue())
+            draft.write_bytes(encoded)
     return file.relative_to(folder).as_posix()
+
+
+def _encoded(image: ImageReference) -> tuple[bytes, str]:
+    """Return a picture as the bytes of a file that browsers show, and the suffix of the file."""
+    # As it is where possible: decoding and encoding thousands of pictures takes minutes.
+    if isinstance(image, EmbeddedImage | ImageBytes):
+        with image.open() as stream:
+            encoded = stream.read()
+        with Image.open(BytesIO(encoded), formats=FORMATS) as header:
+            if suffix := _SUFFIX_OF.get(header.format or ""):
+                return encoded, suffix
+    stream = BytesIO()
+    image.load().save(stream, "PNG")
+    return stream.getvalue(), ".png"
 
 
 def _row(group: RolloutGroup, index: int) -> dict[str, Any]:
