@@ -168,7 +168,7 @@ reproduce: $(STAMP)  ## the paper's claims, re-run with three seeds, resumable, 
 reproduce-fast: $(STAMP)  ## the same with one seed and fewer steps, at most 20 minutes on two cores; writes runs/reproduce-fast/results.md
 	$(BIN)/python -m experiments.reproduce --scale fast $(if $(CLAIMS),--claims $(CLAIMS)) $(REPRODUCE_FLAGS)
 
-reproduce-check: $(STAMP)  ## a few steps of two arms, to see that it runs; under 2 minutes after make quickstart
+reproduce-check: $(STAMP)  ## a few steps of each run of one claim, to see that all of it works; under 2 minutes after make quickstart
 	$(BIN)/python -m experiments.reproduce --scale check $(REPRODUCE_FLAGS)
 
 ahead-table: $(STAMP)  ## GRPO in turns and one rollout ahead, three seeds; writes runs/experiments/ahead

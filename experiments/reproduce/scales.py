@@ -14,6 +14,8 @@ class Scale:
     """One size of ``make reproduce``, and where its files go."""
 
     name: str
+    """Of the target of ``make``."""
+
     seeds: tuple[int, ...]
     results: Path
     """Folder of the stored runs."""
@@ -31,6 +33,9 @@ class Scale:
 
     claims: tuple[str, ...] = ()
     """Names of the claims; none stands for all."""
+
+    pictures: int = 512
+    """Validation pictures."""
 
     def with_seeds(self, seeds: Sequence[int] | None) -> "Scale":
         """Return the same with other seeds, where there are any."""
@@ -64,6 +69,7 @@ def _in_runs(name: str, share: float, num_val: int, claims: tuple[str, ...] = ()
         share,
         flags,
         claims,
+        num_val,
     )
 
 
