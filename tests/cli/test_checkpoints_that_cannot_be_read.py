@@ -12,7 +12,7 @@ import torch
 from algorithms import ConfigError
 from callbacks import StepCheckpoint
 from cli.app import run
-from cli.ckpt_path import resolved
+from cli.ckpt_path import check_ckpt_path, resolved
 from tests.test_training import arguments, largest_difference, policy_folder, weights
 
 __all__ = ["policy_folder"]
@@ -113,7 +113,7 @@ def test_a_given_checkpoint_that_cannot_be_read_is_refused_with_the_newest_one_b
     folder = tmp_path / "saved"
     DAMAGES[damage](folder / "step=3.ckpt")
     with pytest.raises(ConfigError) as refused:
-        resolved(str(folder / "step=3.ckpt"), trainer)
+        check_ckpt_path(str(folder / "step=3.ckpt"))
     assert f"ckpt_path {folder / 'step=3.ckpt'}" in str(refused.value)
     assert f"can be read is {folder / 'step=2.ckpt'}" in str(refused.value)
     assert "weights_only" not in str(refused.value)
@@ -122,7 +122,7 @@ def test_a_given_checkpoint_that_cannot_be_read_is_refused_with_the_newest_one_b
 @pytest.mark.parametrize("address", ["http://host/step=1.ckpt", "https://host/a", "s3://bucket/step=1.ckpt"])
 def test_an_address_is_refused(trainer: L.Trainer, address: str) -> None:
     with pytest.raises(ConfigError, match="must be a file or folder on this machine"):
-        resolved(address, trainer)
+        check_ckpt_path(address)
 
 
 @pytest.mark.long
