@@ -69,7 +69,10 @@ def resolved(ckpt_path: str | None, trainer: L.Trainer, source: Path | None = No
     if links:
         return str(_readable(max(links, key=_time)))
     beside = [path for folder in folders for path in folder.glob(f"*{_SUFFIX}")]
-    return str(_instead(folders[0] / f"last{_SUFFIX}", "does not exist", beside)) if beside else ckpt_path
+    if beside:
+        return str(_instead(folders[0] / f"last{_SUFFIX}", "does not exist", beside))
+    logger.warning("ckpt_path last: no run of this name has a checkpoint yet, so this one starts at step 0.")
+    return ckpt_path
 
 
 def check_run(

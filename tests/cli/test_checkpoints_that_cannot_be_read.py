@@ -99,11 +99,14 @@ def test_last_is_refused_where_there_is_only_a_link_to_nothing(tmp_path: Path, t
         resolved("last", trainer)
 
 
-def test_last_is_left_to_lightning_before_the_first_checkpoint(tmp_path: Path, trainer: L.Trainer) -> None:
+def test_last_is_left_to_lightning_and_told_before_the_first_checkpoint(
+    tmp_path: Path, trainer: L.Trainer, caplog: pytest.LogCaptureFixture
+) -> None:
     for path in (tmp_path / "saved").iterdir():
         path.unlink()
     (tmp_path / "saved" / "step=1.ckpt.draft-0").write_text("killed")
     assert resolved("last", trainer) == "last"
+    assert "no run of this name has a checkpoint yet, so this one starts at step 0" in caplog.text
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
