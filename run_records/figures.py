@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from run_records.intervals import mean_interval
 
@@ -30,15 +31,21 @@ def draw_panels(panels: Mapping[str, Mapping[str, Sequence[XY]]], path: Path, *,
     # Without pyplot, which would keep the figure and may open a window.
     figure = Figure(figsize=(6.2 * columns, 3.8 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
+    # By name: a panel may lack a method that others have.
+    names = dict.fromkeys(method for methods in panels.values() for method in methods)
+    colors = {name: f"C{number}" for number, name in enumerate(names)}
+    lines: dict[str, Line2D] = {}
     for axes, (title, methods) in zip(grid.flat, panels.items(), strict=False):
-        for number, (method, curves) in enumerate(methods.items()):
-            _draw(axes, [np.asarray(curve, dtype=float) for curve in curves if len(curve)], f"C{number}", method)
+        for method, curves in methods.items():
+            drawn = [np.asarray(curve, dtype=float) for curve in curves if len(curve)]
+            if drawn:
+                lines[method] = _draw(axes, drawn, colors[method], method)
         axes.set_title(title, fontsize=10)
         axes.grid(alpha=0.3)
-    for axes in grid.flat:
-        # The first panel alone may lack a method that others have.
-        if axes.get_legend_handles_labels()[1]:
-            axes.legend(fontsize=8)
+    if lines:
+        shown = [name for name in names if name in lines]
+        # Below the panels, where it hides no curve.
+        figure.legend([lines[name] for name in shown], shown, loc="outside lower center", ncols=4, fontsize=8)
     for unused in list(grid.flat)[len(panels) :]:
         unused.set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,15 +74,15 @@ def mean_and_band(curves: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray,
     return x, mean, low, high
 
 
-def _draw(axes: Axes, curves: list[np.ndarray], color: str, label: str) -> None:
-    if not curves:
-        return
+def _draw(axes: Axes, curves: list[np.ndarray], color: str, label: str) -> Line2D:
+    """Draw a method into a panel and return the line of its mean."""
     for curve in curves:
         axes.plot(curve[:, 0], curve[:, 1], color=color, alpha=0.25, linewidth=0.8)
     x, mean, low, high = mean_and_band(curves)
-    axes.plot(x, mean, color=color, linewidth=2.0, label=label)
+    (line,) = axes.plot(x, mean, color=color, linewidth=2.0, label=label)
     if len(curves) > 1:
         # The interval of few seeds may be far wider than the curves: the view stays on them.
         limits = axes.get_ylim()
         axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
         axes.set_ylim(limits)
+    return line
