@@ -17,7 +17,7 @@ from cli.run_record.folders import RUNS_KEY, RunFolder, is_first_process, run_fo
 from cli.run_record.locks import locked_folders
 from cli.run_record.loggers import given_name, keep_csv, point_at, runs_parent
 from cli.run_record.names import RunName, run_name
-from cli.run_record.recorded import Told, discard, recorded, started_record
+from cli.run_record.recorded import CHECKPOINTS, Told, discard, recorded, started_record
 from cli.run_record.tensorboard_pages import RunPages
 from storage import check_writable
 
@@ -107,7 +107,7 @@ class KeptRun:
             claims=self.is_first,
         )  # fmt: skip
         point_at(section.trainer, self.folder.path)
-        point_checkpoints_at(section, self.folder.path / "checkpoints")
+        point_checkpoints_at(section, self.folder.path / CHECKPOINTS)
 
     def discard(self) -> None:
         """Give a new folder back, when nothing has run."""
