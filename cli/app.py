@@ -30,7 +30,7 @@ from algorithms import ConfigError, DataError
 from callbacks import RolloutProgressBar
 from cli.built import build_missing, missing, register
 from cli.callback_slots import KNOWN_SLOTS, named_callbacks, slot_names
-from cli.ckpt_path import check_run, resolved
+from cli.ckpt_path import check_ckpt_path, check_run, resolved
 from cli.given.null_flags import in_dictionaries
 from cli.given.reward_overlays import with_merged_parts
 from cli.given.swapped_classes import take_nothing_over
@@ -44,10 +44,10 @@ from cli.mistakes.sizes import check_sizes
 from cli.one_line_parser import OneLineParser
 from cli.quiet import quiet
 from cli.results import results
-from cli.run_record.kept_run import GivenLine, KeptRun, Place, place
+from cli.run_record.kept_run import GivenLine, KeptRun, Place, check_places, place
 from cli.run_record.recorded import Told
 from cli.stop_signals import Stopped, StopSignal, newest_checkpoint, stop_status
-from cli.strategies import check_saving, check_strategy
+from cli.strategies import check_strategy
 from lightning_modules import TrainingDiverged
 from lightning_modules.identity import RunIdentity
 
@@ -140,7 +140,10 @@ class TrainCLI(LightningCLI):
         section = self.config[self.subcommand]
         if self.plans:
             raise _Planned(place(section, self.line))
+        # First what needs no model: building one takes minutes.
         check_hardware(section.trainer.as_dict())
+        check_ckpt_path(section.get("ckpt_path"))
+        check_places(section, self.line, inspects=self.subcommand in INSPECT)
         warn_of_monitors(self.command_line.config)
         check_constructors(lambda: self.parser.instantiate_classes(self.config), to_build=missing())
         # A build is a run in this process, so it has used the global random state.
@@ -175,7 +178,6 @@ class TrainCLI(LightningCLI):
         check_strategy(config)
         named = named_callbacks(self._get(self.config_init, "callbacks").as_dict())
         every = [StopSignal(), RunIdentity(), *named, *callbacks]
-        check_saving(config, every)
         # Lightning's own bar shows the last letters of the run's name as its version.
         if config.get("enable_progress_bar") is not False and not any(isinstance(c, ProgressBar) for c in every):
             every.append(RolloutProgressBar())

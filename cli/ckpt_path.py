@@ -19,23 +19,17 @@ _LIGHTNINGS = ("hpc",)
 logger = logging.getLogger(__name__)
 
 
-def resolved(ckpt_path: str | None, trainer: L.Trainer, source: Path | None = None) -> str | None:
-    """Return the checkpoint that a run starts from.
-
-    ``last`` is the newest ``last.ckpt`` of the run's checkpoint callbacks. Where it cannot be read, it is the newest
-    checkpoint beside it that can, and a warning names both. Where there are no checkpoints at all, Lightning starts
-    from step 0.
+def check_ckpt_path(ckpt_path: str | None) -> None:
+    """Refuse what cannot be a checkpoint, before anything is built.
 
     Args:
         ckpt_path: as the user typed it.
-        trainer: not started yet.
-        source: folder of the run that ``last`` means, where that is not the folder of this command.
 
     Raises:
-        ConfigError: when there are checkpoints and none can be read; for a path that cannot be read; for an address.
+        ConfigError: for a path that cannot be read, an address, or a word that means nothing here.
     """
-    if ckpt_path is None or ckpt_path in _LIGHTNINGS:
-        return ckpt_path
+    if ckpt_path is None or ckpt_path in ("last", *_LIGHTNINGS):
+        return
     if not str(ckpt_path).strip() or str(ckpt_path) == ".":
         raise ConfigError("--ckpt_path has no value: give a checkpoint, or last.")
     if ckpt_path == "best":
@@ -47,15 +41,38 @@ def resolved(ckpt_path: str | None, trainer: L.Trainer, source: Path | None = No
             f"ckpt_path must be a file or folder on this machine, got {ckpt_path}: download it first "
             "and give the path of the copy."
         )
+    _check_readable(Path(ckpt_path))
+
+
+def resolved(ckpt_path: str | None, trainer: L.Trainer, source: Path | None = None) -> str | None:
+    """Return the checkpoint that a run starts from.
+
+    ``last`` is the newest ``last.ckpt`` of the run's checkpoint callbacks. Where it cannot be read, it is the newest
+    checkpoint beside it that can, and a warning names both. Where there are no checkpoints at all, Lightning starts
+    from step 0.
+
+    Args:
+        ckpt_path: as the user typed it; ``check_ckpt_path`` has taken it.
+        trainer: not started yet.
+        source: folder of the run that ``last`` means, where that is not the folder of this command.
+
+    Raises:
+        ConfigError: when there are checkpoints and none can be read.
+    """
+    if ckpt_path is None or ckpt_path in _LIGHTNINGS:
+        return ckpt_path
     if ckpt_path != "last":
-        return _given(Path(ckpt_path))
+        return str(ckpt_path)
     folders = [checkpoint_folder(trainer, c) for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint)]
     folders += [source / "checkpoints"] if source and source / "checkpoints" not in folders else []
     links = [link for folder in folders for link in folder.glob(f"last*{_SUFFIX}")]
     if links:
         return str(_readable(max(links, key=_time)))
     beside = [path for folder in folders for path in folder.glob(f"*{_SUFFIX}")]
-    return str(_instead(folders[0] / f"last{_SUFFIX}", "does not exist", beside)) if beside else ckpt_path
+    if beside:
+        return str(_instead(folders[0] / f"last{_SUFFIX}", "does not exist", beside))
+    logger.warning("ckpt_path last: no run of this name has a checkpoint yet, so this one starts at step 0.")
+    return ckpt_path
 
 
 def check_run(
@@ -103,8 +120,8 @@ def checkpoint_folder(trainer: L.Trainer, callback: ModelCheckpoint) -> Path:
     return Path(first.save_dir or trainer.default_root_dir) / str(first.name) / version / "checkpoints"
 
 
-def _given(path: Path) -> str:
-    """Return a path that the user named, if it can be read."""
+def _check_readable(path: Path) -> None:
+    """Refuse a path that the user named, if it cannot be read."""
     try:
         read_checkpoint(path)
     except UnreadableCheckpoint as problem:
@@ -113,7 +130,6 @@ def _given(path: Path) -> str:
         if not path.exists() and (word := nearest(str(path), ("last", *_LIGHTNINGS))):
             hint = f"did you mean {word}?"
         raise ConfigError(f"ckpt_path {path} {problem}; {hint}") from None
-    return str(path)
 
 
 def _readable(link: Path) -> Path:

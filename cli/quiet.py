@@ -16,6 +16,8 @@ def quiet() -> None:
     # Loaders here have no workers: a prompt holds no pixels, so there is nothing to prefetch.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory.*exists and is not empty.*")
+    # Told in words of this project, by what chooses the checkpoint.
+    warnings.filterwarnings("ignore", ".*there is no last checkpoint available.*")
     # A training run may have no validation rows.
     warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero.*")
     # The CSV logger's: what it would delete has been renamed.

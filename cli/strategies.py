@@ -1,10 +1,9 @@
 """What strategies cannot do, refused before processes start."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.strategies import FSDPStrategy
 
 from algorithms import ConfigError
@@ -35,24 +34,6 @@ def check_strategy(trainer: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"trainer.gradient_clip_val is {clip}, but under strategy fsdp (FSDP1) Lightning cannot clip by norm: "
             f"{_INSTEAD}"
-        )
-
-
-def check_saving(trainer: Mapping[str, Any], callbacks: Iterable[Callback]) -> None:
-    """Refuse a callback that saves checkpoints where the config switches checkpoints off.
-
-    Args:
-        trainer: the config's section ``trainer``.
-        callbacks: of the run.
-
-    Raises:
-        ConfigError: with the flag that switches them on.
-    """
-    saving = next((each for each in callbacks if isinstance(each, Checkpoint)), None)
-    if saving is not None and trainer.get("enable_checkpointing") is False:
-        raise ConfigError(
-            f"{type(saving).__name__} saves checkpoints, but trainer.enable_checkpointing is false: "
-            "add --trainer.enable_checkpointing=true."
         )
 
 

@@ -58,13 +58,17 @@ def draw_on(
     figure.set_size_inches(6.2 * columns, 3.8 * rows)
     figure.set_layout_engine("constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
+    names = dict.fromkeys(method for methods in panels.values() for method in methods)
     for axes, (title, methods) in zip(grid.flat, panels.items(), strict=False):
-        draw_panel(axes, title, methods)
+        # With all names, so that a method has one colour: a panel may lack one that others have.
+        draw_panel(axes, title, {name: methods.get(name, ()) for name in names})
         axes.set_xlabel(x_label)
-    for axes in grid.flat:
-        # The first panel alone may lack a method that others have.
-        if axes.get_legend_handles_labels()[1]:
-            axes.legend(fontsize=8)
+    drawn = [axes.get_legend_handles_labels() for axes in grid.flat]
+    lines = {label: line for handles, labels in drawn for line, label in zip(handles, labels, strict=True)}
+    if lines:
+        shown = [name for name in names if name in lines]
+        # Below the panels, where it hides no curve.
+        figure.legend([lines[name] for name in shown], shown, loc="outside lower center", ncols=4, fontsize=8)
     for unused in list(grid.flat)[len(panels) :]:
         unused.set_visible(False)
 

@@ -9,11 +9,9 @@ from pathlib import Path
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from algorithms import ConfigError, DataError, check_at_least
-from cli.given.places import writes_to
 from cli.inspection.findings import inspected
 from cli.inspection.page import write_page
 from datamodules.prompts import PromptDataModule
-from storage import check_writable
 
 INSPECT = {"inspect": {"model", "datamodule"}}
 """The command, with the arguments of its method that the command line itself gives."""
@@ -43,11 +41,6 @@ class InspectingTrainer(Trainer):
             ConfigError: the data module has no prompts.
             DataError: no split can be read.
         """
-        # Before the data are read, which may take minutes.
-        if Path(page).is_dir():
-            raise ConfigError(f"page is {page}, which is a folder: give a file, such as {Path(page) / 'inspect.html'}.")
-        with writes_to("page", Path(page)):
-            check_writable(Path(page).parent)
         check_at_least("num_prompts", num_prompts, 1, "a page shows prompts")
         check_at_least("num_measured", num_measured, 1, "lengths are measured on prompts")
         if not isinstance(datamodule, PromptDataModule):

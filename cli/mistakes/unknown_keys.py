@@ -176,7 +176,7 @@ class _Source:
     def _check_other_class(self, setting: Setting, key: str, name: str, owner: type) -> None:
         """Refuse a setting that another class has, which could stand at this place."""
         could_stand = {each for base in classes_in(setting.annotation) for each in subclasses(base)} - {owner}
-        having = sorted((each for each in could_stand if name in settings_of(each)), key=lambda each: each.__name__)
+        having = sorted((each for each in could_stand if name in settings_of(each)), key=_general_first)
         if having:
             names = ", ".join(each.__name__ for each in having[:_SHOWN]) + (" ..." if len(having) > _SHOWN else "")
             raise ConfigError(
@@ -196,3 +196,7 @@ class _Source:
             meant = elsewhere[found]
         hint = f"did you mean {meant}?" if meant else did_you_mean(name, siblings) or "it has none."
         raise ConfigError(f"{key} is no setting{owner}: {hint}{self.where}")
+
+
+def _general_first(owner: type) -> tuple[int, str]:
+    return len(owner.__mro__), owner.__name__

@@ -7,6 +7,8 @@ from pathlib import Path
 from jsonargparse import Namespace
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from algorithms import ConfigError
+
 
 def given_checkpoint_folders(section: Namespace) -> list[Path]:
     """Return the folders that the user has given for checkpoints.
@@ -15,6 +17,22 @@ def given_checkpoint_folders(section: Namespace) -> list[Path]:
         section: the parsed config of a command.
     """
     return [Path(found.dirpath) for found in _settings(section) if found.get("dirpath")]
+
+
+def check_saves(section: Namespace) -> None:
+    """Refuse callbacks that save checkpoints where the config switches checkpoints off.
+
+    Args:
+        section: the parsed config of a command.
+
+    Raises:
+        ConfigError: with the flag that switches them on.
+    """
+    if section.trainer.get("enable_checkpointing") is False and any(True for _ in _settings(section)):
+        raise ConfigError(
+            "trainer.enable_checkpointing is false, but a callback saves checkpoints: add "
+            "--trainer.enable_checkpointing=true, or set the callback to null."
+        )
 
 
 def point_checkpoints_at(section: Namespace, folder: Path) -> None:

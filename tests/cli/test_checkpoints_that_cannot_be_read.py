@@ -12,7 +12,7 @@ import torch
 from algorithms import ConfigError
 from callbacks import StepCheckpoint
 from cli.app import run
-from cli.ckpt_path import resolved
+from cli.ckpt_path import check_ckpt_path, resolved
 from tests.test_training import arguments, largest_difference, policy_folder, weights
 
 __all__ = ["policy_folder"]
@@ -99,11 +99,14 @@ def test_last_is_refused_where_there_is_only_a_link_to_nothing(tmp_path: Path, t
         resolved("last", trainer)
 
 
-def test_last_is_left_to_lightning_before_the_first_checkpoint(tmp_path: Path, trainer: L.Trainer) -> None:
+def test_last_is_left_to_lightning_and_told_before_the_first_checkpoint(
+    tmp_path: Path, trainer: L.Trainer, caplog: pytest.LogCaptureFixture
+) -> None:
     for path in (tmp_path / "saved").iterdir():
         path.unlink()
     (tmp_path / "saved" / "step=1.ckpt.draft-0").write_text("killed")
     assert resolved("last", trainer) == "last"
+    assert "no run of this name has a checkpoint yet, so this one starts at step 0" in caplog.text
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -113,7 +116,7 @@ def test_a_given_checkpoint_that_cannot_be_read_is_refused_with_the_newest_one_b
     folder = tmp_path / "saved"
     DAMAGES[damage](folder / "step=3.ckpt")
     with pytest.raises(ConfigError) as refused:
-        resolved(str(folder / "step=3.ckpt"), trainer)
+        check_ckpt_path(str(folder / "step=3.ckpt"))
     assert f"ckpt_path {folder / 'step=3.ckpt'}" in str(refused.value)
     assert f"can be read is {folder / 'step=2.ckpt'}" in str(refused.value)
     assert "weights_only" not in str(refused.value)
@@ -122,7 +125,7 @@ def test_a_given_checkpoint_that_cannot_be_read_is_refused_with_the_newest_one_b
 @pytest.mark.parametrize("address", ["http://host/step=1.ckpt", "https://host/a", "s3://bucket/step=1.ckpt"])
 def test_an_address_is_refused(trainer: L.Trainer, address: str) -> None:
     with pytest.raises(ConfigError, match="must be a file or folder on this machine"):
-        resolved(address, trainer)
+        check_ckpt_path(address)
 
 
 @pytest.mark.long

@@ -111,6 +111,24 @@ def test_a_wrong_command_line_is_named_with_what_was_meant(given, words, capsys)
     check(list(given), words, capsys)
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("fit", "--ckpt_path=/nowhere.ckpt"), ("ckpt_path /nowhere.ckpt",)),
+        (("validate", "--ckpt_path=best"), ("ckpt_path best",)),
+        (("fit", "--callbacks.checkpoint=callbacks.StepCheckpoint"), ("--trainer.enable_checkpointing=true",)),
+        (("fit", "--trainer.logger.version=a/b"), ("trainer.logger.version",)),
+        (("fit", "--trainer.logger.save_dir=/proc/nowhere"), ("/proc/nowhere/tiny", "nothing can be written")),
+        (("inspect", "--page=/proc/x.html"), ("page is /proc/x.html",)),
+        (("inspect", "--page=tests"), ("page is tests, which is a folder",)),
+    ],
+)
+def test_what_needs_no_model_is_refused_before_one_is_built(given, words, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("cli.app.build_missing", lambda command: pytest.fail("a model was built first"))
+    command, flag = given
+    check([command, "--config=configs/tiny/grpo.yaml", flag], words, capsys)
+
+
 def test_there_are_more_than_a_hundred_of_them() -> None:
     assert len(FILES) + len(FLAGS) + len(COMMANDS) > 150
 

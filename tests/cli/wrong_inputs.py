@@ -267,7 +267,7 @@ FLAGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "checkpoints of a run that saves none": (
         ("--callbacks.checkpoint=callbacks.StepCheckpoint", "--trainer.enable_checkpointing=false"),
-        ("StepCheckpoint", "--trainer.enable_checkpointing=true"),
+        ("trainer.enable_checkpointing is false", "--trainer.enable_checkpointing=true"),
     ),
     "a checkpoint that is known at the end only": (("--ckpt_path=best",), ("ckpt_path best", "end of a training run")),
     "a checkpoint without a value": (("--ckpt_path=",), ("--ckpt_path has no value", "last")),

@@ -1,5 +1,6 @@
 """Curves are read as the run went, and drawn for every run that has them."""
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -70,3 +71,14 @@ def test_a_panel_leaves_out_methods_without_curves_and_takes_runs_of_one_seed(tm
     files = draw_panels(panels, tmp_path / "figure.png")
     assert [file.name for file in files] == ["figure.png", "figure.svg"]
     assert all(file.stat().st_size > 1000 for file in files)
+
+
+def test_a_method_has_one_colour_in_all_panels_and_one_line_in_the_legend(tmp_path: Path) -> None:
+    line = [[(0.0, 0.0), (1.0, 1.0)]]
+    panels = {"a": {"one": line, "two": line}, "b": {"two": line, "three": line}, "c": {"three": line}}
+    _, drawn = draw_panels(panels, tmp_path / "figure.png")
+    text = drawn.read_text()
+    thick = re.findall(r"stroke: (#\w+); stroke-width: 2", text)
+    first, second, third = "#1f77b4", "#ff7f0e", "#2ca02c"  # matplotlib's C0, C1, C2
+    # The panels one after the other, then the legend.
+    assert thick == [first, second, second, third, third, first, second, third]

@@ -15,9 +15,10 @@ from algorithms import ConfigError, DataError
 from cli.run_record.closing import closing_lines, without_ckpt_path
 from cli.run_record.folders import RunFolder, run_folder
 from cli.run_record.names import RunName
-from cli.run_record.recorded import Told, recorded, started_record
+from cli.run_record.recorded import Told, discard, recorded, started_record
 from cli.stop_signals import Stopped
 from run_records import read_record
+from storage import LOCK_NAME
 
 NAME = RunName("grpo", 0, {"model.max_attempts": "3"})
 ARGUMENTS = ["fit", "--config=configs/tiny/grpo.yaml", "--model.max_attempts=3"]
@@ -146,6 +147,18 @@ def test_a_run_that_saves_and_has_written_no_checkpoint_yet_is_told_how_often_it
     saving = replace(attempt, arguments=(*attempt.arguments, "--callbacks.checkpoint=callbacks.StepCheckpoint"))
     _, resume, _ = closing_lines(replace(told.record, attempts=(saving,)))
     assert "no checkpoint yet; --callbacks.checkpoint.every_n_train_steps=N" in resume
+
+
+def test_a_run_that_was_refused_leaves_nothing_also_where_it_would_have_saved_checkpoints(tmp_path: Path) -> None:
+    for kept in ((), ("step=1.ckpt",)):
+        folder = claimed(tmp_path)
+        saves_at = folder.path / "checkpoints"
+        saves_at.mkdir()
+        for name in (LOCK_NAME, *kept):
+            (saves_at / name).touch()
+        discard(folder.path)
+        assert [path.name for path in saves_at.glob("*")] == list(kept)
+        assert folder.path.exists() == bool(kept)
 
 
 def test_what_a_run_has_written_for_others_to_read_is_named_at_its_end(tmp_path: Path) -> None:
