@@ -17,7 +17,8 @@ PAGES = {
 """What is shown, by its path in the repository, and the path of its page."""
 
 _LINK = re.compile(r"\[([^\[\]]*)\]\((?!https?:|data:|#)([^)#\s]+)(#[^)\s]*)?\)")
-_NAMED_IN_DOCSTRING = re.compile(r"\bdocs/([\w-]+)\.md\b")
+_PAGE = re.compile(r"\bdocs/([\w-]+)\.md\b")
+_PAPER = re.compile(r"\barXiv:(\d{4}\.\d{5})\b")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -49,15 +50,17 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Make links of the pages that docstrings name."""
+    """Make links of the pages and papers that docstrings name."""
     if not page.file.src_uri.startswith("api/"):
         return content
     # Pieces of text and tags by turns; the sources that can be unfolded stay as they are.
     pieces = re.split(r"(<pre.*?</pre>|<[^>]+>)", content, flags=re.DOTALL)
-    return "".join(
-        piece if piece.startswith("<") else _NAMED_IN_DOCSTRING.sub(r'<a href="../\1.html">docs/\1.md</a>', piece)
-        for piece in pieces
-    )
+    return "".join(piece if piece.startswith("<") else _linked(piece) for piece in pieces)
+
+
+def _linked(text: str) -> str:
+    text = _PAPER.sub(r'<a href="https://arxiv.org/abs/\1">arXiv:\1</a>', text)
+    return _PAGE.sub(r'<a href="../\1.html">docs/\1.md</a>', text)
 
 
 def _folder(page: str) -> PurePosixPath:
