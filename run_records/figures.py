@@ -53,8 +53,14 @@ def draw_on(
     figure.set_layout_engine("constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes, (title, methods) in zip(grid.flat, panels.items(), strict=False):
-        for number, (method, curves) in enumerate(methods.items()):
-            _draw(axes, [np.asarray(curve, dtype=float) for curve in curves if len(curve)], f"C{number}", method)
+        arrays = [[np.asarray(curve, dtype=float) for curve in curves if len(curve)] for curves in methods.values()]
+        for number, (method, curves) in enumerate(zip(methods, arrays, strict=True)):
+            _draw_lines(axes, curves, f"C{number}", method)
+        # The interval of few seeds may be far wider than the curves: the view stays on these, of all methods.
+        limits = axes.get_ylim()
+        for number, curves in enumerate(arrays):
+            _draw_band(axes, curves, f"C{number}")
+        axes.set_ylim(limits)
         axes.set_title(title, fontsize=10)
         axes.set_xlabel(x_label)
         axes.grid(alpha=0.3)
@@ -84,15 +90,15 @@ def mean_and_band(curves: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray,
     return x, mean, low, high
 
 
-def _draw(axes: Axes, curves: list[np.ndarray], color: str, label: str) -> None:
-    if not curves:
-        return
+def _draw_lines(axes: Axes, curves: list[np.ndarray], color: str, label: str) -> None:
     for curve in curves:
         axes.plot(curve[:, 0], curve[:, 1], color=color, alpha=0.25, linewidth=0.8)
-    x, mean, low, high = mean_and_band(curves)
-    axes.plot(x, mean, color=color, linewidth=2.0, label=label)
+    if curves:
+        x, mean, _, _ = mean_and_band(curves)
+        axes.plot(x, mean, color=color, linewidth=2.0, label=label)
+
+
+def _draw_band(axes: Axes, curves: list[np.ndarray], color: str) -> None:
     if len(curves) > 1:
-        # The interval of few seeds may be far wider than the curves: the view stays on them.
-        limits = axes.get_ylim()
+        x, _, low, high = mean_and_band(curves)
         axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
-        axes.set_ylim(limits)
