@@ -1,6 +1,7 @@
 """``make notebook-runs``: the finished runs that the notebooks read, kept small in notebooks/data/.
 
-    sweeps       GRPO with and without replay, and with a biased preference model, raw and calibrated; three seeds
+    sweeps       GRPO with the buffer, with uniform replay and without, three seeds each; with a biased preference
+                 model, raw and calibrated, one seed each
     kept         run.json of each run, and a few of its curves
     answers      what the policies of seed 0 answer to the first test questions, at the end
     ten pairs    preference pairs with log-probabilities before and after MPO
@@ -41,10 +42,17 @@ LENGTH = ("--trainer.max_steps=150", "--trainer.val_check_interval=25", "--callb
 CALIBRATED = "configs/tiny/overlays/grpo_calibrated.yaml"
 # The overlay of the calibrator starts at weight 0; here it starts where hacking does, and has something to take back.
 SWEEPS = (
-    ["--config", GRPO, "--baseline", "--overlays", "configs/ablations/replay/no_ssb.yaml"],
-    ["--config", GRPO, "--config", BIASED],
-    ["--config", GRPO, "--config", BIASED, "--config", CALIBRATED, "--model.reward.parts.preference.weight=1.0"],
-)
+    ["--config", GRPO, "--baseline", "--seeds", "0", "1", "2", "--overlays", "configs/ablations/replay/no_ssb.yaml",
+     "configs/ablations/replay/uniform_replay.yaml"],
+    ["--config", GRPO, "--config", BIASED, "--seeds", "0"],
+    ["--config", GRPO, "--config", BIASED, "--config", CALIBRATED, "--seeds", "0",
+     "--model.reward.parts.preference.weight=1.0"],
+)  # fmt: skip
+# Of the runs of these sweeps, without their seeds.
+TITLES = (
+    "grpo", "grpo-no_ssb", "grpo-uniform_replay", "grpo-grpo_biased",
+    "grpo-grpo_biased-grpo_calibrated-preference.weight=1.0",
+)  # fmt: skip
 ANSWERED = ("grpo-s0", "grpo-grpo_biased-s0", "grpo-grpo_biased-grpo_calibrated-preference.weight=1.0-s0")
 CURVES = (
     "rollout/effective_fraction", "rollout/accuracy", "rollout/preference", "rollout/hallucination_rate",
@@ -58,16 +66,15 @@ CURVES = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing, then write the files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", nargs="+", default=["0", "1", "2"])
     parser.add_argument("--jobs", default="2")
     options = parser.parse_args(arguments)
     stand_in_project()
     for configs in SWEEPS:
-        if sweep([*configs, "--seeds", *options.seeds, "--jobs", options.jobs, *LENGTH]):
+        if sweep([*configs, "--jobs", options.jobs, *LENGTH]):
             raise SystemExit("a run has failed; the sweep above says which")
     for folder in sorted(file.parent for file in RUNS.glob(f"grpo*/{FILE_NAME}")):
         record = read_record(folder)
-        if record is not None and record.command == "fit" and record.status == "finished":
+        if record is not None and record.title in TITLES and (record.command, record.status) == ("fit", "finished"):
             keep(record, DATA / "finished" / folder.name)
     for name in ANSWERED:
         keep_answers(name, DATA / "answers" / f"{name}.jsonl")

@@ -19,7 +19,8 @@ from cli.notebook import stand_in_project
 stand_in_project()
 
 # %% [markdown]
-# **Your own runs:** change the next lines to `RUNS = "runs/tiny"` and the titles of your runs.
+# **Your own runs:** change the next lines to `RUNS = "runs/tiny"` and the titles of your runs. One seed of each is read:
+# what one run shows is what can happen, not what happens on average. `docs/experiments.md` has three seeds.
 
 # %%
 RUNS = "notebooks/data/finished"
@@ -28,6 +29,7 @@ METHODS = {
     "raw": "grpo-grpo_biased",
     "calibrated": "grpo-grpo_biased-grpo_calibrated-preference.weight=1.0",
 }
+SEED = 0
 
 # %%
 import json
@@ -43,23 +45,17 @@ from run_records import compare, draw_on, read_curves
 plt.style.use("tableau-colorblind10")
 found = compare([RUNS]).runs
 runs = {
-    name: [record for by_seed in found[title].values() for record in by_seed if record.command == "fit"]
-    for name, title in METHODS.items()
+    name: next(record for record in found[title][SEED] if record.command == "fit") for name, title in METHODS.items()
 }
-for name, records in runs.items():
-    print(f"{name}: {len(records)} seeds, {records[0].step} steps")
+for name, record in runs.items():
+    print(f"{name}: {record.step} steps, seed {record.seed}, {record.seconds:.0f} s")
 
 
 # %%
-def curves(metric, methods=METHODS):
-    """Return a metric of every run by method, as (step, value)."""
-    return {
-        name: [
-            [(point.step, point.value) for point in read_curves(record.folder, [metric]).get(metric, [])]
-            for record in runs[name]
-        ]
-        for name in methods
-    }
+def curves(metric):
+    """Return the curve of a metric by method, as (step, value)."""
+    logged = {name: read_curves(runs[name].folder, [metric]).get(metric, []) for name in METHODS}
+    return {name: [[(point.step, point.value) for point in curve]] for name, curve in logged.items()}
 
 
 # %% [markdown]
@@ -73,7 +69,7 @@ def curves(metric, methods=METHODS):
 draw_on(
     plt.figure(),
     {
-        "mean score of the faulty preference model": curves("rollout/preference", ["raw", "calibrated"]),
+        "mean score of the faulty preference model": curves("rollout/preference"),
         "hallucination rate (share of claims, validation)": curves("val/hallucination_rate"),
         "sampled accuracy (validation)": curves("val/sampled_accuracy"),
         "claims per completion (validation)": curves("val/claims_per_completion"),
@@ -85,12 +81,12 @@ plt.show()
 # %% [markdown]
 # ## In words
 #
-# What the three policies of seed 0 answer to the same test questions, at the end, and which of their claims the judge
+# What the three policies answer to the same test questions, at the end, and which of their claims the judge
 # did not find in the picture. Shown are the first questions about which the raw policy makes such a claim.
 
 # %%
 answers = {
-    name: [json.loads(line) for line in Path(f"notebooks/data/answers/{title}-s0.jsonl").read_text().splitlines()]
+    name: [json.loads(line) for line in Path(f"notebooks/data/answers/{title}-s{SEED}.jsonl").read_text().splitlines()]
     for name, title in METHODS.items()
 }
 hacked = [
@@ -115,9 +111,8 @@ for number in hacked[:3]:
 # weight 0, and raises it only while the rate stays low.
 
 # %%
-record = runs["calibrated"][0]
 logged = read_curves(
-    record.folder,
+    runs["calibrated"].folder,
     ["hallucination/rate", "hallucination/claims_per_completion", "calibration/threshold", "rollout/preference"],
 )
 num_completions = 96 * 2
@@ -188,7 +183,7 @@ draw_on(
     plt.figure(),
     {
         "coverage (share of the true things mentioned)": curves("val/coverage"),
-        "completion length (tokens, rollouts)": curves("rollout/completion_tokens"),
+        "hallucination rate (share of claims, validation)": curves("val/hallucination_rate"),
     },
     x_label="optimizer steps",
 )
