@@ -60,8 +60,7 @@ class LearningConfig:
 
     recompute_activations: bool = False
     """Keep only the inputs of each layer for backward, and compute the rest again (gradient checkpointing). This takes
-    the memory of one layer instead of all, and the time of one more forward. Prompts are then read once per completion,
-    not once per group."""
+    the memory of one layer instead of all, and the time of one more forward."""
 
     skip_nonfinite: bool = False
     """Leave out a step whose loss or gradient is not finite, and count it in ``train/skipped_steps``; 20 such steps in

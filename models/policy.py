@@ -7,7 +7,7 @@ with the tokens that no completion may hold at minus infinity. That is what make
 a fresh sample 1.
 
 Shapes: U unique prompts, B rows, L prompt tokens, T completion tokens, N completion tokens of all rows, H hidden size,
-V vocabulary.
+V vocabulary, A axes of positions (3 for M-RoPE).
 """
 
 import logging
@@ -25,8 +25,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from algorithms import Prompt, TokenScores, shape_logits, token_scores
 from models.families import Vision, family_of, untried
 from models.parts import frozen_parts, part_modules, set_trainable_parts
+from models.reading.attention import set_attention
 from models.reading.completion_hidden import completion_hidden
-from models.reading.grouped_attention import share_keys
 from models.reading.head import complete_head
 from models.reading.image_features import encoder_output, image_features
 from models.reading.prompt_encoder import EncodedPrompt, Processor, PromptEncoder, left_pad, right_pad
@@ -49,15 +49,15 @@ class Policy(nn.Module):
         """Wrap a model and its processor (a tokenizer for a model without vision).
 
         Raises:
-            ConfigError: for a vision-language model of an unknown family, a head whose logits cannot be computed here,
-                and a chat template with which no turn could end.
+            ConfigError: for a vision-language model of an unknown family, attention that cannot be replaced, a head
+                whose logits cannot be computed here, and a chat template with which no turn could end.
         """
         super().__init__()
         self.family = family_of(model)
         if sentence := untried(model.config):
             logger.warning(sentence)
         self.model = model
-        share_keys(model)
+        set_attention(model)
         self.head_shape = complete_head(model)
         kinds = token_kinds(processor, model)
         self.encoder = PromptEncoder(processor, kinds)
@@ -125,22 +125,16 @@ class Policy(nn.Module):
         self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self.train(self.training)
 
-    def prompt_inputs(self, prompts: Sequence[Prompt], rows: Tensor | None = None) -> dict[str, Any]:
-        """Return model inputs for prompts, left-padded, each image through tower and adapter once.
-
-        Args:
-            prompts: U different prompts.
-            rows: for each of B rows the prompt it continues; default one row per prompt.
-        """
+    def prompt_inputs(self, prompts: Sequence[Prompt]) -> dict[str, Any]:
+        """Return model inputs for U prompts, left-padded, each image through tower and adapter once."""
         encoded = self.encoder.encode_all(prompts)
-        rows = torch.arange(len(prompts)) if rows is None else rows
         # On the left, so that a completion follows its prompt without a gap.
-        ids, is_prompt = left_pad([encoded[i].token_ids for i in rows.tolist()], self.pad_token_id)  # (B, L)
+        ids, is_prompt = left_pad([e.token_ids for e in encoded], self.pad_token_id)  # (U, L)
         inputs: dict[str, Any] = {
             "input_ids": ids.to(self.device),
             "attention_mask": is_prompt.long().to(self.device),
         }
-        return inputs | self.image_inputs(encoded, rows, inputs["input_ids"])
+        return inputs | self.image_inputs(encoded, torch.arange(len(prompts)), inputs["input_ids"])
 
     def image_inputs(self, encoded: Sequence[EncodedPrompt], rows: Tensor, ids: Tensor) -> dict[str, Any]:
         """Return the model inputs for the images of B rows; none where no row has an image.
@@ -170,6 +164,10 @@ class Policy(nn.Module):
         vision = dict(self.encoder.image_processor(images=[image], return_tensors="pt"))
         (features,) = self.image_features([vision])
         return 0.0 * torch.stack([feature.sum() for feature in features]).sum()
+
+    def prompt_positions(self, inputs: dict[str, Any]) -> Int[Tensor, "A U L"]:
+        """Return the positions of prompts on each axis, any number at padding; inputs as of ``prompt_inputs``."""
+        return self.family.prompt_positions(self.model, inputs)
 
     def next_positions(self, inputs: dict[str, Any]) -> Int[Tensor, "U 1"] | None:
         """Return the position of the first token after each prompt just read; None where the model counts itself."""

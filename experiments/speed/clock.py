@@ -1,16 +1,20 @@
-"""Where the time of a training step goes: seconds on the wall by part, and of all processor cores together."""
+"""Where the time of a training step goes: seconds on the wall by part, and of all processor cores together; memory."""
 
+import gc
 import itertools
 import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
 # Steps that are not counted: the first ones allocate.
 WARM_UP = 2
+
+_CLEAR = Path("/proc/self/clear_refs")
 
 
 class StepClock:
@@ -56,6 +60,25 @@ class StepClock:
     def processor_step(self) -> float:
         """Median processor seconds of a step: what is left of it when other programs share the cores."""
         return _median_between(self.processor_ends)
+
+
+def forget_peak() -> None:
+    """Start to watch the peak of memory anew: that of the GPU, else of this process."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    elif _CLEAR.exists():
+        _CLEAR.write_text("5")  # Linux: resets VmHWM alone
+
+
+def peak_gibibytes() -> float | None:
+    """Return the peak since ``forget_peak``, whatever was there before included; None where the system does not say."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    if not _CLEAR.exists():
+        return None
+    lines = _CLEAR.with_name("status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**20
 
 
 def now() -> float:

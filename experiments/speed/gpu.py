@@ -7,8 +7,7 @@ every sample is learnt from.
 
 Model FLOPs of an update, per token: 2 N forward and 2 N for the gradients of activations, N the language model's
 parameters; 2 N more where activations are computed again. Weights that are frozen have no gradient of their own, and
-attention and the vision tower are left out, so the utilisation (MFU) is a lower bound. A token is counted once where
-it is read once: with shared prompts a group reads its prompt once.
+attention and the vision tower are left out, so the utilisation (MFU) is a lower bound. A group reads its prompt once.
 
 Writes runs/bench/gpu.json, one entry per size: completion tokens per second of sampling, tokens per second and MFU of
 updates, seconds by part, peak memory in GiB. Without a GPU nothing is measured, and the command fails with a sentence.
@@ -134,8 +133,7 @@ def measure(size: str, options: argparse.Namespace) -> dict[str, Any]:
         prompt_tokens = len(trainer.lightning_module.policy.encoder.encode(prompts[0]).token_ids)
     clock = next(callback for callback in trainer.callbacks if type(callback).__name__ == "GpuParts").clock
     completions = options.prompts * options.group_size
-    prompt_reads = completions if options.recompute else options.prompts
-    update_tokens = prompt_reads * prompt_tokens + completions * options.tokens
+    update_tokens = options.prompts * prompt_tokens + completions * options.tokens
     update = sum(clock.totals(part) for part in ("forward", "backward"))
     shapes = qwen2_5_vl(size, SIZES[size])
     flops = (6 if options.recompute else 4) * shapes.language_model * update_tokens

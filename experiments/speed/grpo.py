@@ -2,9 +2,9 @@
 
 A step is a rollout of B completions in groups of G, a trivial reward, and one optimizer step on all of them. Both
 train all weights but the vision tower's, kept in 32-bit floats, with AdamW, on the same pictures and threads, with
-completions of the same length. TRL gets its best settings: no gradient checkpointing, no reference, no logging, and
-the fastest of several micro-batch sizes. Both run on the GPU where there is one; ``--precision bf16-mixed`` pays there,
-on a CPU it is slower. Rounds alternate; a round's time per step is the median over its steps; no prompt repeats.
+completions of the same length. TRL gets its best settings: no reference, no logging, the fastest of several micro-batch
+sizes, and gradient checkpointing only with ``--recompute``, where both compute activations again in backward. Both run on the
+GPU where there is one; ``--precision bf16-mixed`` pays there, on a CPU it is slower. Rounds alternate; a round's time per step is the median over its steps; no prompt repeats.
 
 Every completion has exactly T tokens: the end-of-turn token joins the tokens that no completion may hold. Here the
 policy itself says which those are, to the engine and to the learner alike, so the importance ratio of a fresh sample
@@ -13,14 +13,19 @@ stays 1. TRL suppresses the same tokens in ``generate``; its first update takes 
 ``bound``: seconds of one plain forward and backward of the Hugging Face model, over as many tokens and with a copy of
 the prompt in every row as TRL has it, divided by the seconds of our whole step. A trainer with a free rollout and no
 sharing would reach 1. It is no hard limit: reading a prompt once per group makes our update cheaper than that.
+``--bare 0`` leaves it out.
+
+``update_tokens``: what our language model reads in the forward of an update, beside ``unique_tokens``, every prompt and
+every completion once, and ``copied_tokens``, with a prompt in every row.
 
 Writes runs/bench/grpo.json: ``ours`` and ``trl`` in completions per second, ``ratio``, ``processor_ratio`` (the same in
-processor seconds, which other programs on the machine disturb less), ``bound``, ``breakdown`` in seconds per step,
-``rounds``, ``settings``.
+processor seconds, which other programs on the machine disturb less), ``bound``, tokens, ``gibibytes`` and
+``trl_gibibytes`` at the peak of a run, ``breakdown`` in seconds per step, ``rounds``, ``settings``.
 """
 
 import argparse
 import json
+import math
 import os
 import statistics
 import tempfile
@@ -40,10 +45,10 @@ from algorithms import Prompt
 from cli.app import run
 from datamodules import ShapesFolder
 from datamodules.rows.prompt_rows import read_prompts
-from experiments.speed.clock import WARM_UP, StepClock, now
+from experiments.speed.bare import bare_update
+from experiments.speed.clock import WARM_UP, StepClock, forget_peak, peak_gibibytes
 from experiments.speed.endless import EndlessPolicy, checksum
-from experiments.speed.mpo import fresh_policy, plain_copy
-from models.reading.prompt_encoder import left_pad
+from experiments.speed.subjects import fresh_policy, lengthen, plain_copy
 
 OUT = Path("runs/bench/grpo.json")
 LEARNING_RATE = 1e-5
@@ -55,9 +60,13 @@ class StepParts(Callback):
     def __init__(self) -> None:
         """Start without times."""
         self.clock = StepClock()
+        self.read_tokens = 0
+        """Of the language model in the latest forward, padding included."""
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """Put a clock around every part."""
+        decoder = pl_module.loaded_policy.model.get_decoder()
+        decoder.register_forward_hook(self._count)
         timed = self.clock.timed
         pl_module.engine.generate = timed("sample", pl_module.engine.generate)
         pl_module.reward = timed("reward", pl_module.reward)
@@ -70,6 +79,9 @@ class StepParts(Callback):
         """Note the time."""
         self.clock.end_step()
 
+    def _count(self, module: Any, args: Any, out: Any) -> None:
+        self.read_tokens = out.last_hidden_state.shape[:2].numel()
+
     @property
     def parts(self) -> dict[str, float]:
         """Median seconds per step of each part."""
@@ -79,13 +91,17 @@ class StepParts(Callback):
 
 
 Measured = dict[str, Any]
-"""``step`` and ``processor_step`` in seconds, and the ``parts`` of the former."""
+"""``step`` and ``processor_step`` in seconds, the ``parts`` of the former, ``gibibytes`` at the peak."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--policy", default=None, help="folder of a policy; default: a fresh tiny one")
+    parser.add_argument("--language-model", default=None, help="of the fresh one: a folder or wheel:PACKAGE")
+    parser.add_argument("--prompt-tokens", type=int, default=None, help="of every prompt; default: as drawn, about 40")
+    parser.add_argument("--recompute", action="store_true", help="both compute activations again in backward")
+    parser.add_argument("--bare", type=int, default=3, help="how often the plain update is measured in a round")
     parser.add_argument("--completions", type=int, default=256, help="B, per step")
     parser.add_argument("--group-size", type=int, default=8, help="G")
     parser.add_argument("--tokens", type=int, default=24, help="T, of every completion")
@@ -95,24 +111,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as root:
-        policy = plain_copy(options.policy or fresh_policy(Path(root)), Path(root) / "policy")
+        policy = plain_copy(options.policy or fresh_policy(Path(root), options.language_model), Path(root) / "policy")
         num_prompts = options.steps * options.completions // options.group_size
         folder = ShapesFolder(num_train=num_prompts, num_val=1, num_test=1, root=root)
         folder.prepare()
-        sweep = {size: measure_trl(policy, folder, options, size)["step"] for size in options.trl_micro_batches}
-        best = min(sweep, key=lambda size: sweep[size])
+        if options.prompt_tokens is not None:
+            lengthen(folder.split_file("train"), folder.folder, policy, options.prompt_tokens)
+        sizes = options.trl_micro_batches if len(options.trl_micro_batches) > 1 else ()
+        sweep = {size: measure_trl(policy, folder, options, size)["step"] for size in sizes}
+        best = min(sweep, key=lambda size: sweep[size]) if sweep else options.trl_micro_batches[0]
         rounds = []
         for _ in range(options.rounds):
             ours = measure_ours(policy, folder, options)
             trl = measure_trl(policy, folder, options, best)
-            rounds.append({"ours": ours, "trl": trl, "bare": bare_update(policy, folder, options)})
-    report(rounds, {**vars(options), "trl_micro_batch": best, "trl_sweep_seconds": sweep})
+            prompts = prompts_of(folder)[: options.completions // options.group_size]
+            bare = bare_update(policy, prompts, options) if options.bare else math.nan
+            rounds.append({"ours": ours, "trl": trl, "bare": bare})
+        tokens = token_counts(policy, prompts_of(folder), options)
+    report(rounds, {**vars(options), "trl_micro_batch": best, "trl_sweep_seconds": sweep}, tokens)
+
+
+def token_counts(policy: str, prompts: Sequence[Prompt], options: argparse.Namespace) -> dict[str, int]:
+    """Return the tokens of the last step: every text once, and with a prompt in every row."""
+    encoder = EndlessPolicy(policy).build().encoder
+    last = prompts[-(options.completions // options.group_size) :]
+    prompt_tokens, answers = sum(encoder.length(prompt) for prompt in last), options.completions * options.tokens
+    return {"unique_tokens": prompt_tokens + answers, "copied_tokens": prompt_tokens * options.group_size + answers}
 
 
 def measured(clock: StepClock, parts: dict[str, float]) -> Measured:
     """Return the times of a step, with the rest that no part accounts for."""
     parts = {**parts, "rest": clock.step - sum(parts.values())}
-    return {"step": clock.step, "processor_step": clock.processor_step, "parts": parts}
+    times = {"step": clock.step, "processor_step": clock.processor_step, "parts": parts}
+    return times | {"gibibytes": peak_gibibytes()}
 
 
 def measure_ours(policy: str, folder: ShapesFolder, options: argparse.Namespace) -> Measured:
@@ -130,16 +161,18 @@ def measure_ours(policy: str, folder: ShapesFolder, options: argparse.Namespace)
         f"--model.init_args.engine.init_args.max_rows={options.completions}",
         f"--model.init_args.sampling.max_new_tokens={options.tokens}", "--model.init_args.judge=null",
         f"--model.init_args.learning.optimizer.learning_rate={LEARNING_RATE}", f"--trainer.max_steps={options.steps}",
+        f"--model.init_args.learning.recompute_activations={str(options.recompute).lower()}",
         "--trainer.accelerator=auto", f"--trainer.precision={options.precision}",
         f"--trainer.default_root_dir={Path(policy).parent}", "--trainer.limit_val_batches=0", "--trainer.logger=false",
         "--trainer.log_every_n_steps=1000000", "--trainer.enable_progress_bar=false", "--callbacks.progress=null",
         "--callbacks.layout=null", "--callbacks.completions=null", "--callbacks.predictions=null",
         "--callbacks.parts=experiments.speed.grpo.StepParts",
     ]  # fmt: skip
+    forget_peak()
     trainer: Any = run(flags).trainer
     # By name: run as a script, this file's classes are not those that the configuration names.
     parts = next(callback for callback in trainer.callbacks if type(callback).__name__ == "StepParts")
-    return measured(parts.clock, parts.parts)
+    return measured(parts.clock, parts.parts) | {"update_tokens": parts.read_tokens}
 
 
 def measure_trl(policy: str, folder: ShapesFolder, options: argparse.Namespace, micro_batch: int) -> Measured:
@@ -148,6 +181,7 @@ def measure_trl(policy: str, folder: ShapesFolder, options: argparse.Namespace, 
     from trl.trainer.grpo_config import GRPOConfig
     from trl.trainer.grpo_trainer import GRPOTrainer
 
+    forget_peak()
     clock = StepClock()
 
     class Times(TrainerCallback):
@@ -163,7 +197,7 @@ def measure_trl(policy: str, folder: ShapesFolder, options: argparse.Namespace, 
     with tempfile.TemporaryDirectory() as output:
         settings = GRPOConfig(
             output_dir=output, use_cpu=not torch.cuda.is_available(),
-            bf16=options.precision == "bf16-mixed", gradient_checkpointing=False, report_to="none",
+            bf16=options.precision == "bf16-mixed", gradient_checkpointing=options.recompute, report_to="none",
             per_device_train_batch_size=micro_batch, gradient_accumulation_steps=options.completions // micro_batch,
             num_generations=options.group_size, max_completion_length=options.tokens, temperature=1.0, top_k=0,
             top_p=1.0, generation_kwargs={"suppress_tokens": EndlessPolicy(policy).build().banned_token_ids.tolist()},
@@ -206,40 +240,7 @@ def prompts_of(folder: ShapesFolder) -> tuple[Prompt, ...]:
     return read_prompts(folder.split_file("train"), folder.folder, max_image_pixels=10**6).prompts
 
 
-def bare_update(policy: str, folder: ShapesFolder, options: argparse.Namespace) -> float:
-    """Return seconds of a plain forward and backward of the model over the tokens of one step."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    loaded = EndlessPolicy(policy).build().train().to(device)
-    loaded.model.model.vision_tower.requires_grad_(False)
-    prompts = prompts_of(folder)[: options.completions // options.group_size]
-    pixels = torch.cat([loaded.encoder.encode(prompt).vision["pixel_values"] for prompt in prompts])
-    ids, is_prompt = left_pad([loaded.encoder.encode(prompt).token_ids for prompt in prompts], loaded.pad_token_id)
-    completion = torch.full((options.completions, options.tokens), ids[0, -1].item())  # any text takes the same time
-    rows = torch.arange(len(prompts)).repeat_interleave(options.group_size)
-    inputs = {
-        "input_ids": torch.cat([ids[rows], completion], dim=1),
-        "attention_mask": torch.cat([is_prompt[rows], torch.ones_like(completion, dtype=torch.bool)], dim=1).long(),
-        "pixel_values": pixels[rows],
-    }
-    inputs, completion = {name: tensor.to(device) for name, tensor in inputs.items()}, completion.to(device)
-    sizes = options.trl_micro_batches
-    with torch.autocast(device.type, torch.bfloat16, enabled=options.precision == "bf16-mixed"):
-        return min(timed_update(loaded.model, inputs, completion, size) for size in sizes for _ in range(3))
-
-
-def timed_update(model: Any, inputs: dict[str, torch.Tensor], completion: torch.Tensor, micro_batch: int) -> float:
-    """Return seconds of the cross-entropy of the completions and its gradient, in micro-batches."""
-    model.zero_grad()
-    started = now()
-    for start in range(0, len(completion), micro_batch):
-        part = slice(start, start + micro_batch)
-        rows = {name: tensor[part] for name, tensor in inputs.items()}
-        logits = model(**rows, use_cache=False, logits_to_keep=completion.shape[1] + 1).logits[:, :-1]
-        torch.nn.functional.cross_entropy(logits.flatten(0, 1), completion[part].flatten()).backward()
-    return now() - started
-
-
-def report(rounds: list[dict[str, Any]], settings: dict[str, Any]) -> None:
+def report(rounds: list[dict[str, Any]], settings: dict[str, Any], tokens: dict[str, int]) -> None:
     """Print and write the result."""
     completions = settings["completions"]
     table = Table(title="GRPO training, completions per second")
@@ -257,7 +258,7 @@ def report(rounds: list[dict[str, Any]], settings: dict[str, Any]) -> None:
     ]
     medians = tuple(statistics.median(column) for column in zip(*rows, strict=True))
     for name, row in [*enumerate(rows), ("median", medians)]:
-        table.add_row(str(name), *(f"{speed:.0f}" for speed in row[:2]), *(f"{ratio:.2f}" for ratio in row[2:]))
+        table.add_row(str(name), *(f"{speed:.3g}" for speed in row[:2]), *(f"{ratio:.2f}" for ratio in row[2:]))
     Console().print(table)
     breakdown = {side: median_parts([r[side]["parts"] for r in rounds]) for side in ("ours", "trl")}
     for side, parts in breakdown.items():
@@ -266,7 +267,10 @@ def report(rounds: list[dict[str, Any]], settings: dict[str, Any]) -> None:
     if torch.cuda.is_available():
         settings["device"] = torch.cuda.get_device_name()
     names = ("ours", "trl", "ratio", "processor_ratio", "bound")
-    result = {name: round(value, 3) for name, value in zip(names, medians, strict=True)}
+    result: dict[str, Any] = {name: round(value, 3) for name, value in zip(names, medians, strict=True)}
+    result |= {"update_tokens": rounds[-1]["ours"]["update_tokens"], **tokens}
+    result |= {"gibibytes": rounds[-1]["ours"]["gibibytes"], "trl_gibibytes": rounds[-1]["trl"]["gibibytes"]}
+    Console().print(", ".join(f"{name} {result[name]}" for name in list(result)[len(names) :]))
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(
         json.dumps({**result, "breakdown": breakdown, "rounds": rounds, "settings": settings}, indent=1) + "\n"

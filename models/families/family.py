@@ -5,7 +5,8 @@
 A family describes classes of transformers and holds no weights. The family of every type of model is in
 ``models/families/registry.py``.
 
-Shapes: U prompts, B rows, L prompt tokens, T completion tokens, n image tokens of one image or tile, H hidden size.
+Shapes: U prompts, B rows, L prompt tokens, T completion tokens, n image tokens of one image or tile, H hidden size,
+A axes of positions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,9 +44,6 @@ class Family:
 
     takes_any_language_model: ClassVar[bool] = False
     """Whether its language model may be of any type. False: it is the family's own."""
-
-    token_kind_inputs: ClassVar[Sequence[str]] = ()
-    """Names of the inputs that hold one number per token, which is 0 for text."""
 
     def part_modules(self, model: PreTrainedModel) -> dict[str, list[nn.Module]]:
         """Return the modules of ``vision_tower``, ``adapter`` and ``language_model``, each parameter in one of them."""
@@ -92,6 +90,15 @@ class Family:
             token_ids: B rows, images expanded to their tokens.
         """
         return {}
+
+    def prompt_positions(self, model: PreTrainedModel, inputs: Mapping[str, Any]) -> Int[Tensor, "A U L"]:
+        """Return the positions of prompts on each axis, counted from their first token; any number at padding.
+
+        Args:
+            model: of this family.
+            inputs: for its forward on the prompts, padded on the left.
+        """
+        return (inputs["attention_mask"].cumsum(1) - 1).clamp_min(0)[None]
 
     def next_positions(self, model: PreTrainedModel, inputs: Mapping[str, Any]) -> Int[Tensor, "U 1"] | None:
         """Return the position of the first token after each prompt; None where the model counts positions itself.

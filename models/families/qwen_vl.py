@@ -8,7 +8,7 @@ Shapes: U prompts, B rows, L prompt tokens, T completion tokens, n image tokens 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -21,8 +21,6 @@ from models.families.family import Family, Vision
 
 class QwenVL(Family):
     """Qwen2-VL and Qwen2.5-VL."""
-
-    token_kind_inputs: ClassVar[Sequence[str]] = ("mm_token_type_ids",)
 
     def part_modules(self, model: PreTrainedModel) -> dict[str, list[nn.Module]]:
         """Return the three parts; the adapter is the merger, which lies inside the tower's module."""
@@ -49,6 +47,14 @@ class QwenVL(Family):
             "image_grid_thw": torch.cat(grids).to(token_ids.device),
             "mm_token_type_ids": (token_ids == model.config.image_token_id).long(),
         }
+
+    def prompt_positions(self, model: PreTrainedModel, inputs: Mapping[str, Any]) -> Int[Tensor, "3 U L"]:
+        """Return the positions of prompts in time, height and width."""
+        if "image_grid_thw" not in inputs:
+            return super().prompt_positions(model, inputs).expand(3, -1, -1)
+        base: Any = model.base_model
+        names = ("input_ids", "mm_token_type_ids", "image_grid_thw", "attention_mask")
+        return base.get_rope_index(**{name: inputs[name] for name in names})[0]
 
     def next_positions(self, model: PreTrainedModel, inputs: Mapping[str, Any]) -> Int[Tensor, "U 1"] | None:
         """Return the position of the first token after each prompt, equal on all three axes."""

@@ -108,6 +108,7 @@ SCENARIOS: dict[str, Scenario] = {
     "mpo_lora": lambda root: mpo(root, FSDP2, *LORA, "--model.init_args.reference=lightning_modules.LoRAOffReference"),
     "scripted_ddp": lambda root: scripted(root, DDP),
     "scripted_fsdp2": lambda root: scripted(root, FSDP2),
+    "scripted_recomputed": lambda root: scripted(root, FSDP2, "--model.init_args.learning.recompute_activations=true"),
     "grpo_bf16": lambda root: grpo(root, FSDP2, *BF16),
     "grpo_ddp": lambda root: grpo(root, DDP),
     "grpo_fsdp2": lambda root: grpo(root, FSDP2),

@@ -63,6 +63,7 @@ def test_a_copied_reference_parts_of_a_batch_and_recomputed_activations_change_n
     plain = ended("mpo_fsdp2")["weights"]
     assert largest_difference(plain, ended("mpo_copy")["weights"]) < ROUNDING
     assert largest_difference(plain, ended("mpo_recomputed")["weights"]) < ROUNDING
+    assert largest_difference(ended("scripted_fsdp2")["weights"], ended("scripted_recomputed")["weights"]) < ROUNDING
 
 
 def test_computing_in_bfloat16_keeps_what_learns_in_32_bits_and_engine_and_learner_agree(ended) -> None:

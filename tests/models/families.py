@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from PIL import Image
 from transformers import (
     AutoModelForImageTextToText,
     CLIPImageProcessorPil,
@@ -32,6 +33,17 @@ from models.assembly.tiny import fresh_language_model, fresh_vision_tower, word_
 from models.loading.processors import image_only
 
 SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+
+
+class Stripes:
+    """An image reference that needs no file; no two rows or columns of it are alike."""
+
+    def __init__(self, width: int, height: int, shade: int) -> None:
+        self.width, self.height, self.shade = width, height, shade
+
+    def load(self) -> Image.Image:
+        pixels = torch.arange(self.width * self.height * 3).mul(self.shade).remainder(251).to(torch.uint8)
+        return Image.fromarray(pixels.view(self.height, self.width, 3).numpy())
 
 
 def family(name: str) -> Policy:

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 from transformers import AutoConfig, PretrainedConfig, Qwen3Config
 
 from algorithms import ConfigError, Prompt
@@ -16,22 +15,12 @@ from models.families import family_of, family_of_config
 from models.parts import PARTS, part_modules
 from models.reading.prompt_encoder import right_pad
 from rollouts import SamplingConfig, TransformersEngine
-from tests.models.families import FAMILIES, family, qwen3
+from tests.models.families import FAMILIES, Stripes, family, qwen3
+from tests.models.per_sample import assert_same, gradients, per_sample_logps, plain_inputs
 
 IDS = torch.randint(10, 40, (5, 6), generator=torch.Generator().manual_seed(0))
 ROWS = torch.tensor([2, 0, 0, 1, 3])
 IS_COMPLETION = torch.arange(6)[None, :] < torch.tensor([6, 3, 1, 5, 2])[:, None]
-
-
-class Stripes:
-    """An image reference that needs no file; no two rows or columns of it are alike."""
-
-    def __init__(self, width: int, height: int, shade: int) -> None:
-        self.width, self.height, self.shade = width, height, shade
-
-    def load(self) -> Image.Image:
-        pixels = torch.arange(self.width * self.height * 3).mul(self.shade).remainder(251).to(torch.uint8)
-        return Image.fromarray(pixels.view(self.height, self.width, 3).numpy())
 
 
 @pytest.fixture
@@ -53,13 +42,6 @@ def policy(request: pytest.FixtureRequest) -> Policy:
 
 def scores(policy: Policy, prompts: list[Prompt]) -> torch.Tensor:
     return policy.completion_scores(prompts, ROWS, IDS, IS_COMPLETION, temperature=0.8).logps
-
-
-def plain_inputs(policy: Policy, prompt: Prompt) -> dict[str, Any]:
-    """Return what the processor makes of one prompt, nothing of this project's in between."""
-    text = policy.encoder.chat_text(prompt)
-    images = [image.load() for image in prompt.images] or None
-    return dict(policy.processor(text=[text], images=images, return_tensors="pt"))
 
 
 def test_every_known_type_of_model_is_held_to_the_contract() -> None:
@@ -113,21 +95,19 @@ def test_there_are_as_many_image_tokens_as_image_features(policy: Policy, prompt
     assert [bool(f) for f in features] == [True, True, True, False]
 
 
-def test_log_probs_are_those_of_a_plain_forward_of_each_row_alone(policy: Policy, prompts: list[Prompt]) -> None:
-    with torch.no_grad():
-        together = scores(policy, prompts)
-        for row, prompt_index in enumerate(ROWS.tolist()):
-            inputs = plain_inputs(policy, prompts[prompt_index])
-            completion = IDS[row, IS_COMPLETION[row]]
-            for key, fill in (("input_ids", completion), ("attention_mask", torch.ones_like(completion))):
-                inputs[key] = torch.cat([inputs[key], fill[None]], dim=1)
-            if "mm_token_type_ids" in inputs:
-                kinds = inputs["mm_token_type_ids"]
-                inputs["mm_token_type_ids"] = torch.cat([kinds, torch.zeros_like(completion)[None]], dim=1)
-            logits = policy.model(**inputs).logits[0, -len(completion) - 1 : -1]
-            logits[:, policy.banned_token_ids] = -torch.inf
-            alone = (logits / 0.8).log_softmax(-1).gather(1, completion[:, None])[:, 0]
-            torch.testing.assert_close(together[row, : len(completion)], alone, rtol=0.0, atol=1e-5)
+@pytest.mark.parametrize("recompute", [False, True], ids=["kept", "recomputed"])
+def test_log_probs_and_gradients_are_those_of_a_plain_forward_of_each_row_alone(
+    policy: Policy, prompts: list[Prompt], recompute: bool
+) -> None:
+    policy.set_trainable(PARTS)
+    theirs = per_sample_logps(policy, prompts, ROWS, IDS, IS_COMPLETION, 0.8)
+    expected = gradients(policy, theirs)
+    if recompute:
+        policy.recompute_activations()
+    policy.train()
+    ours = scores(policy, prompts)
+    torch.testing.assert_close(ours, theirs, rtol=0.0, atol=1e-5)
+    assert_same(gradients(policy, ours), expected)
 
 
 def test_another_picture_gives_other_log_probs(policy: Policy, prompts: list[Prompt]) -> None:
@@ -202,16 +182,6 @@ def test_no_token_that_stands_for_an_image_can_be_sampled(policy: Policy) -> Non
     banned = set(policy.banned_token_ids.tolist())
     structural = {policy.model.config.image_token_id, *policy.encoder.tokenizer.all_special_ids}
     assert structural - {policy.end_token_id} <= banned
-
-
-def test_checkpointed_activations_change_no_log_prob(policy: Policy, prompts: list[Prompt]) -> None:
-    policy.set_trainable(["adapter", "language_model"])
-    policy.train()
-    with torch.no_grad():
-        shared = scores(policy, prompts)
-        policy.model.gradient_checkpointing_enable()
-        apart = scores(policy, prompts)
-    torch.testing.assert_close(shared, apart, rtol=0.0, atol=1e-5)
 
 
 def test_a_tower_layer_behind_the_one_that_llava_reads_neither_learns_nor_gets_lora(prompts: list[Prompt]) -> None:

@@ -59,28 +59,6 @@ IDS = torch.randint(10, 40, (5, 6), generator=torch.Generator().manual_seed(0))
 IS_COMPLETION = torch.arange(6)[None, :] < torch.tensor([6, 3, 1, 5, 2])[:, None]
 
 
-def gradients(policy: Policy, prompts: list[Prompt]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    policy.set_trainable(["adapter", "language_model"])
-    policy.train()
-    policy.zero_grad()
-    logps = policy.completion_scores(prompts, ROWS, IDS, IS_COMPLETION, temperature=0.8).logps
-    (logps * torch.linspace(-1, 1, 5)[:, None]).sum().backward()
-    return logps.detach(), {n: p.grad.clone() for n, p in policy.named_parameters() if p.grad is not None}
-
-
-@pytest.mark.parametrize("family", ["policy", "qwen_vl_policy"])
-def test_sharing_a_prompt_between_rows_changes_neither_log_probs_nor_gradients(family: str, prompts, request) -> None:
-    policy: Policy = request.getfixturevalue(family)
-    shared, shared_gradients = gradients(policy, prompts)
-    # Checkpointing cannot keep the cache of a prompt, so every row reads its own copy.
-    policy.model.gradient_checkpointing_enable()
-    apart, apart_gradients = gradients(policy, prompts)
-    torch.testing.assert_close(shared, apart, rtol=0.0, atol=1e-5)
-    assert shared_gradients.keys() == apart_gradients.keys()
-    for name, gradient in shared_gradients.items():
-        torch.testing.assert_close(gradient, apart_gradients[name], rtol=1e-3, atol=1e-5, msg=name)
-
-
 def test_padding_scores_zero(policy: Policy, prompts: list[Prompt]) -> None:
     scores = policy.completion_scores(prompts, ROWS, IDS, IS_COMPLETION)
     assert scores.logps[~IS_COMPLETION].eq(0).all()

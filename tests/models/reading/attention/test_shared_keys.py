@@ -4,8 +4,7 @@ import pytest
 import torch
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from models import Policy
-from models.reading.grouped_attention import NAME, shared_key_attention
+from models.reading.attention.shared_keys import shared_key_attention
 
 MODULE = SimpleNamespace(num_key_value_groups=3, is_causal=True)
 
@@ -29,14 +28,3 @@ def test_shared_keys_give_what_repeated_keys_give_and_the_same_gradients(num_que
     theirs = attended(sdpa_attention_forward, num_queries, mask_heads=mask_heads)
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other, rtol=0.0, atol=1e-5)
-
-
-@pytest.mark.parametrize("family", ["policy", "qwen_vl_policy"])
-def test_the_language_model_of_a_policy_shares_keys(family: str, request) -> None:
-    policy: Policy = request.getfixturevalue(family)
-    assert policy.model.get_decoder().config._attn_implementation == NAME
-
-
-def test_exported_settings_do_not_name_this_attention(policy: Policy, tmp_path) -> None:
-    policy.model.save_pretrained(tmp_path)
-    assert NAME not in (tmp_path / "config.json").read_text()
