@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-# Steps that are not counted: the first ones allocate.
+# Steps that are not counted, at least one: the first ones allocate.
 WARM_UP = 2
 
 _CLEAR = Path("/proc/self/clear_refs")
@@ -20,8 +20,9 @@ _CLEAR = Path("/proc/self/clear_refs")
 class StepClock:
     """Measures steps from end to end, and functions within them."""
 
-    def __init__(self) -> None:
-        """Start without times."""
+    def __init__(self, warm_up: int = WARM_UP) -> None:
+        """Start without times; the first steps are not counted."""
+        self.warm_up = warm_up
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.ends: list[float] = []
         self.processor_ends: list[float] = []
@@ -45,7 +46,7 @@ class StepClock:
     def part(self, name: str, *, without: Sequence[str] = ()) -> float:
         """Return the median seconds of a measured function, less those of functions that it calls."""
         calls = zip(self.seconds[name], *(self.seconds[inner] for inner in without), strict=True)
-        return statistics.median(whole - sum(inner) for whole, *inner in list(calls)[WARM_UP:])
+        return statistics.median(whole - sum(inner) for whole, *inner in list(calls)[self.warm_up :])
 
     def totals(self, name: str) -> float:
         """Return the median seconds per step of a function that runs several times in a step."""
@@ -54,12 +55,12 @@ class StepClock:
     @property
     def step(self) -> float:
         """Median seconds of a step."""
-        return _median_between(self.ends)
+        return _median_between(self.ends[self.warm_up - 1 :])
 
     @property
     def processor_step(self) -> float:
         """Median processor seconds of a step: what is left of it when other programs share the cores."""
-        return _median_between(self.processor_ends)
+        return _median_between(self.processor_ends[self.warm_up - 1 :])
 
 
 def forget_peak() -> None:
@@ -89,4 +90,4 @@ def now() -> float:
 
 
 def _median_between(ends: Sequence[float]) -> float:
-    return statistics.median(later - earlier for earlier, later in itertools.pairwise(ends[WARM_UP - 1 :]))
+    return statistics.median(later - earlier for earlier, later in itertools.pairwise(ends))

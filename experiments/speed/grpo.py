@@ -3,8 +3,9 @@
 A step is a rollout of B completions in groups of G, a trivial reward, and one optimizer step on all of them. Both
 train all weights but the vision tower's, kept in 32-bit floats, with AdamW, on the same pictures and threads, with
 completions of the same length. TRL gets its best settings: no reference, no logging, the fastest of several micro-batch
-sizes, and gradient checkpointing only with ``--recompute``, where both compute activations again in backward. Both run on the
-GPU where there is one; ``--precision bf16-mixed`` pays there, on a CPU it is slower. Rounds alternate; a round's time per step is the median over its steps; no prompt repeats.
+sizes, and gradient checkpointing only with ``--recompute``, where both compute activations again in backward. Both run
+on the GPU where there is one; ``--precision bf16-mixed`` pays there, on a CPU it is slower. Rounds alternate; a round's
+time per step is the median over its steps; no prompt repeats.
 
 Every completion has exactly T tokens: the end-of-turn token joins the tokens that no completion may hold. Here the
 policy itself says which those are, to the engine and to the learner alike, so the importance ratio of a fresh sample
@@ -57,9 +58,9 @@ LEARNING_RATE = 1e-5
 class StepParts(Callback):
     """Measures what a step of ours calls."""
 
-    def __init__(self) -> None:
-        """Start without times."""
-        self.clock = StepClock()
+    def __init__(self, warm_up: int = WARM_UP) -> None:
+        """Start without times; the first steps are not counted."""
+        self.clock = StepClock(warm_up)
         self.read_tokens = 0
         """Of the language model in the latest forward, padding included."""
 
@@ -107,7 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tokens", type=int, default=24, help="T, of every completion")
     parser.add_argument("--precision", choices=["32-true", "bf16-mixed"], default="32-true", help="of both trainers")
     parser.add_argument("--trl-micro-batches", type=int, nargs="+", default=[32, 64, 256], help="TRL gets the fastest")
-    parser.add_argument("--steps", type=int, default=12, help=f"steps of a round; the first {WARM_UP} are not counted")
+    parser.add_argument("--steps", type=int, default=12, help="of a round")
+    parser.add_argument("--warm-up", type=int, default=WARM_UP, help="first steps, at least one, that are not counted")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as root:
@@ -166,7 +168,7 @@ def measure_ours(policy: str, folder: ShapesFolder, options: argparse.Namespace)
         f"--trainer.default_root_dir={Path(policy).parent}", "--trainer.limit_val_batches=0", "--trainer.logger=false",
         "--trainer.log_every_n_steps=1000000", "--trainer.enable_progress_bar=false", "--callbacks.progress=null",
         "--callbacks.layout=null", "--callbacks.completions=null", "--callbacks.predictions=null",
-        "--callbacks.parts=experiments.speed.grpo.StepParts",
+        "--callbacks.parts=experiments.speed.grpo.StepParts", f"--callbacks.parts.warm_up={options.warm_up}",
     ]  # fmt: skip
     forget_peak()
     trainer: Any = run(flags).trainer
@@ -182,7 +184,7 @@ def measure_trl(policy: str, folder: ShapesFolder, options: argparse.Namespace, 
     from trl.trainer.grpo_trainer import GRPOTrainer
 
     forget_peak()
-    clock = StepClock()
+    clock = StepClock(options.warm_up)
 
     class Times(TrainerCallback):
         def on_step_end(self, *args: Any, **kwargs: Any) -> None:

@@ -123,7 +123,8 @@ def measure_trl(policy: str, pairs: PairSource, options: argparse.Namespace) -> 
             loss_type=["sigmoid", "bco_pair", "sft"], loss_weights=[0.8, 0.2, 1.0], beta=0.1, max_length=None,
             report_to="none", save_strategy="no", logging_steps=10**6, disable_tqdm=True, max_steps=options.steps,
             per_device_train_batch_size=options.pairs_per_batch, gradient_accumulation_steps=1,
-            learning_rate=LEARNING_RATE, lr_scheduler_type="constant", optim="adamw_torch", max_grad_norm=1.0, dataloader_num_workers=0,
+            learning_rate=LEARNING_RATE, lr_scheduler_type="constant", optim="adamw_torch", max_grad_norm=1.0,
+            dataloader_num_workers=0,
         )  # fmt: skip
         trainer = DPOTrainer(
             model=model,
