@@ -6,7 +6,7 @@ SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
 .PHONY: help setup setup-vllm setup-real quickstart test test-long test-recipes test-distributed test-vllm test-real check hybrid real real-fast real-page \
-	bench-mpo bench-grpo bench-gpu bench-buffer bench-verifier bench-engines bench-memory mpo-table tau-sweep ablations replay-table components-table hallucination-loop engines-figure memory-table
+	bench-mpo bench-grpo bench-growth bench-gpu bench-buffer bench-verifier bench-engines bench-memory mpo-table tau-sweep ablations replay-table components-table hallucination-loop engines-figure memory-table
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ bench-mpo: $(STAMP)  ## pairs per second of MPO against TRL; writes runs/bench/m
 
 bench-grpo: $(STAMP)  ## completions per second of GRPO against TRL; writes runs/bench/grpo.json
 	$(BIN)/python -m experiments.speed.grpo $(BENCH_FLAGS)
+
+bench-growth: $(STAMP)  ## an update as prompts and groups grow, each prompt read once or copied; writes runs/bench/growth.json
+	$(BIN)/python -m experiments.speed.growth $(BENCH_FLAGS)
 
 bench-gpu: $(STAMP)  ## speed and memory of GRPO at Qwen2.5-VL's shapes on a GPU; writes runs/bench/gpu.json
 	$(BIN)/python -m experiments.speed.gpu $(BENCH_FLAGS)
