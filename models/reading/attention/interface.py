@@ -35,7 +35,7 @@ def set_attention(model: PreTrainedModel) -> None:
         ConfigError: for a class whose attention is its own.
     """
     decoder: Any = model.get_decoder()
-    chosen: str = decoder.config._attn_implementation
+    chosen: str = decoder.config._attn_implementation or "eager"
     if chosen.startswith(_PREFIX):
         return
     name = _PREFIX + chosen.replace("/", "_")

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.masking_utils import causal_mask_function
 
@@ -45,9 +45,10 @@ def test_a_completion_sees_its_prompt_and_itself_and_nothing_else() -> None:
     ]  # fmt: skip
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.integers(1, 9), min_size=1, max_size=5),
-    st.lists(st.tuples(st.integers(0, 4), st.integers(1, 9)), max_size=8),
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 9)), max_size=8),
     st.sampled_from([0, 40, 2**18]),
 )
 def test_rectangles_hold_every_token_once_beside_its_prompt_and_give_the_row_back(

@@ -1,5 +1,6 @@
 """Packed prompts and completions give what each completion alone gives, for every kind of attention and of learning."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,6 +84,13 @@ def test_another_choice_of_attention_reads_packed_rows_too_and_stays_the_choice_
     inputs = policy.prompt_inputs(PROMPTS)
     out = policy.model(**inputs, output_attentions=True)
     assert len(out.attentions) == 2 and all(weights is not None for weights in out.attentions)  # noqa: PT018
+
+
+def test_exported_settings_do_not_name_this_attention(tmp_path: Path) -> None:
+    policy, _ = text_policy(LlamaConfig)
+    assert policy.model.get_decoder().config._attn_implementation == "packed_sdpa"
+    policy.model.save_pretrained(tmp_path)
+    assert "packed" not in (tmp_path / "config.json").read_text()
 
 
 def test_a_model_with_attention_of_its_own_is_refused() -> None:
