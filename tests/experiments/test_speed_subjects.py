@@ -39,8 +39,8 @@ def test_the_peak_of_memory_is_that_since_it_was_forgotten() -> None:
 
 def test_growth_is_measured_for_every_length_and_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "OUT", tmp_path / "growth.json")
-    growth.main(["--hidden-size=32", "--layers=1", "--prompt-tokens", "16", "32", "--group-sizes", "3", "--group-size=2",
-                 "--tokens=4"])  # fmt: skip
+    sizes = ["--prompt-tokens", "16", "32", "--group-sizes", "3", "--group-size=2"]
+    growth.main(["--hidden-size=32", "--layers=1", "--tokens=4", *sizes])
     cells = json.loads((tmp_path / "growth.json").read_text())["cells"]
     assert [(cell["prompt"], cell["group"]) for cell in cells] == [(16, 2), (32, 2), (32, 3)]
     assert cells[2]["times fewer tokens"] == pytest.approx((3 * 32 + 12) / (32 + 12))
