@@ -37,6 +37,7 @@ def test_the_peak_of_memory_is_that_since_it_was_forgotten() -> None:
     assert during > before + 0.2 > after
 
 
+@pytest.mark.long
 def test_growth_is_measured_for_every_length_and_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "OUT", tmp_path / "growth.json")
     sizes = ["--prompt-tokens", "16", "32", "--group-sizes", "3", "--group-size=2"]

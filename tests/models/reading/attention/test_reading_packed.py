@@ -51,7 +51,8 @@ def text_policy(config_class: Any, chosen: str | None = None, **settings: Any) -
     ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     config = config_class(**SIZES, vocab_size=len(tokenizer), **ends, **settings)
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation=chosen)
+    # None would mean eager here, and not transformers' choice.
+    model = AutoModelForCausalLM.from_config(config, **({"attn_implementation": chosen} if chosen else {}))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.mul_(6.0) if parameter.ndim > 1 else None
@@ -167,7 +168,7 @@ def test_in_bfloat16_the_gradient_is_as_close_to_that_of_32_bits_as_each_rows_al
 def test_pairs_share_their_prompt_and_have_the_gradient_of_each_completion_alone(name: str) -> None:
     policy = family(name)
     policy.set_trainable(["adapter", "language_model"])
-    prompts, texts = pictured(), ["red : 2", "blue circle", "the answer is 3", "2"]
+    prompts, texts = pictured(), ["red : 2", "blue circle", "how many red 3", "2"]
     pairs = [
         PreferencePair(uid=0, prompt=prompts[0], chosen=texts[0], rejected=texts[1]),
         PreferencePair(uid=1, prompt=prompts[1], chosen=texts[2], rejected=texts[3]),
