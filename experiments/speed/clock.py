@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-# Steps that are not counted, at least one: the first ones allocate.
+# Steps that are not counted: the first ones allocate.
 WARM_UP = 2
 
 _CLEAR = Path("/proc/self/clear_refs")
@@ -39,7 +39,7 @@ class StepClock:
         return call
 
     def end_step(self) -> None:
-        """Note that a step has ended."""
+        """Note that a step has ended; also called before the first one."""
         self.ends.append(now())
         self.processor_ends.append(time.process_time())
 
@@ -50,17 +50,17 @@ class StepClock:
 
     def totals(self, name: str) -> float:
         """Return the median seconds per step of a function that runs several times in a step."""
-        return self.part(name) * len(self.seconds[name]) / len(self.ends)
+        return self.part(name) * len(self.seconds[name]) / (len(self.ends) - 1)
 
     @property
     def step(self) -> float:
         """Median seconds of a step."""
-        return _median_between(self.ends[self.warm_up - 1 :])
+        return _median_between(self.ends[self.warm_up :])
 
     @property
     def processor_step(self) -> float:
         """Median processor seconds of a step: what is left of it when other programs share the cores."""
-        return _median_between(self.processor_ends[self.warm_up - 1 :])
+        return _median_between(self.processor_ends[self.warm_up :])
 
 
 def forget_peak() -> None:

@@ -91,7 +91,7 @@ class GpuParts(StepParts):
         """Note the time of an optimizer step, and start to measure memory after the warm-up."""
         if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
             self.clock.end_step()
-            if len(self.clock.ends) == WARM_UP and torch.cuda.is_available():
+            if len(self.clock.ends) == WARM_UP + 1 and torch.cuda.is_available():
                 torch.cuda.reset_peak_memory_stats()
 
 

@@ -76,6 +76,10 @@ class StepParts(Callback):
         pl_module.backward = timed("backward", pl_module.backward)
         pl_module.optimizer_step = timed("optimizer", pl_module.optimizer_step)
 
+    def on_train_start(self, *args: Any) -> None:
+        """Note when the first step begins."""
+        self.clock.end_step()
+
     def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
         """Note the time."""
         self.clock.end_step()
@@ -109,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--precision", choices=["32-true", "bf16-mixed"], default="32-true", help="of both trainers")
     parser.add_argument("--trl-micro-batches", type=int, nargs="+", default=[32, 64, 256], help="TRL gets the fastest")
     parser.add_argument("--steps", type=int, default=12, help="of a round")
-    parser.add_argument("--warm-up", type=int, default=WARM_UP, help="first steps, at least one, that are not counted")
+    parser.add_argument("--warm-up", type=int, default=WARM_UP, help="first steps that are not counted")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as root:
@@ -187,6 +191,9 @@ def measure_trl(policy: str, folder: ShapesFolder, options: argparse.Namespace, 
     clock = StepClock(options.warm_up)
 
     class Times(TrainerCallback):
+        def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+            clock.end_step()
+
         def on_step_end(self, *args: Any, **kwargs: Any) -> None:
             clock.end_step()
 
