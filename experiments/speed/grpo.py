@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             ours = measure_ours(policy, folder, options)
             trl = measure_trl(policy, folder, options, best)
             prompts = prompts_of(folder)[: options.completions // options.group_size]
-            bare = bare_update(policy, prompts, options) if options.bare else math.nan
+            bare = bare_update(policy, prompts, options) if options.bare else None
             rounds.append({"ours": ours, "trl": trl, "bare": bare})
         tokens = token_counts(policy, prompts_of(folder), options)
     report(rounds, {**vars(options), "trl_micro_batch": best, "trl_sweep_seconds": sweep}, tokens)
@@ -261,7 +261,7 @@ def report(rounds: list[dict[str, Any]], settings: dict[str, Any], tokens: dict[
             completions / r["trl"]["step"],
             r["trl"]["step"] / r["ours"]["step"],
             r["trl"]["processor_step"] / r["ours"]["processor_step"],
-            r["bare"] / r["ours"]["step"],
+            math.nan if r["bare"] is None else r["bare"] / r["ours"]["step"],
         )
         for r in rounds
     ]
@@ -276,7 +276,10 @@ def report(rounds: list[dict[str, Any]], settings: dict[str, Any], tokens: dict[
     if torch.cuda.is_available():
         settings["device"] = torch.cuda.get_device_name()
     names = ("ours", "trl", "ratio", "processor_ratio", "bound")
-    result: dict[str, Any] = {name: round(value, 3) for name, value in zip(names, medians, strict=True)}
+    # JSON has no NaN.
+    result: dict[str, Any] = {
+        name: None if math.isnan(value) else round(value, 3) for name, value in zip(names, medians, strict=True)
+    }
     result |= {"update_tokens": rounds[-1]["ours"]["update_tokens"], **tokens}
     result |= {"gibibytes": rounds[-1]["ours"]["gibibytes"], "trl_gibibytes": rounds[-1]["trl"]["gibibytes"]}
     Console().print(", ".join(f"{name} {result[name]}" for name in list(result)[len(names) :]))
