@@ -107,7 +107,7 @@ def _head(target: Path, options: argparse.Namespace, phase: str) -> str:
     line = " ".join(map(shlex.quote, ["new", options.dir, "--data", options.data, "--model", options.model]))
     what = {"grpo": "GRPO with the Selective Sample Buffer", "mpo": "Mixed Preference Optimization"}[phase]
     lines = [
-        f"{what}, written by: python train.py {line}",
+        f"{what}, written by: {program()} {line}",
         *_commands(target, phase),
         "Numbers have their unit and source beside them, or in configs/qwen2_5_vl. Every key: add --print_config.",
     ]

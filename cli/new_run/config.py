@@ -122,6 +122,7 @@ trainer:
   check_val_every_n_epoch: null
   val_check_interval: {validate:<10}# batches, not steps; own choice
   num_sanity_val_steps: 0
+  enable_model_summary: false
   use_distributed_sampler: false
   logger: {{class_path: {_LOGGER}, init_args: {{save_dir: runs, name: {_flow(name)}}}}}
 """

@@ -102,7 +102,7 @@ def look_at_pairs(files: DataFiles) -> DataLook:
         guess = Guess(known[1], [], names)
     if guess is None:
         raise ConfigError(
-            f"--data holds no pairs, which --phase mpo learns from: a row needs chosen and rejected; columns found: "
+            f"{files.files[0]} holds no pairs, which MPO learns from: a row needs chosen and rejected; columns found: "
             f"{', '.join(names) or 'none'}."
         )
     columns = PairColumns(**guess.keys)

@@ -15,7 +15,7 @@ from cli.given.places import writes_to
 from cli.run_record.closing import command_line
 from cli.stop_signals import Stopped
 from cli.sweep.options import SweepOptions, read_options
-from cli.sweep.plan import PlannedRun, plan
+from cli.sweep.plan import PlannedRun, overlay_files, plan
 from cli.sweep.side_by_side import Ended, Job, run_side_by_side
 from cli.sweep.slurm import job_array
 from run_records import compare, write_report
@@ -29,6 +29,8 @@ _TOLD_LINES = 3  # of a log, where a run has failed
 def main(arguments: Sequence[str]) -> int:
     """Run ``train.py sweep`` and return its status: 0 where every run has finished."""
     options = read_options(arguments)
+    for variant in options.variants:
+        overlay_files(variant)
     console.print(f"checking {_counted(len(options.variants), 'variant')} ...")
     runs = plan(options.configs, options.variants, options.seeds, options.shared)
     if options.dry_run:
