@@ -22,7 +22,7 @@ from evaluation.driving.harness import check_harness, run_harness, task_settings
 from evaluation.identity import folder_digest, settings_digest
 from evaluation.imported import read_imported
 from evaluation.judging.model_judge import Judge, key_of
-from evaluation.outcome import Outcome, outcome_of, read_outcome, write_outcome
+from evaluation.outcome import Outcome, join_samples, outcome_of, read_outcome, write_outcome
 from evaluation.scores import read_measured
 from evaluation.serving.policy import exported_policy
 from evaluation.serving.server import ModelServer, RunningEndpoint, VLLMServer
@@ -52,6 +52,7 @@ def evaluate(config: EvaluationConfig) -> list[Outcome]:
             outcomes += _measured(config, root)
         outcomes += [read_imported(result) for result in config.imported]
         write_tables(root, config, outcomes)
+        join_samples(root, outcomes)
     return outcomes
 
 
@@ -114,5 +115,4 @@ def _one(config: EvaluationConfig, name: str, server: ModelServer, model: str, r
     if not measured.samples and not measured.num_failed:
         raise ConfigError(f"{name}: evalscope found no question in {config.data_folder(name)}.")
     outcome, samples = outcome_of(name, measured, config, judge=judge, seconds=time.monotonic() - started)
-    write_outcome(folder, outcome, samples)
-    return outcome
+    return write_outcome(folder, outcome, samples)

@@ -9,7 +9,7 @@ from evaluation.benchmarks import BENCHMARKS
 from evaluation.config import EvaluationConfig
 from evaluation.judging.model_judge import Judge
 from evaluation.judging.verdicts import Verdict, agreement, project_verdicts, why_they_differ
-from evaluation.samples import JudgedSample, write_samples
+from evaluation.samples import JudgedSample, read_samples, write_samples
 from evaluation.scores import Measured, ScoredSample, Summary, summarize
 from storage import whole_file
 
@@ -94,10 +94,11 @@ def outcome_of(
     return outcome, rows
 
 
-def write_outcome(folder: Path, outcome: Outcome, samples: Sequence[tuple[JudgedSample, tuple[bytes, ...]]]) -> None:
-    """Write samples and pictures, and last the result, which says that all of it is there."""
+def write_outcome(folder: Path, outcome: Outcome, samples: Sequence[tuple[JudgedSample, tuple[bytes, ...]]]) -> Outcome:
+    """Write samples and pictures, last the result, which says that all of it is there; return it with its folder."""
     written: list[JudgedSample] = []
     names: dict[bytes, str] = {}
+    outcome = replace(outcome, folder=str(folder))
     for number, (sample, pictures) in enumerate(samples):
         for picture in pictures:
             if picture not in names:
@@ -108,7 +109,25 @@ def write_outcome(folder: Path, outcome: Outcome, samples: Sequence[tuple[Judged
         written.append(replace(sample, pictures=tuple(names[picture] for picture in pictures)))
     write_samples(folder / SAMPLES, written)
     with whole_file(folder / RESULT) as draft:
-        draft.write_text(json.dumps(asdict(outcome) | {"folder": str(folder)}, indent=2))
+        draft.write_text(json.dumps(asdict(outcome), indent=2))
+    return outcome
+
+
+def join_samples(root: Path, outcomes: Sequence[Outcome]) -> Path:
+    """Write the samples of all benchmarks into one file and return it; pictures stay where they are.
+
+    Args:
+        root: folder of the evaluation.
+        outcomes: of its benchmarks; results of other harnesses have no samples.
+    """
+    folders = [Path(outcome.folder) for outcome in outcomes if outcome.summary is not None]
+    joined = [
+        replace(sample, pictures=tuple(str((folder / name).relative_to(root)) for name in sample.pictures))
+        for folder in folders
+        for sample in read_samples(folder / SAMPLES)
+    ]
+    write_samples(root / SAMPLES, joined)
+    return root / SAMPLES
 
 
 def read_outcome(folder: Path) -> Outcome | None:
@@ -116,7 +135,7 @@ def read_outcome(folder: Path) -> Outcome | None:
     file = folder / RESULT
     if not file.is_file():
         return None
-    return outcome_of_row(json.loads(file.read_text()))
+    return outcome_of_row(json.loads(file.read_text()) | {"folder": str(folder)})
 
 
 def outcome_of_row(row: dict[str, object]) -> Outcome:

@@ -18,9 +18,6 @@ from datamodules.shapes.scene import THINGS, Scene, sample_scene
 
 SETS = ("choices", "math_vista", "pope")
 LETTERS = "ABCD"
-NEW_WORDS = (*LETTERS, *(f"{letter})" for letter in LETTERS), "YES", "NO", "is", "there", "a")
-"""Words that the tiny policy has to learn for them."""
-
 POPE_SPLITS = ("random", "popular", "adversarial")
 
 # evalscope 1.14.1's own prompts, word for word.
@@ -30,6 +27,10 @@ _CHOICES = (
 )
 _OPEN = "\nPlease reason step by step, and put your final answer within \\boxed{} without units."
 _POPE = "\nPlease answer YES or NO without an explanation."
+
+_SHOWN = (*LETTERS, *(f"{letter})" for letter in LETTERS), "YES", "NO", "is", "there", "a")
+NEW_WORDS = tuple(dict.fromkeys([*_SHOWN, *f"{_CHOICES} {_OPEN} {_POPE}".split()]))
+"""Words that the tiny policy does not have, those that it has included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
