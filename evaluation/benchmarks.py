@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 TABLE_1 = "arXiv:2504.16656v3, table 1"
+NOT_REPORTED = "not reported"
 SECTION_4 = "arXiv:2504.16656v3, section 4"
 
 Judgement = Literal["answer", "polled", "stated"]

@@ -8,12 +8,11 @@ from typing import Any
 
 import jinja2
 
-from evaluation.benchmarks import BENCHMARKS
+from evaluation.benchmarks import BENCHMARKS, NOT_REPORTED
 from evaluation.config import EvaluationConfig
 from evaluation.outcome import Outcome
 from storage import whole_file
 
-NOT_REPORTED = "not reported"
 HEADINGS = (
     "benchmark", "score", "metric", "accuracy (pass@1)", "95 % interval", "pass@k", "questions x runs", "failed",
     "tokens", "agreement", "judge", "R1V2-38B", "source",

@@ -28,7 +28,8 @@ BASES = [
     [GRPO, BIASED, CALIBRATED],
     [f"{TINY}/stages/adapter.yaml"],
 ]
-ALL = sorted(str(path) for path in Path("configs").rglob("*.yaml"))
+# Those of evaluations are read in tests/evaluation.
+ALL = sorted(str(path) for path in Path("configs").rglob("*.yaml") if path.parent.name != "evaluation")
 OVERLAYS = [file for file in ALL if bases_of(read_config(file))]
 OVERLAY_FOLDERS = ("ablations", "datasets", "engines", "hardware", "overlays")
 PREDICTS = ("pairs", "prompt_pool")

@@ -6,6 +6,7 @@ Ends with status 1 where a score differs from the project's own ``test`` command
 import argparse
 import json
 import logging
+import os
 import shutil
 import sys
 import time
@@ -37,7 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m evaluation.tiny", description=__doc__)
     parser.add_argument("--short", action="store_true", help="fewer lessons and questions, to see that it runs")
     parser.add_argument("--seed", type=int, default=0, help="of everything, from the world to the lessons")
-    parser.add_argument("--vllm-python", help="interpreter that has vLLM; default: this one")
+    parser.add_argument(
+        "--vllm-python", default=os.environ.get("VLLM_PYTHON"),
+        help="interpreter that has vLLM; default: VLLM_PYTHON of the environment, else this one",
+    )  # fmt: skip
     parser.add_argument("--again", action="store_true", help="forget what an earlier run has finished")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
