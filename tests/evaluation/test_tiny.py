@@ -1,4 +1,4 @@
-"""The whole evaluation in the tiny world: the questions, the taught policy, and (where evalscope and vLLM are) all of it."""
+"""The whole evaluation in the tiny world: questions, the taught policy, and, where evalscope and vLLM are, all of it."""
 
 import json
 import subprocess
@@ -49,9 +49,8 @@ def test_the_same_questions_are_written_for_both(tmp_path: Path) -> None:
     own = [json.loads(line) for line in (tmp_path / "sets/own/choices/test.jsonl").read_text().splitlines()]
     harness = [json.loads(line) for line in (tmp_path / "sets/choices/default_val.jsonl").read_text().splitlines()]
     assert [row["answer"] for row in own] == [row["answer"] for row in harness]
-    assert all(
-        one["question"].removeprefix("<image 1> ") in other["question"] for one, other in zip(harness, own, strict=True)
-    )
+    for row, asked in zip(harness, own, strict=True):
+        assert row["question"].removeprefix("<image 1> ") in asked["question"]
     assert len((tmp_path / "sets/teach/train.jsonl").read_text().splitlines()) == 6
 
 
@@ -91,7 +90,8 @@ def test_a_difference_between_judges_is_explained_and_one_between_completions_is
 def test_scores_of_the_harness_equal_those_of_the_test_command(tmp_path: Path) -> None:
     root = str(Path.cwd())
     done = subprocess.run(
-        [sys.executable, "-m", "evaluation.tiny", "--short", "--again"], cwd=root, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "evaluation.tiny", "--short", "--again"],
+        cwd=root, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     summary = json.loads(Path("runs/evaluation-tiny/short-s0/summary.json").read_text())
