@@ -1,6 +1,7 @@
 """vLLM's own OpenAI server for an exported policy: started, waited for, watched, and started again when it dies."""
 
 import logging
+import secrets
 import socket
 import sys
 import time
@@ -90,6 +91,8 @@ class VLLMServer:
         self.restarts = 0
         self._process: KeptProcess | None = None
         self._port = 0
+        # Other users of the machine can reach the port.
+        self._key = secrets.token_urlsafe(32)
 
     def is_alive(self) -> bool:
         """Return whether the server runs."""
@@ -105,7 +108,7 @@ class VLLMServer:
             if self._process is not None:
                 self._tell_death(self._process)
             self._start()
-        return Address(f"http://127.0.0.1:{self._port}/v1", self.name)
+        return Address(f"http://127.0.0.1:{self._port}/v1", self.name, self._key)
 
     def stop(self) -> None:
         """End the server with everything it has started."""
@@ -133,7 +136,8 @@ class VLLMServer:
     def _start(self) -> None:
         self._port = _free_port()
         logger.info("vLLM serves %s at port %d, log %s", self.folder, self._port, self.log)
-        environment = inherited(**self.config.environment)
+        # Through the environment, which only this user can read; command lines are open to all.
+        environment = inherited(**self.config.environment, VLLM_API_KEY=self._key)
         self._process = KeptProcess(self.command(self._port), self.log, environment)
         started = time.monotonic()
         while not _answers(f"http://127.0.0.1:{self._port}/health"):

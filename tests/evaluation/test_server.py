@@ -44,6 +44,7 @@ def test_a_server_that_died_is_told_and_started_again(tmp_path: Path, caplog: py
         assert "started again (1 of 1)" in caplog.text
         assert urllib.request.urlopen(second.url.removesuffix("/v1") + "/health").status == 200
         assert first.model == second.model == "tiny"
+        assert len(first.key) > 30
     finally:
         serving.stop()
     assert wait_until(lambda: with_words(str(tmp_path)) == [])

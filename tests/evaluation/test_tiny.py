@@ -1,4 +1,4 @@
-"""The whole evaluation in the tiny world: questions, the taught policy, and, where evalscope and vLLM are, all of it."""
+"""The evaluation in the tiny world: questions, the taught policy, and, where evalscope and vLLM are, all of it."""
 
 import json
 import subprocess
