@@ -144,7 +144,7 @@ class EvaluationConfig:
     """Folder of tables, samples and what the harness wrote; one folder for each policy in it."""
 
     name: str | None = None
-    """Name of the policy in tables and of its folder in ``out``; null: that of the policy's folder."""
+    """Name of the policy in tables and of its folder in ``out``; null: that of the policy's folder or run."""
 
     data: dict[str, str] = field(default_factory=dict[str, str])
     """Folder of a benchmark's data by its name; left out: ``data/...`` as docs/evaluation.md says."""
@@ -196,7 +196,13 @@ class EvaluationConfig:
         """Name of what is evaluated."""
         if self.name:
             return self.name
-        return Path(self.policy).resolve().name if self.policy else (self.endpoint.model if self.endpoint else "none")
+        if self.policy is None:
+            return self.endpoint.model.replace("/", "-") if self.endpoint else "imported"
+        path = Path(self.policy).expanduser().absolute()
+        # Every run has an "export" and a "last.ckpt".
+        if path.suffix == ".ckpt":
+            return f"{path.parent.parent.name}-{path.stem}"
+        return path.parent.name if path.name == "export" else path.name
 
     def data_folder(self, benchmark: str) -> Path:
         """Return where a benchmark's data lie."""

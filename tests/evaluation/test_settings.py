@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from algorithms import ConfigError
+from cli.app import run
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.config import EvaluationConfig, GenerationConfig
 from evaluation.driving.harness import check_harness, task_settings
@@ -14,6 +15,7 @@ from evaluation.evaluate import check_data
 from evaluation.fixtures import FIXTURES, write_fixture
 from evaluation.identity import folder_digest, settings_digest
 from evaluation.serving.policy import exported_policy
+from tests.conftest import sharp_policy
 
 CONFIG = EvaluationConfig(policy="x", benchmarks=("math_vista",))
 
@@ -70,6 +72,33 @@ def test_an_exported_folder_and_a_run_with_an_export_are_taken_as_they_are(tmp_p
     (export / "model.safetensors").write_bytes(b"")
     assert exported_policy(str(export), tmp_path) == export
     assert exported_policy(str(tmp_path / "run"), tmp_path) == export
+
+
+@pytest.mark.long
+def test_a_run_with_a_checkpoint_is_exported_first(tmp_path: Path) -> None:
+    policy = sharp_policy()
+    policy.model.save_pretrained(tmp_path / "start")
+    policy.processor.save_pretrained(tmp_path / "start")
+    run([
+        "fit", "--config", "configs/tiny/grpo.yaml", "--model.policy=models.PretrainedPolicy",
+        f"--model.policy.path={tmp_path / 'start'}", "--trainer.max_steps=1", "--trainer.limit_val_batches=0",
+        "--callbacks.checkpoint=callbacks.StepCheckpoint", "--callbacks.checkpoint.every_n_train_steps=1",
+        "--trainer.enable_checkpointing=true", f"--trainer.logger.save_dir={tmp_path / 'runs'}",
+        "--trainer.logger.version=one",
+    ])  # fmt: skip
+    exported = exported_policy(str(tmp_path / "runs/tiny/one"), tmp_path / "exports")
+    assert (exported / "model.safetensors").is_file()
+    by_checkpoint = exported_policy(str(tmp_path / "runs/tiny/one/checkpoints/last.ckpt"), tmp_path / "exports")
+    assert by_checkpoint == exported
+
+
+@pytest.mark.parametrize(
+    ("policy", "name"),
+    [("runs/exported", "exported"), ("runs/tiny/grpo-s0", "grpo-s0"), ("runs/tiny/grpo-s0/export", "grpo-s0"),
+     ("runs/tiny/grpo-s0/checkpoints/last.ckpt", "grpo-s0-last")],
+)  # fmt: skip
+def test_a_policy_is_called_after_its_run(policy: str, name: str) -> None:
+    assert replace(CONFIG, policy=policy).title == name
 
 
 @pytest.mark.parametrize(("kind", "told"), [("missing", "there is no"), ("empty", "neither a folder in Hugging"),
