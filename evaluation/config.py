@@ -155,6 +155,9 @@ class EvaluationConfig:
     limit: int | None = None
     """Questions of each subset; null: all. A table with a limit says so."""
 
+    made_up: bool = False
+    """Whether the data are made up; then no figure of the paper stands beside the scores."""
+
     prompt: Literal["paper", "harness"] = "paper"
     """Whose instruction stands behind a question: the paper's last line in a box, or evalscope's own."""
 

@@ -19,9 +19,9 @@ HEADINGS = (
 )  # fmt: skip
 
 
-def table_rows(outcomes: Sequence[Outcome]) -> list[list[str]]:
+def table_rows(config: EvaluationConfig, outcomes: Sequence[Outcome]) -> list[list[str]]:
     """Return the cells of the table, in the order of ``HEADINGS``."""
-    return [_cells(outcome) for outcome in outcomes]
+    return [[*_cells(outcome), *_paper_cells(config, outcome)] for outcome in outcomes]
 
 
 def notes(config: EvaluationConfig, outcomes: Sequence[Outcome]) -> list[str]:
@@ -35,13 +35,15 @@ def notes(config: EvaluationConfig, outcomes: Sequence[Outcome]) -> list[str]:
         "Interval: bootstrap over questions (percentile, 9,999 resamples). Failed: requests without a completion; each "
         "costs its sample. Agreement: completions on which the harness and this project's verifier say the same.",
     ]
+    if config.made_up:
+        told.append("**The data are made up**, in the layout of the benchmarks: no score says anything about them.")
     if config.limit is not None:
         told.append(f"**Only {config.limit} questions of each subset**: not comparable with the paper.")
     for outcome in outcomes:
         title, known = BENCHMARKS[outcome.benchmark].title, BENCHMARKS[outcome.benchmark]
         if outcome.num_failed:
             told.append(f"{title}: {outcome.num_failed} requests failed and are in no mean.")
-        if known.shows and known.paper is not None:
+        if known.shows and known.paper is not None and not config.made_up:
             told.append(f"{title}: the paper's figure is on: {known.shows}.")
         told += [f"{title}: {count} x {kind}." for kind, count in outcome.differences.items()]
     return told
@@ -59,7 +61,7 @@ def categories(outcomes: Sequence[Outcome]) -> list[list[str]]:
 
 def markdown(config: EvaluationConfig, outcomes: Sequence[Outcome]) -> str:
     """Return the whole table as Markdown."""
-    parts = [f"# Evaluation of {config.title}", _markdown_table(HEADINGS, table_rows(outcomes))]
+    parts = [f"# Evaluation of {config.title}", _markdown_table(HEADINGS, table_rows(config, outcomes))]
     parts.append("\n".join(f"- {note}" for note in notes(config, outcomes)))
     if by_category := categories(outcomes):
         parts += ["## By category", _markdown_table(("benchmark", "category", "accuracy", "samples"), by_category)]
@@ -69,12 +71,12 @@ def markdown(config: EvaluationConfig, outcomes: Sequence[Outcome]) -> str:
 def write_tables(root: Path, config: EvaluationConfig, outcomes: Sequence[Outcome]) -> list[Path]:
     """Write table.md, table.json and table.html, and return their paths."""
     whole: dict[str, Any] = {"policy": config.title, "settings": asdict(config),
-                             "benchmarks": [_json_row(outcome) for outcome in outcomes]}  # fmt: skip
+                             "benchmarks": [_json_row(config, outcome) for outcome in outcomes]}  # fmt: skip
     page = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     ).get_template("table.html")
     html = page.render(
-        title=config.title, headings=HEADINGS, rows=table_rows(outcomes), notes=notes(config, outcomes),
+        title=config.title, headings=HEADINGS, rows=table_rows(config, outcomes), notes=notes(config, outcomes),
         categories=categories(outcomes),
     )  # fmt: skip
     texts = {"table.md": markdown(config, outcomes), "table.json": json.dumps(whole, indent=2), "table.html": html}
@@ -84,10 +86,10 @@ def write_tables(root: Path, config: EvaluationConfig, outcomes: Sequence[Outcom
     return [root / name for name in texts]
 
 
-def _json_row(outcome: Outcome) -> dict[str, Any]:
+def _json_row(config: EvaluationConfig, outcome: Outcome) -> dict[str, Any]:
     known = BENCHMARKS[outcome.benchmark]
     paper = {"model": "R1V2-38B", "score": known.paper and known.paper / 100, "source": known.source or NOT_REPORTED}
-    return asdict(outcome) | {"paper": paper}
+    return asdict(outcome) | {"paper": None if config.made_up else paper}
 
 
 def _cells(outcome: Outcome) -> list[str]:
@@ -110,9 +112,14 @@ def _cells(outcome: Outcome) -> list[str]:
         f"{summary.tokens:.0f}" if summary and summary.tokens is not None else "",
         f"{_percent(outcome.agreement)} of {outcome.num_compared}" if outcome.num_compared else "no verifier",
         judged,
-        f"{known.paper:.1f} %" if known.paper is not None else (NOT_REPORTED if known.in_paper else ""),
-        known.source,
     ]
+
+
+def _paper_cells(config: EvaluationConfig, outcome: Outcome) -> list[str]:
+    known = BENCHMARKS[outcome.benchmark]
+    if config.made_up or not known.in_paper:
+        return ["none: made-up data" if config.made_up else "", ""]
+    return [NOT_REPORTED if known.paper is None else f"{known.paper:.1f} %", known.source]
 
 
 def _percent(rate: float | None) -> str:

@@ -85,7 +85,7 @@ def tiny_evaluation(policy: Path, root: Path, *, vllm_python: str | None) -> Eva
         max_tokens=MAX_TOKENS, temperature=0.0, top_p=1.0, repetition_penalty=1.0, num_runs=1, pass_at=()
     )
     return EvaluationConfig(
-        policy=str(policy), benchmarks=SETS, out=str(root / "evaluation"), name="tiny", prompt="harness",
+        policy=str(policy), benchmarks=SETS, out=str(root / "evaluation"), name="tiny", made_up=True, prompt="harness",
         needs_reasoning=True, generation=greedy, data={name: str(root / "sets" / name) for name in SETS},
         server=ServerConfig(python=vllm_python, flags=flags),
     )  # fmt: skip

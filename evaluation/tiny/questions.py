@@ -1,6 +1,6 @@
 """Questions of the shapes world in the words of three benchmarks, with the completions that answer them.
 
-    choices      how many red ?  A) 2 B) 0 C) 1 D) 3     ...  Answer: \\boxed{ A }
+    choices      how many red ?  A) 0 B) 1 C) 2 D) 3     ...  Answer: \\boxed{ C }
     math_vista   how many red plus blue ?                ...  Answer: \\boxed{ 3 }
     pope         is there a red-circle ?                 ...  Answer: \\boxed{ YES }
 
@@ -80,9 +80,9 @@ def _counted(benchmark: str, index: int, scene: Scene, chance: random.Random) ->
         asked = f"{question.text}{_OPEN}<image>"
         return TinyQuestion(benchmark=benchmark, number=index, scene=scene, text=question.text, asked=asked,
                             answer=answer, completion=solved)  # fmt: skip
-    others = chance.sample([str(count) for count in range(5) if str(count) != answer], len(LETTERS) - 1)
-    choices = [answer, *others]
-    chance.shuffle(choices)
+    # In their order: to look a number up in a shuffled list is more than a model of this size learns in minutes.
+    first = max(0, int(answer) - len(LETTERS) + 1)
+    choices = [str(count) for count in range(first, first + len(LETTERS))]
     letter = LETTERS[choices.index(answer)]
     shown = "\n".join(f"{name}) {text}" for name, text in zip(LETTERS, choices, strict=True))
     return TinyQuestion(

@@ -10,11 +10,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from tests.evaluation.serving.processes import wait_until, with_words
 
 from evaluation.config import ServerConfig
 from evaluation.serving.processes import KeptProcess, inherited
 from evaluation.serving.server import EvaluationError, VLLMServer
+from tests.evaluation.processes import wait_until, with_words
 
 FAKE = Path(__file__).with_name("fake_endpoint.py")
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,13 @@ def test_the_three_tables_hold_the_same_numbers(tmp_path: Path) -> None:
     }  # fmt: skip
     assert "66.7 %" in (tmp_path / "table.html").read_text()
     assert "66.7 %" in (tmp_path / "table.md").read_text()
+
+
+def test_made_up_data_have_no_figure_of_the_paper_beside_them(tmp_path: Path) -> None:
+    made_up = replace(CONFIG, made_up=True)
+    shown = markdown(made_up, [outcome(tmp_path)[0]])
+    assert "The data are made up" in shown
+    assert "73.6" not in shown
 
 
 def test_a_limit_is_told_beside_the_numbers(tmp_path: Path) -> None:
