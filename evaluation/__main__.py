@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     console = Console()
     console.print(markdown(config, outcomes), markup=False, soft_wrap=True)
-    console.print(f"written: {config.out}/{config.title}/table.md, table.json, table.html, page/", markup=False)
+    console.print(f"written: {config.out}/{config.title}/table.md, table.json, table.html, samples.html", markup=False)
     return 0
 
 
@@ -41,7 +41,7 @@ def parsed(arguments: Sequence[str] | None) -> EvaluationConfig:
     parser.add_argument("--benchmarks", nargs="+", type=str, help=f"some of {known_names()}")
     parser.add_class_arguments(EvaluationConfig, skip={"benchmarks"})
     given: Namespace = parser.parse_args(arguments)
-    built = parser.instantiate_classes(given)
+    built = parser.instantiate(given)
     fields = {name: value for name, value in vars(built).items() if name not in ("config", "benchmarks")}
     for name in ("imported",):
         fields[name] = tuple(fields[name])

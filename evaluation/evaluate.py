@@ -3,7 +3,7 @@
     OUT/NAME/BENCHMARK/IDENTITY/evalscope/    what evalscope wrote
                                 result.json   the benchmark's numbers, with their identity
                                 samples.jsonl its judged samples; pictures/ beside them
-    OUT/NAME/table.md, table.json, table.html samples.jsonl and pictures/ of all benchmarks
+    OUT/NAME/table.md, table.json, table.html samples.jsonl of all benchmarks, samples.html to look through them
 
 IDENTITY is a digest of all that decides a number: the policy's files, the sampling, the prompts, the data's files, the
 harness, the judge. Another one gets a folder of its own, so that no table mixes two.
@@ -23,6 +23,9 @@ from evaluation.identity import folder_digest, settings_digest
 from evaluation.imported import read_imported
 from evaluation.judging.model_judge import Judge, key_of
 from evaluation.outcome import Outcome, join_samples, outcome_of, read_outcome, write_outcome
+from evaluation.samples import read_samples
+from evaluation.samples_page import write_page
+from evaluation.samples_page.page import Run
 from evaluation.scores import read_measured
 from evaluation.serving.policy import exported_policy
 from evaluation.serving.server import ModelServer, RunningEndpoint, VLLMServer
@@ -30,6 +33,8 @@ from evaluation.table import write_tables
 from storage import folder_lock
 
 logger = logging.getLogger(__name__)
+
+PAGE = "samples.html"
 
 
 def evaluate(config: EvaluationConfig) -> list[Outcome]:
@@ -52,7 +57,8 @@ def evaluate(config: EvaluationConfig) -> list[Outcome]:
             outcomes += _measured(config, root)
         outcomes += [read_imported(result) for result in config.imported]
         write_tables(root, config, outcomes)
-        join_samples(root, outcomes)
+        samples = join_samples(root, outcomes)
+        write_page(root / PAGE, [Run(config.title, root, read_samples(samples))])
     return outcomes
 
 

@@ -1,5 +1,6 @@
 """vLLM's own OpenAI server for an exported policy: started, waited for, watched, and started again when it dies."""
 
+import json
 import logging
 import secrets
 import socket
@@ -156,7 +157,9 @@ def _as_flags(values: dict[str, Any]) -> list[str]:
     for name, value in values.items():
         if value is False or value is None:
             continue
-        flags += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+        # A config file gives nested values, which vLLM reads as JSON.
+        text = json.dumps(value) if isinstance(value, dict | list) else str(value)
+        flags += [f"--{name}"] if value is True else [f"--{name}", text]
     return flags
 
 

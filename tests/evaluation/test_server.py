@@ -79,13 +79,18 @@ def test_nothing_is_left_of_a_command_when_who_started_it_is_killed(tmp_path: Pa
     )
     assert parent.stdout is not None
     assert parent.stdout.readline() == b"started\n"
-    assert wait_until(lambda: len(with_words("sleep", str(tmp_path))) >= 1)
-    (shell,) = set(with_words("sh -c sleep", str(tmp_path))) - set(with_words("keeper.py"))
-    children = [int(pid) for pid in Path(f"/proc/{shell}/task/{shell}/children").read_text().split()]
-    assert len(children) == 2
+
+    def shells() -> set[int]:
+        return set(with_words("sh -c sleep", str(tmp_path))) - set(with_words("keeper.py")) - {parent.pid}
+
+    def children() -> list[str]:
+        return [pid for shell in shells() for pid in Path(f"/proc/{shell}/task/{shell}/children").read_text().split()]
+
+    assert wait_until(lambda: len(shells()) == 1 and len(children()) == 2)
+    started = [*map(str, shells()), *children()]
     parent.kill()
     parent.wait()
-    assert wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in (shell, *children)))
+    assert wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started))
 
 
 def test_the_status_of_a_command_is_its_own(tmp_path: Path) -> None:
@@ -96,9 +101,13 @@ def test_the_status_of_a_command_is_its_own(tmp_path: Path) -> None:
 
 
 def test_flags_of_the_config_reach_the_server(tmp_path: Path) -> None:
-    config = ServerConfig(python="py", flags={"max-model-len": 256, "enforce-eager": True, "seed": None})
+    config = ServerConfig(
+        python="py", flags={"max-model-len": 256, "enforce-eager": True, "seed": None, "limit": {"image": 9}}
+    )
     command = VLLMServer(tmp_path, "tiny", config, tmp_path / "log").command(1234)
     assert command[:3] == ["py", "-m", "vllm.entrypoints.openai.api_server"]
     assert "--max-model-len 256 --enforce-eager" in " ".join(command)
     assert "--host 127.0.0.1 --port 1234" in " ".join(command)
     assert "--seed" not in command
+    # As vLLM reads it: JSON, and not Python.
+    assert command[command.index("--limit") + 1] == '{"image": 9}'
