@@ -19,9 +19,11 @@ HEADINGS = (
 )  # fmt: skip
 
 
-def table_rows(config: EvaluationConfig, outcomes: Sequence[Outcome]) -> list[list[str]]:
-    """Return the cells of the table, in the order of ``HEADINGS``."""
-    return [[*_cells(outcome), *_paper_cells(config, outcome)] for outcome in outcomes]
+def table_cells(config: EvaluationConfig, outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and the cells of each row; a column without any cell is left out."""
+    rows = [[*_cells(outcome), *_paper_cells(config, outcome)] for outcome in outcomes]
+    shown = [i for i in range(len(HEADINGS)) if any(row[i] for row in rows)]
+    return [HEADINGS[i] for i in shown], [[row[i] for i in shown] for row in rows]
 
 
 def notes(config: EvaluationConfig, outcomes: Sequence[Outcome]) -> list[str]:
@@ -61,7 +63,7 @@ def categories(outcomes: Sequence[Outcome]) -> list[list[str]]:
 
 def markdown(config: EvaluationConfig, outcomes: Sequence[Outcome]) -> str:
     """Return the whole table as Markdown."""
-    parts = [f"# Evaluation of {config.title}", _markdown_table(HEADINGS, table_rows(config, outcomes))]
+    parts = [f"# Evaluation of {config.title}", _markdown_table(*table_cells(config, outcomes))]
     parts.append("\n".join(f"- {note}" for note in notes(config, outcomes)))
     if by_category := categories(outcomes):
         parts += ["## By category", _markdown_table(("benchmark", "category", "accuracy", "samples"), by_category)]
@@ -75,9 +77,9 @@ def write_tables(root: Path, config: EvaluationConfig, outcomes: Sequence[Outcom
     page = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     ).get_template("table.html")
+    headings, rows = table_cells(config, outcomes)
     html = page.render(
-        title=config.title, headings=HEADINGS, rows=table_rows(config, outcomes), notes=notes(config, outcomes),
-        categories=categories(outcomes),
+        title=config.title, headings=headings, rows=rows, notes=notes(config, outcomes), categories=categories(outcomes)
     )  # fmt: skip
     texts = {"table.md": markdown(config, outcomes), "table.json": json.dumps(whole, indent=2), "table.html": html}
     for name, text in texts.items():
@@ -96,9 +98,7 @@ def _cells(outcome: Outcome) -> list[str]:
     known, summary = BENCHMARKS[outcome.benchmark], outcome.summary
     has_interval = summary is not None and summary.low is not None and summary.high is not None
     judged = (
-        f"{_percent(outcome.judge_score)}, agrees on {_percent(outcome.judge_agreement)}"
-        if outcome.num_judged
-        else "none"
+        f"{_percent(outcome.judge_score)}, agrees on {_percent(outcome.judge_agreement)}" if outcome.num_judged else ""
     )
     return [
         f"{known.title}" + ("" if outcome.harness.startswith("evalscope") else f" ({outcome.harness})"),

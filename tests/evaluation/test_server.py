@@ -101,9 +101,8 @@ def test_the_status_of_a_command_is_its_own(tmp_path: Path) -> None:
 
 
 def test_flags_of_the_config_reach_the_server(tmp_path: Path) -> None:
-    config = ServerConfig(
-        python="py", flags={"max-model-len": 256, "enforce-eager": True, "seed": None, "limit": {"image": 9}}
-    )
+    flags = {"max-model-len": 256, "enforce-eager": True, "seed": None, "limit": {"image": 9}}
+    config = ServerConfig(python="py", flags=flags)
     command = VLLMServer(tmp_path, "tiny", config, tmp_path / "log").command(1234)
     assert command[:3] == ["py", "-m", "vllm.entrypoints.openai.api_server"]
     assert "--max-model-len 256 --enforce-eager" in " ".join(command)
