@@ -28,7 +28,7 @@ from evaluation.samples_page import write_page
 from evaluation.samples_page.page import Run
 from evaluation.scores import read_measured
 from evaluation.serving.policy import exported_policy
-from evaluation.serving.server import ModelServer, RunningEndpoint, VLLMServer
+from evaluation.serving.server import ModelServer, RunningEndpoint, VLLMServer, check_vllm
 from evaluation.table import write_tables
 from storage import folder_lock
 
@@ -54,6 +54,8 @@ def evaluate(config: EvaluationConfig) -> list[Outcome]:
         if config.benchmarks:
             check_data(config)
             check_harness(config.harness.python)
+            if config.endpoint is None:
+                check_vllm(config.server)
             outcomes += _measured(config, root)
         outcomes += [read_imported(result) for result in config.imported]
         write_tables(root, config, outcomes)

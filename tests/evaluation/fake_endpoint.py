@@ -81,6 +81,9 @@ def text_of(messages: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     arguments = sys.argv[1:]
+    if arguments[0] == "-c":
+        # Whether it has vLLM: yes.
+        return
     seconds = float(arguments[arguments.index("--fake-seconds") + 1]) if "--fake-seconds" in arguments else 0.0
     port = int(arguments[arguments.index("--port") + 1])
     with FakeEndpoint(lambda _: "Yes", seconds=seconds, port=port):

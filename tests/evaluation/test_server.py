@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from algorithms import ConfigError
 from evaluation.config import ServerConfig
 from evaluation.serving.processes import KeptProcess, inherited
-from evaluation.serving.server import EvaluationError, VLLMServer
+from evaluation.serving.server import EvaluationError, VLLMServer, check_vllm
 from tests.evaluation.processes import wait_until, with_words
 
 FAKE = Path(__file__).with_name("fake_endpoint.py")
@@ -98,6 +99,15 @@ def test_the_status_of_a_command_is_its_own(tmp_path: Path) -> None:
     assert wait_until(lambda: process.status is not None)
     process.stop()
     assert (process.status, process.tail()) == (7, "told\n")
+
+
+def test_an_interpreter_without_vllm_is_told_with_how_to_get_it(tmp_path: Path) -> None:
+    without = tmp_path / "python"
+    without.write_text("#!/bin/sh\nexit 1\n")
+    without.chmod(0o755)
+    with pytest.raises(ConfigError, match=r"make setup-vllm.*endpoint\.url"):
+        check_vllm(ServerConfig(python=str(without)))
+    check_vllm(ServerConfig(python=str(fake_vllm(tmp_path))))
 
 
 def test_flags_of_the_config_reach_the_server(tmp_path: Path) -> None:
