@@ -168,8 +168,8 @@ def check_vllm(config: ServerConfig) -> None:
         raise ConfigError(f"server.python: {python} does not run ({error}).") from None
     if not has_it:
         raise ConfigError(
-            f"server.python: {python} has no vLLM. `make setup-vllm` installs the one for CPUs, `pip install -e .[vllm]` "
-            "the one for GPUs; or give a server that runs already with endpoint.url and endpoint.model."
+            f"server.python: {python} has no vLLM. `make setup-vllm` installs the one for CPUs, `pip install -e "
+            ".[vllm]` the one for GPUs; or give a server that runs already with endpoint.url and endpoint.model."
         )
 
 
