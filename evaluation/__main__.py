@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 from rich.console import Console
 
 from algorithms import ConfigError, DataError
@@ -36,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parsed(arguments: Sequence[str] | None) -> EvaluationConfig:
     """Return the evaluation that a command line asks for."""
-    parser = ArgumentParser(prog="python -m evaluation", description=__doc__)
+    # What a key means stands below it in the dataclass.
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(prog="python -m evaluation", description=__doc__, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="a file of configs/evaluation")
     parser.add_argument("--benchmarks", nargs="+", type=str, help=f"some of {known_names()}")
     parser.add_class_arguments(EvaluationConfig, skip={"benchmarks"})

@@ -94,6 +94,7 @@ def test_every_config_is_accepted(file: str) -> None:
     [
         (["--benchmarks", "popes", "--policy", "x"], "there is no benchmark 'popes'"),
         (["--benchmarks", "pope"], "got neither"),
+        (["--benchmarks", "pope", "--policy", "x", "--generation.temperatur", "1"], "temperatur"),
         (["--benchmarks", "pope", "pope", "--policy", "x"], "each one once"),
         (["--benchmarks", "pope", "--policy", "x", "--generation.num_runs", "0"], "num_runs must be at least 1"),
         (["--benchmarks", "pope", "--policy", "x", "--generation.pass_at", "[9]"], "generation.pass_at must lie"),
