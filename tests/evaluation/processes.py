@@ -1,5 +1,7 @@
 """Helpers for tests about processes: which are there, and waiting."""
 
+import contextlib
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,17 @@ def with_words(*words: str) -> list[int]:
             continue
         if line and all(word in line for word in words):
             found.append(int(folder.name))
+    return found
+
+
+def in_group(group: int) -> set[int]:
+    """Return the processes of a process group, zombies included."""
+    found: set[int] = set()
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                if os.getpgid(int(folder.name)) == group:
+                    found.add(int(folder.name))
     return found
 
 
