@@ -95,19 +95,11 @@ class PairDataModule(StoredPairs, ReadingDataModule):
         self.store.source.prepare()
 
     def setup(self, stage: str) -> None:
-        """Read the pairs of a stage: those of a split alone where it has files of its own.
-
-        Raises:
-            ConfigError: ``test`` without test pairs.
-        """
+        """Read the pairs of a stage: those of a split alone where it has files of its own."""
         split = {"validate": "val", "test": "test"}.get(stage)
-        if split is not None and self.store.read_held_out(split, self.module):
+        # Missing test pairs are told by the loader: the module may have more to say about the command.
+        if (split is not None and self.store.read_held_out(split, self.module)) or split == "test":
             return
-        if split == "test":
-            raise ConfigError(
-                f"data.pairs has no test pairs ({type(self.store.source).__name__} in {self.store.source.folder}): "
-                "name their files in data.pairs.test, or run validate."
-            )
         report = self.report_file("pairs.json", self.store.source.folder)
         self.store.read(self.module, report, is_first_rank=self.is_first_rank)
 
@@ -121,7 +113,16 @@ class PairDataModule(StoredPairs, ReadingDataModule):
         return self.store.val_loader(self.store.settings.pairs_per_batch, *self.rank) or []
 
     def test_dataloader(self) -> Any:
-        """Return the test pairs."""
+        """Return the test pairs.
+
+        Raises:
+            ConfigError: there are none.
+        """
+        if "test" not in self.store.pairs:
+            raise ConfigError(
+                f"data.pairs has no test pairs ({type(self.store.source).__name__} in {self.store.source.folder}): "
+                "name their files in data.pairs.test, or run validate."
+            )
         return self.store.val_loader(self.store.settings.pairs_per_batch, *self.rank, split="test") or []
 
 
