@@ -1,4 +1,4 @@
-"""Judged samples of evaluations: their file, and a page to look through them."""
+"""The paper's benchmarks: vLLM serves a policy, evalscope scores it; tables, and a page to look through samples."""
 
 from evaluation.samples import JudgedSample, read_samples, write_samples
 

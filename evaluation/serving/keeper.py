@@ -31,7 +31,9 @@ def main() -> int:
                 break
     finally:
         kill_group(command.pid)
-    return command.wait()
+    status = command.wait()
+    # As a shell tells a signal: an exit status has no sign.
+    return 128 - status if status < 0 else status
 
 
 def kill_group(group: int) -> None:

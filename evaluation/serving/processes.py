@@ -37,7 +37,7 @@ class KeptProcess:
 
     @property
     def status(self) -> int | None:
-        """Exit status; None while it runs. A negative number is the signal that ended it."""
+        """Exit status; None while it runs; 128 and the number of the signal that ended it, such as 137."""
         return self._process.poll()
 
     def stop(self) -> None:

@@ -3,6 +3,7 @@
 As a program it takes vLLM's flags and answers ``Yes``: ``python fake_endpoint.py -m MODULE --port N ...``.
 """
 
+import contextlib
 import json
 import sys
 import threading
@@ -49,8 +50,10 @@ class FakeEndpoint:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(encoded)))
-                self.end_headers()
-                self.wfile.write(encoded)
+                # Who asked may have been killed.
+                with contextlib.suppress(ConnectionError):
+                    self.end_headers()
+                    self.wfile.write(encoded)
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass

@@ -110,6 +110,13 @@ def test_an_interpreter_without_vllm_is_told_with_how_to_get_it(tmp_path: Path) 
     check_vllm(ServerConfig(python=str(fake_vllm(tmp_path))))
 
 
+def test_a_signal_that_ended_a_command_is_in_its_status(tmp_path: Path) -> None:
+    process = KeptProcess(["sh", "-c", "kill -9 $$"], tmp_path / "log", inherited())
+    assert wait_until(lambda: process.status is not None)
+    process.stop()
+    assert process.status == 128 + signal.SIGKILL
+
+
 def test_flags_of_the_config_reach_the_server(tmp_path: Path) -> None:
     flags = {"max-model-len": 256, "enforce-eager": True, "seed": None, "limit": {"image": 9}}
     config = ServerConfig(python="py", flags=flags)
