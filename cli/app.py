@@ -243,7 +243,7 @@ def _parse_and_run(arguments: Sequence[str], **attributes: Any) -> TrainCLI:
     # The parser keeps a config below the subcommand: ${model.x} must lead to fit.model.x, with overlays and flags.
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True, docstring_parse_attribute_docstrings=True)
     take_nothing_over()
-    quiet()
+    quiet(trains=bool(arguments) and arguments[0] == "fit")
     # Before the parser, which names neither the file nor what was meant.
     line = checked(in_dictionaries(arguments), (*SUBCOMMANDS, *INSPECT, *OWN_COMMANDS))
     try:

@@ -7,8 +7,15 @@ import transformers
 from jsonargparse._deprecated import JsonargparseDeprecationWarning
 
 
-def quiet() -> None:
-    """Silence them."""
+def quiet(*, trains: bool = True) -> None:
+    """Silence them.
+
+    Args:
+        trains: False for a command that only reads the weights of a checkpoint.
+    """
+    # What a calibrator or a saver has kept matters to a run that goes on, and to nothing that looks at weights.
+    left_out = "Be aware that when using `ckpt_path`, callbacks used to create the checkpoint need to be provided"
+    warnings.filterwarnings("default" if trains else "ignore", left_out)
     # A bar per model, and one more for each file that is written.
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)

@@ -142,7 +142,11 @@ WRONG = {
     "a model without weights": (("--data", "texts.jsonl", "--model", "no_weights"), "safetensors"),
     "another phase": (("--data", "texts.jsonl", "--model", "MODEL", "--phase", "sft"), "--phase"),
     "pairs for GRPO": (("--data", "pairs", "--model", "MODEL", "--phase", "grpo"), "only mpo learns from"),
-    "prompts for MPO": (("--data", "texts.jsonl", "--model", "MODEL", "--phase", "mpo"), "holds no pairs"),
+    "prompts for MPO": (("--data", "texts.jsonl", "--model", "MODEL", "--phase", "mpo"), "texts.jsonl holds no pairs"),
+    "pairs beside validation prompts": (
+        ("--data", "mixed/pairs.jsonl", "--model", "MODEL"),
+        "mixed/val.jsonl holds no pairs",
+    ),
     "validation that is not there": (("--data", "texts.jsonl", "--model", "MODEL", "--val", "x"), "--val"),
     "validation on the training rows": (
         ("--data", "texts.jsonl", "--model", "MODEL", "--val", "texts.jsonl"),
@@ -160,6 +164,9 @@ def test_a_wrong_input_ends_in_one_sentence(
     write_pairs(here / "pairs")
     json_lines(here / "numbers.jsonl", [{"a": 1, "b": 2}])
     json_lines(here / "gone.jsonl", [{"question": "?", "image": "gone.png", "answer": 1}])
+    (here / "mixed").mkdir()
+    write_texts(here / "mixed" / "val.jsonl")
+    json_lines(here / "mixed" / "pairs.jsonl", [{"question": "?", "chosen": "1", "rejected": "2"}] * 4)
     (here / "empty").mkdir()
     (here / "several").mkdir()
     for name in ("empty.jsonl", "several/a.jsonl", "several/b.jsonl"):
