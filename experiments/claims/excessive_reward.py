@@ -1,7 +1,7 @@
 """Excessive reward and hallucination, and the loop that holds it."""
 
 from experiments.claims.arms import SSB, TINY, grpo
-from experiments.claims.measures import GREEDY, HALLUCINATION, PREFERENCE, PREFERENCE_EARLY, SAMPLED
+from experiments.claims.measures import GREEDY, HALLUCINATION, MOVED, PREFERENCE, PREFERENCE_EARLY, SAMPLED
 from experiments.claims.records import Claim, Expectation
 
 RAW = grpo("grpo_biased_raw", f"{TINY}/grpo_biased.yaml")
@@ -18,7 +18,7 @@ CLAIM = Claim(
     source="R1V2 v3, abstract and section 4",
     question="Does a policy that follows a faulty preference score too far invent things, and does the loop hold it?",
     arms=(SSB, RAW, HELD),
-    measures=(GREEDY, SAMPLED, HALLUCINATION, PREFERENCE_EARLY, PREFERENCE),
+    measures=(GREEDY, SAMPLED, HALLUCINATION, PREFERENCE_EARLY, PREFERENCE, MOVED),
     expectations=(
         Expectation("the raw score rises", PREFERENCE, "higher", RAW.name, RAW.name, PREFERENCE_EARLY),
         Expectation("and hallucination with it", HALLUCINATION, "higher", RAW.name, SSB.name),
@@ -27,7 +27,12 @@ CLAIM = Claim(
         Expectation("and keeps accuracy above it", SAMPLED, "higher", HELD.name, RAW.name),
     ),
     curves=("val/hallucination_rate", "val/sampled_accuracy", "rollout/preference", "calibration/threshold"),
-    why="",
+    why=(
+        "The raw score pays about as much for one claim more as the rules pay for a right answer, and the policy "
+        "follows it. The loop starts with a weight of 0 and raises it only while the monitored rate stays below its "
+        "target; where the mean weight in the table is near 0, it held by giving the faulty model no say, and the run "
+        "is nearly the one without it. Whether the loop leaves a good preference model its say is not measured here."
+    ),
     limits=(
         "The preference model was made faulty on purpose: half of its training pairs prefer more claims to true ones. "
         "The calibrator's target of 12 % was chosen once, for runs of 300 steps."

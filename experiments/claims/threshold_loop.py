@@ -1,7 +1,7 @@
 """Iterative MPO with a faulty preference model: a threshold that is too low, one well chosen, one that a loop moves."""
 
 from experiments.claims.arms import ABLATIONS, MPO_CONFIG, TINY
-from experiments.claims.measures import HALLUCINATION, SAMPLED
+from experiments.claims.measures import HALLUCINATION, MOVED, SAMPLED
 from experiments.claims.records import Arm, Claim, Expectation
 
 
@@ -22,7 +22,7 @@ CLAIM = Claim(
     source="R1V2 v3, abstract and the analysis of MPO's threshold",
     question="Where the preference model is faulty, does a threshold that starts too low get where a good one is?",
     arms=(LOW, CHOSEN, HELD),
-    measures=(SAMPLED, HALLUCINATION),
+    measures=(SAMPLED, HALLUCINATION, MOVED),
     expectations=(
         Expectation("a threshold too low hallucinates more", HALLUCINATION, "higher", LOW.name, CHOSEN.name),
         Expectation("the loop keeps hallucination below that", HALLUCINATION, "lower", HELD.name, LOW.name),
