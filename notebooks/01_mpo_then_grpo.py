@@ -9,7 +9,7 @@
 # [docs/bring_your_own.md](../docs/bring_your_own.md), [docs/mpo.md](../docs/mpo.md), [docs/grpo.md](../docs/grpo.md).
 #
 # Without changes this notebook trains the tiny policy, which is built once, in a minute or two, in `runs/built/`, and
-# shared with the other notebooks. After that it takes about a minute.
+# shared with the other notebooks. After that it takes half a minute on a free core.
 
 # %%
 from cli.notebook import built, stand_in_project

@@ -125,8 +125,9 @@ plt.show()
 # ## Does it help?
 #
 # On held-out pictures, from the same starting policy and the same prompts for each seed. The difference is taken seed
-# by seed. With so few seeds and steps an interval is wide: one that holds 0 says that *these runs* do not tell the
-# two apart. `docs/experiments.md` has longer runs, and notebook 6 more about reading such a table.
+# by seed, so it may be clear where the bands of the two methods overlap: these show how much the seeds differ. An
+# interval that holds 0 says that *these runs* do not tell the two apart. Runs are short and seeds few here;
+# `docs/experiments.md` has longer ones, and notebook 6 more about reading such a table.
 
 # %%
 metrics = ["val/greedy_accuracy", "val/sampled_accuracy", "val/hallucination_rate"]

@@ -65,8 +65,9 @@ print(comparison.markdown())
 # %% [markdown]
 # ## The same as a picture
 #
-# Small marks are seeds, large ones means. An interval that crosses 0 says that *these seeds* do not tell the two
-# methods apart. It does not say that they are equal.
+# Small marks are seeds, large ones means. An interval that crosses 0 says that *these seeds* do not tell the two methods
+# apart. It does not say that they are equal. And each further metric or method is one more occasion for chance: where
+# there is no difference at all, one of twenty such intervals misses 0 on average.
 
 # %%
 others = [title for title in comparison.runs if title != BASELINE]
@@ -90,8 +91,9 @@ plt.show()
 # %% [markdown]
 # ## Over the whole run, not only at its end
 #
-# A method that is ahead at the last step may have been behind all the way. The band is the 95 % interval over seeds
-# at each step; one seed alone has none.
+# A method that is ahead at the last step may have been behind all the way. The band is the 95 % interval over seeds at
+# each step; one seed alone has none. Bands that overlap are no contradiction to a clear difference above: they hold what
+# the seeds have in common, which the difference seed by seed leaves out.
 
 # %%
 draw_on(plt.figure(), curve_panels(comparison))
