@@ -38,7 +38,7 @@ def refused(path: str, **options) -> str:
 def test_precision_and_attention_are_as_asked_for(folder: Path) -> None:
     policy = PretrainedPolicy(str(folder), dtype="bfloat16", attn_implementation="eager").build()
     assert {p.dtype for p in policy.parameters()} == {torch.bfloat16}
-    assert policy.model.get_decoder().config._attn_implementation == "eager"
+    assert policy.model.get_decoder().config._attn_implementation == "packed_eager"
     assert policy.model.model.vision_tower.config._attn_implementation == "eager"
 
 

@@ -1,5 +1,6 @@
 """Packed prompts and completions give what each completion alone gives, for every kind of attention and of learning."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,13 @@ def text_policy(config_class: Any, chosen: str | None = None, **settings: Any) -
     ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     config = config_class(**SIZES, vocab_size=len(tokenizer), **ends, **settings)
     torch.manual_seed(0)
-    # None would mean eager here, and not transformers' choice.
     model = AutoModelForCausalLM.from_config(config, **({"attn_implementation": chosen} if chosen else {}))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.mul_(6.0) if parameter.ndim > 1 else None
             parameter.normal_() if "sinks" in name else None
-    plain = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+    # The choice is kept in the config, which a model does not copy.
+    plain = AutoModelForCausalLM.from_config(deepcopy(config), attn_implementation="eager")
     plain.load_state_dict(model.state_dict())
     return Policy(model, tokenizer), plain.eval()
 
