@@ -90,7 +90,7 @@ def build(config: str, seed: int, command: Callable[[Sequence[str]], object]) ->
     Raises:
         ConfigError: when the config, or one that it is built from, is not there, or the folder cannot be written to.
     """
-    folder = built_folder(config, seed)
+    config, folder = config_path(config), built_folder(config, seed)
     with writes_to("the folder of models that are built on first use", folder.parent):
         check_writable(folder.parent)
     # Other ranks and other runs block here until the folder exists.

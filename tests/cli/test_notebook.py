@@ -8,6 +8,7 @@ import pytest
 
 from cli import notebook
 from cli.built import built_folder
+from cli.given.places import PROJECT
 
 CONFIG = "configs/tiny/stages/vision_tower.yaml"
 
@@ -38,8 +39,10 @@ def test_a_model_is_built_at_the_first_call_with_its_seed_and_one_line_is_printe
     def run(arguments: list[str], *, is_build: bool) -> None:
         sys.stdout.write("a bar")
         assert is_build
-        assert arguments[:5] == ["fit", "--config", CONFIG, "--seed_everything", "3"]
-        Path(arguments[5].removeprefix("--callbacks.export.folder=")).mkdir()
+        assert [*arguments[:2], arguments[3]] == ["fit", "--config", "--seed_everything=3"]
+        # The project's, wherever the notebook stands.
+        assert Path(arguments[2]) == PROJECT / CONFIG
+        Path(arguments[4].removeprefix("--callbacks.export.folder=")).mkdir()
 
     monkeypatch.setattr(notebook, "run", run)
     assert Path(notebook.built(CONFIG, 3)).is_dir()
