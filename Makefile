@@ -142,7 +142,7 @@ bench-grpo: $(STAMP)  ## completions per second of GRPO against TRL; writes runs
 	$(BIN)/python -m experiments.speed.grpo $(BENCH_FLAGS)
 
 bench-async: $(STAMP)  ## what a rollout ahead gains with a simulated engine as slow as the update; writes runs/bench/ahead.json
-	$(BIN)/python -m experiments.speed.ahead $(BENCH_FLAGS)
+	$(BIN)/python -m experiments.ahead.bench $(BENCH_FLAGS)
 
 bench-growth: $(STAMP)  ## an update as prompts and groups grow, each prompt read once or copied; writes runs/bench/growth.json
 	$(BIN)/python -m experiments.speed.growth $(BENCH_FLAGS)
@@ -172,7 +172,7 @@ reproduce-check: $(STAMP)  ## a few steps of each run of one claim, to see that 
 	$(BIN)/python -m experiments.reproduce --scale check $(REPRODUCE_FLAGS)
 
 ahead-table: $(STAMP)  ## GRPO in turns and one rollout ahead, three seeds; writes runs/experiments/ahead
-	$(BIN)/python -m experiments.speed.ahead_accuracy
+	$(BIN)/python -m experiments.ahead.accuracy
 
 results: $(STAMP)  ## docs/results.md, its figures, README's table and the results browser from the stored runs, without any run
 	$(BIN)/python -m experiments.reproduce --pages_only

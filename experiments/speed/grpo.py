@@ -49,10 +49,10 @@ from datamodules.rows.prompt_rows import read_prompts
 from experiments.speed.bare import bare_update
 from experiments.speed.clock import WARM_UP, StepClock, forget_peak, peak_gibibytes
 from experiments.speed.endless import EndlessPolicy, checksum
+from experiments.speed.our_flags import LEARNING_RATE, our_flags
 from experiments.speed.subjects import fresh_policy, lengthen, plain_copy
 
 OUT = Path("runs/bench/grpo.json")
-LEARNING_RATE = 1e-5
 
 
 class StepParts(Callback):
@@ -161,29 +161,6 @@ def measure_ours(policy: str, folder: ShapesFolder, options: argparse.Namespace)
     # By name: run as a script, this file's classes are not those that the configuration names.
     parts = next(callback for callback in trainer.callbacks if type(callback).__name__ == "StepParts")
     return measured(parts.clock, parts.parts) | {"update_tokens": parts.read_tokens}
-
-
-def our_flags(policy: str, folder: ShapesFolder, options: argparse.Namespace) -> list[str]:
-    """Return the command line of a run in which every step is a rollout and one optimizer step on all of it."""
-    part = {"accuracy": {"reward": {"class_path": "experiments.speed.endless.ChecksumReward"}, "weight": 1.0}}
-    return [
-        "fit", "--config=configs/tiny/grpo.yaml", "--model.init_args.policy=experiments.speed.endless.EndlessPolicy",
-        f"--model.init_args.policy.init_args.path={policy}", "--data.init_args.source=datamodules.PromptFolder",
-        f"--data.init_args.source.init_args.path={folder.path}",
-        # Else the data module reads every picture before the first step, to know the prompts' lengths.
-        "--data.init_args.reading.max_prompt_tokens=null",
-        f"--data.init_args.prompts_per_rollout={options.completions // options.group_size}",
-        "--data.init_args.micro_batches=1", f"--model.init_args.sampling.group_size={options.group_size}",
-        f"--model.init_args.reward.init_args.parts={json.dumps(part)}",
-        f"--model.init_args.engine.init_args.max_rows={options.completions}",
-        f"--model.init_args.sampling.max_new_tokens={options.tokens}", "--model.init_args.judge=null",
-        f"--model.init_args.learning.optimizer.learning_rate={LEARNING_RATE}", f"--trainer.max_steps={options.steps}",
-        f"--model.init_args.learning.recompute_activations={str(options.recompute).lower()}",
-        "--trainer.accelerator=auto", f"--trainer.precision={options.precision}",
-        f"--trainer.default_root_dir={Path(policy).parent}", "--trainer.limit_val_batches=0", "--trainer.logger=false",
-        "--trainer.log_every_n_steps=1000000", "--trainer.enable_progress_bar=false", "--callbacks.progress=null",
-        "--callbacks.layout=null", "--callbacks.completions=null", "--callbacks.predictions=null",
-    ]  # fmt: skip
 
 
 def measure_trl(policy: str, folder: ShapesFolder, options: argparse.Namespace, micro_batch: int) -> Measured:

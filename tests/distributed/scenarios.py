@@ -130,7 +130,7 @@ SCENARIOS: dict[str, Scenario] = {
 }  # fmt: skip
 # A rollout in flight on every rank.
 AHEAD = (
-    "--model.init_args.engine=experiments.speed.slow_engine.SlowEngine",
+    "--model.init_args.engine=experiments.ahead.slow_engine.SlowEngine",
     "--model.init_args.rollouts_ahead=1",
     "--trainer.max_steps=6",
 )

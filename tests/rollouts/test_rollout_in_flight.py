@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from algorithms import Prompt
-from experiments.speed.slow_engine import SlowEngine
+from experiments.ahead.slow_engine import SlowEngine
 from models import Policy
 from rollouts import BackgroundCall, EngineError, RolloutEngine, SamplingConfig, TransformersEngine, VLLMServerEngine
 from rollouts.vllm.client import ServerClient

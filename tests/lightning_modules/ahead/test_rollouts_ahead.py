@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback
 
 from algorithms import Completion, ConfigError, GRPOConfig, Prompt, position_seed
 from cli.app import run
-from experiments.speed.slow_engine import SlowEngine
+from experiments.ahead.slow_engine import SlowEngine
 from lightning_modules import GRPOModule, LearningConfig
 from models import PretrainedPolicy
 from rewards import AccuracyReward, RewardPart, WeightedReward
@@ -23,7 +23,7 @@ from tests.test_training import RECORDED, arguments, largest_difference, logged_
 
 HERE = "tests.lightning_modules.ahead.test_rollouts_ahead"
 AHEAD = (
-    "--model.init_args.engine=experiments.speed.slow_engine.SlowEngine", "--model.init_args.rollouts_ahead=1",
+    "--model.init_args.engine=experiments.ahead.slow_engine.SlowEngine", "--model.init_args.rollouts_ahead=1",
     "--model.init_args.grpo.engine_ratio_cap=2.0", "--data.init_args.buffer={capacity: 64, max_age: 4}",
 )  # fmt: skip
 STEPS = 2  # optimizer steps of a rollout

@@ -1,6 +1,6 @@
 """``make bench-async``: what a rollout ahead gains, with an engine that takes as long as the learner's own work.
 
-The engine is simulated (experiments/speed/slow_engine.py): it gives the same completions for every rollout, after a
+The engine is simulated (experiments/ahead/slow_engine.py): it gives the same completions for every rollout, after a
 wait. So it uses no processor time, like a server elsewhere, and only the waiting is measured. A step is one rollout and
 one optimizer step on all of its completions, as in ``make bench-grpo``.
 
@@ -28,8 +28,8 @@ from rich.table import Table
 from cli.app import run
 from datamodules import ShapesFolder
 from experiments.speed.clock import WARM_UP, StepClock
-from experiments.speed.grpo import our_flags
-from experiments.speed.mpo import fresh_policy, plain_copy
+from experiments.speed.our_flags import our_flags
+from experiments.speed.subjects import fresh_policy, plain_copy
 
 OUT = Path("runs/bench/ahead.json")
 CORRECTED = ("--model.init_args.grpo.engine_ratio_cap=2.0",)
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder.prepare()
 
         def measure(seconds: float, *extra: str) -> dict[str, float]:
-            settings = argparse.Namespace(**vars(options), precision="32-true")
+            settings = argparse.Namespace(**vars(options), precision="32-true", recompute=False)
             return measured([*our_flags(policy, folder, settings), *engine(seconds), *extra])
 
         rounds: list[dict[str, dict[str, float]]] = []
@@ -89,8 +89,8 @@ def engine(seconds: float) -> list[str]:
     """Return the flags of an engine that takes so long."""
     path = "--model.init_args.engine"
     return [
-        f"{path}=experiments.speed.slow_engine.SlowEngine", f"{path}.init_args.seconds={seconds}",
-        f"{path}.init_args.repeats=true", "--callbacks.rounds=experiments.speed.ahead.Rounds",
+        f"{path}=experiments.ahead.slow_engine.SlowEngine", f"{path}.init_args.seconds={seconds}",
+        f"{path}.init_args.repeats=true", "--callbacks.rounds=experiments.ahead.bench.Rounds",
     ]  # fmt: skip
 
 
