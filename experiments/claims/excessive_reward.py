@@ -30,8 +30,9 @@ CLAIM = Claim(
     why=(
         "The raw score pays about as much for one claim more as the rules pay for a right answer, and the policy "
         "follows it. The loop starts with a weight of 0 and raises it only while the monitored rate stays below its "
-        "target; where the mean weight in the table is near 0, it held by giving the faulty model no say, and the run "
-        "is nearly the one without it. Whether the loop leaves a good preference model its say is not measured here."
+        "target. In these short runs it never did: the mean weight in the table is 0, and the calibrated runs equal "
+        "grpo_ssb. So they show that the loop gives a faulty model no say, and not yet that it gives a good one its "
+        "say."
     ),
     limits=(
         "The preference model was made faulty on purpose: half of its training pairs prefer more claims to true ones. "
