@@ -79,6 +79,6 @@ def test_a_method_has_one_colour_in_all_panels_and_one_line_in_the_legend(tmp_pa
     _, drawn = draw_panels(panels, tmp_path / "figure.png")
     text = drawn.read_text()
     thick = re.findall(r"stroke: (#\w+); stroke-width: 2", text)
-    first, second, third = "#1f77b4", "#ff7f0e", "#2ca02c"  # matplotlib's C0, C1, C2
+    first, second, third = "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito
     # The panels one after the other, then the legend.
     assert thick == [first, second, second, third, third, first, second, third]
