@@ -76,7 +76,7 @@ class StepParts(Callback):
         pl_module.backward = timed("backward", pl_module.backward)
         pl_module.optimizer_step = timed("optimizer", pl_module.optimizer_step)
 
-    def on_train_start(self, *args: Any) -> None:
+    def on_train_start(self, *args: Any, **kwargs: Any) -> None:
         """Note when the first step begins."""
         self.clock.end_step()
 
