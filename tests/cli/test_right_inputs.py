@@ -90,7 +90,13 @@ def test_forms_of_yaml_that_are_in_use_are_taken(content: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "config", [str(path) for path in sorted(Path("configs").rglob("*.yaml")) if "# Lies over" not in path.read_text()]
+    "config",
+    [
+        str(path)
+        for path in sorted(Path("configs").rglob("*.yaml"))
+        # Those of evaluations have keys of their own; tests/evaluation/test_tables.py reads them.
+        if "# Lies over" not in path.read_text() and path.parts[1] != "evaluation"
+    ],
 )
 def test_every_config_of_the_project_has_known_keys_only(config: str) -> None:
     check(config=config)

@@ -180,6 +180,7 @@ def test_held_out_metrics_by_hand() -> None:
         "pair_accuracy": 0.5,
         "pair_accuracy_correctness": 0.5,
         "pair_accuracy_format": 0.5,
+        "pair_accuracy_macro": 0.5,
         "margin": 0.75,
         "loss": round(sum(losses) / 4, 5),
         "calibration_error": round((2 * (sure - 0.5) + (1 - surer)) / 4, 5),
@@ -227,8 +228,8 @@ def test_validation_logs_metrics_and_draws_calibration(policy: Policy, preferred
     events = EventAccumulator(str(tmp_path)).Reload()
     tags = events.Tags()
     assert {tag for tag in tags["scalars"] if tag.startswith("val/")} == {
-        "val/pair_accuracy", "val/pair_accuracy_correctness", "val/pair_accuracy_format", "val/margin", "val/loss",
-        "val/calibration_error",
+        "val/pair_accuracy", "val/pair_accuracy_correctness", "val/pair_accuracy_format",
+        "val/pair_accuracy_macro", "val/margin", "val/loss", "val/calibration_error",
     }  # fmt: skip
     assert tags["images"] == ["reward_model/calibration"]
 

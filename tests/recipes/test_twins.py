@@ -17,8 +17,9 @@ from models import PretrainedPolicy
 from rollouts import SamplingConfig, TransformersEngine
 from tests.recipes.twins import COUNTS, PATHS, SIZES, STEPS, TWINS, WATCHES, arguments
 
-# Overlays are no runs. Runs of the tiny world, and of real parts that fit on a laptop, are run as they are.
-NOT_FOR_TWINS = ("tiny", "real")
+# Overlays are no runs. Runs of the tiny world, and of real parts that fit on a laptop, are run as they are; evaluations
+# train nothing.
+NOT_FOR_TWINS = ("tiny", "real", "evaluation")
 RECIPES = sorted(
     str(path.relative_to("configs").with_suffix(""))
     for path in Path("configs").rglob("*.yaml")

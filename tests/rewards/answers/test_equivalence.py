@@ -4,6 +4,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from rewards.answers.choices import letters_in
 from rewards.answers.equivalence import Expressions, judge, judge_quickly
 from rewards.answers.reasons import Reason, Unknown
 
@@ -85,10 +86,12 @@ def test_an_anagram_never_matches_whatever_the_word(word: str, random: object) -
     random.shuffle(letters)  # type: ignore[attr-defined]
     anagram = "".join(letters)
     assume(anagram.lower() != word.lower())
+    # The letters of several options may come in any order.
+    assume(letters_in(word) is None)
     for pattern in ("{}", r"\text{{{}}}", "({})", "2{}", "{}+1"):
         verdict = judge_quickly(pattern.format(word), pattern.format(anagram))
-        assert verdict is not None
-        assert not verdict.is_right
+        # Without a verdict it is algebra: 2Ac is 2cA.
+        assert verdict is None or not verdict.is_right
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
