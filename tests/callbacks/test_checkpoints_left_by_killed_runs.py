@@ -63,6 +63,7 @@ def test_what_killed_runs_left_is_removed_at_the_next_save(policy_folder: Path) 
     assert names(folder) == ["last.ckpt", "notes.txt", "step=3.ckpt", "step=4.ckpt"]
 
 
+@pytest.mark.long
 def test_a_run_killed_while_it_removed_after_its_last_step_is_tidied_by_one_with_nothing_to_do(
     policy_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

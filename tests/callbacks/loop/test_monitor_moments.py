@@ -31,6 +31,7 @@ def test_it_measures_where_lightning_validates_and_never_twice_at_one_step(polic
     assert cli.model.signals.latest("hallucination/rate").step == 6
 
 
+@pytest.mark.long
 def test_validation_can_be_left_alone(policy_folder: Path) -> None:
     run(arguments("fit", policy_folder, *EVERY_TWO_AND_AT_THREE, "--callbacks.hallucination.at_validation=false"))
     assert steps(policy_folder.parent) == [0, 2, 4]
@@ -62,6 +63,7 @@ def test_a_validation_run_measures_once(policy_folder: Path) -> None:
     assert float(cli.trainer.callback_metrics["hallucination/rate"]) == pytest.approx(rate)
 
 
+@pytest.mark.long
 def test_the_best_checkpoint_is_the_one_with_the_lowest_rate(policy_folder: Path) -> None:
     root = policy_folder.parent
     cli = run(
