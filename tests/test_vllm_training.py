@@ -55,11 +55,18 @@ def test_a_run_whose_server_is_killed_ends_as_the_run_whose_server_was_not(polic
 
 
 class KillServerInFlight(Callback):
-    """Kills the engine's server while it samples the third rollout."""
+    """Kills the engine's server as it is asked for the third rollout, before it can answer."""
 
-    def on_rollout_end(self, trainer: L.Trainer, pl_module: L.LightningModule, phase) -> None:
-        if trainer.global_step == 2:
-            os.kill(pl_module.engine.process.pid, signal.SIGKILL)
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        engine = pl_module.engine
+        start = engine.start
+
+        def start_and_kill(*args, **kwargs) -> None:
+            if trainer.global_step == 2:
+                os.kill(engine.process.pid, signal.SIGKILL)
+            start(*args, **kwargs)
+
+        engine.start = start_and_kill
 
 
 def test_a_server_samples_the_next_rollout_while_this_one_is_learnt_from(policy_folder) -> None:  # noqa: F811
