@@ -30,7 +30,11 @@ CLAIM = Claim(
         Expectation("both hallucinate less than rules alone", HALLUCINATION, "lower", BOTH.name, SSB.name),
     ),
     curves=("val/sampled_accuracy", "val/hallucination_rate"),
-    why="",
+    why=(
+        "Here the rules already say all that counts: every answer can be checked, so that a preference score can add "
+        "little, and it is gated to right answers. Alone it is learnt as something to please: true things are hardly "
+        "mentioned any more."
+    ),
     limits=(
         "All start from the aligned policy, without MPO. Both: the preference score counts 0.2, squashed, and only "
         "where the answer is right. Preference only: the squashed score itself, for right and wrong answers."
