@@ -42,8 +42,8 @@ CLAIM = Claim(
     curves=("val/sampled_accuracy", "val/hallucination_rate"),
     why=(
         "Nothing is decided: the seeds of the high threshold end further apart than the thresholds do. A threshold "
-        "leaves out pairs, and 240 steps see each pair that is left more often; whether a low one wears off later needs "
-        "longer runs and more seeds."
+        "leaves out pairs, and 240 steps see each pair that is left more often; whether a low one wears off later "
+        "needs longer runs and more seeds."
     ),
     limits=(
         "Pairs of the reward model only, constant learning rate, 240 steps. The scale of a threshold is that of its "
