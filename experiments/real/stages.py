@@ -98,6 +98,8 @@ _ROLLOUT = "--data.init_args.prompts_per_rollout"
 _SHORT = "--model.init_args.sampling.max_new_tokens=16"
 # Of a reward model that has learnt little.
 _ANY_MARGIN = "--data.init_args.selection.threshold=0"
+# Of so few completions there may be none whose scores differ.
+_ANY_KIND = "--data.init_args.selection.kinds=[correctness,format,reward_model,dropout_ntp]"
 _NO_VALIDATION = "--trainer.limit_val_batches=0"
 SCALES: dict[str, Scale] = {
     # The configs as they are: two to three hours on two cores.
@@ -124,8 +126,8 @@ SCALES: dict[str, Scale] = {
             "no_ssb": _steps(2, f"{_SHOWN}=16", f"{_ROLLOUT}=2", _SHORT, _NO_VALIDATION),
             "reward_model": _steps(2, f"{_PAIRS_SHOWN}=16", f"{_PAIRS_VAL}=8", f"{_PAIR_BATCH}=4"),
             "pairs": [f"{_SHOWN}=4", _SHORT],
-            "sft": _steps(2, f"{_SHOWN}=4", f"{_PAIR_BATCH}=2", _ANY_MARGIN, _NO_VALIDATION),
-            "mpo": _steps(2, f"{_SHOWN}=4", f"{_PAIR_BATCH}=2", _ANY_MARGIN, _NO_VALIDATION),
+            "sft": _steps(2, f"{_SHOWN}=4", f"{_PAIR_BATCH}=1", _ANY_MARGIN, _ANY_KIND, _NO_VALIDATION),
+            "mpo": _steps(2, f"{_SHOWN}=4", f"{_PAIR_BATCH}=1", _ANY_MARGIN, _ANY_KIND, _NO_VALIDATION),
         },
         num_prompts=4,
         max_tokens=16,
