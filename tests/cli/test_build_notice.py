@@ -75,12 +75,14 @@ def test_a_run_that_waits_for_the_build_of_another_process_says_so(
         fcntl.flock(lock, fcntl.LOCK_EX)
         waiting = threading.Thread(target=built.build_missing, args=(made,))
         waiting.start()
-        told = ""
-        while waiting.is_alive() and "waiting" not in told:
+        told, end = "", time.monotonic() + 30.0
+        # Bounded: without the sentence the build would wait for ever, and so would this test.
+        while "waiting" not in told and time.monotonic() < end:
             time.sleep(0.01)
             told += capsys.readouterr().err
         wanted.mkdir()
     waiting.join()
+    told += capsys.readouterr().err
     assert told == f"another process builds {wanted}: waiting for it\n"
 
 
