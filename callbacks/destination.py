@@ -1,4 +1,7 @@
-"""Where a callback writes when its run ends, looked at when it begins: found at the end, it would cost the run."""
+"""Where a callback writes when its run ends, looked at when it begins: found at the end, it would cost the run.
+
+A callback's ``check_places(command)`` is also called before models are built on first use, which takes minutes.
+"""
 
 from pathlib import Path
 

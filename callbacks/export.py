@@ -33,11 +33,15 @@ class ExportPolicy(Callback):
         self.folder = None if folder is None else Path(folder)
         self.after = after
 
+    def check_places(self, command: str) -> None:
+        """Refuse a place where nothing can be written."""
+        check_destination("callbacks.export.folder", self.folder)
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse, before training, a module or a strategy that cannot be exported."""
         if not isinstance(pl_module, SavesPretrained):
             raise ConfigError(f"callbacks.export cannot save {type(pl_module).__name__}: it has no save_pretrained.")
-        check_destination("callbacks.export.folder", self.folder)
+        self.check_places(stage)
         if isinstance(trainer.strategy, FSDPStrategy):
             raise ConfigError(
                 "callbacks.export cannot gather weights under strategy fsdp (FSDP1): use configs/hardware/fsdp2.yaml, "

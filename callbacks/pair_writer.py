@@ -50,6 +50,10 @@ class PairWriter(Callback):
         self._candidates: list[PreferencePair] = []
         self._pairs: list[PreferencePair] = []
 
+    def check_places(self, command: str) -> None:
+        """Refuse a place where nothing can be written."""
+        check_destination("callbacks.pairs.folder", self.folder)
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a module that cannot build the selected kinds of pairs."""
         if not isinstance(pl_module, RolloutModule):
@@ -57,7 +61,7 @@ class PairWriter(Callback):
                 f"callbacks.pairs needs a module that samples, got {type(pl_module).__name__}: use "
                 "lightning_modules.RolloutModule."
             )
-        check_destination("callbacks.pairs.folder", self.folder)
+        self.check_places(stage)
         self.selection.check_buildable(self.score_part, pl_module.reward.parts)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

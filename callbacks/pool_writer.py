@@ -35,6 +35,10 @@ class PromptPoolWriter(Callback):
         self.folder, self.part = Path(folder), part
         self.partial = self.folder.with_name(f"{self.folder.name}.partial")
 
+    def check_places(self, command: str) -> None:
+        """Refuse a place where nothing can be written."""
+        check_destination("callbacks.pool.folder", self.folder)
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a module without the part, and let the data module skip the prompts in the notes."""
         if not isinstance(pl_module, RolloutModule) or self.part not in pl_module.reward.parts:
@@ -42,7 +46,7 @@ class PromptPoolWriter(Callback):
                 f"callbacks.pool needs a module with a reward part {self.part!r}, got {type(pl_module).__name__}: use "
                 "lightning_modules.RolloutModule, and name one of its parts."
             )
-        check_destination("callbacks.pool.folder", self.folder)
+        self.check_places(stage)
         data = prompt_data(trainer)
         self._check_settings(pl_module, data)
         notes = self._notes(trainer)

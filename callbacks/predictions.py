@@ -45,7 +45,11 @@ class PredictionWriter(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a place where nothing can be written."""
-        if self.path is not None and stage in ("test", "predict"):
+        self.check_places(stage)
+
+    def check_places(self, command: str) -> None:
+        """Refuse a place where nothing can be written by the commands that write."""
+        if self.path is not None and command in ("test", "predict"):
             check_destination("callbacks.predictions.path", Path(self.path), is_folder=False)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -36,8 +36,9 @@ from cli.given.reward_overlays import with_merged_parts
 from cli.given.swapped_classes import take_nothing_over
 from cli.inspection.command import INSPECT, InspectingTrainer
 from cli.mistakes.check import CommandLine, checked
+from cli.mistakes.destinations import check_made
 from cli.mistakes.hardware import check_hardware
-from cli.mistakes.libraries import check_constructors, raise_first_cause, setup_errors
+from cli.mistakes.libraries import raise_first_cause, setup_errors
 from cli.mistakes.monitors import warn_of_monitors
 from cli.mistakes.parser_messages import interpolation_in_one_line
 from cli.mistakes.sizes import check_sizes
@@ -54,6 +55,8 @@ from lightning_modules.identity import RunIdentity
 # Importing a package makes its classes known by their short names in configs.
 PACKAGES = (callbacks, datamodules, lightning_modules, models, rewards, rollouts)
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
+# Methods of the trainer, each with the arguments that the command line itself gives.
+METHODS = {name: LightningCLI.subcommands()[name] for name in SUBCOMMANDS} | INSPECT
 # Commands that are none of Lightning's, and the module of each. Imported late: they parse commands with this file.
 OWN_COMMANDS = {"new": "cli.new_run.command", "sweep": "cli.sweep.command", "compare": "cli.compare"}
 
@@ -80,12 +83,6 @@ class TrainCLI(LightningCLI):
     kept: KeptRun | None = None
     shown_config: str = ""
     """The resolved config as YAML."""
-
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """Return the trainer methods that are commands."""
-        known = LightningCLI.subcommands()
-        return {name: known[name] for name in SUBCOMMANDS} | INSPECT
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add one argument per callback name."""
@@ -139,20 +136,21 @@ class TrainCLI(LightningCLI):
             return
         section = self.config[self.subcommand]
         if self.plans:
+            check_made(self.parser, self.config, self.subcommand, to_build=missing())
             raise _Planned(place(section, self.line))
         # First what needs no model: building one takes minutes.
         check_hardware(section.trainer.as_dict())
         check_ckpt_path(section.get("ckpt_path"))
         check_places(section, self.line, inspects=self.subcommand in INSPECT)
         warn_of_monitors(self.command_line.config)
-        check_constructors(lambda: self.parser.instantiate_classes(self.config), to_build=missing())
+        if to_build := missing():
+            check_made(self.parser, self.config, self.subcommand, to_build=to_build)
         # A build is a run in this process, so it has used the global random state.
         if build_missing(partial(run, is_build=True)):
             self._set_seed()
         if self.only_builds:
             raise _Built
-        if self.subcommand in INSPECT:
-            # It writes one page and is no run.
+        if self.subcommand in INSPECT:  # It writes one page and is no run.
             return
         # As the user wrote it: the folder is this run's, and not that of one that starts from the saved config.
         self.shown_config = self._parser(self.subcommand).dump(section, skip_none=False)
@@ -238,18 +236,20 @@ def build(arguments: Sequence[str]) -> None:
 
 
 def _parse_and_run(arguments: Sequence[str], **attributes: Any) -> TrainCLI:
-    typed = arguments
     register()
-    # The parser keeps a config below the subcommand: ${model.x} must lead to fit.model.x, with overlays and flags.
-    set_parsing_settings(omegaconf_absolute_to_relative_paths=True, docstring_parse_attribute_docstrings=True)
     take_nothing_over()
     quiet(trains=bool(arguments) and arguments[0] == "fit")
     # Before the parser, which names neither the file nor what was meant.
     line = checked(in_dictionaries(arguments), (*SUBCOMMANDS, *INSPECT, *OWN_COMMANDS))
+    # The parser keeps a config below the subcommand: ${model.x} must lead to fit.model.x, with overlays and flags.
+    # Help has pages of its own; to look for the meanings of settings took a third of the time of parsing.
+    set_parsing_settings(omegaconf_absolute_to_relative_paths=True, docstring_parse_attribute_docstrings=False)
     try:
         # Classes of their own, because LightningCLI parses in its constructor and a nested run has other slots.
         attributes |= {"slots": slot_names([*line.files, *line.flags]), "command_line": line}
-        attributes |= {"line": GivenLine(typed, line.files, line.flags)}
+        # The other commands' parsers would take most of the time that it takes to start.
+        attributes["subcommands"] = staticmethod(lambda: {line.arguments[0]: METHODS[line.arguments[0]]})
+        attributes |= {"line": GivenLine(arguments, line.files, line.flags)}
         cli_class = type("TrainCLI", (TrainCLI,), attributes)
         with with_merged_parts(line.arguments, line.files) as merged:
             return cli_class(

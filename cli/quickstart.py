@@ -1,11 +1,12 @@
 """``make quickstart``: build the tiny policy, train it with GRPO, and show what has changed on held-out pictures.
 
-Writes ``runs/quickstart/summary.json``: ``before`` and ``after`` with the measures below, ``seconds`` by stage.
+Writes ``runs/quickstart/summary.json``: ``before`` and ``after`` with the measures below, ``seconds`` by stage. An
+earlier quickstart is kept under the first free number, as ``runs/quickstart-1``.
 """
 
 import argparse
+import itertools
 import json
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,13 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--short", action="store_true", help="a few steps only, to check that it runs")
     options = parser.parse_args(arguments)
     console = Console()
+    if (earlier := set_aside(FOLDER)) is not None:
+        console.print(f"The earlier quickstart is kept in {earlier}.")
     # Imported late: it takes seconds, which --help does not need.
     from cli.app import build, run
 
     shared = ["--config", CONFIG, "--seed_everything", str(options.seed), "--trainer.logger.save_dir=runs"]
     shared += ["--trainer.logger.name=quickstart"]
-    # The folder is that of the last quickstart; without this the runs of this one would get numbers.
-    shutil.rmtree(FOLDER, ignore_errors=True)
     exported = FOLDER / "policy"
     seconds: dict[str, float] = {}
 
@@ -76,6 +77,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console.print(EFFECTIVE)
     console.print(f"{summary['seconds']['total']:.0f} seconds in all; written to {FOLDER}/summary.json")
     console.print("Look at the run: [bold].venv/bin/tensorboard --logdir runs/quickstart[/bold]")
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Rename the folder of an earlier quickstart, and return its new name; None where there is none.
+
+    Args:
+        folder: of the quickstart that starts now; afterwards it does not exist.
+
+    Raises:
+        SystemExit: the earlier one is still running.
+    """
+    if not folder.exists():
+        return None
+    from cli.run_record.folders import read_quietly
+    from run_records.record import RUNNING
+
+    records = [read_quietly(path) for path in folder.iterdir() if path.is_dir()]
+    if any(record.status == RUNNING for record in records if record is not None):
+        raise SystemExit(f"error: a quickstart is running in {folder}: wait until it has ended, or stop it.")
+    names = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(1))
+    return folder.rename(next(name for name in names if not name.exists()))
 
 
 def measures(metrics: dict[str, Any]) -> dict[str, float]:

@@ -77,9 +77,9 @@ class OnlinePreferenceDataModule(PromptDataModule):
         self.kept_fraction = 0.0
 
     @property
-    def pairs_folder(self) -> Path:
-        """Where the prompts lie."""
-        return self.source.folder
+    def notes_folder(self) -> Path:
+        """Where caches about the prompts go."""
+        return self.source.notes_folder
 
     @property
     def wants_dropout_ntp(self) -> bool:

@@ -23,9 +23,9 @@ class StoredPairs:
     """Training steps between two rollouts that build pairs; None: there are none."""
 
     @property
-    def pairs_folder(self) -> Path:
-        """Where the pairs lie on disk."""
-        return self.store.source.folder
+    def notes_folder(self) -> Path:
+        """Where caches about the pairs go."""
+        return self.store.source.notes_folder
 
     @property
     def known_pairs(self) -> Sequence[PreferencePair]:
@@ -90,6 +90,12 @@ class PairDataModule(StoredPairs, ReadingDataModule):
         )
         self.store = PairStore(pairs, settings, max_image_pixels=reading.max_image_pixels)
 
+    def check_places(self, command: str) -> None:
+        """Look at the pairs too; see ``ReadingDataModule``."""
+        super().check_places(command)
+        if command == "fit":
+            self.store.source.check_places()
+
     def prepare_data(self) -> None:
         """Let the source make its files; Lightning calls this in one process only."""
         self.store.source.prepare()
@@ -100,7 +106,7 @@ class PairDataModule(StoredPairs, ReadingDataModule):
         # Missing test pairs are told by the loader: the module may have more to say about the command.
         if (split is not None and self.store.read_held_out(split, self.module)) or split == "test":
             return
-        report = self.report_file("pairs.json", self.store.source.folder)
+        report = self.report_file("pairs.json", self.store.source.notes_folder)
         self.store.read(self.module, report, is_first_rank=self.is_first_rank)
 
     def train_dataloader(self) -> CountedLoader:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -166,6 +172,12 @@ class PreferenceDataModule(StoredPairs, PromptDataModule):
         )
         self.store = PairStore(pairs, settings, max_image_pixels=reading.max_image_pixels)
 
+    def check_places(self, command: str) -> None:
+        """Look at the pairs too; see ``ReadingDataModule``."""
+        super().check_places(command)
+        if command == "fit":
+            self.store.source.check_places()
+
     def prepare_data(self) -> None:
         """Let both sources make their files; Lightning calls this in one process only."""
         super().prepare_data()
@@ -175,7 +187,7 @@ class PreferenceDataModule(StoredPairs, PromptDataModule):
         """Read prompts, and for training the pairs."""
         super().setup(stage)
         if stage == "fit":
-            report = self.report_file("pairs.json", self.store.source.folder)
+            report = self.report_file("pairs.json", self.store.source.notes_folder)
             self.store.read(self.module, report, is_first_rank=self.is_first_rank)
 
     def train_dataloader(self) -> CountedLoader:  # pyright: ignore[reportIncompatibleMethodOverride]

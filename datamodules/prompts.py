@@ -27,6 +27,7 @@ from datamodules.streams.batches import PromptBatch, PromptBatches
 from datamodules.streams.findings import (
     check_answers,
     warn_of_duplicates,
+    warn_of_files_beside,
     warn_of_hidden_choices,
     warn_of_unknown_words,
 )
@@ -69,6 +70,11 @@ class PromptDataModule(ReadingDataModule):
         self._report_folder: Path | None = None
         self._lengths: RememberedLengths | None = None
 
+    def check_places(self, command: str) -> None:
+        """Look at the source too; see ``ReadingDataModule``."""
+        super().check_places(command)
+        self.source.check_places(self._splits(command))
+
     def prepare_data(self) -> None:
         """Let the source make its files; Lightning calls this in one process only."""
         self.source.prepare()
@@ -76,11 +82,14 @@ class PromptDataModule(ReadingDataModule):
     def setup(self, stage: str) -> None:
         """Read the splits of a stage, unless they have been read, and reject the rows that cannot be used."""
         self._stage = stage
-        for split in self.splits_of_stage.get(stage, (self.reading.predict_split,)):
+        for split in self._splits(stage):
             # Training without validation is fine; a command that asks for a split needs it.
             if not (stage == "fit" and split == "val" and not self.source.has(split)):
                 self._read_split(split)
         self._tell_overlap()
+
+    def _splits(self, stage: str) -> Sequence[str]:
+        return self.splits_of_stage.get(stage, (self.reading.predict_split,))
 
     @property
     def is_for_training(self) -> bool:
@@ -174,7 +183,7 @@ class PromptDataModule(ReadingDataModule):
         if not isinstance(self.module, CountsTokens):
             return self.module
         if self._lengths is None:
-            self._lengths = RememberedLengths(self.module, self.source.folder)
+            self._lengths = RememberedLengths(self.module, self.source.notes_folder)
         self._lengths.measure(rows.prompts, *self.rank)
         return self._lengths
 
@@ -185,6 +194,8 @@ class PromptDataModule(ReadingDataModule):
         self._prints[split] = rows
         if self.is_first_rank:
             warn_of_duplicates(rows, file)
+            if split in self.source.present_files():
+                warn_of_files_beside(self.source.split_files(split))
         shown = replace(rows, prompts=tuple(map(self.reading.template.applied, rows.prompts)))
         warn_of_hidden_choices(shown, file)
         return shown
@@ -194,20 +205,20 @@ class PromptDataModule(ReadingDataModule):
         if not self.is_first_rank or not {"train", "val"} <= self._prints.keys():
             return
         found = overlap_of(self._prints["train"], self._prints["val"])
-        report = Path(self._report_folder or self.source.folder) / "overlap_val.json"
+        report = Path(self._report_folder or self.source.notes_folder) / "overlap_val.json"
         # A world that is drawn here repeats itself where it is small, and nobody can repair that.
         found.tell(str(self.source.split_file("val")), report, is_warning=not isinstance(self.source, DrawnFolder))
         self._prints.clear()
 
     def _report(self, split: str, file: Path, rows: PromptRows) -> None:
-        report = self.report_file(f"rejected_{split}.json", self.source.folder)
+        report = self.report_file(f"rejected_{split}.json", self.source.notes_folder)
         self._report_folder = report.parent
         # An earlier report is replaced, because its rows may have been repaired since.
         if self.is_first_rank and (rows.rejections or report.exists()):
             try:
                 write_report(report, rows.rejections, rows.num_rows)
             except OSError as error:
-                # The data folder may be read-only. The counts are in the log all the same.
+                # The place may be read-only. The counts are in the log all the same.
                 logger.warning("%s cannot be written: %s", report, error)
         if self.is_first_rank and rows.rejections:
             logger.warning("%s: %s; see %s", file, summary(rows.rejections, rows.num_rows), report)

@@ -10,6 +10,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from algorithms import ConfigError, check_at_least
 from datamodules.rows.prompt_template import PromptTemplate
 from datamodules.streams.batches import PromptBatch
+from storage import check_writable
 
 # The same in every source; files may have other names.
 SPLITS = ("train", "val", "test")
@@ -30,8 +31,8 @@ class ReadingConfig:
     """Largest width times height of an image. Pillow allows no more than 89 million."""
 
     report_folder: str | None = None
-    """Where rejected rows and the counts of pairs are written; null: the run's log folder, without one the data
-    folder."""
+    """Where rejected rows and the counts of pairs are written; null: the run's log folder, without a trainer
+    ``runs/notes/`` of these data."""
 
     template: PromptTemplate = PromptTemplate()  # noqa: RUF009  (frozen)
     """What stands around each question: a system turn, the choices, how to answer. Pairs of files are asked as they
@@ -80,16 +81,35 @@ class ReadingDataModule(LightningDataModule):
         """The module that learns from these data; None without a trainer."""
         return self.trainer.lightning_module if self.trainer is not None else None
 
-    def report_file(self, name: str, data_folder: Path) -> Path:
+    def check_places(self, command: str) -> None:
+        """Refuse files that are not there and places where nothing can be written, before models are built for minutes.
+
+        Args:
+            command: fit, validate, test or predict.
+
+        Raises:
+            ConfigError: names key, place and reason.
+            DataError: likewise.
+        """
+        if self.reading.report_folder is not None:
+            folder = Path(self.reading.report_folder).expanduser()
+            try:
+                check_writable(folder)
+            except OSError as error:
+                raise ConfigError(
+                    f"data.reading.report_folder is {folder}, where nothing can be written: {error.strerror or error}."
+                ) from error
+
+    def report_file(self, name: str, notes_folder: Path) -> Path:
         """Return where a report is written; a collective call.
 
         Args:
             name: name of the file.
-            data_folder: where it goes when there is neither a report folder nor a log folder.
+            notes_folder: where it goes when there is neither a report folder nor a log folder.
         """
         # Trainer.log_dir broadcasts rank 0's folder, so every rank must read it, also a rank that writes nothing.
         log_dir = self.trainer.log_dir if self.trainer is not None else None
-        return Path(self.reading.report_folder or log_dir or data_folder).expanduser() / name
+        return Path(self.reading.report_folder or log_dir or notes_folder).expanduser() / name
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Unpack a ``PromptBatch`` into a list; everything else that a loader yields is moved as usual."""

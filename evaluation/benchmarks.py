@@ -30,6 +30,8 @@ class Benchmark:
     """Where its data lie, unless ``data`` says otherwise; the files as in a clone of ``data_set``."""
 
     licence: str
+    """As the data set's card says."""
+
     judge: str = "no"
     """Whether a judge is needed."""
 
@@ -90,12 +92,12 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "aime24": Benchmark(
         title="AIME 2024", harness_name="aime24", data_set="math-ai/aime24", folder="data/aime24",
-        licence="Apache-2.0", paper=78.9, source=TABLE_1, judgement="answer",
+        licence="none stated", paper=78.9, source=TABLE_1, judgement="answer",
     ),
     "live_code_bench": Benchmark(
         title="LiveCodeBench", harness_name="live_code_bench",
         data_set="marianna13/livecodebench_code_generation_lite_parquet", folder="data/livecodebench",
-        licence="CC (as its authors write)", paper=63.6, source=TABLE_1,
+        licence="cc (which one is not said)", paper=63.6, source=TABLE_1,
         shows="which release is not reported; here release_v5", subsets=("release_v5",),
         needs="it runs the code that the policy writes: docs/security.md",
     ),
@@ -106,16 +108,19 @@ BENCHMARKS: dict[str, Benchmark] = {
     ),
     "bfcl": Benchmark(
         title="BFCL", harness_name="bfcl_v3", data_set="AI-ModelScope/bfcl_v3", folder="data/bfcl_v3",
-        licence="Apache-2.0", paper=66.3, source=SECTION_4, shows="which version is not reported; here v3",
+        licence="Apache-2.0 (card of its authors, gorilla-llm; this copy not checked)", paper=66.3, source=SECTION_4,
+        shows="which version is not reported; here v3",
         needs="make setup-bfcl",
     ),
     "pope": Benchmark(
-        title="POPE", harness_name="pope", data_set="lmms-lab/POPE", folder="data/POPE", licence="MIT",
-        judgement="polled", has_pictures=True,
+        title="POPE", harness_name="pope", data_set="lmms-lab/POPE", folder="data/POPE",
+        licence="none stated (RUCAIBox/POPE, its authors' repository, not checked)", judgement="polled",
+        has_pictures=True,
     ),
     "hallusion_bench": Benchmark(
         title="HallusionBench", harness_name="hallusion_bench", data_set="lmms-lab/HallusionBench",
-        folder="data/HallusionBench_parquet", licence="BSD-3-Clause", judgement="stated", has_pictures=True,
+        folder="data/HallusionBench_parquet", licence="none stated (BSD-3-Clause on the card of its authors, rayguan)",
+        judgement="stated", has_pictures=True,
     ),
     # Own questions in the form of a benchmark; the tiny evaluation uses it.
     "choices": Benchmark(

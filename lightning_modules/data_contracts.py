@@ -92,8 +92,8 @@ class PairData(Protocol):
     """Training steps between two rollouts that build new pairs; None: the pairs never change."""
 
     @property
-    def pairs_folder(self) -> Path:
-        """Where the pairs lie on disk; for caches beside them."""
+    def notes_folder(self) -> Path:
+        """Where caches about the pairs go."""
         ...
 
     @property

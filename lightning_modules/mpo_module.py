@@ -169,7 +169,7 @@ class MPOModule(RolloutModule):
                 policy=self.loaded_policy,
                 weights=f"{self.initial_weights} {precision.precision}",
                 pairs=pairs,
-                folder=self.data.pairs_folder,
+                folder=self.data.notes_folder,
                 pairs_per_forward=self.pairs_per_forward,
                 convert=converter(self.trainer),
                 sharding=sharding_of(self.trainer),

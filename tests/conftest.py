@@ -1,4 +1,5 @@
 import os
+from collections.abc import Iterator
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -12,6 +13,7 @@ from datamodules.shapes.language import WORDS
 from models import Policy
 from models.assembly import assemble
 from models.assembly.tiny import fresh_language_model, fresh_vision_tower, word_tokenizer
+from storage import notes
 
 
 def long(*values: Any, name: str | None = None) -> Any:
@@ -25,6 +27,13 @@ def _two_threads_in_all() -> None:
     # that wait for each other on busy cores take ten times as long.
     asked = int(os.environ.get("OMP_NUM_THREADS", "2"))
     torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, asked))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _notes_on_data_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(notes, "NOTES", tmp_path_factory.mktemp("notes"))
+        yield
 
 
 class Picture:

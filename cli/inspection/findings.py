@@ -13,6 +13,7 @@ from datamodules.prompts import PromptDataModule
 from datamodules.reading import SPLITS
 from datamodules.rows.prompt_rows import PromptRows
 from datamodules.rows.rejections import Rejection, count_reasons
+from datamodules.sources.prompt_folder import PromptFolder
 from datamodules.sources.prompt_pool import read_entries, summary
 from datamodules.streams.overlap import Overlap, overlap_of
 from datamodules.streams.prompt_stream import first_rows
@@ -31,6 +32,9 @@ class SplitFindings:
     where: str = ""
     error: str = ""
     """Why the split cannot be read; empty when it can."""
+
+    note: str = ""
+    """That the split has no file, which is no error; empty when it has one."""
 
     rows: PromptRows | None = None
     is_start: bool = False
@@ -92,7 +96,7 @@ def inspected(model: object, data: PromptDataModule, *, num_prompts: int, num_me
     for split in SPLITS:
         if not data.source.has(split):
             continue
-        one = _read(data, split)
+        one = SplitFindings(split, note=note) if (note := _absence(data.source, split)) else _read(data, split)
         if one.rows is not None:
             _look_at(one, data, encoder, num_prompts, num_measured)
         found.splits.append(one)
@@ -100,6 +104,14 @@ def inspected(model: object, data: PromptDataModule, *, num_prompts: int, num_me
     pool = getattr(data, "pool", None)
     found.pass_rates = summary(read_entries(Path(pool.path))) if pool is not None else None
     return found
+
+
+def _absence(source: PromptFolder, split: str) -> str:
+    """Return a note on a test split that has no file and no name of its own; empty otherwise."""
+    is_looked_for = split == "test" and source.names[split] == split and source.folder.is_dir()
+    if not is_looked_for or split in source.present_files():
+        return ""
+    return f"no test file in {source.path}, and only the command test needs one"
 
 
 def _read(data: PromptDataModule, split: str) -> SplitFindings:
@@ -153,7 +165,7 @@ def _spread(rows: Sequence[Any], number: int) -> list[Any]:
 
 def _in_words(split: SplitFindings) -> str:
     if split.rows is None:
-        return f"{split.name}: {split.error}"
+        return f"{split.name}: {split.error or split.note}"
     rows, audit = split.rows, split.rows.audit
     parts = [f"{len(rows.prompts)} of {rows.num_rows} rows"]
     if audit is not None:

@@ -89,23 +89,21 @@ def setup_errors(line: CommandLine) -> Iterator[None]:
         raise
 
 
-def check_constructors(instantiate: Callable[[], object], *, to_build: Collection[Path]) -> None:
+def check_constructors(check: Callable[[], object], *, to_build: Collection[Path]) -> None:
     """Make all objects once before models are built for minutes, so that a wrong setting is told at once.
 
     Args:
-        instantiate: makes them.
-        to_build: folders that do not exist yet; nothing to do where there are none.
+        check: makes them, and may look at them.
+        to_build: folders that do not exist yet.
 
     Raises:
         ConfigError: as the constructors raise it, unless it is about a folder that is about to be built.
     """
-    if not to_build:
-        return
     try:
-        instantiate()
+        check()
     except Exception as error:
         found = first_cause(error)
-        # Any other error will come again after the build, with its traceback.
+        # Any other error will come again when the run starts, with its traceback.
         if found is not None and not any(str(folder) in str(found) for folder in to_build):
             raise found from None
 

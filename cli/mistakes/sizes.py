@@ -12,13 +12,16 @@ from lightning_modules import GRPOModule
 logger = logging.getLogger(__name__)
 
 
-def check_sizes(module: L.LightningModule, data: L.LightningDataModule | None, *, command: str) -> None:
+def check_sizes(
+    module: L.LightningModule, data: L.LightningDataModule | None, *, command: str, warns: bool = True
+) -> None:
     """Refuse sizes with which nothing could be learnt, and warn of those that cost more than they look like.
 
     Args:
         module: what is trained.
         data: its data.
         command: only ``fit`` samples rollouts.
+        warns: False where the same sizes are looked at again later.
 
     Raises:
         ConfigError: names both sizes.
@@ -46,7 +49,7 @@ def check_sizes(module: L.LightningModule, data: L.LightningDataModule | None, *
             f"data.micro_batches must be at most the samples of a rollout, data.prompts_per_rollout x "
             f"model.sampling.group_size = {samples}, got {parts}: the others would be empty."
         )
-    if samples % parts:
+    if warns and samples % parts:
         logger.warning(
             "data.micro_batches is %d, and the %d samples of a rollout do not divide by it: parts differ by one.",
             parts,

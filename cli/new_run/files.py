@@ -14,7 +14,7 @@ from algorithms import ConfigError, DataError
 from datamodules.rows.columns.column_map import ColumnMap
 from datamodules.rows.files import TABLE_SUFFIXES, UnreadableRow, holds_bytes, read_rows
 from datamodules.rows.parquet import parquet_rows
-from datamodules.sources.split_files import contents, find_files
+from datamodules.sources.split_files import contents, find_files, how_to_convert, is_unread, unread_names
 
 SUFFIXES = (".jsonl", ".parquet", ".json", ".arrow")
 NUM_ROWS_READ = 1000
@@ -115,11 +115,14 @@ def _at(flag: str, path: str, split: str) -> DataFiles:
         return DataFiles(path, several[0].name, several)
     raise ConfigError(
         f"{flag} is {path!r}, which has {'several files' if several else 'no file'} of rows and none that is named "
-        f"{split}: give one file ({', '.join(SUFFIXES)}); found: {contents(place)}."
+        f"{split}: give one file ({', '.join(SUFFIXES)}); found: {contents(place)}"
+        f"{f'; {how_to_convert(unread)}' if (unread := unread_names(place)) else ''}."
     )
 
 
 def _one_file(flag: str, path: str, place: Path) -> DataFiles:
+    if is_unread(place):
+        raise ConfigError(f"{flag} is {path!r}, and {how_to_convert([place.name])}.")
     if place.suffix not in SUFFIXES:
         raise ConfigError(
             f"{flag} is {path!r}: rows are read from {', '.join(SUFFIXES)}. Convert it: "

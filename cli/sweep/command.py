@@ -16,6 +16,7 @@ from cli.run_record.closing import command_line
 from cli.stop_signals import Stopped
 from cli.sweep.options import SweepOptions, read_options
 from cli.sweep.plan import PlannedRun, overlay_files, plan
+from cli.sweep.refusals import Refusals, told_lines
 from cli.sweep.side_by_side import Ended, Job, run_side_by_side
 from cli.sweep.slurm import job_array
 from run_records import compare, write_report
@@ -42,17 +43,17 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     with writes_to("--out" if options.out else "the sweep's folder", out):
         check_writable(out)
-    failed = _run(runs, options, out)
+    failed = run_planned(runs, options, out)
     _report(runs, options, out)
     return 1 if failed else 0
 
 
-def _run(runs: Sequence[PlannedRun], options: SweepOptions, out: Path) -> int:
+def run_planned(runs: Sequence[PlannedRun], options: SweepOptions, out: Path) -> int:
     """Run what is left and return how many runs have not finished."""
     seconds, left, elsewhere = _sorted_out(runs)
     console.print(f"{len(runs)} runs: {len(seconds)} have finished, {len(left)} are left; logs in {out}/logs")
-    jobs = [Job(run.name, run.command(), out / "logs" / f"{run.name}.log") for run in left]
-    failed = elsewhere
+    jobs = {Job(run.name, run.command(), out / "logs" / f"{run.name}.log"): run for run in left}
+    refusals, failed = Refusals(), elsewhere
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rest]}"),
         console=console, disable=not console.is_terminal,
@@ -61,9 +62,11 @@ def _run(runs: Sequence[PlannedRun], options: SweepOptions, out: Path) -> int:
         task = bar.add_task("sweep", total=len(runs), completed=len(seconds), rest="")
         try:
             for ended in run_side_by_side(
-                jobs, at_once=options.jobs, threads=options.threads,
+                list(jobs), at_once=options.jobs, threads=options.threads,
                 started=lambda job: bar.console.print(f"{job.name} has started"),
+                is_wanted=lambda job: refusals.is_wanted(jobs[job]),
             ):  # fmt: skip
+                refusals.add(jobs[ended.job], ended)
                 failed += ended.status != 0
                 seconds += [ended.seconds] if ended.status == 0 else []
                 rest = estimate(seconds, len(runs) - elsewhere - len(seconds) - failed, options.jobs)
@@ -73,6 +76,9 @@ def _run(runs: Sequence[PlannedRun], options: SweepOptions, out: Path) -> int:
             is_interrupt = isinstance(stop, KeyboardInterrupt)
             console.print(f"stopped with {len(seconds)} of {len(runs)} runs finished; the same command goes on")
             raise Stopped(signal.SIGINT if is_interrupt else signal.SIGTERM) from None
+    for culprit, names in refusals.skipped.items():
+        console.print(f"not started, since they share what {culprit} has failed for: {', '.join(names)}")
+        failed += len(names)
     return failed
 
 
@@ -113,9 +119,7 @@ def _tell(shown: Console, ended: Ended, *, done: str, rest: str) -> None:
         shown.print(f"{ended.job.name} has finished after {after}; {done}{f', {rest}' if rest else ''}")
         return
     shown.print(f"{ended.job.name} has failed with status {ended.status} after {after}; see {ended.job.log}")
-    lines = [line for line in ended.job.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("error: ")]
-    for line in errors[-1:] or lines[-_TOLD_LINES:]:
+    for line in told_lines(ended, _TOLD_LINES):
         shown.print(f"  {line}", markup=False)
 
 

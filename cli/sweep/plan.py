@@ -36,6 +36,7 @@ class PlannedRun:
     """The command line behind ``train.py``, without what it is resumed from."""
 
     place: Place
+    variant: str = PLAIN
 
     @property
     def name(self) -> str:
@@ -86,7 +87,7 @@ def plan(
         lines[variant] = [*line, *([] if _saves(line) else _SAVING)]
         places[variant] = planned([*lines[variant], "--seed_everything", str(seeds[0])])
     return [
-        PlannedRun((*lines[v], "--seed_everything", str(seed)), _with_seed(places[v], seed))
+        PlannedRun((*lines[v], "--seed_everything", str(seed)), _with_seed(places[v], seed), v)
         for seed in seeds
         for v in variants
     ]

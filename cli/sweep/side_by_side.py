@@ -43,7 +43,12 @@ def cores() -> int:
 
 
 def run_side_by_side(
-    jobs: Sequence[Job], *, at_once: int, threads: int, started: Callable[[Job], None]
+    jobs: Sequence[Job],
+    *,
+    at_once: int,
+    threads: int,
+    started: Callable[[Job], None],
+    is_wanted: Callable[[Job], bool] = lambda _: True,
 ) -> Iterator[Ended]:
     """Run every command and yield each when it has ended.
 
@@ -54,12 +59,15 @@ def run_side_by_side(
         at_once: how many run side by side.
         threads: of each command, for computing.
         started: called with each command that starts.
+        is_wanted: asked before each command starts; one that is not wanted any more never does.
     """
     waiting, running = list(jobs), dict[Job, tuple[subprocess.Popen[bytes], float]]()
     with _stopping(running):
         while waiting or running:
             while waiting and len(running) < at_once:
                 job = waiting.pop(0)
+                if not is_wanted(job):
+                    continue
                 running[job] = (_started(job, threads), time.monotonic())
                 started(job)
             for job, (process, since) in list(running.items()):

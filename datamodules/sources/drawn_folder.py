@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,27 @@ from rich.progress import track
 from algorithms import DataError
 from datamodules.sources.prompt_folder import PromptFolder
 from storage import check_writable, whole_folder
+
+
+def check_root(key: str, folder: Path) -> None:
+    """Refuse a root where a folder cannot be made.
+
+    Args:
+        key: the source as a user types it, such as ``data.source``.
+        folder: the folder below the root; nothing is checked where it is there.
+
+    Raises:
+        DataError: names key, root and reason.
+    """
+    if folder.is_dir():
+        return
+    try:
+        check_writable(folder.parent)
+    except OSError as error:
+        raise DataError(
+            f"{key}.root is {folder.parent}, where pictures are drawn, and nothing can be written there: "
+            f"{error.strerror or error}."
+        ) from error
 
 
 class DrawnFolder(PromptFolder):
@@ -31,6 +52,13 @@ class DrawnFolder(PromptFolder):
         digest = hashlib.sha256(json.dumps({**world, **settings}).encode()).hexdigest()[:10]
         super().__init__(str(Path(root) / f"{name}-{digest}"))
         self.settings = settings
+        # Where a config has this source, for messages; ``DrawnPairs`` changes it.
+        self.key = "data.source"
+
+    @property
+    def notes_folder(self) -> Path:
+        """The folder itself, which is the project's own."""
+        return self.folder
 
     def rows(self, split: str) -> Iterator[tuple[dict[str, Any], Any]]:
         """Yield the rows of a split, each with what to draw beside it, or None."""
@@ -40,18 +68,16 @@ class DrawnFolder(PromptFolder):
         """Return the picture of what ``rows`` yielded beside a row."""
         raise TypeError(f"{type(self).__name__} must define draw()")
 
+    def check_places(self, splits: Sequence[str]) -> None:
+        """Refuse a root where nothing can be written, unless the folder is there; see ``PromptFolder``."""
+        check_root(self.key, Path(self.path))
+
     def prepare(self) -> None:
         """Draw the folder unless it is there."""
         final = Path(self.path)
+        check_root(self.key, final)
         if final.is_dir():
             return
-        try:
-            check_writable(final.parent)
-        except OSError as error:
-            raise DataError(
-                f"data.source.root is {final.parent}, where pictures are drawn, and nothing can be written there: "
-                f"{error.strerror or error}."
-            ) from error
         # Another process that finishes first wins; both draw the same.
         with whole_folder(final) as draft:
             (draft / "images").mkdir()

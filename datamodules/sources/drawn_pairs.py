@@ -19,11 +19,21 @@ class DrawnPairs(PairSource):
             drawn: draws the rows. A folder of its own class, because a ``DrawnFolder`` is a source of prompts.
         """
         self.drawn = drawn
+        drawn.key = "data.pairs"
 
     @property
     def folder(self) -> Path:
         """Where the pairs are drawn."""
         return self.drawn.folder
+
+    @property
+    def notes_folder(self) -> Path:
+        """The folder itself, which is the project's own."""
+        return self.drawn.notes_folder
+
+    def check_places(self) -> None:
+        """Refuse a root where nothing can be written, unless the folder is there."""
+        self.drawn.check_places(())
 
     def prepare(self) -> None:
         """Draw the folder unless it is there."""

@@ -4,7 +4,7 @@ Read whole, a data set is downloaded once and its images stay in the arrow files
 downloaded: rows come shard by shard with their images.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class HubPrompts(PromptFolder):
 
     @property
     def folder(self) -> Path:
-        """Where reports go without a log folder; nothing is read from there."""
+        """A place for this data set; nothing is read or written there."""
         return Path("runs/data") / self.name.strip("/").replace("/", "--")
 
     def prepare(self) -> None:
@@ -60,6 +60,9 @@ class HubPrompts(PromptFolder):
         for split in self.names:
             if self.has(split) and not (self.streamed and split == "train"):
                 self._loaded(split)
+
+    def check_places(self, splits: Sequence[str]) -> None:
+        """Do nothing: whether a split is there is known when it is downloaded."""
 
     def split_files(self, split: str) -> list[Path]:
         """Return the arrow files of a split, downloaded if they are not there."""

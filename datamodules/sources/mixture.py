@@ -8,6 +8,7 @@ source:
       charts: {weight: 1.0, source: {class_path: datamodules.HubPrompts, init_args: {...}}}
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,6 +69,11 @@ class PromptMixture(PromptFolder):
         """Let every source make its files."""
         for part in self.sources.values():
             part.source.prepare()
+
+    def check_places(self, splits: Sequence[str]) -> None:
+        """Look at every source; see ``PromptFolder``."""
+        for part in self.sources.values():
+            part.source.check_places(splits)
 
     def has(self, split: str) -> bool:
         """Return whether any source has a split."""

@@ -71,6 +71,10 @@ class MMPRFolder(PairSource):
         """The folder of ``meta.json``."""
         return self.file.parent
 
+    def check_places(self) -> None:
+        """Refuse a ``meta.json`` that is not there and subsets that it does not have; raises like ``read``."""
+        self._entries()
+
     def read(self, split: str, *, max_image_pixels: int) -> PairRows | None:
         """Read the subsets as one data set; None for every split but "train".
 

@@ -24,6 +24,7 @@ from PIL import Image
 from algorithms.errors import ConfigError, DataError, check_at_least
 from algorithms.records import Prompt
 from datamodules.rows.images import FORMATS, EmbeddedImage, ImageFile
+from datamodules.sources.drawn_folder import check_root
 from datamodules.sources.pope_files import pope_line
 from datamodules.sources.prompt_folder import PromptFolder
 from hallucination.pope import POPE_SPLITS, POPE_TEMPLATE, PopeSplit, build_probes, check_template, probe_question
@@ -84,6 +85,12 @@ class PopeFolder(PromptFolder):
         digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:10]
         base = super().folder
         return base.with_name(f"{base.name}-{digest}")
+
+    def check_places(self, splits: Sequence[str]) -> None:
+        """Refuse a root where nothing can be written, and places of the source; see ``PromptFolder``."""
+        check_root("data.source", self.folder)
+        # Its splits that are there become probes, whatever splits are read.
+        self.source.check_places(())
 
     def prepare(self) -> None:
         """Prepare the source, then write the probes unless they are there; whole or not at all.

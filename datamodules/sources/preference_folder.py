@@ -54,6 +54,10 @@ class PreferenceFolder(PairSource):
         """The data folder, with ``~`` expanded."""
         return Path(self.path).expanduser().absolute()
 
+    def check_places(self) -> None:
+        """Refuse training files that are not there; raises like ``read``."""
+        self.split_files("train")
+
     def read(self, split: str, *, max_image_pixels: int) -> PairRows | None:
         """Read a split; None for a split without a file, unless it is the training split or a name was given for it.
 

@@ -9,7 +9,7 @@
 ``columns`` gives them other names.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from algorithms.errors import ConfigError, DataError
@@ -17,6 +17,7 @@ from datamodules.rows.columns.column_map import ColumnMap, as_names
 from datamodules.rows.prompt_rows import PromptReader, PromptRows
 from datamodules.sources.shards import FileShard, StreamedPart
 from datamodules.sources.split_files import find_files, require_files
+from storage import notes_folder
 
 # A split that a source does not have is null.
 Names = str | list[str] | None
@@ -63,12 +64,31 @@ class PromptFolder:
         return Path(self.path).expanduser().absolute()
 
     @property
+    def notes_folder(self) -> Path:
+        """Where caches and reports about these data go that belong to no run; nothing is written into ``folder``."""
+        return notes_folder(self.folder)
+
+    @property
     def weights(self) -> dict[int, float]:
         """Share of each part of a mixture, by its number; one part here."""
         return {0: 1.0}
 
     def prepare(self) -> None:
         """Make the files, if they are not there yet. Called once, by one process, before any split is read."""
+
+    def check_places(self, splits: Sequence[str]) -> None:
+        """Refuse, before anything is made or read, files that are not there and places where nothing can be written.
+
+        Args:
+            splits: those that will be read.
+
+        Raises:
+            ConfigError: The folder is not there.
+            DataError: A split has no file, or not all of them.
+        """
+        for split in splits:
+            if self.has(split):
+                self.split_file(split)
 
     def has(self, split: str) -> bool:
         """Return whether the source has a split at all; its files may be missing."""

@@ -11,6 +11,11 @@ from algorithms.errors import ConfigError, DataError
 SUFFIXES = (".jsonl", ".parquet")
 # Read where the name says so; a stem alone is not looked for under them.
 FURTHER_SUFFIXES = (".json", ".arrow")
+KINDS = ".jsonl, .parquet, .json and .arrow"
+# Known forms of data that are not read: CSV has no lists and no types, and the others are packed or spreadsheets.
+UNREAD_SUFFIXES = (
+    ".csv", ".tsv", ".xlsx", ".xls", ".ods", ".gz", ".zst", ".bz2", ".xz", ".zip", ".tar", ".tgz", ".tfrecord", ".pkl",
+)  # fmt: skip
 # A folder of images may hold a million names.
 MAX_NAMES_IN_ERROR = 8
 _SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})(\..*)")
@@ -62,12 +67,45 @@ def require_files(folder: Path, name: str, *, split: str, key: str, path: str) -
     """
     require_folder(folder, key=f"{key}.path", path=path)
     if files := find_files(folder, name):
+        if unread := [file.name for file in files if is_unread(file)]:
+            raise DataError(f"{key}.{split} is {name!r}, where {how_to_convert(unread)}.")
         return files
+    if (folder / name).is_file():
+        raise DataError(f"{key}.{split} is {name!r}, and {how_to_convert([name])}.")
     is_exact = any(sign in name for sign in "*?[") or Path(name).suffix in (*SUFFIXES, *FURTHER_SUFFIXES)
     looked_for = name if is_exact else " and ".join(name + suffix for suffix in SUFFIXES)
+    unread = unread_names(folder)
     raise DataError(
         f"{key}.path={path!r} has no file for the split {split}: looked for {looked_for}, found {contents(folder)}; "
+        f"{how_to_convert(unread) if unread else f'rows are read from {KINDS}'}; "
         f"rename a file or set {key}.{split} to its name without suffix, or to a pattern: data/{split}-*.parquet."
+    )
+
+
+def is_unread(file: Path) -> bool:
+    """Return whether a file is of a known form of data that is not read."""
+    return file.suffix.lower() in UNREAD_SUFFIXES
+
+
+def unread_names(folder: Path) -> list[str]:
+    """Return the names of a folder's data files that are of no form that is read, in alphabetical order."""
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_file() and is_unread(entry))
+
+
+def how_to_convert(names: Sequence[str]) -> str:
+    """Return a clause on files that are not read: which forms are, and how they become one of these.
+
+    Args:
+        names: at least one.
+    """
+    table = next((name for name in names if name.lower().endswith((".csv", ".tsv"))), None)
+    if table is None:
+        how = "unpack it, or write its rows as one JSON object a line"
+    else:
+        options = ", sep='\\t'" if table.lower().endswith(".tsv") else ""
+        how = f"datasets.load_dataset('csv', data_files={table!r}{options})['train'].to_parquet('train.parquet')"
+    return (
+        f"{first_names(names)} {'is' if len(names) == 1 else 'are'} not read, since rows are read from {KINDS}: {how}"
     )
 
 

@@ -1,13 +1,16 @@
 """What is missing or double in the rows of one split: said before training starts."""
 
+import glob
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from algorithms.errors import DataError
 from algorithms.records import Prompt
 from datamodules.rows.cells import IMAGE_MARK
 from datamodules.rows.prompt_rows import PromptRows
+from datamodules.sources.split_files import FURTHER_SUFFIXES, SUFFIXES, is_unread
 from rewards import AccuracyReward, gold_problem
 
 logger = logging.getLogger(__name__)
@@ -98,6 +101,19 @@ def warn_of_hidden_choices(rows: PromptRows, where: str) -> None:
         logger.warning(
             "%s: %d rows have choices that their prompt does not show, such as %s", where, len(hidden), hidden[0].key
         )
+
+
+def warn_of_files_beside(files: Sequence[Path]) -> None:
+    """Warn of further data files with the name of a split, such as ``train.csv`` beside ``train.jsonl``.
+
+    Args:
+        files: those of the split that are read.
+    """
+    for file in files:
+        named = sorted(set(file.parent.glob(f"{glob.escape(file.stem)}.*")) - set(files))
+        beside = [other.name for other in named if is_unread(other) or other.suffix in (*SUFFIXES, *FURTHER_SUFFIXES)]
+        if beside:
+            logger.warning("%s is read, and %s beside it is not", file, ", ".join(beside))
 
 
 def warn_of_duplicates(rows: PromptRows, where: str) -> None:

@@ -1,9 +1,9 @@
-"""Lengths of prompts in tokens, measured once and remembered beside the data.
+"""Lengths of prompts in tokens, measured once and remembered.
 
 Measuring a prompt processes its images, which takes a quarter of a second each at the size of photographs. So the ranks
 share the prompts, and a later run with the same reader (tokenizer, chat template, image processor) reads the file:
 
-    my_data/prompt_lengths/<digest of the reader>.json     {"<digest of the prompt>": 812, ...}
+    runs/notes/my_data-<digest>/prompt_lengths/<digest of the reader>.json     {"<digest of the prompt>": 812, ...}
 """
 
 import hashlib
@@ -33,7 +33,7 @@ class RememberedLengths:
 
         Args:
             module: counts the tokens.
-            folder: the data folder.
+            folder: of notes about the data.
         """
         self.module = module
         reader = reader_digest(module)
@@ -80,7 +80,7 @@ class RememberedLengths:
             with whole_file(file) as draft:
                 draft.write_text(json.dumps(self._lengths), encoding="utf-8")
         except OSError as error:
-            # The data folder may be read-only: then the next run measures again.
+            # The place may be read-only: then the next run measures again.
             logger.warning("%s cannot be written, so prompts are measured at every start: %s", file, error)
 
 

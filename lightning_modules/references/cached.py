@@ -34,7 +34,8 @@ class CachedReference(Reference):
         """Set the place of the cache.
 
         Args:
-            folder: where caches are kept; null: a folder ``reference_logps`` beside the pairs.
+            folder: where caches are kept; null: ``reference_logps`` in ``runs/notes/`` of these pairs, or beside
+                pairs that the project has drawn.
             batch_size: pairs in one forward while the cache is made; at most model.pairs_per_forward.
         """
         self.folder, self.batch_size = folder, batch_size

@@ -34,9 +34,9 @@ class ReferenceContext:
     pairs: Sequence[PreferencePair] = ()
     """The pairs that are known before training; empty where completions are sampled during training."""
 
-    # A cache beside the pairs is found again by every run on them.
+    # The same for every run on these pairs, so that a later one finds the cache.
     folder: Path = Path()
-    """Where the pairs lie on disk."""
+    """Where caches about the pairs go."""
 
     pairs_per_forward: int | None = None
     """Most pairs in one forward; None: any number."""

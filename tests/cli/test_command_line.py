@@ -1,6 +1,9 @@
-import pytest
+from typing import Any
 
-from cli.app import main
+import pytest
+from lightning.pytorch.cli import LightningCLI
+
+from cli.app import main, planned
 from cli.callback_slots import KNOWN_SLOTS, slot_names
 from cli.given.settings import config_files, flags
 
@@ -70,3 +73,16 @@ def test_a_config_may_be_given_as_text(capsys) -> None:
     overlay = "--config=configs/ablations/replay/no_ssb.yaml"
     # What is missing in the text is named, and the overlay is not refused.
     assert "policy" in message(["fit", f"--config={text}", overlay], capsys)
+
+
+def test_a_command_builds_its_own_parser_and_none_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+    prepare = LightningCLI._prepare_subcommand_parser
+
+    def noted(self: LightningCLI, trainer: type, command: str, **settings: Any) -> Any:
+        built.append(command)
+        return prepare(self, trainer, command, **settings)
+
+    monkeypatch.setattr(LightningCLI, "_prepare_subcommand_parser", noted)
+    planned(BASE)
+    assert built == ["fit"]

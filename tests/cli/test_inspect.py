@@ -114,6 +114,20 @@ def test_data_that_cannot_be_read_are_an_error_of_one_sentence_and_a_page(
     assert "has no file for the split train" in page.read_text()
 
 
+def test_a_test_split_without_a_file_is_a_note_and_a_named_one_an_error(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = config.parent / "page.html"
+    config.write_text(config.read_text().replace("test: null", "test: test"))
+    main(["inspect", f"--config={config}", f"--page={page}"])
+    data = config.parent / "data"
+    assert f"test: no test file in {data}, and only the command test needs one\n" in capsys.readouterr().out
+    assert 'class="bad">no test file' not in page.read_text()
+    main(["inspect", f"--config={config}", f"--page={page}", "--data.source.test=held_out"])
+    assert "test: data.source.path=" in capsys.readouterr().out
+    assert "has no file for the split test" in page.read_text()
+
+
 def test_nothing_is_trained_and_no_run_folder_made(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(config.parent)
     before = set(Path.cwd().iterdir())

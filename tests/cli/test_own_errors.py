@@ -55,7 +55,6 @@ def test_before_a_build_only_errors_about_other_things_than_what_is_built_count(
         raise ConfigError(text)
 
     folder = tmp_path / "runs" / "built" / "x"
-    check_constructors(lambda: complain("not called"), to_build=[])
     check_constructors(lambda: complain(f"{folder}/meta.json is not there"), to_build=[folder])
     with pytest.raises(ConfigError, match="group_size"):
         check_constructors(lambda: complain("model.sampling.group_size is 1"), to_build=[folder])

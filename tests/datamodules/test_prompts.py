@@ -226,10 +226,13 @@ def test_a_report_folder_goes_before_the_log_folder(folder: Path, tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
-def test_without_a_trainer_the_report_goes_to_the_data_folder(folder: Path) -> None:
+def test_without_a_trainer_the_report_goes_to_the_notes_and_not_into_the_data_folder(folder: Path) -> None:
     write_split(folder, "test", ["a", ""])
-    data_module(folder).setup("test")
-    assert (folder / "rejected_test.json").exists()
+    before = set(folder.rglob("*"))
+    data = data_module(folder)
+    data.setup("test")
+    assert (data.source.notes_folder / "rejected_test.json").exists()
+    assert set(folder.rglob("*")) == before
 
 
 def test_only_the_first_rank_writes_and_logs(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -237,7 +240,7 @@ def test_only_the_first_rank_writes_and_logs(folder: Path, caplog: pytest.LogCap
     data = data_module(folder, TrainerOfRank(1, world_size=2))
     data.setup("test")
     assert data.rejected_fraction["test"] == pytest.approx(1 / 3)
-    assert not (folder / "rejected_test.json").exists()
+    assert not data.source.notes_folder.exists()
     assert not caplog.records
 
 
@@ -259,8 +262,9 @@ def test_a_report_of_repaired_rows_does_not_stay(folder: Path) -> None:
     write_split(folder, "test", ["a", ""])
     data_module(folder).setup("test")
     write_split(folder, "test", ["a", "b"])
-    data_module(folder).setup("test")
-    assert json.loads((folder / "rejected_test.json").read_text())["rejected"] == []
+    data = data_module(folder)
+    data.setup("test")
+    assert json.loads((data.source.notes_folder / "rejected_test.json").read_text())["rejected"] == []
 
 
 def test_a_report_that_cannot_be_written_stops_nothing(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -294,7 +298,7 @@ def test_prompts_that_are_too_long_are_left_out_and_never_cut(folder: Path) -> N
     data = data_module(folder, TrainerOfRank(lightning_module=WordCounter()), max_prompt_tokens=3)
     data.setup("test")
     assert [prompt.question for prompt in data.prompts["test"]] == ["one two", "one two three"]
-    rejected = json.loads((folder / "rejected_test.json").read_text())["rejected"]
+    rejected = json.loads((data.source.notes_folder / "rejected_test.json").read_text())["rejected"]
     assert [(row["row"], row["reason"]) for row in rejected] == [(1, "too many tokens"), (2, "empty question")]
     assert rejected[0]["detail"] == "4 tokens, data.reading.max_prompt_tokens is 3"
 

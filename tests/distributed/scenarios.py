@@ -123,6 +123,8 @@ SCENARIOS: dict[str, Scenario] = {
     "ahead_half": lambda root: grpo(root, DDP, *AHEAD, *saved(root, "ahead", steps=3)),
     "ahead_resumed": lambda root: grpo(root, DDP, *AHEAD, resumed(root, "ahead", steps=3)),
     "signals": lambda root: grpo(root, FSDP2, *WATCHED),
+    "blind_ddp": lambda root: scripted(root, DDP, *BLIND),
+    "blind_fsdp2": lambda root: scripted(root, FSDP2, *BLIND),
     "uneven": lambda root: grpo(root, FSDP2, "--data.init_args.source.num_val=5",
                              "--data.init_args.reading.batch_size=2"),
     "unequal": lambda root: grpo(root, FSDP2, "--data.init_args.source.num_val=5",
@@ -151,6 +153,12 @@ WATCHED = (
     "--model.init_args.reward.parts.length.reward=tests.test_exact_resume.Length",
     "--model.init_args.reward.parts.length.weight=0.1",
     "--model.init_args.reward.parts.length.scaling=rewards.RunningZScore",
+)
+# An odd number of probes: one rank asks one more than the other.
+BLIND = (
+    "--callbacks.blind=callbacks.BlindProbes",
+    "--callbacks.blind.num_probes=5",
+    "--callbacks.blind.every_n_steps=2",
 )
 IDLE = ("--model.init_args.reward.parts.even.reward=tests.distributed.scenarios.OnlyTheFirstRankMayDiffer",
         "--data.init_args.buffer.capacity=0")  # fmt: skip

@@ -9,7 +9,7 @@ from transformers import AutoModelForImageTextToText
 from algorithms import ConfigError
 from cli.app import run
 from models import Policy, PretrainedPolicy, stream_weights
-from tests.distributed.scenarios import NO_RANDOM_STATE, mpo, resumed, scripted
+from tests.distributed.scenarios import BLIND, NO_RANDOM_STATE, mpo, resumed, scripted
 from tests.test_training import largest_difference
 
 pytestmark = pytest.mark.distributed
@@ -150,6 +150,19 @@ def test_ranks_publish_the_same_signals_and_standardise_by_the_same_statistics(e
     first, second = (ended("signals", rank) for rank in range(2))
     assert first["signals"] == second["signals"] != {}
     assert str(first["reward"]) == str(second["reward"])
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_blind_probes_measure_on_two_ranks_what_one_process_measures(root: Path, ended, alone, strategy: str) -> None:
+    def measured(outcome: dict) -> list[dict[str, float]]:
+        return [{name: value for name, value in seen.items() if name.startswith("blind/")} for seen in outcome["seen"]]
+
+    single = measured(alone(scripted(root, *BLIND)))
+    assert len({seen["blind/logp_gap_shuffled"] for seen in single if seen}) > 1
+    for rank in range(2):
+        ranks = measured(ended(f"blind_{strategy}", rank))
+        for seen, expected in zip(ranks, single, strict=True):
+            assert seen == pytest.approx(expected, abs=1e-3)
 
 
 def test_slices_are_read_as_from_pretrained_reads_the_whole(root: Path, ended) -> None:

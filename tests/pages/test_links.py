@@ -34,7 +34,13 @@ def test_links_and_pictures_of_a_page_lead_to_what_is_there(page: Path) -> None:
 def test_the_index_has_one_line_for_every_page() -> None:
     rows = re.findall(r"^\| \[[^\]]+\]\(([\w./-]+)\) \| .+ \|$", Path("docs/index.md").read_text(), re.MULTILINE)
     pages = [page.name for page in Path("docs").glob("*.md") if page.name != "index.md"]
-    assert sorted(rows) == sorted([*pages, "api/index.md", "../configs/README.md"])
+    assert sorted(rows) == sorted([*pages, "api/index.md", "../configs/README.md", "../notebooks/README.md"])
+
+
+def test_every_notebook_is_linked_from_a_page_about_its_idea() -> None:
+    pages = [page.read_text() for page in Path("docs").glob("*.md") if page.name != "index.md"]
+    for notebook in Path("notebooks").glob("*.ipynb"):
+        assert any(f"](../notebooks/{notebook.name})" in page for page in pages), notebook
 
 
 def test_the_first_screen_has_two_commands_a_table_and_two_pictures() -> None:

@@ -46,7 +46,10 @@ def executed(page: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str
     assert len([line for line in recipe.splitlines() if line.strip()]) <= 12
     monkeypatch.chdir(here)
     names: dict[str, Any] = {}
+    before = set(here.rglob("*"))
     exec(compile(recipe, page, "exec"), names)
+    written = {path.relative_to(here).parts[0] for path in set(here.rglob("*")) - before}
+    assert written == {"runs"}, "neither into the user's folders nor beside them"
     return names
 
 

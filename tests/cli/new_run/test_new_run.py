@@ -130,7 +130,8 @@ WRONG = {
     "an empty name": (("--data", "", "--model", "MODEL"), "--data must be a file or a folder"),
     "an empty folder": (("--data", "empty", "--model", "MODEL"), "has no file of rows"),
     "an empty file": (("--data", "empty.jsonl", "--model", "MODEL"), "is empty"),
-    "a file of another form": (("--data", "rows.csv", "--model", "MODEL"), "Convert it"),
+    "a file of another form": (("--data", "rows.csv", "--model", "MODEL"), "rows.csv is not read"),
+    "a folder of another form": (("--data", "table", "--model", "MODEL"), "train.csv is not read, since rows are read"),
     "several files": (("--data", "several", "--model", "MODEL"), "several files"),
     "no JSON": (("--data", "broken.jsonl", "--model", "MODEL"), "holds no rows that can be read"),
     "a damaged table": (("--data", "broken.parquet", "--model", "MODEL"), "broken.parquet"),
@@ -171,7 +172,9 @@ def test_a_wrong_input_ends_in_one_sentence(
     (here / "several").mkdir()
     for name in ("empty.jsonl", "several/a.jsonl", "several/b.jsonl"):
         (here / name).write_text("")
-    (here / "rows.csv").write_text("question,answer\n")
+    (here / "table").mkdir()
+    for name in ("rows.csv", "table/train.csv"):
+        (here / name).write_text("question,answer\n")
     (here / "broken.jsonl").write_text("no json\n")
     (here / "broken.parquet").write_bytes(b"PAR1 and so on")
     (here / "no_weights").mkdir()

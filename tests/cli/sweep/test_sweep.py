@@ -85,17 +85,15 @@ def test_three_overlays_and_two_seeds_leave_six_folders_one_table_and_one_figure
 def test_a_run_that_fails_is_told_and_does_not_stop_the_others(
     policy_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    # Accepted by the parser, and refused when the run starts.
+    # Found out when the data are read.
     bad = tmp_path / "bad.yaml"
-    bad.write_text(
-        "# Lies over: any config\ndata: {init_args: {micro_batches: 3}}\ntrainer: {accumulate_grad_batches: 2}\n"
-    )
+    bad.write_text("# Lies over: any config\ndata: {init_args: {reading: {max_prompt_tokens: 1}}}\n")
     line = sweep(policy_folder, [str(bad), REPLAY[0]], [0], "--out", str(tmp_path / "out"))
     assert status(line) == 1
     told = capfd.readouterr().err
     assert "bad" in told
     assert "has failed with status 2" in told
-    assert "error: data.micro_batches must be a multiple of trainer.accumulate_grad_batches" in told
+    assert "none can be used: 24 too many tokens" in told
     assert len(list((policy_folder.parent / "tiny").glob("*/run.json"))) == 1
     assert (tmp_path / "out" / "table.md").is_file()
 

@@ -1,10 +1,12 @@
 """Which file is read for a split, and what the user is told when there is none."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from algorithms.errors import ConfigError, DataError
+from datamodules.prompts import PromptDataModule
 from datamodules.sources.prompt_folder import PromptFolder
 
 
@@ -40,6 +42,36 @@ def test_a_missing_file_is_explained_with_what_is_there(tmp_path: Path) -> None:
         PromptFolder(str(tmp_path)).split_file("train")
     for part in ("data.source.path", str(tmp_path), "train.jsonl", "train.parquet", "training.jsonl", "images.zip"):
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("train.csv", r"datasets\.load_dataset\('csv', data_files='train\.csv'\)"),
+        ("train.TSV", r"data_files='train\.TSV', sep='\\t'\)"),
+        ("train.xlsx", "one JSON object a line"),
+        ("train.jsonl.gz", "unpack it"),
+    ],
+)
+@pytest.mark.parametrize("named", ["train", "as it is called", "by a pattern"])
+def test_a_file_of_a_form_that_is_not_read_is_named_with_the_forms_that_are(
+    tmp_path: Path, name: str, how: str, named: str
+) -> None:
+    touch(tmp_path, name)
+    given = {"train": "train", "as it is called": name, "by a pattern": "tr*"}[named]
+    words = rf"{re.escape(name)} is not read, since rows are read from \.jsonl, \.parquet, \.json and \.arrow: .*{how}"
+    with pytest.raises(DataError, match=words):
+        PromptFolder(str(tmp_path), train=given).split_file("train")
+
+
+@pytest.mark.parametrize(("beside", "is_told"), [("train.csv", True), ("train.parquet", True), ("val.csv", False)])
+def test_a_data_file_beside_the_one_that_is_read_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, beside: str, is_told: bool
+) -> None:
+    (tmp_path / "train.jsonl").write_text('{"question": "how many ?"}\n')
+    touch(tmp_path, beside)
+    PromptDataModule(PromptFolder(str(tmp_path), val=None)).setup("fit")
+    assert (f"train.jsonl is read, and {beside} beside it is not" in caplog.text) is is_told
 
 
 def test_a_crowded_folder_is_listed_in_part(tmp_path: Path) -> None:

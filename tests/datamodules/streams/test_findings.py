@@ -136,7 +136,7 @@ def test_the_data_module_lists_the_overlap_of_training_and_validation(
     data = PromptDataModule(PromptFolder(str(tmp_path)))
     data.setup("fit")
     assert "1 of 2 prompts are training prompts too (val-0 = train-0)" in caplog.text
-    assert json.loads((tmp_path / "overlap_val.json").read_text())["same"] == [["val-0", "train-0"]]
+    assert json.loads((data.source.notes_folder / "overlap_val.json").read_text())["same"] == [["val-0", "train-0"]]
 
 
 class SmallWorld(DrawnFolder):
@@ -162,9 +162,10 @@ def test_splits_that_share_nothing_are_not_mentioned(tmp_path: Path, caplog: pyt
     for split in ("train", "val"):
         json_lines(tmp_path / f"{split}.jsonl", [{"question": f"only in {split}"}])
     with caplog.at_level(logging.WARNING):
-        PromptDataModule(PromptFolder(str(tmp_path))).setup("fit")
+        data = PromptDataModule(PromptFolder(str(tmp_path)))
+        data.setup("fit")
     assert caplog.text == ""
-    assert not (tmp_path / "overlap_val.json").exists()
+    assert not (data.source.notes_folder / "overlap_val.json").exists()
 
 
 def test_prompts_are_asked_in_the_template_of_the_config(tmp_path: Path) -> None:
