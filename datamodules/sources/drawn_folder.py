@@ -18,7 +18,9 @@ from storage import check_writable, whole_folder
 class DrawnFolder(PromptFolder):
     """A folder that is drawn when it is first needed, whole or not at all."""
 
-    def __init__(self, name: str, root: str, settings: dict[str, Any], *, world: dict[str, Any]) -> None:
+    def __init__(
+        self, name: str, root: str, settings: dict[str, Any], *, world: dict[str, Any], key: str = "data.source"
+    ) -> None:
         """Name the folder; nothing is drawn yet.
 
         Args:
@@ -27,10 +29,11 @@ class DrawnFolder(PromptFolder):
             settings: everything that a config sets and that decides what is drawn, written into the folder.
             world: what else decides it: the edition of the world and tables in its code. A digest of both is the
                 second part of the name.
+            key: under which a config has the folder, for errors.
         """
         digest = hashlib.sha256(json.dumps({**world, **settings}).encode()).hexdigest()[:10]
         super().__init__(str(Path(root) / f"{name}-{digest}"))
-        self.settings = settings
+        self.settings, self.key = settings, key
 
     def rows(self, split: str) -> Iterator[tuple[dict[str, Any], Any]]:
         """Yield the rows of a split, each with what to draw beside it, or None."""
@@ -49,7 +52,7 @@ class DrawnFolder(PromptFolder):
             check_writable(final.parent)
         except OSError as error:
             raise DataError(
-                f"data.source.root is {final.parent}, where pictures are drawn, and nothing can be written there: "
+                f"{self.key}.root is {final.parent}, where pictures are drawn, and nothing can be written there: "
                 f"{error.strerror or error}."
             ) from error
         # Another process that finishes first wins; both draw the same.
