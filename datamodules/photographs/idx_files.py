@@ -6,6 +6,7 @@
 import gzip
 import math
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,32 +14,36 @@ import numpy as np
 from algorithms import DataError
 
 _UNSIGNED_BYTE = 8
+_GZIP = b"\x1f\x8b"
 
 
-def read_idx(folder: Path, name: str) -> np.ndarray:
+def idx_file(folder: Path, name: str) -> Path | None:
+    """Return the file of this name or, where there is none, of this name with ``.gz``; None without either."""
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def read_idx(file: Path) -> np.ndarray:
     """Return the array in a file, as (N, height, width) or (N,) of uint8.
 
     Args:
-        folder: where the file lies.
-        name: the file's name without ``.gz``; the plain file is taken where both are there.
+        file: an idx file, packed by gzip or not. Its content tells, not its name: browsers unpack what they load and
+            keep the name.
 
     Raises:
-        DataError: The file is not there, or is no idx file of bytes.
+        DataError: The file cannot be read, or is no idx file of bytes; half a sentence, which ends with the facts.
     """
-    plain, packed = folder / name, folder / f"{name}.gz"
-    if not plain.is_file() and not packed.is_file():
-        raise DataError(f"{folder} has neither {name} nor {name}.gz.")
     try:
-        content = plain.read_bytes() if plain.is_file() else gzip.decompress(packed.read_bytes())
-    except (OSError, EOFError) as error:
-        raise DataError(f"{packed} cannot be unpacked: {error}.") from error
+        content = file.read_bytes()
+        content = gzip.decompress(content) if content.startswith(_GZIP) else content
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{file} cannot be read ({error})") from error
     if len(content) < 4 or content[:3] != bytes([0, 0, _UNSIGNED_BYTE]):
-        raise DataError(f"{folder / name} is no idx file of bytes: it starts with {content[:4].hex(' ') or 'nothing'}.")
+        raise DataError(f"{file} is no idx file of bytes: it starts with {content[:4].hex(' ') or 'nothing'}")
     num_dimensions = content[3]
     start = 4 + 4 * num_dimensions
     if len(content) < start:
-        raise DataError(f"{folder / name} ends within its header of {start} bytes.")
+        raise DataError(f"{file} ends within its header of {start} bytes")
     shape = struct.unpack(f">{num_dimensions}I", content[4:start])
     if len(content) - start != math.prod(shape):
-        raise DataError(f"{folder / name} should hold {shape} bytes behind its header, and has {len(content) - start}.")
+        raise DataError(f"{file} should hold {shape} bytes behind its header, and has {len(content) - start}")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

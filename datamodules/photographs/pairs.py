@@ -37,7 +37,8 @@ class MosaicPairs(DrawnPairs):
 
         Args:
             collection: "fashion" (Fashion-MNIST) or "digits" (handwritten digits of scikit-learn).
-            folder: where the four idx files of "fashion" lie.
+            folder: where the four idx files of "fashion" lie; the default is that of the Debian package, or what the
+                environment variable FASHION_MNIST names.
             num_train: training pairs.
             num_val: held-out pairs, of photographs that training never shows.
             careless_share: share of kind ``careless``, in [0, 1].
@@ -51,7 +52,7 @@ class MosaicPairs(DrawnPairs):
             "mosaic-pairs",
             root,
             {**numbers, "careless_share": careless_share},
-            collection=collection, folder=folder, large_share=large_share, seed=seed,
+            collection=collection, folder=folder, large_share=large_share, seed=seed, key="data.pairs",
         )  # fmt: skip
         super().__init__(drawn)
 

@@ -25,11 +25,11 @@ _EDITION = 1
 class ShapesDrawing(DrawnFolder):
     """A folder of drawn scenes."""
 
-    def __init__(self, name: str, root: str, settings: dict[str, Any]) -> None:
+    def __init__(self, name: str, root: str, settings: dict[str, Any], *, key: str = "data.source") -> None:
         """Name the folder; nothing is drawn yet; see ``DrawnFolder``."""
         # The levels are code and not settings, but change what is drawn all the same.
         world = {"edition": _EDITION, "levels": {k: asdict(v) for k, v in LEVELS.items()}}
-        super().__init__(name, root, settings, world=world)
+        super().__init__(name, root, settings, world=world, key=key)
 
     def draw(self, subject: Scene) -> Image.Image:
         """Return the picture of a scene."""

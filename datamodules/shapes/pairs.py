@@ -79,7 +79,7 @@ class _PairDrawing(ShapesDrawing):
         settings = {"level": level, "seed": seed, "guess_share": shares["guess_share"], **num_rows}
         # Shares of 0 are left out: pairs without a fault keep the name of their folder when a new fault is added.
         settings |= {key: share for key, share in shares.items() if key not in settings and share}
-        super().__init__("pairs", root, settings)
+        super().__init__("pairs", root, settings, key="data.pairs")
 
     def rows(self, split: str) -> Iterator[tuple[dict[str, Any], Scene]]:
         level = LEVELS[self.level]

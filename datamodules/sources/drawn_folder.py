@@ -39,7 +39,9 @@ def check_root(key: str, folder: Path) -> None:
 class DrawnFolder(PromptFolder):
     """A folder that is drawn when it is first needed, whole or not at all."""
 
-    def __init__(self, name: str, root: str, settings: dict[str, Any], *, world: dict[str, Any]) -> None:
+    def __init__(
+        self, name: str, root: str, settings: dict[str, Any], *, world: dict[str, Any], key: str = "data.source"
+    ) -> None:
         """Name the folder; nothing is drawn yet.
 
         Args:
@@ -48,12 +50,11 @@ class DrawnFolder(PromptFolder):
             settings: everything that a config sets and that decides what is drawn, written into the folder.
             world: what else decides it: the edition of the world and tables in its code. A digest of both is the
                 second part of the name.
+            key: under which a config has the folder, for errors.
         """
         digest = hashlib.sha256(json.dumps({**world, **settings}).encode()).hexdigest()[:10]
         super().__init__(str(Path(root) / f"{name}-{digest}"))
-        self.settings = settings
-        # Where a config has this source, for messages; ``DrawnPairs`` changes it.
-        self.key = "data.source"
+        self.settings, self.key = settings, key
 
     @property
     def notes_folder(self) -> Path:

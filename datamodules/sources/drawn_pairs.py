@@ -19,7 +19,6 @@ class DrawnPairs(PairSource):
             drawn: draws the rows. A folder of its own class, because a ``DrawnFolder`` is a source of prompts.
         """
         self.drawn = drawn
-        drawn.key = "data.pairs"
 
     @property
     def folder(self) -> Path:

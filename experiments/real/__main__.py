@@ -5,6 +5,7 @@ run again.
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from algorithms import ConfigError, DataError
+from experiments.real.inputs import check_inputs
 from experiments.real.stages import QUIET, ROOT, SCALES, STAGES, run_stage
 
 SHOWN = ("greedy_accuracy", "sampled_accuracy", "hallucination_rate", "item_accuracy", "pope_f1", "blind_gap")
@@ -28,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options, flags = parser.parse_known_args(arguments)
     flags += QUIET if options.quiet else ()
     stages = options.stages or SCALES[options.scale].stages
+    check_inputs()
     console = Console()
     for seed in options.seeds:
         table = Table(title=f"seed {seed}, scale {options.scale}")
@@ -43,4 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ConfigError, DataError) as error:
+        sys.exit(f"error: {error}")

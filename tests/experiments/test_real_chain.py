@@ -12,6 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from algorithms import Prompt
 from cli.app import run
+from datamodules.photographs.collection import CollectionName
 from datamodules.photographs.mosaic import placed
 from experiments.real import measures, stages, text_check
 from experiments.real.measures import measured
@@ -21,6 +22,7 @@ from models import Policy
 from rollouts import SamplingConfig
 from rollouts.embedded.engine import TransformersEngine
 from tests.datamodules.photographs.made import write_collection
+from tests.experiments.conftest import collection_flags
 from tests.models.conventions import CONVENTIONS, tokenizer_of
 
 
@@ -168,8 +170,9 @@ def test_every_stage_runs_from_what_the_ones_before_it_wrote(photographs_folder:
 
 
 @pytest.mark.real
-def test_every_stage_runs_with_the_real_model(tmp_path: Path) -> None:
+def test_every_stage_runs_with_the_real_model(tmp_path: Path, measured_collection: CollectionName) -> None:
     for name in SCALES["smoke"].stages:
-        result = run_stage(name, 0, SCALES["smoke"], root=tmp_path, flags=stages.QUIET)
+        flags = [*stages.QUIET, *collection_flags(name, measured_collection)]
+        result = run_stage(name, 0, SCALES["smoke"], root=tmp_path, flags=flags)
         assert ("measures" in result) == STAGES[name].is_policy
     assert {path.stem for path in (tmp_path / "seed-0").glob("*.json")} == set(STAGES)

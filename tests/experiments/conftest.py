@@ -1,0 +1,55 @@
+"""Which photographs the tests of the real chain use, and a line about that at the end of the report."""
+
+from functools import partial
+
+import pytest
+
+from datamodules.photographs.collection import FASHION_FOLDER, GET_FASHION, KINDS, CollectionName
+from datamodules.photographs.reasoning import claim_grammar
+from experiments.real import measures
+from experiments.real.inputs import check_inputs, collection_here
+
+_TOLD = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def told(pytestconfig: pytest.Config) -> list[str]:
+    """Lines that the end of the report shows, whether a test passes or not."""
+    return pytestconfig.stash.setdefault(_TOLD, [])
+
+
+@pytest.fixture(scope="session")
+def collection(told: list[str]) -> CollectionName:
+    """Fashion-MNIST; where it is not installed, the digits of scikit-learn."""
+    name = collection_here()
+    check_inputs(name)
+    digits = f"handwritten digits of scikit-learn, because there is no {FASHION_FOLDER}: {GET_FASHION}"
+    told.append(f"photographs: {f'Fashion-MNIST in {FASHION_FOLDER}' if name == 'fashion' else digits}")
+    return name
+
+
+@pytest.fixture
+def measured_collection(collection: CollectionName, monkeypatch: pytest.MonkeyPatch) -> CollectionName:
+    """The same, which the chain's measures use too."""
+    for source in ("MosaicFolder", "MosaicDemonstrations"):
+        monkeypatch.setattr(measures, source, partial(getattr(measures, source), collection=collection))
+    monkeypatch.setattr(measures, "CLAIM_GRAMMAR", claim_grammar(KINDS[collection]))
+    return collection
+
+
+def collection_flags(stage: str, collection: CollectionName) -> list[str]:
+    """Return the flags with which a stage of the chain uses a collection."""
+    if collection == "fashion":
+        return []
+    data = "pairs" if stage == "reward_model" else "source"
+    flags = [f"--data.init_args.{data}.init_args.collection={collection}"]
+    if stage == "tower":
+        flags.append(f"--model.init_args.words=[{','.join(kind.name for kind in KINDS[collection])}]")
+    if stage in ("grpo", "no_ssb", "sft", "mpo"):
+        flags.append(f"--model.init_args.judge.init_args.mention={claim_grammar(KINDS[collection]).mention}")
+    return flags
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(_TOLD, []):
+        terminalreporter.write_line(line)
