@@ -105,6 +105,8 @@ class RolloutModule(PolicyModule):
             seed: seed of all sampling.
         """
         super().__init__(policy, learning)
+        lora = learning.lora
+        engine.check_lora(dict.fromkeys(lora.parts, lora.rank) if lora else {})
         if "accuracy" not in reward.parts:
             raise ConfigError(
                 f"model.reward.parts must have a part named 'accuracy', got {sorted(reward.parts)}: "

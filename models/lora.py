@@ -67,6 +67,12 @@ def add_lora(model: PreTrainedModel, config: LoRAConfig) -> None:
         parameter.requires_grad_(True)
 
 
+def lora_ranks(model: PreTrainedModel) -> dict[str, int]:
+    """Return the largest rank of LoRA updates in each part that has any."""
+    layers = {part: [x for m in modules for x in _lora_layers(m)] for part, modules in part_modules(model).items()}
+    return {part: max(_rank(layer) for layer in found) for part, found in layers.items() if found}
+
+
 @contextmanager
 def lora_off(model: nn.Module) -> Iterator[None]:
     """Compute without LoRA updates until the context ends."""
@@ -113,6 +119,11 @@ def _materialize(model: nn.Module, random_state: Tensor) -> None:
 
 def _is_empty(layer: Any, name: str) -> bool:
     return layer.lora_A[name].weight.is_meta
+
+
+def _rank(layer: Any) -> int:
+    """Return the rank of all updates of a layer together."""
+    return sum(layer.r[adapter] for adapter in layer.active_adapters)
 
 
 def _lora_layers(model: nn.Module) -> Sequence[Any]:

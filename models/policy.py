@@ -24,6 +24,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from algorithms import Prompt, TokenScores, shape_logits, token_scores
 from models.families import Vision, family_of, untried
+from models.lora import lora_ranks
 from models.parts import frozen_parts, part_modules, set_trainable_parts
 from models.reading.attention import set_attention
 from models.reading.completion_hidden import completion_hidden
@@ -88,6 +89,11 @@ class Policy(nn.Module):
     def context_length(self) -> int | None:
         """Most tokens that the model was made for; None where its config does not say."""
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+
+    @property
+    def lora_ranks(self) -> dict[str, int]:
+        """Largest rank of LoRA updates in each part that has any."""
+        return lora_ranks(self.model)
 
     @property
     def device(self) -> torch.device:
@@ -227,9 +233,9 @@ class Policy(nn.Module):
         ids, is_completion = right_pad(tokens, self.pad_token_id)
         return self.completion_scores(different, rows, ids, is_completion), is_completion.to(self.device)
 
-    def stream_weights(self, *, only_trainable: bool = False) -> Iterator[tuple[str, Tensor]]:
+    def stream_weights(self, *, only_trainable: bool = False, merge_lora: bool = True) -> Iterator[tuple[str, Tensor]]:
         """Yield the weights for an engine's copy; see ``models.stream_weights``."""
-        return stream_weights(self.model, only_trainable=only_trainable)
+        return stream_weights(self.model, only_trainable=only_trainable, merge_lora=merge_lora)
 
     def shape_logits(self, logits: Tensor, temperature: float) -> Tensor:
         """Return logits as they are sampled from; see ``algorithms.shape_logits``."""

@@ -1,6 +1,6 @@
 """A policy's weights one tensor at a time, whole and under Hugging Face names, also where they are sharded.
 
-    shards on R ranks -> gathered tensor -> + LoRA -> (name, tensor) -> the next one
+    shards on R ranks -> gathered tensor -> + LoRA, or LoRA beside it -> (name, tensor) -> the next one
 
 For engines that keep a copy of the policy, and for export. There is never a second whole model in memory.
 """
@@ -20,12 +20,17 @@ from algorithms import ConfigError
 _BASE = ".base_layer"
 
 
-def stream_weights(model: nn.Module, *, only_trainable: bool = False) -> Iterator[tuple[str, Tensor]]:
+def stream_weights(
+    model: nn.Module, *, only_trainable: bool = False, merge_lora: bool = True
+) -> Iterator[tuple[str, Tensor]]:
     """Yield every tensor of a model's ``state_dict`` whole and detached, as it is now.
 
     Names and order are those of the same model without LoRA, tied tensors under each of their names, in the dtype in
     which they are kept. LoRA updates are added to the weights that they belong to. On one device a tensor without LoRA
     is the model's own: copy it if it must outlive the next optimizer step.
+
+    Without ``merge_lora`` each weight comes as it is, followed by its update in two matrices whose product it is, scale
+    included: ``LAYER.lora_A.weight`` (rank, in) and ``LAYER.lora_B.weight`` (out, rank), the names that peft saves.
 
     With sharded weights every step of the iteration is a collective call: all ranks must iterate to the end, also those
     that do not use the tensors.
@@ -33,6 +38,7 @@ def stream_weights(model: nn.Module, *, only_trainable: bool = False) -> Iterato
     Args:
         model: the policy's ``model``.
         only_trainable: leave out the tensors that no optimizer step changes.
+        merge_lora: add LoRA updates to their weights; false leaves them apart.
 
     Raises:
         ConfigError: for peft layers other than LoRA on linear layers.
@@ -47,10 +53,19 @@ def stream_weights(model: nn.Module, *, only_trainable: bool = False) -> Iterato
                 yield name, whole(tensor)
             continue
         layer = layers[layer_name]
-        # A frozen weight changes too when its LoRA update learns; a bias has no update.
-        is_learning = name in learning or (leaf == "weight" and _has_learning_update(layer))
-        if is_learning or not only_trainable:
-            yield f"{layer_name}.{leaf}", _merged(layer_name, layer, tensor) if leaf == "weight" else whole(tensor)
+        # A bias has no update.
+        has_update = leaf == "weight"
+        # What peft has added in place cannot be taken apart.
+        is_apart = has_update and not merge_lora and not layer.merged
+        changes = has_update and (not only_trainable or _has_learning_update(layer))
+        # A frozen weight changes too when the update that is added to it learns.
+        if name in learning or not only_trainable or (changes and not is_apart):
+            is_sum = has_update and not is_apart
+            yield f"{layer_name}.{leaf}", _merged(layer_name, layer, tensor) if is_sum else whole(tensor)
+        if changes and is_apart:
+            down, up = _update(layer_name, layer)
+            yield f"{layer_name}.lora_A.weight", down
+            yield f"{layer_name}.lora_B.weight", up
 
 
 def _is_added(name: str, layers: dict[str, BaseTunerLayer]) -> bool:
@@ -65,12 +80,9 @@ def _has_learning_update(layer: Any) -> bool:
 
 
 @torch.no_grad()
-def _merged(name: str, layer: BaseTunerLayer, base: Tensor) -> Tensor:
+def _merged(name: str, layer: Any, base: Tensor) -> Tensor:
     """Return the weight with its low-rank updates, as peft merges them."""
-    if not (isinstance(layer, LoraLayer) and isinstance(layer.get_base_layer(), nn.Linear)):
-        raise ConfigError(
-            f"{name} has a peft layer of class {type(layer).__name__}: only LoRA on linear layers can be merged."
-        )
+    _check_linear(name, layer)
     weight = whole(base)  # (out, in)
     if layer.merged:  # peft added the updates in place
         return weight
@@ -80,6 +92,24 @@ def _merged(name: str, layer: BaseTunerLayer, base: Tensor) -> Tensor:
         up, down = whole(ups[adapter].weight), whole(downs[adapter].weight)  # (out, rank), (rank, in)
         weight = weight + (up @ down * layer.scaling[adapter]).to(weight.dtype)
     return weight
+
+
+@torch.no_grad()
+def _update(name: str, layer: Any) -> tuple[Tensor, Tensor]:
+    """Return (ranks, in) and (out, ranks), whose product is the sum of a layer's updates."""
+    _check_linear(name, layer)
+    adapters = layer.active_adapters
+    downs = [whole(layer.lora_A[adapter].weight) for adapter in adapters]
+    ups = [whole(layer.lora_B[adapter].weight) * layer.scaling[adapter] for adapter in adapters]
+    return torch.cat(downs), torch.cat(ups, dim=1)
+
+
+def _check_linear(name: str, layer: Any) -> None:
+    if not (isinstance(layer, LoraLayer) and isinstance(layer.get_base_layer(), nn.Linear)):
+        raise ConfigError(
+            f"{name} has a peft layer of class {type(layer).__name__}: only LoRA on linear layers can be merged, or "
+            "sampled with."
+        )
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -141,7 +141,17 @@ class RolloutEngine(ABC):
         """
         raise EngineError(f"{type(self).__name__} has no rollout in flight: call start() before finish().")
 
-    # Nothing to do is a good default for this method and the two below.
+    # Nothing to do is a good default for this method and the three below.
+    def check_lora(self, ranks: Mapping[str, int]) -> None:  # noqa: B027
+        """Refuse LoRA updates that this engine could not sample with; by default it takes all.
+
+        Args:
+            ranks: largest rank of the updates in each part that has any.
+
+        Raises:
+            ConfigError: names the key to change.
+        """
+
     def wait(self) -> None:  # noqa: B027
         """Block until no rollout of this rank is being sampled; what was sampled is kept for ``finish``."""
 

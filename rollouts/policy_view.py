@@ -3,7 +3,7 @@
 Shapes: U prompts, B rows, L prompt tokens, V vocabulary, H hidden size.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -85,6 +85,11 @@ class SampledPolicy(Protocol):
         ...
 
     @property
+    def lora_ranks(self) -> Mapping[str, int]:
+        """Largest rank of LoRA updates in each part that has any; parts as ``model.learning.lora.parts`` names them."""
+        ...
+
+    @property
     def training(self) -> bool:
         """Whether the policy is in training mode. Engines sample in evaluation mode and restore this afterwards."""
         ...
@@ -121,12 +126,14 @@ class SampledPolicy(Protocol):
         """Return logits (..., V) divided by the temperature, with banned tokens at minus infinity."""
         ...
 
-    def stream_weights(self, *, only_trainable: bool = False) -> Iterator[tuple[str, Tensor]]:
-        """Yield whole tensors under the names of the model's ``state_dict``, one at a time, LoRA merged.
+    def stream_weights(self, *, only_trainable: bool = False, merge_lora: bool = True) -> Iterator[tuple[str, Tensor]]:
+        """Yield whole tensors under the names of the model's ``state_dict``, one at a time.
 
         With sharded weights every step of the iteration is a collective call, so every rank must iterate to the end.
 
         Args:
             only_trainable: leave out the tensors that no optimizer step changes.
+            merge_lora: add LoRA updates to their weights. False: each comes apart, right after its weight, as
+                ``LAYER.lora_A.weight`` (rank, in) and ``LAYER.lora_B.weight`` (out, rank), scale included.
         """
         ...

@@ -1,13 +1,17 @@
 """An engine that samples from a copy of the policy: what the two vLLM engines have in common."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+
+from torch import Tensor
 
 from algorithms import Completion, Prompt
 from rollouts.engine import RolloutEngine, SamplingConfig, no_weights_yet
 from rollouts.policy_view import SampledPolicy
+from rollouts.vllm.policy_files import PolicyFiles, policy_files
 from rollouts.vllm.requests import SampledGroup, SampleRequest, completions_of, requests_of
 from rollouts.vllm.settings import VLLMSettings
+from rollouts.vllm.weights.lora_adapter import check_served
 
 
 class CopyEngine(RolloutEngine):
@@ -19,6 +23,20 @@ class CopyEngine(RolloutEngine):
         self._policy: SampledPolicy | None = None
         self._version: int | None = None
         """Version of the weights of the copy; None while they are not complete."""
+
+    @property
+    def merges_lora(self) -> bool:
+        """Whether LoRA updates are added to their weights on the way."""
+        return self.settings.lora == "merged"
+
+    def check_lora(self, ranks: Mapping[str, int]) -> None:
+        """Refuse LoRA updates that vLLM cannot apply beside its weights, where the settings ask for that.
+
+        Raises:
+            ConfigError: names the key to change.
+        """
+        if not self.merges_lora:
+            check_served(ranks)
 
     def generate(self, prompts: Sequence[Prompt], sampling: SamplingConfig, *, seed: int) -> list[list[Completion]]:
         """Return ``sampling.group_size`` completions for each prompt, in order; a failed call is tried again.
@@ -45,6 +63,13 @@ class CopyEngine(RolloutEngine):
     @abstractmethod
     def _sample(self, requests: Sequence[SampleRequest]) -> list[SampledGroup]:
         """Return the completions of every request, in order."""
+
+    def _policy_files(self, policy: SampledPolicy) -> PolicyFiles:
+        self.check_lora(policy.lora_ranks)
+        return policy_files(policy, lora_rank=0 if self.merges_lora else max(policy.lora_ranks.values()))
+
+    def _weights(self, policy: SampledPolicy, *, only_trainable: bool) -> Iterator[tuple[str, Tensor]]:
+        return policy.stream_weights(only_trainable=only_trainable, merge_lora=self.merges_lora)
 
     def _has_weights_of(self, policy: SampledPolicy, version: int) -> bool:
         """Return whether the copy has these very weights."""

@@ -15,7 +15,6 @@ from rollouts.engine import CountedWeights, EngineError
 from rollouts.policy_view import SampledPolicy
 from rollouts.vllm.copy_engine import CopyEngine
 from rollouts.vllm.model import VLLMModel
-from rollouts.vllm.policy_files import policy_files
 from rollouts.vllm.requests import SampledGroup, SampleRequest
 from rollouts.vllm.settings import VLLMSettings
 
@@ -62,13 +61,13 @@ class VLLMEngine(CopyEngine):
         if policy is not self._policy:
             self.shut_down()
         if self._model is None:
-            self._model = VLLMModel(policy_files(policy), self.settings)
+            self._model = VLLMModel(self._policy_files(policy), self.settings)
         # Weights that do not learn are in the copy already, unless it was never filled or sleeping dropped them.
         has_frozen = self._version is not None and self.sleep_level < 2
         if self._is_asleep:
             self._model.wake(what="weights")
         self._policy, self._version = policy, None  # until all tensors have arrived
-        counted = CountedWeights(policy.stream_weights(only_trainable=has_frozen))
+        counted = CountedWeights(self._weights(policy, only_trainable=has_frozen))
         self._model.load(counted)
         # The cache takes its memory last, when no tensor is on its way any more.
         if self._is_asleep:

@@ -12,8 +12,9 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from rollouts.vllm.policy_files import PolicyFiles
 from rollouts.vllm.process_state import restored_process_state, restored_random_states
 from rollouts.vllm.requests import SampledGroup, SampleRequest
 from rollouts.vllm.settings import VLLMSettings
+from rollouts.vllm.weights.lora_adapter import room_for, set_aside, write_adapter
 
 _BANNED = "banned_token_ids"
 _CPU_CACHE_MEGABYTES = 256
@@ -44,19 +46,25 @@ class VLLMModel:
         self._folder = Path(tempfile.mkdtemp(prefix="vllm-policy-"))
         # Spread over several GPUs vLLM runs in worker processes, otherwise in this process.
         self._is_spread = settings.tensor_parallel_size > 1
+        self._adapter: Any = None
         for name, content in policy.files.items():
             (self._folder / name).write_bytes(content)
         with restored_process_state():
             self._llm = _build(self._folder, policy, settings)
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Replace these tensors, named as in a Hugging Face ``state_dict``, one at a time; other tensors stay."""
+        """Replace these tensors, named as in a Hugging Face ``state_dict``, one at a time; other tensors stay.
+
+        LoRA updates that come apart from their weights replace all earlier ones.
+        """
+        updates: dict[str, Tensor] = {}
         with restored_random_states():
-            if self._is_spread:
-                self._load_from_files(weights)
-            else:
-                # Not ``load_weights``: the CPU backend packs linear weights away, out of its reach.
-                self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
+            others = set_aside(iter(weights), updates)
+            # Where LoRA alone learns there is no other tensor, and nothing to reload.
+            if (first := next(others, None)) is not None:
+                self._reload(chain([first], others))
+            if updates:
+                self._take_adapter(updates)
         self._clear_caches()
 
     def generate(self, requests: Sequence[SampleRequest]) -> list[SampledGroup]:
@@ -65,7 +73,7 @@ class VLLMModel:
         params = [_params(request) for request in requests]
         try:
             with restored_random_states():
-                outputs = self._llm.generate(prompts, params, use_tqdm=False)
+                outputs = self._llm.generate(prompts, params, use_tqdm=False, lora_request=self._adapter)
         except BaseException:
             self._empty_queue()
             raise
@@ -89,14 +97,33 @@ class VLLMModel:
             torch.cuda.empty_cache()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _load_from_files(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Hand the weights over through shared memory: vLLM's workers are processes of their own."""
-        # None: the usual folder for temporary files.
-        shared = "/dev/shm" if Path("/dev/shm").is_dir() else None
-        with tempfile.TemporaryDirectory(dir=shared) as folder:
+    def _reload(self, weights: Iterator[tuple[str, Tensor]]) -> None:
+        if not self._is_spread:
+            # Not ``load_weights``: the CPU backend packs linear weights away, out of its reach.
+            self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
+            return
+        # Through shared memory: vLLM's workers are processes of their own.
+        with _shared_folder() as folder:
             for number, (name, tensor) in enumerate(weights):
                 save_file({name: tensor.contiguous().cpu()}, Path(folder) / f"{number:06d}.safetensors")
             self._llm.collective_rpc("reload_weights", kwargs={"weights_path": folder})
+
+    def _take_adapter(self, updates: dict[str, Tensor]) -> None:
+        from vllm.lora.request import LoRARequest
+
+        old = self._adapter
+        # A number and a name that no earlier one had: vLLM keeps adapters, and keys of its caches, by them.
+        number = 1 if old is None else old.lora_int_id + 1
+        engine: Any = self._llm.llm_engine
+        with _shared_folder() as folder:
+            write_adapter(Path(folder), updates)
+            self._adapter = LoRARequest(lora_name=f"policy-{number}", lora_int_id=number, lora_path=folder)
+            if old is not None:
+                engine.remove_lora(old.lora_int_id)
+            # Read now, so that the files are not needed any more.
+            engine.add_lora(self._adapter)
+        if not self._is_spread:
+            self._llm.collective_rpc(_check_all_served)
 
     def _clear_caches(self) -> None:
         """Drop keys, values and image features that were computed with old weights."""
@@ -108,6 +135,26 @@ class VLLMModel:
         engine: Any = self._llm.llm_engine
         engine.abort_request(list(engine.output_processor.request_states), internal=True)
         self._clear_caches()
+
+
+def _shared_folder() -> "tempfile.TemporaryDirectory[str]":
+    # None: the usual folder for temporary files.
+    return tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+
+
+def _check_all_served(worker: Any) -> None:
+    """Raise an error for a LoRA update that vLLM took and applies nowhere, which it does without a word."""
+    manager = worker.model_runner.lora_manager._adapter_manager
+    for adapter in manager.list_adapters().values():
+        if unserved := sorted(set(adapter.loras) - set(manager.modules)):
+            raise ConfigError(
+                f"model.engine.settings.lora must be merged for this model, got adapter: vLLM would leave out the "
+                f"updates of {', '.join(unserved[:3])} and {max(0, len(unserved) - 3)} other layers."
+            )
+
+
+def _lora_args(rank: int) -> dict[str, Any]:
+    return {"enable_lora": True, "max_loras": 1, "max_lora_rank": room_for(rank)} if rank else {}
 
 
 def _build(folder: Path, policy: PolicyFiles, settings: VLLMSettings) -> Any:
@@ -140,6 +187,7 @@ def _build(folder: Path, policy: PolicyFiles, settings: VLLMSettings) -> Any:
         generation_config="vllm",
         disable_log_stats=True,
         seed=0,
+        **_lora_args(policy.lora_rank),
         **settings.engine_args,
     )
 

@@ -22,9 +22,17 @@ class PolicyFiles(NamedTuple):
     max_positions: int
     """Longest text that the language model was made for, in tokens."""
 
+    lora_rank: int = 0
+    """Largest rank of LoRA updates that come apart from their weights; 0: none do."""
 
-def policy_files(policy: SampledPolicy) -> PolicyFiles:
-    """Return the files and numbers that describe a policy."""
+
+def policy_files(policy: SampledPolicy, *, lora_rank: int = 0) -> PolicyFiles:
+    """Return the files and numbers that describe a policy.
+
+    Args:
+        policy: what vLLM is to sample from.
+        lora_rank: see ``PolicyFiles``.
+    """
     model = policy.model
     config = copy.deepcopy(model.config)
     # vLLM picks the kind of model by this name, and takes a model without one for a model that generates nothing.
@@ -42,6 +50,7 @@ def policy_files(policy: SampledPolicy) -> PolicyFiles:
         dtype=str(model.dtype).removeprefix("torch."),
         # A vision-language model keeps the language model's config inside its own.
         max_positions=config.get_text_config().max_position_embeddings,
+        lora_rank=lora_rank,
     )
 
 

@@ -24,7 +24,6 @@ from rollouts.vllm.client import ServerClient, attempt
 from rollouts.vllm.copy_engine import CopyEngine
 from rollouts.vllm.guard.policy_rules import check_engine_args
 from rollouts.vllm.guard.run_token import TOKEN_VARIABLE, read_token, token_of_environment
-from rollouts.vllm.policy_files import policy_files
 from rollouts.vllm.requests import SampledGroup, SampleRequest
 from rollouts.vllm.server_process import ServerProcess
 from rollouts.vllm.settings import VLLMSettings
@@ -203,7 +202,7 @@ class VLLMServerEngine(CopyEngine):
         # A server that was started or given this policy anew has no weights at all.
         has_frozen = filled_session == self._session
         started = time.perf_counter()
-        counted = CountedWeights(policy.stream_weights(only_trainable=has_frozen))
+        counted = CountedWeights(self._weights(policy, only_trainable=has_frozen))
         failure = ""
         if _is_first_rank():
             _, failure = attempt(lambda: self._client().send_weights(self._session, counted, version))
@@ -239,7 +238,7 @@ class VLLMServerEngine(CopyEngine):
             self._address, self._session = urlsplit(self.process.url).netloc, ""
             self._token = self.process.token
         if not self._session:
-            self._session = self._client().send_policy(policy_files(policy), self.settings)
+            self._session = self._client().send_policy(self._policy_files(policy), self.settings)
 
     def _token_of_url(self) -> str:
         """Return the token of the server at ``url``.

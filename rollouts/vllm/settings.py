@@ -38,6 +38,11 @@ class VLLMSettings:
     tensor_parallel_size: int = 1
     """GPUs that one copy of the model is spread over."""
 
+    lora: Literal["merged", "adapter"] = "merged"
+    """How LoRA updates get into the copy. merged: added to their weights, each of which then goes over again. adapter:
+    the updates alone go over, and vLLM applies them beside its weights (S-LoRA, arXiv:2311.03285); in the language
+    model only, up to rank 512."""
+
     engine_args: dict[str, Any] = field(default_factory=dict[str, Any])
     """Any further arguments of ``vllm.LLM``, as they are; a server takes only those of ``ENGINE_ARGS``
     (rollouts/vllm/guard/policy_rules.py)."""

@@ -215,6 +215,10 @@ FLAGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "no interval": (("--trainer.val_check_interval=0",), ("trainer.val_check_interval", "above 0")),
     "a group of one": (("--model.sampling.group_size=1",), ("model.sampling.group_size", "at least 2", "1")),
     "more prompts than rows": (("--data.prompts_per_rollout=100000",), ("data.prompts_per_rollout", "16", "100000")),
+    "updates apart from weights that have none": (
+        ("--config=configs/engines/vllm.yaml", "--model.engine.settings.lora=adapter"),
+        ("model.engine.settings.lora=adapter", "model.learning.lora", "merged"),
+    ),
     "fewer rows than a group": (("--model.engine.max_rows=4",), ("model.engine.max_rows", "group_size", "4 and 8")),
     "more micro-batches than samples": (("--data.micro_batches=100",), ("data.micro_batches", "32", "100")),
     "micro-batches that do not accumulate": (
