@@ -45,12 +45,11 @@ from rich.table import Table
 from algorithms import Prompt
 from cli.app import run
 from datamodules import ShapesFolder
-from datamodules.rows.prompt_rows import read_prompts
 from experiments.speed.bare import bare_update
 from experiments.speed.clock import WARM_UP, StepClock, forget_peak, peak_gibibytes
 from experiments.speed.endless import EndlessPolicy, checksum
 from experiments.speed.our_flags import LEARNING_RATE, our_flags
-from experiments.speed.subjects import fresh_policy, lengthen, plain_copy
+from experiments.speed.subjects import fresh_policy, lengthen, plain_copy, prompts_in
 
 OUT = Path("runs/bench/grpo.json")
 
@@ -122,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = ShapesFolder(num_train=num_prompts, num_val=1, num_test=1, root=root)
         folder.prepare()
         if options.prompt_tokens is not None:
-            lengthen(folder.split_file("train"), folder.folder, policy, options.prompt_tokens)
+            lengthen(folder.split_file("train"), lambda: prompts_of(folder), policy, options.prompt_tokens)
         sizes = options.trl_micro_batches if len(options.trl_micro_batches) > 1 else ()
         sweep = {size: measure_trl(policy, folder, options, size)["step"] for size in sizes}
         best = min(sweep, key=lambda size: sweep[size]) if sweep else options.trl_micro_batches[0]
@@ -228,7 +227,7 @@ def trl_dataset(folder: ShapesFolder) -> Any:
 
 def prompts_of(folder: ShapesFolder) -> tuple[Prompt, ...]:
     """Return the training prompts."""
-    return read_prompts(folder.split_file("train"), folder.folder, max_image_pixels=10**6).prompts
+    return prompts_in(folder.split_file("train"), folder.folder)
 
 
 def report(rounds: list[dict[str, Any]], settings: dict[str, Any], tokens: dict[str, int]) -> None:
