@@ -102,6 +102,16 @@ test-distributed: $(STAMP)  ## FSDP2 and DDP on two CPU processes against one, c
 test-vllm: .venv/installed-vllm  ## the engines' contract and training with them, on real vLLM
 	$(BIN)/python -m pytest -q -m vllm
 
+# liger-kernel needs triton, a package of more than 200 MB, so neither `make test` nor CI asks for it.
+setup-liger: .venv/installed-liger  ## liger-kernel and triton into .venv
+
+.venv/installed-liger: $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable ".[dev,liger]"
+	touch $@
+
+test-liger: .venv/installed-liger  ## head and losses against liger-kernel's fused ones; seconds, not part of CI: triton is large
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m liger tests/algorithms
+
 # evalscope in an environment of its own, because it needs other versions of libraries than the project; no torch.
 EVALUATION := .venv-evaluation/bin/python
 setup-evaluation: .venv-evaluation/installed  ## evalscope into an environment of its own, .venv-evaluation
@@ -145,8 +155,11 @@ bench-grpo: $(STAMP)  ## completions per second of GRPO against TRL; writes runs
 bench-async: $(STAMP)  ## what a rollout ahead gains with a simulated engine as slow as the update; writes runs/bench/ahead.json
 	$(BIN)/python -m experiments.ahead.bench $(BENCH_FLAGS)
 
-bench-growth: $(STAMP)  ## an update as prompts and groups grow, each prompt read once or copied; writes runs/bench/growth.json
+bench-growth: $(STAMP)  ## GRPO and MPO steps as model, prompt, group and answer grow, beside TRL; ten minutes, resumable; BENCH_FLAGS="--all" for the rest
 	$(BIN)/python -m experiments.speed.growth $(BENCH_FLAGS)
+
+speed-page: $(STAMP)  ## docs/speed.md and its figures from the stored cells of make bench-growth, without any run
+	$(BIN)/python -m experiments.speed.growth.page
 
 bench-gpu: $(STAMP)  ## speed and memory of GRPO at Qwen2.5-VL's shapes on a GPU; writes runs/bench/gpu.json
 	$(BIN)/python -m experiments.speed.gpu $(BENCH_FLAGS)

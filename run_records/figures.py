@@ -15,7 +15,7 @@ XY = Sequence[tuple[float, float]]
 _POINTS = 100
 _FEWEST_FOR_A_BAND = 3  # seeds
 # Okabe and Ito's colours, told apart by colour-blind readers too; the order puts unlike ones beside each other.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 def draw_panels(panels: Mapping[str, Mapping[str, Sequence[XY]]], path: Path, *, columns: int = 2) -> list[Path]:
@@ -29,13 +29,28 @@ def draw_panels(panels: Mapping[str, Mapping[str, Sequence[XY]]], path: Path, *,
     Returns:
         The files.
     """
-    # Without pyplot, which would keep the figure and may open a window.
+    figure = new_figure()
+    draw_on(figure, panels, columns=columns)
+    return save_figure(figure, path)
+
+
+def new_figure() -> Figure:
+    """Return an empty figure, made without pyplot, which would keep it and may open a window."""
     figure = Figure()
     FigureCanvasAgg(figure)
-    draw_on(figure, panels, columns=columns)
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> list[Path]:
+    """Write a figure as PNG and as SVG, the same files for the same figure, and return both.
+
+    Args:
+        figure: from ``new_figure``.
+        path: the PNG file; the SVG file lies beside it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     files = [path.with_suffix(".png"), path.with_suffix(".svg")]
-    # The same curves give the same file: without these, an SVG has a date and random names in it.
+    # Without these, an SVG has a date and random names in it.
     with rc_context({"svg.hashsalt": "panels", "svg.fonttype": "none"}):
         for file in files:
             figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
@@ -83,7 +98,7 @@ def draw_panel(axes: Axes, title: str, methods: Mapping[str, Sequence[XY]]) -> N
     """
     bands: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]] = []
     for number, (method, given) in enumerate(methods.items()):
-        color = _COLORS[number % len(_COLORS)]
+        color = COLORS[number % len(COLORS)]
         curves = [np.asarray(curve, dtype=float) for curve in given if len(curve)]
         if not curves:
             continue

@@ -28,7 +28,7 @@ class StepClock:
         self.processor_ends: list[float] = []
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function, measured; it must run once per step, or its times are those of a call."""
+        """Return the function, measured; it must run equally often in every step."""
 
         def call(*args: Any, **kwargs: Any) -> Any:
             started = now()
@@ -44,13 +44,17 @@ class StepClock:
         self.processor_ends.append(time.process_time())
 
     def part(self, name: str, *, without: Sequence[str] = ()) -> float:
-        """Return the median seconds of a measured function, less those of functions that it calls."""
-        calls = zip(self.seconds[name], *(self.seconds[inner] for inner in without), strict=True)
-        return statistics.median(whole - sum(inner) for whole, *inner in list(calls)[self.warm_up :])
+        """Return the median seconds of a call of a measured function, less those of functions that it calls."""
+        inner = sum(statistics.median(self._counted(other)) for other in without)
+        return statistics.median(self._counted(name)) - inner
 
     def totals(self, name: str) -> float:
         """Return the median seconds per step of a function that runs several times in a step."""
         return self.part(name) * len(self.seconds[name]) / (len(self.ends) - 1)
+
+    def _counted(self, name: str) -> list[float]:
+        """Return the times of the calls after the first steps."""
+        return self.seconds[name][self.warm_up * (len(self.seconds[name]) // (len(self.ends) - 1)) :]
 
     @property
     def step(self) -> float:

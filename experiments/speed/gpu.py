@@ -89,10 +89,10 @@ class GpuParts(StepParts):
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Note the time of an optimizer step, and start to measure memory after the warm-up."""
-        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
-            self.clock.end_step()
-            if len(self.clock.ends) == WARM_UP + 1 and torch.cuda.is_available():
-                torch.cuda.reset_peak_memory_stats()
+        steps = len(self.clock.ends)
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if len(self.clock.ends) == WARM_UP + 1 > steps and torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

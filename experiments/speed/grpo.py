@@ -2,10 +2,11 @@
 
 A step is a rollout of B completions in groups of G, a trivial reward, and one optimizer step on all of them. Both
 train all weights but the vision tower's, kept in 32-bit floats, with AdamW, on the same pictures and threads, with
-completions of the same length. TRL gets its best settings: no reference, no logging, the fastest of several micro-batch
-sizes, and gradient checkpointing only with ``--recompute``, where both compute activations again in backward. Both run
-on the GPU where there is one; ``--precision bf16-mixed`` pays there, on a CPU it is slower. Rounds alternate; a round's
-time per step is the median over its steps; no prompt repeats.
+completions of the same length. Both get the fastest of several micro-batch sizes, in processor time: on a CPU it is
+smaller than what memory allows. TRL gets its best settings besides: no reference, no logging, and gradient
+checkpointing only with ``--recompute``, where both compute activations again in backward. Both run on the GPU where
+there is one; ``--precision bf16-mixed`` pays there, on a CPU it is slower. Rounds alternate; a round's time per step is
+the median over its steps; no prompt repeats.
 
 Every completion has exactly T tokens: the end-of-turn token joins the tokens that no completion may hold. Here the
 policy itself says which those are, to the engine and to the learner alike, so the importance ratio of a fresh sample
@@ -30,7 +31,7 @@ import math
 import os
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,11 @@ from rich.table import Table
 from algorithms import Prompt
 from cli.app import run
 from datamodules import ShapesFolder
-from datamodules.rows.prompt_rows import read_prompts
 from experiments.speed.bare import bare_update
 from experiments.speed.clock import WARM_UP, StepClock, forget_peak, peak_gibibytes
 from experiments.speed.endless import EndlessPolicy, checksum
 from experiments.speed.our_flags import LEARNING_RATE, our_flags
-from experiments.speed.subjects import fresh_policy, lengthen, plain_copy
+from experiments.speed.subjects import fresh_policy, lengthen, plain_copy, prompts_in
 
 OUT = Path("runs/bench/grpo.json")
 
@@ -62,7 +62,8 @@ class StepParts(Callback):
         """Start without times; the first steps are not counted."""
         self.clock = StepClock(warm_up)
         self.read_tokens = 0
-        """Of the language model in the latest forward, padding included."""
+        """Of the language model in the forwards of the latest update, padding included."""
+        self._reading = 0
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """Put a clock around every part."""
@@ -80,18 +81,21 @@ class StepParts(Callback):
         """Note when the first step begins."""
         self.clock.end_step()
 
-    def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
-        """Note the time."""
-        self.clock.end_step()
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Note the time of an optimizer step."""
+        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+            self.clock.end_step()
+            self.read_tokens, self._reading = self._reading, 0
 
     def _count(self, module: Any, args: Any, out: Any) -> None:
-        self.read_tokens = out.last_hidden_state.shape[:2].numel()
+        # Sampling reads without gradients.
+        self._reading += out.last_hidden_state.shape[:2].numel() * torch.is_grad_enabled()
 
     @property
     def parts(self) -> dict[str, float]:
         """Median seconds per step of each part."""
-        parts = {name: self.clock.part(name) for name in ("sample", "reward", "exchange", "forward", "backward")}
-        # Lightning runs forward and backward inside of the optimizer's step.
+        parts = {name: self.clock.totals(name) for name in ("sample", "reward", "exchange", "forward", "backward")}
+        # Lightning runs the last forward and backward inside of the optimizer's step.
         return parts | {"optimizer": self.clock.part("optimizer", without=("forward", "backward"))}
 
 
@@ -111,7 +115,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--group-size", type=int, default=8, help="G")
     parser.add_argument("--tokens", type=int, default=24, help="T, of every completion")
     parser.add_argument("--precision", choices=["32-true", "bf16-mixed"], default="32-true", help="of both trainers")
-    parser.add_argument("--trl-micro-batches", type=int, nargs="+", default=[32, 64, 256], help="TRL gets the fastest")
+    parser.add_argument("--our-micro-batches", type=int, nargs="+", default=[1, 2, 4], help="forwards of our step")
+    parser.add_argument(
+        "--trl-micro-batches", type=int, nargs="+", default=[32, 64, 256], help="rows of a forward of TRL"
+    )
     parser.add_argument("--steps", type=int, default=12, help="of a round")
     parser.add_argument("--warm-up", type=int, default=WARM_UP, help="first steps that are not counted")
     parser.add_argument("--rounds", type=int, default=5)
@@ -122,19 +129,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = ShapesFolder(num_train=num_prompts, num_val=1, num_test=1, root=root)
         folder.prepare()
         if options.prompt_tokens is not None:
-            lengthen(folder.split_file("train"), folder.folder, policy, options.prompt_tokens)
-        sizes = options.trl_micro_batches if len(options.trl_micro_batches) > 1 else ()
-        sweep = {size: measure_trl(policy, folder, options, size)["step"] for size in sizes}
-        best = min(sweep, key=lambda size: sweep[size]) if sweep else options.trl_micro_batches[0]
+            lengthen(folder.split_file("train"), lambda: prompts_of(folder), policy, options.prompt_tokens)
+        sweeps = {
+            "our": sweep(options.our_micro_batches, lambda n: measure_ours(policy, folder, options, n)),
+            "trl": sweep(options.trl_micro_batches, lambda size: measure_trl(policy, folder, options, size)),
+        }
+        best = {side: min(seconds, key=lambda size: seconds[size]) for side, seconds in sweeps.items()}
         rounds = []
         for _ in range(options.rounds):
-            ours = measure_ours(policy, folder, options)
-            trl = measure_trl(policy, folder, options, best)
+            ours = measure_ours(policy, folder, options, best["our"])
+            trl = measure_trl(policy, folder, options, best["trl"])
             prompts = prompts_of(folder)[: options.completions // options.group_size]
             bare = bare_update(policy, prompts, options) if options.bare else None
             rounds.append({"ours": ours, "trl": trl, "bare": bare})
         tokens = token_counts(policy, prompts_of(folder), options)
-    report(rounds, {**vars(options), "trl_micro_batch": best, "trl_sweep_seconds": sweep}, tokens)
+    chosen = {f"{side}_micro_batch": size for side, size in best.items()}
+    report(rounds, {**vars(options), **chosen, "sweep_processor_seconds": sweeps}, tokens)
+
+
+def sweep(sizes: Sequence[int], measure: Callable[[int], Measured]) -> dict[int, float]:
+    """Return the processor seconds of a step by micro-batch; where there is one size, nothing is measured."""
+    return {size: measure(size)["processor_step"] if len(sizes) > 1 else 0.0 for size in sizes}
 
 
 def token_counts(policy: str, prompts: Sequence[Prompt], options: argparse.Namespace) -> dict[str, int]:
@@ -152,10 +167,14 @@ def measured(clock: StepClock, parts: dict[str, float]) -> Measured:
     return times | {"gibibytes": peak_gibibytes()}
 
 
-def measure_ours(policy: str, folder: ShapesFolder, options: argparse.Namespace) -> Measured:
+def measure_ours(policy: str, folder: ShapesFolder, options: argparse.Namespace, micro_batches: int = 1) -> Measured:
     """Return seconds per step of this project's GRPO by part, through its own trainer and data module."""
     step_parts = "--callbacks.parts=experiments.speed.grpo.StepParts"
-    flags = [*our_flags(policy, folder, options), step_parts, f"--callbacks.parts.warm_up={options.warm_up}"]
+    flags = [
+        *our_flags(policy, folder, options, micro_batches=micro_batches),
+        step_parts,
+        f"--callbacks.parts.warm_up={options.warm_up}",
+    ]
     forget_peak()
     trainer: Any = run(flags).trainer
     # By name: run as a script, this file's classes are not those that the configuration names.
@@ -228,7 +247,7 @@ def trl_dataset(folder: ShapesFolder) -> Any:
 
 def prompts_of(folder: ShapesFolder) -> tuple[Prompt, ...]:
     """Return the training prompts."""
-    return read_prompts(folder.split_file("train"), folder.folder, max_image_pixels=10**6).prompts
+    return prompts_in(folder.split_file("train"), folder.folder)
 
 
 def report(rounds: list[dict[str, Any]], settings: dict[str, Any], tokens: dict[str, int]) -> None:

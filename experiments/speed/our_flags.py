@@ -9,13 +9,14 @@ from datamodules import ShapesFolder
 LEARNING_RATE = 1e-5
 
 
-def our_flags(policy: str, folder: ShapesFolder, options: argparse.Namespace) -> list[str]:
+def our_flags(policy: str, folder: ShapesFolder, options: argparse.Namespace, *, micro_batches: int = 1) -> list[str]:
     """Return the command line of a run in which every step is a rollout and one optimizer step on all of it.
 
     Args:
         policy: folder of the policy; what the run writes lies beside it.
         folder: the prompts.
         options: ``completions``, ``group_size``, ``tokens``, ``steps``, ``precision`` and ``recompute``.
+        micro_batches: forwards of a step, each on as many of its samples.
     """
     part = {"accuracy": {"reward": {"class_path": "experiments.speed.endless.ChecksumReward"}, "weight": 1.0}}
     return [
@@ -25,7 +26,8 @@ def our_flags(policy: str, folder: ShapesFolder, options: argparse.Namespace) ->
         # Else the data module reads every picture before the first step, to know the prompts' lengths.
         "--data.init_args.reading.max_prompt_tokens=null",
         f"--data.init_args.prompts_per_rollout={options.completions // options.group_size}",
-        "--data.init_args.micro_batches=1", f"--model.init_args.sampling.group_size={options.group_size}",
+        f"--data.init_args.micro_batches={micro_batches}", f"--trainer.accumulate_grad_batches={micro_batches}",
+        f"--model.init_args.sampling.group_size={options.group_size}",
         f"--model.init_args.reward.init_args.parts={json.dumps(part)}",
         f"--model.init_args.engine.init_args.max_rows={options.completions}",
         f"--model.init_args.sampling.max_new_tokens={options.tokens}", "--model.init_args.judge=null",

@@ -43,7 +43,7 @@ def ended(root: Path) -> Ended:
 
 def outcomes_of(root: Path, names: list[str]) -> Ended:
     """Run scenarios on two processes and return what reads their outcomes."""
-    _run_pair(root, names)
+    run_pair(root, names)
 
     def of(name: str, rank: int = 0) -> dict[str, Any]:
         return torch.load(root / f"{name}.{rank}.pt", weights_only=False)
@@ -63,12 +63,13 @@ def alone(root: Path) -> Callable[[list[str]], dict[str, Any]]:
     return of
 
 
-def _run_pair(root: Path, names: list[str]) -> None:
+def run_pair(root: Path, names: list[str], worker: str = "tests.distributed.worker") -> None:
+    """Run a module in two processes, which find each other, and raise unless both end well."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tests.distributed.worker", str(root), *names]
+    command = [sys.executable, "-m", worker, str(root), *names]
     logs = [root / f"log.{rank}" for rank in range(2)]
     pair: list[subprocess.Popen[bytes]] = []
     for rank, log in enumerate(logs):

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from algorithms import Prompt
-from models import Policy
+from models import LoRAConfig, Policy, add_lora
+from models.parts import PARTS
 from models.reading.prompt_encoder import right_pad
 
 
@@ -39,6 +40,15 @@ def plain_inputs(policy: Policy, prompt: Prompt) -> dict[str, Any]:
     text, images = policy.encoder.chat_text(prompt), [image.load() for image in prompt.images]
     # A tokenizer alone takes no images.
     return dict(policy.processor(text=[text], return_tensors="pt", **({"images": images} if images else {})))
+
+
+def learn_by_lora(policy: Policy) -> None:
+    """Let adapters on all parts learn, and nothing else."""
+    policy.requires_grad_(False)
+    add_lora(policy.model, LoRAConfig(parts=PARTS, rank=2, alpha=4))
+    # One factor starts at zero, and the other would have no gradient.
+    for name, parameter in policy.named_parameters():
+        torch.nn.init.normal_(parameter, std=0.3) if "lora_B" in name else None
 
 
 def gradients(policy: torch.nn.Module, logps: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -16,7 +16,7 @@ from models.parts import PARTS, part_modules
 from models.reading.prompt_encoder import right_pad
 from rollouts import SamplingConfig, TransformersEngine
 from tests.models.families import FAMILIES, Stripes, family, qwen3
-from tests.models.per_sample import assert_same, gradients, per_sample_logps, plain_inputs
+from tests.models.per_sample import assert_same, gradients, learn_by_lora, per_sample_logps, plain_inputs
 
 IDS = torch.randint(10, 40, (5, 6), generator=torch.Generator().manual_seed(0))
 ROWS = torch.tensor([2, 0, 0, 1, 3])
@@ -95,14 +95,14 @@ def test_there_are_as_many_image_tokens_as_image_features(policy: Policy, prompt
     assert [bool(f) for f in features] == [True, True, True, False]
 
 
-@pytest.mark.parametrize("recompute", [False, True], ids=["kept", "recomputed"])
+@pytest.mark.parametrize("kind", ["kept", "recomputed", "recomputed, LoRA"])
 def test_log_probs_and_gradients_are_those_of_a_plain_forward_of_each_row_alone(
-    policy: Policy, prompts: list[Prompt], recompute: bool
+    policy: Policy, prompts: list[Prompt], kind: str
 ) -> None:
-    policy.set_trainable(PARTS)
+    learn_by_lora(policy) if "LoRA" in kind else policy.set_trainable(PARTS)
     theirs = per_sample_logps(policy, prompts, ROWS, IDS, IS_COMPLETION, 0.8)
     expected = gradients(policy, theirs)
-    if recompute:
+    if kind != "kept":
         policy.recompute_activations()
     policy.train()
     ours = scores(policy, prompts)

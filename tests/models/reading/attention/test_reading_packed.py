@@ -21,9 +21,9 @@ from transformers import (
 from algorithms import ConfigError, PreferencePair, Prompt
 from datamodules.shapes.language import WORDS
 from lightning_modules.pair_logps import pair_logps
-from models import LoRAConfig, Policy, add_lora
+from models import Policy
 from models.assembly.tiny import word_tokenizer
-from tests.models.families import Stripes, family
+from tests.models.families import FAMILIES, Stripes, family
 from tests.models.per_sample import assert_same, gradients, per_sample_logps
 
 QUESTIONS = ["how many red ?", "how many more red circle than blue circle or green circle ?"]
@@ -132,21 +132,6 @@ def pictured() -> list[Prompt]:
     return [Prompt(uid=i, key=str(i), question=QUESTIONS[i], images=images[i]) for i in range(2)]
 
 
-def test_lora_has_the_gradient_of_each_row_alone_also_where_activations_are_recomputed() -> None:
-    policy = family("qwen2_5_vl")
-    policy.requires_grad_(False)
-    add_lora(policy.model, LoRAConfig(parts=("language_model", "adapter"), rank=2, alpha=4))
-    for name, parameter in policy.named_parameters():
-        nn.init.normal_(parameter, std=0.3) if "lora_B" in name else None
-    theirs = per_sample_logps(policy, pictured(), ROWS, IDS, IS_COMPLETION, 1.0)
-    expected = gradients(policy, theirs)
-    policy.recompute_activations()
-    policy.train()
-    ours = policy.completion_scores(pictured(), ROWS, IDS, IS_COMPLETION).logps
-    torch.testing.assert_close(ours, theirs, rtol=0.0, atol=1e-5)
-    assert_same(gradients(policy, ours), expected)
-
-
 def test_in_bfloat16_the_gradient_is_as_close_to_that_of_32_bits_as_each_rows_alone() -> None:
     policy = family("siglip_llava")
     policy.set_trainable(["adapter", "language_model"])
@@ -165,7 +150,7 @@ def test_in_bfloat16_the_gradient_is_as_close_to_that_of_32_bits_as_each_rows_al
     assert 1e-4 < packed < 1.5 * alone
 
 
-@pytest.mark.parametrize("name", ["qwen2_5_vl", "internvl"])
+@pytest.mark.parametrize("name", FAMILIES)
 def test_pairs_share_their_prompt_and_have_the_gradient_of_each_completion_alone(name: str) -> None:
     policy = family(name)
     policy.set_trainable(["adapter", "language_model"])
