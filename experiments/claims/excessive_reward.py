@@ -5,7 +5,18 @@ from experiments.claims.measures import GREEDY, HALLUCINATION, MOVED, PREFERENCE
 from experiments.claims.records import Claim, Expectation
 
 RAW = grpo("grpo_biased_raw", f"{TINY}/grpo_biased.yaml")
-HELD = grpo("grpo_biased_calibrated", f"{TINY}/grpo_biased.yaml", f"{TINY}/grpo_calibrated.yaml")
+CALIBRATED = (f"{TINY}/grpo_biased.yaml", f"{TINY}/grpo_calibrated.yaml")
+EARNED = grpo("grpo_biased_calibrated", *CALIBRATED)
+# From the weight of the raw runs down, in steps of a quarter, and up again by a sixteenth while the rate is below 14 %.
+HELD = grpo(
+    "grpo_biased_calibrated_from_1",
+    *CALIBRATED,
+    flags=(
+        "--model.reward.parts.preference.weight=1.0",
+        "--callbacks.calibrator.strategy.target=0.15",
+        "--callbacks.calibrator.strategy.step=0.25",
+    ),
+)
 
 CLAIM = Claim(
     name="excess",
@@ -17,7 +28,7 @@ CLAIM = Claim(
     ),
     source="R1V2 v3, abstract and section 4",
     question="Does a policy that follows a faulty preference score too far invent things, and does the loop hold it?",
-    arms=(SSB, RAW, HELD),
+    arms=(SSB, RAW, EARNED, HELD),
     measures=(GREEDY, SAMPLED, HALLUCINATION, PREFERENCE_EARLY, PREFERENCE, MOVED),
     expectations=(
         Expectation("the raw score rises", PREFERENCE, "higher", RAW.name, RAW.name, PREFERENCE_EARLY),

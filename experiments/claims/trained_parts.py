@@ -32,13 +32,15 @@ CLAIM = Claim(
     arms=(SSB, ADAPTER, TOWER),
     trials=(
         SSB,
+        _with_rate("grpo_ssb", "3e-5"),
         _with_rate("grpo_ssb", "3e-4"),
         _adapter("3e-4"),
         _adapter("1e-3"),
         _adapter("3e-3"),
+        _tower("3e-5"),
+        _tower("1e-4"),
         _tower("3e-4"),
         _tower("1e-3"),
-        _tower("3e-3"),
     ),
     measures=(SAMPLED, GREEDY, HALLUCINATION),
     expectations=(

@@ -51,8 +51,13 @@ def the_buffer(found: Verdict, runs: RunsByArm) -> Buffer:
     )
 
 
+def rates(runs: RunsByArm) -> dict[str, str]:
+    """Return the hallucination rate of each arm, as it is shown."""
+    return {name: shown.mean(stored_mean(by_seed, HALLUCINATION), HALLUCINATION) for name, by_seed in runs.items()}
+
+
 def ranking(runs: RunsByArm) -> str:
-    """Return a table of all arms that have runs, the highest hallucination rate first."""
+    """Return a table of the arms that have runs, the highest hallucination rate first."""
     known = {name: mean for name, by_seed in runs.items() if (mean := stored_mean(by_seed, HALLUCINATION)) is not None}
     rows = [
         [
