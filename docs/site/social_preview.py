@@ -50,7 +50,7 @@ def draw() -> Figure:
     bars.set_ylim(0, 100)
     bars.tick_params(length=0)
     bars.spines[["top", "left", "right"]].set_visible(False)
-    figure.text(0.815, 0.57, "before and after GRPO, mean of seeds", fontsize=19, color=INK, ha="center")
+    figure.text(0.815, 0.57, "before and after GRPO", fontsize=19, color=INK, ha="center")
     return figure
 
 

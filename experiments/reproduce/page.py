@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from experiments.claims import Arm, Claim, Measure
 from experiments.reproduce import shown
-from experiments.reproduce.in_short import ranking, rates, the_buffer
+from experiments.reproduce.in_short import ranking, rates, spans, the_buffer
 from experiments.reproduce.scales import Scale
 from experiments.reproduce.stored import StoredRun, stored_mean, stored_runs
 from experiments.reproduce.verdicts import MANY_SEEDS, Judged, RunsByArm, Verdict, verdict
@@ -45,7 +45,8 @@ def results_page(claims: Sequence[Claim], scale: Scale) -> str:
     return rendered(
         "results.md.jinja",
         findings=shown.table(_FINDINGS, [_finding(each) for each in verdicts]),
-        buffer=the_buffer(verdicts[0], runs), rates=defaultdict(lambda: shown.NONE, rates(runs)),
+        buffer=the_buffer(verdicts[0], runs),
+        rates=defaultdict(lambda: shown.NONE, rates(runs)), spans=defaultdict(lambda: shown.NONE, spans(runs)),
         ranking=ranking({arm.name: runs[arm.name] for claim in claims for arm in claim.arms}),
         sections=[_section(each, runs, scale) for each in verdicts],
         scale=scale, link=partial(_link, scale=scale), fewest=shown.FEWEST_SEEDS, many=MANY_SEEDS,
