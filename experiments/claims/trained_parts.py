@@ -50,13 +50,13 @@ CLAIM = Claim(
     ),
     curves=("val/sampled_accuracy", "val/hallucination_rate"),
     why=(
-        "Here reinforcement has to break a habit: to guess a count instead of looking. It was trained into the language "
-        "model, and adapter and tower change only what the language model sees. The language model of the paper has no "
-        "such planted habit and had learnt to reason before. So this says where a habit can be unlearnt, and little "
-        "about the paper's row. All of it is a guess."
+        "Here reinforcement has to break a habit: to guess a count instead of looking. It was trained into the "
+        "language model, and adapter and tower change only what the language model sees. The language model of the "
+        "paper has no such planted habit and had learnt to reason before. So this says where a habit can be unlearnt, "
+        "and little about the paper's rows. All of it is a guess."
     ),
     limits=(
-        "Learning rates were chosen with one seed and 160 steps, a factor of three apart. Longer runs of the adapter "
-        "alone still rise a little."
+        "Learning rates were chosen with one seed and 160 steps, a factor of three apart. Longer runs were not "
+        "tried here."
     ),
 )

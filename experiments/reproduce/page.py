@@ -122,7 +122,10 @@ def _budget(arm: Arm, runs: Sequence[StoredRun]) -> tuple[str, str, str]:
         return shown.NONE, shown.NONE, shown.NONE
     steps, sampled = ({run.steps for run in runs}, {run.completions for run in runs})
     seconds = min(run.seconds for run in runs)
-    return _range(steps), f"{arm.completions_before:,} + {_range(sampled)}", f"{seconds:.0f}"
+    # Only GRPO counts its completions; MPO has rollouts too where it builds its own pairs.
+    is_uncounted = sampled == {0} and any("rollout/accuracy" in run.curves for run in runs)
+    told = "not counted" if is_uncounted else _range(sampled)
+    return _range(steps), f"{arm.completions_before:,} + {told}", f"{seconds:.0f}"
 
 
 def _range(numbers: set[int]) -> str:
