@@ -2,7 +2,7 @@
 
     python docs/site/social_preview.py
 
-The pictures are of the held-out test, and the bars are the table of the README, which ``make quickstart`` prints.
+The pictures are of the held-out test, and the bars are the table of the README, which ``make results`` writes.
 """
 
 import re
@@ -20,8 +20,9 @@ MEASURES = ("greedy accuracy", "hallucination rate")
 
 
 def readme_table() -> dict[str, tuple[float, float]]:
-    """Return the measures of the README's table, before and after training, in percent."""
-    rows = re.findall(r"^\| ([\w -]+) \| ([\d.]+)% \| ([\d.]+)% \|", Path("README.md").read_text(), re.MULTILINE)
+    """Return the measures of the README's table, mean before and after training, in percent."""
+    mean = r"([\d.]+)(?: ± [\d.]+)? %"
+    rows = re.findall(rf"^\| ([\w -]+) \| {mean} \| {mean} \|", Path("README.md").read_text(), re.MULTILINE)
     return {name: (float(before), float(after)) for name, before, after in rows}
 
 
@@ -49,7 +50,7 @@ def draw() -> Figure:
     bars.set_ylim(0, 100)
     bars.tick_params(length=0)
     bars.spines[["top", "left", "right"]].set_visible(False)
-    figure.text(0.815, 0.57, "before and after make quickstart", fontsize=19, color=INK, ha="center")
+    figure.text(0.815, 0.57, "before and after GRPO", fontsize=19, color=INK, ha="center")
     return figure
 
 

@@ -5,7 +5,18 @@ from experiments.claims.measures import GREEDY, HALLUCINATION, MOVED, PREFERENCE
 from experiments.claims.records import Claim, Expectation
 
 RAW = grpo("grpo_biased_raw", f"{TINY}/grpo_biased.yaml")
-HELD = grpo("grpo_biased_calibrated", f"{TINY}/grpo_biased.yaml", f"{TINY}/grpo_calibrated.yaml")
+CALIBRATED = (f"{TINY}/grpo_biased.yaml", f"{TINY}/grpo_calibrated.yaml")
+EARNED = grpo("grpo_biased_calibrated", *CALIBRATED)
+# From the weight of the raw runs down, in steps of a quarter, and up again by a sixteenth while the rate is below 14 %.
+HELD = grpo(
+    "grpo_biased_calibrated_from_1",
+    *CALIBRATED,
+    flags=(
+        "--model.reward.parts.preference.weight=1.0",
+        "--callbacks.calibrator.strategy.target=0.15",
+        "--callbacks.calibrator.strategy.step=0.25",
+    ),
+)
 
 CLAIM = Claim(
     name="excess",
@@ -17,25 +28,27 @@ CLAIM = Claim(
     ),
     source="R1V2 v3, abstract and section 4",
     question="Does a policy that follows a faulty preference score too far invent things, and does the loop hold it?",
-    arms=(SSB, RAW, HELD),
+    arms=(SSB, RAW, EARNED, HELD),
     measures=(GREEDY, SAMPLED, HALLUCINATION, PREFERENCE_EARLY, PREFERENCE, MOVED),
     expectations=(
-        Expectation("the raw score rises", PREFERENCE, "higher", RAW.name, RAW.name, PREFERENCE_EARLY),
-        Expectation("and hallucination with it", HALLUCINATION, "higher", RAW.name, SSB.name),
-        Expectation("while accuracy falls behind", SAMPLED, "lower", RAW.name, SSB.name),
+        Expectation("the faulty score brings hallucination", HALLUCINATION, "higher", RAW.name, SSB.name),
+        Expectation("while the score itself rises", PREFERENCE, "higher", RAW.name, RAW.name, PREFERENCE_EARLY),
+        Expectation("and accuracy falls behind", SAMPLED, "lower", RAW.name, SSB.name),
         Expectation("the loop keeps hallucination below that", HALLUCINATION, "lower", HELD.name, RAW.name),
         Expectation("and keeps accuracy above it", SAMPLED, "higher", HELD.name, RAW.name),
     ),
     curves=("val/hallucination_rate", "val/sampled_accuracy", "rollout/preference", "calibration/threshold"),
     why=(
         "The raw score pays about as much for one claim more as the rules pay for a right answer, and the policy "
-        "follows it. The loop starts with a weight of 0 and raises it only while the monitored rate stays below its "
-        "target. In these short runs it never did: the mean weight in the table is 0, and the calibrated runs equal "
-        "grpo_ssb. So they show that the loop gives a faulty model no say, and not yet that it gives a good one its "
-        "say."
+        "follows it. Runs with the loop that start at the same weight lose it within 40 steps, because the monitored "
+        "rate is above its target, and then learn from the rules alone. The loop reads the rate and not its cause: the "
+        "aligned policy starts above the target too, so that a good preference model would lose its weight as well. "
+        "Whether the loop gives it back to a good one is not shown: below the target the weight may rise again, and "
+        "hardly did in 160 steps. Runs that start at weight 0 (`grpo_biased_calibrated`) never left it and equal "
+        "`grpo_ssb`."
     ),
     limits=(
         "The preference model was made faulty on purpose: half of its training pairs prefer more claims to true ones. "
-        "The calibrator's target of 12 % was chosen once, for runs of 300 steps."
+        "Targets, 12 % from weight 0 and 15 % from weight 1, were chosen before these runs; no others were tried."
     ),
 )

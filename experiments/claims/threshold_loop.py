@@ -29,9 +29,15 @@ CLAIM = Claim(
         Expectation("and answers better", SAMPLED, "higher", HELD.name, LOW.name),
     ),
     curves=("val/hallucination_rate", "val/sampled_accuracy", "rollout/preference", "calibration/threshold"),
-    why="",
+    why=(
+        "With a threshold that is too low, pairs that differ by next to nothing in the faulty score are learnt from, "
+        "and the policy learns what this score likes. The loop raises the threshold while the monitored rate is above "
+        "its target of 15 %, and it ends at its upper bound of 16, where the pairs of right against wrong answers are "
+        "nearly all that is left. So it does not find a good threshold: it shuts a faulty model out. That those pairs "
+        "are what then teaches is a guess."
+    ),
     limits=(
-        "Pairs are built anew every ten steps from the policy's own completions. The threshold that is called well "
-        "chosen, 8, is the only other one that was tried."
+        "Pairs are built anew every ten steps from the policy's own completions: 512 each time, 8,192 in a run, the "
+        "same for all three. The threshold that is called well chosen, 8, is the only other one that was tried."
     ),
 )

@@ -17,7 +17,8 @@ def _tower(rate: str) -> Arm:
     return _with_rate("grpo_adapter_and_tower", rate, f"{ABLATIONS}/parts/adapter_and_tower.yaml")
 
 
-ADAPTER, TOWER = _adapter("1e-3"), _tower("1e-3")
+# The best of the trials below; none lies at an end of its grid. For `grpo_ssb` that is 1e-4, its config's.
+ADAPTER, TOWER = _adapter("1e-3"), _tower("1e-4")
 
 CLAIM = Claim(
     name="parts",
@@ -32,13 +33,15 @@ CLAIM = Claim(
     arms=(SSB, ADAPTER, TOWER),
     trials=(
         SSB,
+        _with_rate("grpo_ssb", "3e-5"),
         _with_rate("grpo_ssb", "3e-4"),
         _adapter("3e-4"),
         _adapter("1e-3"),
         _adapter("3e-3"),
+        _tower("3e-5"),
+        _tower("1e-4"),
         _tower("3e-4"),
         _tower("1e-3"),
-        _tower("3e-3"),
     ),
     measures=(SAMPLED, GREEDY, HALLUCINATION),
     expectations=(
@@ -46,5 +49,14 @@ CLAIM = Claim(
         Expectation("adapter only beats adapter and tower", SAMPLED, "higher", ADAPTER.name, TOWER.name),
     ),
     curves=("val/sampled_accuracy", "val/hallucination_rate"),
-    why="",
+    why=(
+        "Here reinforcement has to break a habit: to guess a count instead of looking. It was trained into the "
+        "language model, and adapter and tower change only what the language model sees. The language model of the "
+        "paper has no such planted habit and had learnt to reason before. So this says where a habit can be unlearnt, "
+        "and little about the paper's rows. All of it is a guess."
+    ),
+    limits=(
+        "Learning rates were chosen with one seed and 160 steps, a factor of three apart. Longer runs were not "
+        "tried here."
+    ),
 )

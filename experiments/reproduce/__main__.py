@@ -11,7 +11,7 @@ from rich.console import Console
 
 from experiments.claims import all_claims
 from experiments.reproduce.publish import publish
-from experiments.reproduce.runs import planned_runs, run_all, sweep_command
+from experiments.reproduce.runs import planned_runs, run_all, sweep_command, without_stored
 from experiments.reproduce.scales import SCALES
 
 console = Console(highlight=False, soft_wrap=True)
@@ -24,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--claims", nargs="*", choices=list(known), help="default: all of the scale")
     parser.add_argument("--scale", choices=list(SCALES), default="full")
     parser.add_argument("--seeds", type=int, nargs="+", help="default: those of the scale")
+    parser.add_argument("--only_missing", action="store_true", help="leave out runs of which a file is stored already")
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
     parser.add_argument("--dry_run", action="store_true", help="print the commands of the runs, and run nothing")
     parser.add_argument("--pages_only", action="store_true", help="write the pages from the stored runs")
@@ -36,7 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, arm in arms.items():
             console.print(f"# {name}\n{sweep_command(arm, scale)}", markup=False)
         return 0
-    failed = [] if options.pages_only else run_all(planned_runs(claims, scale), scale, at_once=options.jobs)
+    failed: list[str] = []
+    if not options.pages_only:
+        planned = planned_runs(claims, scale)
+        wanted_runs = without_stored(planned, scale) if options.only_missing else planned
+        failed = run_all(wanted_runs, scale, at_once=options.jobs)
     console.print(f"written: {', '.join(map(str, publish(scale)))}")
     return 1 if failed else 0
 

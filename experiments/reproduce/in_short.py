@@ -1,6 +1,6 @@
 """The short answers on top of docs/results.md: what the buffer brings and costs, and where hallucination is highest."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from experiments.claims.arms import PLAIN, SSB
@@ -23,6 +23,8 @@ class Buffer:
     word: str
     confidence: str
     seeds: str
+    answers: str
+    """What is shown, contradicted and open, in words."""
 
 
 def the_buffer(found: Verdict, runs: RunsByArm) -> Buffer:
@@ -48,11 +50,30 @@ def the_buffer(found: Verdict, runs: RunsByArm) -> Buffer:
         word=found.word,
         confidence=found.confidence,
         seeds=shown.seeds(found.seeds),
+        answers=". ".join(_answers(found)),
     )
 
 
+def _answers(found: Verdict) -> Iterator[str]:
+    for answer in ("shown", "contradicted", "open", "not judged"):
+        if sentences := [judged.expectation.says for judged in found.judged if judged.answer == answer]:
+            yield f"{answer.capitalize()}: {'; '.join(sentences)}"
+
+
+def spans(runs: RunsByArm) -> dict[str, str]:
+    """Return the lowest and the highest hallucination rate among the seeds of each arm."""
+    found = {name: [run.value(HALLUCINATION) for run in by_seed.values()] for name, by_seed in runs.items()}
+    known = {name: [value for value in values if value is not None] for name, values in found.items()}
+    return {name: f"{100 * min(each):.1f} to {100 * max(each):.1f} %" for name, each in known.items() if each}
+
+
+def rates(runs: RunsByArm) -> dict[str, str]:
+    """Return the hallucination rate of each arm, as it is shown."""
+    return {name: shown.mean(stored_mean(by_seed, HALLUCINATION), HALLUCINATION) for name, by_seed in runs.items()}
+
+
 def ranking(runs: RunsByArm) -> str:
-    """Return a table of all arms that have runs, the highest hallucination rate first."""
+    """Return a table of the arms that have runs, the highest hallucination rate first."""
     known = {name: mean for name, by_seed in runs.items() if (mean := stored_mean(by_seed, HALLUCINATION)) is not None}
     rows = [
         [

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from experiments.claims import Arm, Claim, Measure
 from experiments.reproduce import shown
-from experiments.reproduce.in_short import ranking, the_buffer
+from experiments.reproduce.in_short import ranking, rates, spans, the_buffer
 from experiments.reproduce.scales import Scale
 from experiments.reproduce.stored import StoredRun, stored_mean, stored_runs
 from experiments.reproduce.verdicts import MANY_SEEDS, Judged, RunsByArm, Verdict, verdict
@@ -44,7 +45,9 @@ def results_page(claims: Sequence[Claim], scale: Scale) -> str:
     return rendered(
         "results.md.jinja",
         findings=shown.table(_FINDINGS, [_finding(each) for each in verdicts]),
-        buffer=the_buffer(verdicts[0], runs), ranking=ranking(runs),
+        buffer=the_buffer(verdicts[0], runs),
+        rates=defaultdict(lambda: shown.NONE, rates(runs)), spans=defaultdict(lambda: shown.NONE, spans(runs)),
+        ranking=ranking({arm.name: runs[arm.name] for claim in claims for arm in claim.arms}),
         sections=[_section(each, runs, scale) for each in verdicts],
         scale=scale, link=partial(_link, scale=scale), fewest=shown.FEWEST_SEEDS, many=MANY_SEEDS,
         runs=every, hours=sum(run.seconds for run in every) / 3600, dates=" to ".join(sorted({*days[:1], *days[-1:]})),
@@ -119,7 +122,10 @@ def _budget(arm: Arm, runs: Sequence[StoredRun]) -> tuple[str, str, str]:
         return shown.NONE, shown.NONE, shown.NONE
     steps, sampled = ({run.steps for run in runs}, {run.completions for run in runs})
     seconds = min(run.seconds for run in runs)
-    return _range(steps), f"{arm.completions_before:,} + {_range(sampled)}", f"{seconds:.0f}"
+    # Only GRPO counts its completions; MPO has rollouts too where it builds its own pairs.
+    is_uncounted = sampled == {0} and any("rollout/accuracy" in run.curves for run in runs)
+    told = "not counted" if is_uncounted else _range(sampled)
+    return _range(steps), f"{arm.completions_before:,} + {told}", f"{seconds:.0f}"
 
 
 def _range(numbers: set[int]) -> str:

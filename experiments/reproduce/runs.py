@@ -12,7 +12,7 @@ from cli.sweep.side_by_side import Job, run_side_by_side
 from experiments.claims import Arm, Claim
 from experiments.reproduce.browser import keep_cards
 from experiments.reproduce.scales import MEASURED, Scale
-from experiments.reproduce.stored import store
+from experiments.reproduce.stored import store, stored_runs
 from run_records.record import FINISHED, RUNNING
 
 console = Console(highlight=False, soft_wrap=True)
@@ -58,6 +58,12 @@ def planned_runs(claims: Iterable[Claim], scale: Scale) -> list[ArmRun]:
             runs = plan([arm.config], ["+".join([*arm.overlays, MEASURED])], seeds, scale.run_flags(arm))
             by_arm[arm.name] = dict(zip(seeds, runs, strict=True))
     return [ArmRun(arm, seed, by_arm[arm.name][seed]) for arm, seed in wanted.values()]
+
+
+def without_stored(runs: Sequence[ArmRun], scale: Scale) -> list[ArmRun]:
+    """Return the runs of which no file is stored: elsewhere, the folder of a stored run is not there."""
+    known = stored_runs(scale.results, [run.arm for run in runs])
+    return [run for run in runs if run.seed not in known[run.arm.name]]
 
 
 def run_all(runs: Sequence[ArmRun], scale: Scale, *, at_once: int) -> list[str]:

@@ -94,6 +94,29 @@ def test_one_seed_gives_no_interval_and_no_verdict(tmp_path: Path) -> None:
     assert not re.search(r"\d ± \d", page)
 
 
+def test_runs_with_three_and_with_five_seeds_stand_side_by_side(tmp_path: Path) -> None:
+    for name in ("base", "grpo_ssb", "grpo_plain", "grpo_uniform_replay"):
+        for seed in range(3):
+            shutil.copy(FULL.results / f"{name}-s{seed}.json", tmp_path)
+    for seed in (3, 4):
+        content = json.loads((FULL.results / "grpo_ssb-s0.json").read_text()) | {"seed": seed}
+        (tmp_path / f"grpo_ssb-s{seed}.json").write_text(json.dumps(content))
+    page = results_page([all_claims()["ssb"]], replace(FULL, results=tmp_path))
+    assert "| `grpo_ssb` | 5 |" in page
+    assert "| `grpo_plain` | 3 |" in page
+    assert "confidence low, 3 seeds." in page
+    # Differences are of the seeds that both have.
+    assert re.search(r"the policy ends better \| [^|]+ \| (\S+, ){2}\S+ \|", page)
+
+
+def test_completions_that_a_run_does_not_count_are_not_given_as_none(tmp_path: Path) -> None:
+    name = "mpo_online_biased_tau_chosen"
+    shutil.copy(FULL.results / f"{name}-s0.json", tmp_path)
+    page = results_page([all_claims()["ssb"], all_claims()["threshold_loop"]], replace(FULL, results=tmp_path))
+    (row,) = (line for line in page.splitlines() if line.startswith(f"| `{name}` | 1 |") and "160" in line)
+    assert "| 0 + not counted |" in row
+
+
 def test_the_readme_must_have_a_place_for_the_table() -> None:
     with pytest.raises(ValueError, match="numbers from experiments/results"):
         with_numbers("a README without the marks", {})
