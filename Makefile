@@ -79,7 +79,7 @@ ablations: $(STAMP)  ## six ablations x three seeds beside the config itself, JO
 		--seeds $(SEEDS) --jobs $(JOBS) $(SWEEP_FLAGS)
 
 test: $(STAMP)  ## the whole default test suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 test-recipes: $(STAMP)  ## a small twin of every recipe for real models: what should learn moves; prints the table of docs/experiments.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m recipes tests/recipes

@@ -120,14 +120,15 @@ def grpo(policy: Path) -> Sequence[list[str]]:
     engine = "--model.init_args.engine=tests.test_metrics_page.Talkative"
     everything = (
         engine, *MONITOR, *CALIBRATOR, "--callbacks.blind=BlindProbes", "--callbacks.blind.num_probes=4",
-        "--callbacks.completions.every_n_rollouts=1", "--trainer.max_steps=8",
+        "--callbacks.completions.every_n_rollouts=1", "--trainer.max_steps=4",
         "--model.init_args.evaluation={num_samples: 8, pass_at: [4, 8]}", "--model.init_args.sampling.group_size=8",
         "--model.init_args.grpo={kl_weight: 0.01, veto_log_ratio: 0.5}", "--data.init_args.prompts_per_rollout=2",
         "--model.init_args.reward.parts.preference.reward=tests.test_metrics_page.Even",
         "--data.init_args.buffer={capacity: 64, max_age: 16, replay_share: 0.5}",
     )  # fmt: skip
     ahead = ("--trainer.limit_val_batches=0", "--trainer.logger.version=ahead")
-    costly = (*MONITOR, engine, "--callbacks.hallucination.max_time_share=1e-9", "--trainer.logger.version=costly")
+    costly = (*MONITOR, engine, "--callbacks.hallucination.max_time_share=1e-9", "--trainer.logger.version=costly",
+              "--trainer.max_steps=3")  # fmt: skip
     return [
         test_training.arguments("fit", policy, *everything),
         test_training.arguments("fit", policy, *costly, "--trainer.limit_val_batches=0"),
@@ -136,8 +137,8 @@ def grpo(policy: Path) -> Sequence[list[str]]:
 
 
 def mpo(policy: Path) -> Sequence[list[str]]:
-    held_out = ("--trainer.max_steps=4", "--trainer.val_check_interval=4", "--trainer.logger.version=files")
-    online = ("--trainer.limit_val_batches=0", "--trainer.logger.version=online")
+    held_out = ("--trainer.max_steps=2", "--trainer.val_check_interval=2", "--trainer.logger.version=files")
+    online = ("--trainer.max_steps=2", "--trainer.limit_val_batches=0", "--trainer.logger.version=online")
     return [
         test_mpo_training.arguments(policy, *held_out),
         test_mpo_training.arguments(policy, *online, data=test_mpo_training.ONLINE),

@@ -13,9 +13,9 @@ import pytest
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from callbacks import StepCheckpoint
+from cli.app import main
 from cli.stop_signals import Stopped, stop_status
 from run_records import read_record
-from tests.conftest import long
 from tests.test_training import arguments, policy_folder
 
 __all__ = ["policy_folder"]
@@ -51,7 +51,34 @@ def stopped(command: list[str], number: signal.Signals, when: Callable[[], bool]
     return process.returncode, errors
 
 
-@pytest.mark.parametrize(("number", "status"), [long(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+class Signalled(L.Callback):
+    """Sends its own process a signal after the second batch, as a scheduler or a terminal would."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs, batch, batch_idx) -> None:
+        if batch_idx == 1:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_training_ends_the_command_with_its_status_and_names_the_checkpoint(
+    policy_folder: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals, status: int
+) -> None:
+    folder = policy_folder.parent / "saved"
+    signalled = ("--callbacks.signalled=tests.cli.test_runs_stopped_by_a_signal.Signalled",
+                 f"--callbacks.signalled.number={int(number)}")  # fmt: skip
+    with pytest.raises(SystemExit) as ended:
+        main(arguments("fit", policy_folder, *ENDLESS, *saving(folder), *signalled))
+    assert ended.value.code == status
+    told = capsys.readouterr().err
+    assert f"stopped by {number.name} at step " in told
+    assert "--ckpt_path=last" in told
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_training_run_ends_with_the_status_of_its_signal_and_names_its_checkpoint(
     policy_folder: Path, number: signal.Signals, status: int
 ) -> None:
