@@ -36,12 +36,11 @@ from cli.given.reward_overlays import with_merged_parts
 from cli.given.swapped_classes import take_nothing_over
 from cli.inspection.command import INSPECT, InspectingTrainer
 from cli.mistakes.check import CommandLine, checked
-from cli.mistakes.destinations import check_made
 from cli.mistakes.hardware import check_hardware
 from cli.mistakes.libraries import raise_first_cause, setup_errors
 from cli.mistakes.monitors import warn_of_monitors
+from cli.mistakes.objects import check_made, check_sizes
 from cli.mistakes.parser_messages import interpolation_in_one_line
-from cli.mistakes.sizes import check_sizes
 from cli.one_line_parser import OneLineParser
 from cli.quiet import quiet
 from cli.results import results
