@@ -7,6 +7,7 @@ import pytest
 from algorithms import ConfigError, DataError
 from cli import app
 from cli.app import planned, run
+from tests.conftest import long
 
 # Neither root nor anybody else can make a folder there.
 NOWHERE = "/proc/nowhere/out"
@@ -31,7 +32,14 @@ WRONG = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("command", "config", "flags", "words"), WRONG.values(), ids=WRONG)
+# The others are left to make test-long.
+QUICK = ("a root of drawn pictures", "an export", "prompts that are not there")
+
+
+@pytest.mark.parametrize(
+    ("command", "config", "flags", "words"),
+    [pytest.param(*case, id=name) if name in QUICK else long(*case, name=name) for name, case in WRONG.items()],
+)
 def test_a_wrong_place_is_told_before_anything_is_built(
     command: str, config: str, flags: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

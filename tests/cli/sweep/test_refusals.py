@@ -11,6 +11,7 @@ from cli.sweep import side_by_side
 from cli.sweep.command import main, run_planned
 from cli.sweep.options import SweepOptions
 from cli.sweep.plan import PLAIN, PlannedRun
+from tests.conftest import long
 
 # Ends as it is told; each start leaves a line.
 _STAND_IN = """
@@ -31,6 +32,7 @@ BROKEN = (1, "ModuleNotFoundError: No module named 'mine'")
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "train.py").write_text(_STAND_IN)
     monkeypatch.setattr(side_by_side, "TRAIN", tmp_path / "train.py")
+    monkeypatch.setattr(side_by_side, "_PAUSE", 0.01)
     return tmp_path
 
 
@@ -81,8 +83,8 @@ def test_a_run_that_a_signal_ends_says_nothing_about_the_others(root: Path) -> N
 @pytest.mark.parametrize(
     ("flag", "words"),
     [
-        ("--model.sampling.group_size=0", "model.sampling.group_size must be at least 1"),
-        ("--data.source.root=/proc/nowhere/x", "data.source.root is /proc/nowhere/x"),
+        long("--model.sampling.group_size=0", "model.sampling.group_size must be at least 1"),
+        long("--data.source.root=/proc/nowhere/x", "data.source.root is /proc/nowhere/x"),
         ("--model.engine.max_rows=1", "model.engine.max_rows must be at least model.sampling.group_size"),
     ],
 )
