@@ -115,7 +115,9 @@ def splits_of(collection: CollectionName, folder: str, key: str) -> dict[str, Ph
 
 
 def _fashion(folder: Path, key: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    given = f"{key} is {str(folder)!r}"
+    # What the user has set.
+    name = VARIABLE if os.environ.get(VARIABLE) == str(folder) else key
+    given = f"{name} is {str(folder)!r}"
     if not folder.is_dir():
         raise ConfigError(f"{given}, which is no folder: {GET_FASHION}; `collection: digits` needs neither.")
     names = [name for file in _FILES.values() for name in file[:2]]

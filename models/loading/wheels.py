@@ -32,7 +32,8 @@ def model_folder(key: str, path: str, cache: Path = CACHE) -> str:
         cache: where folders written from packages are kept.
 
     Raises:
-        ConfigError: when the package or the reader of GGUF is not installed, or the package holds no model or several.
+        ConfigError: when the package or the reader of GGUF is not installed, or the package holds no model, several, or
+            one that cannot be read.
     """
     if not path.startswith(PREFIX):
         return path
@@ -43,9 +44,17 @@ def model_folder(key: str, path: str, cache: Path = CACHE) -> str:
     if not folder.is_dir():
         if importlib.util.find_spec(_READER) is None:
             raise ConfigError(f"{key} is {path!r}, a GGUF file, which the package {_READER} reads: run `{INSTALL}`.")
+        try:
+            model, tokenizer = _read(file)
+        except Exception as error:  # of any class for a file that is cut
+            raise ConfigError(
+                f"{key} is {path!r}, whose {file.name} cannot be read ({error}): run "
+                f"`pip install --force-reinstall --no-deps {distributions[0]}`."
+            ) from error
         # Another process that finishes first wins; both write the same.
         with whole_folder(folder) as draft:
-            _write(file, draft)
+            model.save_pretrained(draft)
+            tokenizer.save_pretrained(draft)
     return str(folder)
 
 
@@ -60,8 +69,8 @@ def _gguf_file(key: str, path: str, package: str) -> Path:
     return files[0]
 
 
-def _write(file: Path, folder: Path) -> None:
-    """Write model and tokenizer of a GGUF file in Hugging Face format."""
+def _read(file: Path) -> tuple[Any, Any]:
+    """Return model and tokenizer of a GGUF file, ready to be written in Hugging Face format."""
     source = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
     tokenizer = AutoTokenizer.from_pretrained(**source)
     model: Any = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
@@ -69,5 +78,4 @@ def _write(file: Path, folder: Path) -> None:
     model.hf_quantizer, model.is_quantized, model.quantization_method = None, False, None
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    return model, tokenizer

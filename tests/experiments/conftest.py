@@ -1,13 +1,18 @@
 """Which photographs the tests of the real chain use, and a line about that at the end of the report."""
 
+import json
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from datamodules.photographs.collection import FASHION_FOLDER, GET_FASHION, KINDS, CollectionName
 from datamodules.photographs.reasoning import claim_grammar
 from experiments.real import measures
 from experiments.real.inputs import check_inputs, collection_here
+from experiments.real.stages import STAGES
 
 _TOLD = pytest.StashKey[list[str]]()
 
@@ -38,16 +43,25 @@ def measured_collection(collection: CollectionName, monkeypatch: pytest.MonkeyPa
 
 
 def collection_flags(stage: str, collection: CollectionName) -> list[str]:
-    """Return the flags with which a stage of the chain uses a collection."""
+    """Return the flags with which a stage of the chain is about a collection, whose things its config names."""
     if collection == "fashion":
         return []
+    names = {fashion.name: kind.name for fashion, kind in zip(KINDS["fashion"], KINDS[collection], strict=True)}
+
+    def renamed(value: Any, key: str = "") -> Any:
+        if isinstance(value, dict):
+            return {key: renamed(below, key) for key, below in value.items()}
+        if isinstance(value, list):
+            return [renamed(each) for each in value]
+        return claim_grammar(KINDS[collection]).mention if key == "mention" else names.get(value, value)
+
+    settings = yaml.safe_load(Path(STAGES[stage].configs[0]).read_text())["model"]["init_args"]
+    changed = {key: renamed(value) for key, value in settings.items() if renamed(value) != value}
     data = "pairs" if stage == "reward_model" else "source"
-    flags = [f"--data.init_args.{data}.init_args.collection={collection}"]
-    if stage == "tower":
-        flags.append(f"--model.init_args.words=[{','.join(kind.name for kind in KINDS[collection])}]")
-    if stage in ("grpo", "no_ssb", "sft", "mpo"):
-        flags.append(f"--model.init_args.judge.init_args.mention={claim_grammar(KINDS[collection]).mention}")
-    return flags
+    return [
+        f"--data.init_args.{data}.init_args.collection={collection}",
+        *(f"--model.init_args.{key}={json.dumps(value)}" for key, value in changed.items()),
+    ]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

