@@ -173,6 +173,9 @@ bench-verifier: $(STAMP)  ## verdicts per second of the verifier, and what 1,000
 bench-engines: .venv/installed-vllm  ## tokens per second of the rollout engines; writes runs/bench/engines.json
 	$(BIN)/python -m experiments.speed.engines $(BENCH_FLAGS)
 
+bench-weights: .venv/installed-vllm  ## bytes and seconds of handing weights to vLLM, LoRA merged or apart; writes runs/bench/weight_sync.json
+	$(BIN)/python -m experiments.weight_sync $(BENCH_FLAGS)
+
 bench-memory: $(STAMP)  ## peak memory of log-probabilities at V = 152k; writes runs/bench/logprob_memory.json
 	$(BIN)/python -m experiments.speed.logprob_memory
 

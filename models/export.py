@@ -5,7 +5,7 @@ from torch import Tensor
 from models.lora import lora_apart
 from models.policy import Policy
 from models.sharding import is_sharded
-from models.weight_stream import stream_weights
+from models.weight_stream import stream_weights, tied_names
 
 
 def save_pretrained(policy: Policy, folder: str, *, is_writer: bool = True) -> None:
@@ -22,13 +22,11 @@ def save_pretrained(policy: Policy, folder: str, *, is_writer: bool = True) -> N
     if not (is_writer or is_sharded(policy)):
         return
     # Tied tensors must stay one: transformers leaves out the second by its address.
-    kept = {name.replace(".base_layer.", "."): id(t) for name, t in policy.model.state_dict(keep_vars=True).items()}
+    tied = tied_names(policy.model)
     weights: dict[str, Tensor] = {}
-    first_names: dict[int, str] = {}
     for name, tensor in stream_weights(policy.model):
-        first = first_names.setdefault(kept[name], name)
         if is_writer:
-            weights[name] = weights[first] if first in weights else tensor.cpu()
+            weights[name] = weights[tied[name]] if name in tied else tensor.cpu()
     if is_writer:
         # The class without LoRA layers: its names are those of the stream.
         with lora_apart(policy.model):

@@ -33,7 +33,7 @@ from models.reading.image_features import encoder_output, image_features
 from models.reading.prompt_encoder import EncodedPrompt, Processor, PromptEncoder, left_pad, right_pad
 from models.reading.token_kinds import TokenKinds, token_kinds
 from models.sharding import whole_weights
-from models.weight_stream import stream_weights
+from models.weight_stream import stream_weights, tied_names
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +94,11 @@ class Policy(nn.Module):
     def lora_ranks(self) -> dict[str, int]:
         """Largest rank of LoRA updates in each part that has any."""
         return lora_ranks(self.model)
+
+    @property
+    def tied_names(self) -> dict[str, str]:
+        """For each further name of a tied tensor its first one."""
+        return tied_names(self.model)
 
     @property
     def device(self) -> torch.device:

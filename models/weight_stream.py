@@ -68,6 +68,14 @@ def stream_weights(
             yield f"{layer_name}.lora_B.weight", up
 
 
+def tied_names(model: nn.Module) -> dict[str, str]:
+    """Return for each further name of a tied tensor its first one, both as ``stream_weights`` yields them."""
+    first_names: dict[int, str] = {}
+    names = {name.replace(_BASE + ".", "."): tensor for name, tensor in model.state_dict(keep_vars=True).items()}
+    firsts = {name: first_names.setdefault(id(tensor), name) for name, tensor in names.items()}
+    return {name: first for name, first in firsts.items() if name != first}
+
+
 def _is_added(name: str, layers: dict[str, BaseTunerLayer]) -> bool:
     """Return whether a tensor was added by peft."""
     parts = name.split(".")

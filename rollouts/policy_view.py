@@ -90,6 +90,11 @@ class SampledPolicy(Protocol):
         ...
 
     @property
+    def tied_names(self) -> Mapping[str, str]:
+        """For each further name of a tied tensor its first one; ``stream_weights`` yields it under all of them."""
+        ...
+
+    @property
     def training(self) -> bool:
         """Whether the policy is in training mode. Engines sample in evaluation mode and restore this afterwards."""
         ...

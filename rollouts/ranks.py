@@ -20,6 +20,11 @@ def rank_and_world_size() -> tuple[int, int]:
     return dist.get_rank(), dist.get_world_size()
 
 
+def is_first_rank() -> bool:
+    """Return whether this is rank 0, also when one process runs alone."""
+    return rank_and_world_size()[0] == 0
+
+
 def gather_ranks(state: T) -> list[T]:
     """Return every rank's state in rank order; a collective call when several ranks run. States must be picklable."""
     if not (dist.is_available() and dist.is_initialized()):
@@ -28,6 +33,11 @@ def gather_ranks(state: T) -> list[T]:
     gathered: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(gathered, state)
     return gathered
+
+
+def first_failure(failure: str) -> str:
+    """Return the failure of the first rank that has one, the same on all ranks, "" if none has; a collective call."""
+    return next(filter(None, gather_ranks(failure)), "")
 
 
 def state_of_rank(gathered: Sequence[T], rank: int, world_size: int) -> T:

@@ -4,10 +4,10 @@ import http.client
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -41,7 +41,7 @@ class ServerClient:
             timeout_s: longest wait for an answer, in seconds.
             token: the server's.
         """
-        self._address, self._timeout_s, self._token = address, timeout_s, token
+        self.address, self._timeout_s, self._token = address, timeout_s, token
 
     def wait_until_up(self) -> None:
         """Block until the server answers.
@@ -58,7 +58,7 @@ class ServerClient:
             except (OSError, _NotNow) as error:
                 if time.monotonic() - started > self._timeout_s:
                     raise EngineError(
-                        f"no vLLM server answers at {self._address} within {self._timeout_s:g} s: {error}"
+                        f"no vLLM server answers at {self.address} within {self._timeout_s:g} s: {error}"
                     ) from error
                 time.sleep(_RETRY_SECONDS)
 
@@ -66,11 +66,33 @@ class ServerClient:
         """Have the server build this policy without weights; return the session of all later calls."""
         return json.loads(self._post("/policy", pack_policy(policy, settings), {}))["session"]
 
-    def send_weights(self, session: str, weights: Iterable[tuple[str, Tensor]], version: int) -> None:
-        """Stream weights; the server refuses to sample until it has read all of them."""
+    def send_weights(
+        self, session: str, weights: Iterable[tuple[str, Tensor]], version: int, tied: Mapping[str, str]
+    ) -> None:
+        """Stream weights; the server refuses to sample until it has read all of them.
+
+        Args:
+            session: the run's.
+            weights: each tensor under one name.
+            version: optimizer steps behind them.
+            tied: for each further name of a tensor the one it comes under.
+        """
         # Chunked, because the total size is not known before the last tensor was gathered.
         headers = {"Session": session, "Version": str(version), "Transfer-Encoding": "chunked"}
+        headers["Tied"] = json.dumps(dict(tied))
         self._post("/weights", weight_chunks(weights), headers)
+
+    def take_step(self, step: str, arguments: dict[str, Any] | None, session: str, version: int) -> None:
+        """Take a step of vLLM's weight transfer on the server; return when it is done.
+
+        Args:
+            step: vLLM's name of it.
+            arguments: as vLLM's own client sends them.
+            session: the run's.
+            version: optimizer steps behind the weights.
+        """
+        headers = {"Session": session, "Version": str(version)}
+        self._post(f"/{step}", json.dumps(arguments or {}).encode(), headers)
 
     def sample(self, session: str, requests: Sequence[SampleRequest], version: int) -> list[SampledGroup]:
         """Return the completions of every request, in order, by weights of this version and no other."""
@@ -102,7 +124,7 @@ class ServerClient:
     ) -> tuple[int, bytes]:
         """Return status and body of the answer."""
         # A connection per call: nothing is left open between rollouts, which may be hours apart.
-        with closing(http.client.HTTPConnection(self._address, timeout=timeout_s)) as connection:
+        with closing(http.client.HTTPConnection(self.address, timeout=timeout_s)) as connection:
             signed = headers | {"Authorization": f"Bearer {self._token}"}
             try:
                 connection.request(method, path, body, signed, encode_chunked="Transfer-Encoding" in headers)

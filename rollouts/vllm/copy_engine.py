@@ -1,9 +1,7 @@
 """An engine that samples from a copy of the policy: what the two vLLM engines have in common."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-
-from torch import Tensor
+from collections.abc import Mapping, Sequence
 
 from algorithms import Completion, Prompt
 from rollouts.engine import RolloutEngine, SamplingConfig, no_weights_yet
@@ -67,9 +65,6 @@ class CopyEngine(RolloutEngine):
     def _policy_files(self, policy: SampledPolicy) -> PolicyFiles:
         self.check_lora(policy.lora_ranks)
         return policy_files(policy, lora_rank=0 if self.merges_lora else max(policy.lora_ranks.values()))
-
-    def _weights(self, policy: SampledPolicy, *, only_trainable: bool) -> Iterator[tuple[str, Tensor]]:
-        return policy.stream_weights(only_trainable=only_trainable, merge_lora=self.merges_lora)
 
     def _has_weights_of(self, policy: SampledPolicy, version: int) -> bool:
         """Return whether the copy has these very weights."""

@@ -45,6 +45,11 @@ class VLLMEngine(CopyEngine):
                 f"model.engine.settings.tensor_parallel_size must be 1 for rollouts.VLLMEngine, which runs one copy "
                 f"per rank, got {settings.tensor_parallel_size}: rollouts.VLLMServerEngine spreads a model over GPUs."
             )
+        if settings.weight_transfer != "http":
+            raise ConfigError(
+                "model.engine.settings.weight_transfer is for rollouts.VLLMServerEngine: leave it out, because "
+                "rollouts.VLLMEngine gets its weights in the same process, without a transfer."
+            )
         # vLLM can sleep only if it was built for it.
         args = settings.engine_args | ({"enable_sleep_mode": True} if sleep_level else {})
         super().__init__(replace(settings, engine_args=args))
@@ -67,7 +72,7 @@ class VLLMEngine(CopyEngine):
         if self._is_asleep:
             self._model.wake(what="weights")
         self._policy, self._version = policy, None  # until all tensors have arrived
-        counted = CountedWeights(self._weights(policy, only_trainable=has_frozen))
+        counted = CountedWeights(policy.stream_weights(only_trainable=has_frozen, merge_lora=self.merges_lora))
         self._model.load(counted)
         # The cache takes its memory last, when no tensor is on its way any more.
         if self._is_asleep:

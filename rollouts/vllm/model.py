@@ -1,37 +1,35 @@
-"""A policy inside vLLM 0.32: built empty, filled and refilled with weights, sampled from. No other file imports vLLM.
+"""A policy inside vLLM 0.32: built empty, filled and refilled with weights, sampled from.
 
-What vLLM does to the process and to the learner's classes is prevented or undone here. All of it was tried on exactly
-this version; a private name that is missing in another version is an error.
+Tried on exactly this version. What vLLM does to the process is undone here, or prevented in ``patches``.
 """
 
 # pyright: reportMissingImports=false, reportPrivateImportUsage=false
 # vLLM is an extra.
 
 import gc
-import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import Tensor
 
 from algorithms import ConfigError
+from rollouts.vllm.patches import patched_llm
 from rollouts.vllm.policy_files import PolicyFiles
 from rollouts.vllm.process_state import restored_process_state, restored_random_states
 from rollouts.vllm.requests import SampledGroup, SampleRequest
-from rollouts.vllm.settings import VLLMSettings
+from rollouts.vllm.settings import NO_GPU, TRANSFER_STEPS, VLLMSettings
 from rollouts.vllm.weights.lora_adapter import room_for, set_aside, write_adapter
 
 _BANNED = "banned_token_ids"
 _CPU_CACHE_MEGABYTES = 256
+# Tokens of one step. On CPUs vLLM copies both matrices of a LoRA update for every one of them.
+_CPU_STEP_TOKENS, _CPU_STEP_TOKENS_BESIDE_LORA = 8192, 1024
 
 
 class VLLMModel:
@@ -41,7 +39,7 @@ class VLLMModel:
         """Build the model without weights; ``load`` must come before ``generate``.
 
         Raises:
-            ConfigError: when vLLM is not installed.
+            ConfigError: when vLLM is not installed, or weights would come over NCCL to a machine without a GPU.
         """
         self._folder = Path(tempfile.mkdtemp(prefix="vllm-policy-"))
         # Spread over several GPUs vLLM runs in worker processes, otherwise in this process.
@@ -78,6 +76,18 @@ class VLLMModel:
             self._empty_queue()
             raise
         return [_group(output) for output in outputs]
+
+    def transfer(self, step: str, arguments: dict[str, Any]) -> None:
+        """Take a step of vLLM's weight transfer, in the order of ``TRANSFER_STEPS``; the last one completes the update.
+
+        Args:
+            step: vLLM's name of the step.
+            arguments: what vLLM's trainer sent with it.
+        """
+        with restored_random_states():
+            self._llm.collective_rpc(step, kwargs=arguments)
+        if step == TRANSFER_STEPS[-1]:
+            self._clear_caches()
 
     def sleep(self, level: int) -> None:
         """Free GPU memory: the cache, and the weights to host memory (1) or altogether (2)."""
@@ -153,14 +163,27 @@ def _check_all_served(worker: Any) -> None:
             )
 
 
+def _transfer_args(settings: VLLMSettings) -> dict[str, Any]:
+    if settings.weight_transfer == "http":
+        return {}
+    if settings.weight_transfer == "nccl" and not torch.cuda.is_available():
+        raise ConfigError(NO_GPU.format(where="the server's machine"))
+    if settings.weight_transfer == "gloo":
+        from rollouts.vllm.weights.gloo_backend import register
+
+        register()
+    return {"weight_transfer_config": {"backend": settings.weight_transfer}}
+
+
 def _lora_args(rank: int) -> dict[str, Any]:
     return {"enable_lora": True, "max_loras": 1, "max_lora_rank": room_for(rank)} if rank else {}
 
 
 def _build(folder: Path, policy: PolicyFiles, settings: VLLMSettings) -> Any:
     """Return vLLM's ``LLM`` with the policy's files, settings and banned tokens, and with random weights."""
-    llm = _patched_llm(is_eager=settings.eager, is_spread=settings.tensor_parallel_size > 1)
+    llm = patched_llm(is_eager=settings.eager, is_spread=settings.tensor_parallel_size > 1)
     on_cpu = not torch.cuda.is_available()
+    step_tokens = _CPU_STEP_TOKENS_BESIDE_LORA if policy.lora_rank else _CPU_STEP_TOKENS
     cache = settings.cache_megabytes or (_CPU_CACHE_MEGABYTES if on_cpu else None)
     return llm(
         str(folder),
@@ -177,7 +200,7 @@ def _build(folder: Path, policy: PolicyFiles, settings: VLLMSettings) -> Any:
         block_size=32 if on_cpu else None,
         # A prompt read in two parts makes it turn a seeded generator back, which CPU generators cannot do.
         enable_chunked_prefill=False if on_cpu else None,
-        max_num_batched_tokens=max(8192, settings.max_model_len) if on_cpu else None,
+        max_num_batched_tokens=max(step_tokens, settings.max_model_len) if on_cpu else None,
         limit_mm_per_prompt={"image": settings.max_images},
         # Log-probabilities as sampled: after banning and temperature.
         logprobs_mode="processed_logprobs",
@@ -188,59 +211,9 @@ def _build(folder: Path, policy: PolicyFiles, settings: VLLMSettings) -> Any:
         disable_log_stats=True,
         seed=0,
         **_lora_args(policy.lora_rank),
+        **_transfer_args(settings),
         **settings.engine_args,
     )
-
-
-def _patched_llm(*, is_eager: bool, is_spread: bool) -> Any:
-    """Import vLLM and return its ``LLM``, without what would harm the learner."""
-    # Before the import, because vLLM sets up its logging while it is imported.
-    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1" if is_spread else "0"
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    try:
-        import vllm.model_executor.models.transformers.base as transformers_backend
-        import vllm.v1.engine.core as core
-        import vllm.v1.sample.sampler as sampler
-        from vllm import LLM  # pyright: ignore[reportAttributeAccessIssue]
-    except ImportError as error:
-        raise ConfigError(
-            f"model.engine needs vLLM, which cannot be imported here ({error}): `make setup-vllm` installs it for the "
-            "CPU, `pip install -e .[vllm]` for GPUs; or use rollouts.TransformersEngine."
-        ) from error
-    # At every update it warns of all weights that did not come; only those that learn are meant to come.
-    logging.getLogger("vllm.model_executor.model_loader.reload").setLevel(logging.ERROR)
-    if is_eager:
-        # It rewrites Hugging Face classes for compilation, and the learner uses the same classes.
-        _replace(transformers_backend.Base, "_decorate_cls_for_torch_compile", _leave_class)
-    clean_up = partial(_leave_process_group, is_ours=not dist.is_initialized())
-    _replace(core, "cleanup_dist_env_and_memory", clean_up)
-    if not torch.cuda.is_available():
-        # The first request with log-probabilities would compile this one line for 20 seconds.
-        compiled = sampler.batched_count_greater_than
-        _replace(sampler, "batched_count_greater_than", getattr(compiled, "_torchdynamo_orig_callable", compiled))
-    return LLM
-
-
-def _replace(holder: Any, name: str, new: Any) -> None:
-    """Set an attribute of vLLM that must exist already."""
-    if not hasattr(holder, name):
-        raise ConfigError(f"vLLM has no {name} here: this project works with vllm==0.32.0 and no other version.")
-    setattr(holder, name, new)
-
-
-def _leave_process_group(*, is_ours: bool) -> None:
-    """Undo what vLLM built on the default process group, and the group itself only if vLLM made it."""
-    from vllm.distributed import parallel_state
-
-    # A trainer that ended before has destroyed the group with everything built on it.
-    if dist.is_initialized():
-        parallel_state.destroy_model_parallel()
-        if parallel_state._WORLD is not None:
-            parallel_state._WORLD.destroy()
-            parallel_state._WORLD = None
-        if is_ours:
-            dist.destroy_process_group()
 
 
 def __getattr__(name: str) -> Any:
@@ -266,10 +239,6 @@ def __getattr__(name: str) -> Any:
             """Do nothing: the same tokens are banned for every request."""
 
     return BannedTokens
-
-
-def _leave_class(self: Any, *args: Any, **kwargs: Any) -> None:
-    del self, args, kwargs
 
 
 def _prompt(request: SampleRequest) -> dict[str, Any]:

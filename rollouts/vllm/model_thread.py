@@ -20,7 +20,7 @@ from rollouts.vllm.guard.refusal import Refusal, TryAgain
 from rollouts.vllm.model import VLLMModel
 from rollouts.vllm.policy_files import PolicyFiles
 from rollouts.vllm.requests import SampledGroup, SampleRequest
-from rollouts.vllm.settings import VLLMSettings
+from rollouts.vllm.settings import TRANSFER_STEPS, VLLMSettings
 from rollouts.vllm.wire import SERVER_TAKEN
 
 logger = logging.getLogger(__name__)
@@ -95,6 +95,24 @@ class ModelThread:
             self.version = version
 
         self._run_in_thread(load)
+
+    def take_step(self, session: str, step: str, arguments: dict[str, Any], version: int) -> None:
+        """Take a step of vLLM's weight transfer; from the start of an update to its end there are no weights.
+
+        Raises:
+            Refusal: status 409 when another run has taken the server meanwhile.
+        """
+
+        def take() -> None:
+            self.check_session(session)
+            assert self._model is not None  # there is a session, so there was a policy
+            if step != TRANSFER_STEPS[0]:
+                self.version = -1
+            self._model.transfer(step, arguments)
+            if step == TRANSFER_STEPS[-1]:
+                self.version = version
+
+        self._run_in_thread(take)
 
     def generate(self, session: str, requests: list[SampleRequest], version: int) -> list[SampledGroup]:
         """Sample, in one batch with all requests that wait in the queue.

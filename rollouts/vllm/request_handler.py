@@ -13,12 +13,28 @@ from rollouts.vllm.guard.admission import check_chunked, check_visitor, content_
 from rollouts.vllm.guard.incoming import Incoming
 from rollouts.vllm.guard.limits import Limits
 from rollouts.vllm.guard.refusal import Refusal
+from rollouts.vllm.guard.transfer_rules import check_step
 from rollouts.vllm.guard.visitors import Visitors
 from rollouts.vllm.model_thread import ModelThread
-from rollouts.vllm.wire import pack_error, pack_groups, read_weights, unpack_policy, unpack_requests
+from rollouts.vllm.settings import TRANSFER_STEPS
+from rollouts.vllm.wire import (
+    pack_error,
+    pack_groups,
+    read_weights,
+    unpack_policy,
+    unpack_requests,
+    unpack_step,
+    unpack_tied,
+    with_tied,
+)
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
+
+TRANSFER_REFUSED = (
+    "this server takes weights over HTTP only, and model.engine.settings.weight_transfer asks for {backend}: start it "
+    "with --allow-weight-transfer, which docs/security.md describes, or leave weight_transfer at http."
+)
 
 # For what a refused sender still sends, in seconds.
 _FAREWELL_S = 1.0
@@ -38,10 +54,11 @@ class RolloutServer(ThreadingHTTPServer):
         *,
         allowed_hosts: Collection[str],
         limits: Limits,
+        allows_transfer: bool,
     ) -> None:
         """Listen; ``serve_forever`` answers. ``http_server`` describes the arguments."""
         super().__init__(address, Handler)
-        self.model, self.token, self.limits = model, token, limits
+        self.model, self.token, self.limits, self.allows_transfer = model, token, limits, allows_transfer
         self.hosts = host_names(address[0], self.server_port, allowed_hosts)
         self.visitors = Visitors(limits.max_strangers, limits.max_connections)
         self._update: socket.socket | None = None
@@ -144,6 +161,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _policy(self) -> bytes:
         policy, settings = self._body(unpack_policy, self.server.limits.policy_bytes)
+        if settings.weight_transfer != "http" and not self.server.allows_transfer:
+            raise Refusal(403, TRANSFER_REFUSED.format(backend=settings.weight_transfer))
         return json.dumps({"session": self.server.model.take_policy(policy, settings)}).encode()
 
     def _weights(self) -> bytes:
@@ -152,8 +171,20 @@ class Handler(BaseHTTPRequestHandler):
         version = weights_version(self.headers)
         # Complete before the model's thread hears of it: a sender may be slow, or fall silent.
         with self.server.update_of(self.connection), _refused("the weights"):
-            weights = list(read_weights(self.rfile, self.server.limits.update_bytes))
+            tied = unpack_tied(self.headers.get("Tied", "{}"))
+            weights = list(with_tied(read_weights(self.rfile, self.server.limits.update_bytes), tied))
         self.server.model.take_weights(session, weights, version)
+        return b"{}"
+
+    def _step(self) -> bytes:
+        """Take a step of vLLM's weight transfer, in which the server connects to the trainer."""
+        if not self.server.allows_transfer:
+            raise Refusal(403, TRANSFER_REFUSED.format(backend="it"))
+        session, version, step = self._session(), weights_version(self.headers), self.path.removeprefix("/")
+        arguments = self._body(unpack_step, self.server.limits.policy_bytes)
+        with _refused("the step"):
+            check_step(step, arguments, self.server.limits.update_bytes)
+        self.server.model.take_step(session, step, arguments, version)
         return b"{}"
 
     def _generate(self) -> bytes:
@@ -166,6 +197,7 @@ class Handler(BaseHTTPRequestHandler):
         "/policy": ("POST", _policy),
         "/weights": ("POST", _weights),
         "/generate": ("POST", _generate),
+        **dict.fromkeys([f"/{step}" for step in TRANSFER_STEPS], ("POST", _step)),
     }
 
     def _session(self) -> str:

@@ -11,6 +11,8 @@ earlier runs are refused. Every request needs the server's token; docs/security.
     POST /policy            JSON, see rollouts/vllm/wire.py  ->  {"session"}
     POST /weights           chunked safetensors
     POST /generate          JSON  ->  JSON
+    POST /init_weight_transfer_engine, /start_weight_update, /update_weights, /finish_weight_update
+                            JSON as vLLM's own server takes it; with --allow-weight-transfer only
 
 A refusal is a status and {"error": sentence}.
 """
@@ -47,6 +49,7 @@ def http_server(
     *,
     allowed_hosts: Collection[str] = (),
     limits: Limits = Limits(),  # noqa: B008  (frozen)
+    allows_transfer: bool = False,
 ) -> RolloutServer:
     """Return a server that listens, and answers in a thread of its own.
 
@@ -57,8 +60,11 @@ def http_server(
         token: what every request must show.
         allowed_hosts: names by which requests may ask for the server, besides this machine's own.
         limits: what a sender may cost.
+        allows_transfer: whether a run may have the server connect to it for vLLM's weight transfer.
     """
-    server = RolloutServer(model, (host, port), token, allowed_hosts=allowed_hosts, limits=limits)
+    server = RolloutServer(
+        model, (host, port), token, allowed_hosts=allowed_hosts, limits=limits, allows_transfer=allows_transfer
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
@@ -93,6 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     parser.add_argument("--token-file", type=Path, help="where to write the token; ~/.cache/rollouts/ by default")
     parser.add_argument("--allowed-host", action="append", default=[], help="further NAME or NAME:PORT to answer to")
+    parser.add_argument(
+        "--allow-weight-transfer",
+        action="store_true",
+        help="let runs send weights over NCCL or gloo; see docs/security.md",
+    )
     parser.add_argument("--end-with-parent", action="store_true", help="end when standard input closes")
     return parser
 
@@ -110,7 +121,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Out of the environment, which vLLM's own processes inherit.
         os.environ.pop(TOKEN_VARIABLE, None)
         token = given or new_token()
-        server = http_server(model, options.host, options.port, token, allowed_hosts=options.allowed_host)
+        server = http_server(
+            model,
+            options.host,
+            options.port,
+            token,
+            allowed_hosts=options.allowed_host,
+            allows_transfer=options.allow_weight_transfer,
+        )
         # Who set the variable knows the token already.
         if given is None or options.token_file is not None:
             announce(token, options.token_file, server.server_port)

@@ -9,24 +9,26 @@ completions in the caller's thread, and so does everything that ranks do togethe
 """
 
 import logging
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import torch
+
 from algorithms import ConfigError, Prompt
 from rollouts.background import BackgroundCall
-from rollouts.engine import CountedWeights, EngineError, Sampled, SamplingConfig
+from rollouts.engine import EngineError, Sampled, SamplingConfig
 from rollouts.policy_view import SampledPolicy
-from rollouts.ranks import gather_ranks, rank_and_world_size
+from rollouts.ranks import first_failure, gather_ranks, is_first_rank
 from rollouts.vllm.client import ServerClient, attempt
 from rollouts.vllm.copy_engine import CopyEngine
 from rollouts.vllm.guard.policy_rules import check_engine_args
 from rollouts.vllm.guard.run_token import TOKEN_VARIABLE, read_token, token_of_environment
 from rollouts.vllm.requests import SampledGroup, SampleRequest
 from rollouts.vllm.server_process import ServerProcess
-from rollouts.vllm.settings import VLLMSettings
+from rollouts.vllm.settings import NO_GPU, VLLMSettings
+from rollouts.vllm.weights.sender import WeightSender
 from rollouts.vllm.wire import SERVER_TAKEN
 
 logger = logging.getLogger(__name__)
@@ -86,7 +88,10 @@ class VLLMServerEngine(CopyEngine):
                 "others may read it. A server started here gets a token by itself."
             )
         check_engine_args(settings.engine_args)
+        if settings.weight_transfer == "nccl" and not torch.cuda.is_available():
+            raise ConfigError(NO_GPU.format(where="it"))
         super().__init__(settings)
+        self._sender = WeightSender(settings)
         self.url, self.environment = url, environment
         self.token_file = Path(token_file).expanduser() if token_file else None
         if url is not None:
@@ -142,7 +147,7 @@ class VLLMServerEngine(CopyEngine):
         if (flight := self._flight) is None:
             return super().finish(version=version)
         groups, failure = flight.call.result()
-        failure = _first_failure(failure)
+        failure = first_failure(failure)
         # Only now: a repair must not wait for a flight that it replaces.
         self._flight = None
         sampled_by = flight.version
@@ -158,6 +163,7 @@ class VLLMServerEngine(CopyEngine):
 
     def shut_down(self) -> None:
         """End the server, if this run started it."""
+        self._sender.close()
         if self.process is not None:
             self.process.stop()
         self.process, self._session, self._version, self._flight = None, "", None, None
@@ -201,25 +207,17 @@ class VLLMServerEngine(CopyEngine):
             return failure
         # A server that was started or given this policy anew has no weights at all.
         has_frozen = filled_session == self._session
-        started = time.perf_counter()
-        counted = CountedWeights(self._weights(policy, only_trainable=has_frozen))
-        failure = ""
-        if _is_first_rank():
-            _, failure = attempt(lambda: self._client().send_weights(self._session, counted, version))
-        # Gathering sharded weights is a collective call per tensor, so every rank must iterate to the end: rank 0 too
-        # when the server failed in the middle.
-        for _ in counted:
-            pass
-        if failure := _first_failure(failure):
-            return failure
-        self._version = version
-        self.last_sync = counted.report(time.perf_counter() - started)
-        return ""
+        report, failure = self._sender.send(
+            self._client(), self._session, policy, only_trainable=has_frozen, version=version
+        )
+        if report is not None:
+            self._version, self.last_sync = version, report
+        return failure
 
     def _try_connect(self, policy: SampledPolicy) -> str:
         """Make sure that a server has this policy, with or without weights."""
         failure = ""
-        if _is_first_rank():
+        if is_first_rank():
             _, failure = attempt(lambda: self._connect(policy))
         # All ranks get what rank 0 has.
         shared = self._address, self._session, self._token, failure
@@ -234,7 +232,8 @@ class VLLMServerEngine(CopyEngine):
         elif self.process is not None and not self.process.is_running and self._session:
             raise EngineError("its process has ended")
         elif self.process is None or not self.process.is_running:
-            self.process = ServerProcess(self.environment)
+            allows_transfer = self.settings.weight_transfer != "http"
+            self.process = ServerProcess(self.environment, allows_transfer=allows_transfer)
             self._address, self._session = urlsplit(self.process.url).netloc, ""
             self._token = self.process.token
         if not self._session:
@@ -260,7 +259,7 @@ class VLLMServerEngine(CopyEngine):
         # A rank without prompts sends nothing, but must learn of the failures of other ranks.
         if requests:
             groups, failure = attempt(lambda: self._client().sample(self._session, requests, version))
-        return groups or [], _first_failure(failure)
+        return groups or [], first_failure(failure)
 
     def _prepare_retry(self, failure: str) -> None:
         """Count a failure, and forget the server's session, so that the next attempt starts from the policy.
@@ -280,12 +279,3 @@ class VLLMServerEngine(CopyEngine):
 
     def _client(self) -> ServerClient:
         return ServerClient(self._address, self.timeout_s, self._token)
-
-
-def _is_first_rank() -> bool:
-    return rank_and_world_size()[0] == 0
-
-
-def _first_failure(failure: str) -> str:
-    """Return the failure of the first rank that has one, the same on all ranks; a collective call."""
-    return next(filter(None, gather_ranks(failure)), "")

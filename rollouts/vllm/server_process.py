@@ -17,16 +17,18 @@ _TRAINER_VARIABLES = {
 class ServerProcess:
     """``python -m rollouts.vllm.server`` on this machine, in a process group of its own."""
 
-    def __init__(self, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, environment: dict[str, str] | None = None, *, allows_transfer: bool = False) -> None:
         """Start the process, and block until it listens on its port.
 
         Args:
             environment: variables set besides this process's own, such as ``CUDA_VISIBLE_DEVICES``.
+            allows_transfer: whether weights may come by vLLM's weight transfer.
 
         Raises:
             EngineError: when it ends before it listens.
         """
         command = [sys.executable, "-m", "rollouts.vllm.server", "--port=0", "--end-with-parent"]
+        command += ["--allow-weight-transfer"] if allows_transfer else []
         # The working folder may be another one than the project's.
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])

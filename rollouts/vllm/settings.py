@@ -5,6 +5,14 @@ from typing import Any, Literal
 
 from algorithms import ConfigError, check_at_least
 
+TRANSFER_STEPS = ("init_weight_transfer_engine", "start_weight_update", "update_weights", "finish_weight_update")
+"""vLLM's weight transfer, by its own names: once the first, then for every update the others in this order."""
+
+NO_GPU = (
+    "model.engine.settings.weight_transfer must be http on this machine, got nccl: NCCL copies between GPUs, and "
+    "{where} has none."
+)
+
 
 # Frozen, because one object is the default of both engines.
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +51,10 @@ class VLLMSettings:
     the updates alone go over, and vLLM applies them beside its weights (S-LoRA, arXiv:2311.03285); in the language
     model only, up to rank 512."""
 
+    weight_transfer: Literal["http", "nccl", "gloo"] = "http"
+    """How weights reach a server. http: streamed, everywhere. nccl: vLLM's weight transfer, from GPU to GPUs. gloo: the
+    same for machines without GPUs. ``vllm.config.WeightTransferConfig`` has vLLM's own description."""
+
     engine_args: dict[str, Any] = field(default_factory=dict[str, Any])
     """Any further arguments of ``vllm.LLM``, as they are; a server takes only those of ``ENGINE_ARGS``
     (rollouts/vllm/guard/policy_rules.py)."""
@@ -50,6 +62,16 @@ class VLLMSettings:
     def __post_init__(self) -> None:
         for key in ("max_model_len", "max_rows", "max_images", "tensor_parallel_size"):
             check_at_least(f"model.engine.settings.{key}", getattr(self, key), 1)
+        if self.weight_transfer != "http" and self.lora != "merged":
+            raise ConfigError(
+                f"model.engine.settings.weight_transfer must be http with model.engine.settings.lora=adapter, got "
+                f"{self.weight_transfer}: vLLM's weight transfer has no adapters, which are small."
+            )
+        if self.weight_transfer == "gloo" and self.tensor_parallel_size > 1:
+            raise ConfigError(
+                "model.engine.settings.weight_transfer must be http or nccl with model.engine.settings."
+                f"tensor_parallel_size {self.tensor_parallel_size}, got gloo: it is for machines without GPUs."
+            )
         # Bounded on both sides, so ``check_at_least`` does not serve.
         if not 0.0 < self.gpu_memory_utilization <= 1.0:
             raise ConfigError(

@@ -10,7 +10,7 @@ reads is held against types and lists (``guard``) before anything is built from 
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from io import BufferedIOBase, BytesIO
 from typing import Any, NoReturn
@@ -130,6 +130,34 @@ def read_weights(stream: BufferedIOBase, max_bytes: int) -> Iterator[tuple[str, 
         yield from _tensors(content).items()
     if stream.readline(_LINE_BYTES) != b"\r\n":
         raise DataError("the stream of weights broke off before its end.")
+
+
+def unpack_tied(header: str) -> dict[str, str]:
+    """Return for each further name of a tied tensor the name it comes under.
+
+    Raises:
+        ValueError: for what is no object of texts.
+    """
+    tied = _object(header.encode())
+    if not all(isinstance(name, str) for name in tied.values()):
+        raise DataError("the header Tied must be an object of names.")
+    return tied
+
+
+def with_tied(weights: Iterable[tuple[str, Tensor]], tied: Mapping[str, str]) -> Iterator[tuple[str, Tensor]]:
+    """Yield tensors under all of their names; names of tensors that did not come are left out."""
+    for name, tensor in weights:
+        yield name, tensor
+        yield from ((further, tensor) for further, first in tied.items() if first == name)
+
+
+def unpack_step(body: bytes) -> dict[str, Any]:
+    """Return the arguments of a step of vLLM's weight transfer.
+
+    Raises:
+        ValueError: for what is no object.
+    """
+    return _object(body)
 
 
 def _tensors(content: bytes) -> dict[str, Tensor]:

@@ -36,6 +36,7 @@ class StandInModel:
         self.loads: list[list[str]] = []
         self.batches: list[int] = []
         self.history: list[str] = []
+        self.steps: list[tuple[str, dict[str, Any]]] = []
         self._lock = threading.Lock()
         self.built.append(self)
 
@@ -59,6 +60,10 @@ class StandInModel:
         if self.errors:
             raise self.errors.pop(0)
         return [self._group(request) for request in requests]
+
+    def transfer(self, step: str, arguments: dict[str, Any]) -> None:
+        self.history.append(step)
+        self.steps.append((step, arguments))
 
     def close(self) -> None:
         self.is_closed = True

@@ -52,8 +52,7 @@ def move(policy: Policy) -> None:
 def test_all_weights_go_over_first_and_afterwards_only_those_that_learn(engine, policy: Policy) -> None:
     engine.sync(policy, version=0)
     (model,) = StandInModel.built
-    assert model.loads == [list(policy.model.state_dict())]
-    assert engine.last_sync.num_tensors == len(model.loads[0])
+    assert [sorted(load) for load in model.loads] == [sorted(policy.model.state_dict())]
     move(policy)
     engine.sync(policy, version=1)
     assert model.loads[1:] == [[name for name, p in policy.model.named_parameters() if p.requires_grad]]
@@ -74,7 +73,7 @@ def test_another_policy_gets_a_model_of_its_own(engine, policy: Policy, qwen_vl_
     engine.sync(qwen_vl_policy, version=0)
     first, second = StandInModel.built
     assert first.is_closed
-    assert second.loads == [list(qwen_vl_policy.model.state_dict())]
+    assert [sorted(load) for load in second.loads] == [sorted(qwen_vl_policy.model.state_dict())]
 
 
 def test_completions_are_those_of_the_last_weights_handed_over(engine, policy: Policy, prompts) -> None:
@@ -110,7 +109,7 @@ def test_an_engine_that_was_shut_down_gets_all_weights_with_the_next_sync(engine
         texts(engine, prompts)
     engine.sync(policy, version=0)
     assert texts(engine, prompts) == before
-    assert StandInModel.built[1].loads == [list(policy.model.state_dict())]
+    assert [sorted(load) for load in StandInModel.built[1].loads] == [sorted(policy.model.state_dict())]
 
 
 # --- the server ---------------------------------------------------------------------------------------------

@@ -10,17 +10,12 @@ from safetensors.torch import load_file
 from algorithms import ConfigError
 from models import LoRAConfig, Policy, add_lora, stream_weights
 from rollouts import RolloutEngine, TransformersEngine, VLLMEngine, VLLMServerEngine, VLLMSettings
-from rollouts.vllm.guard.run_token import TOKEN_VARIABLE
 from rollouts.vllm.weights.lora_adapter import check_served, room_for, write_adapter
-from tests.rollouts.vllm.stand_in import TOKEN, StandInModel, serving, take_vllms_place
+from tests.rollouts.vllm.stand_in import StandInModel, serving
 
 ADAPTER = VLLMSettings(lora="adapter")
 
-
-@pytest.fixture(autouse=True)
-def _stand_in(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
-    take_vllms_place(policy, monkeypatch)
-    monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
+pytestmark = pytest.mark.usefixtures("stand_in")
 
 
 @pytest.fixture(params=[VLLMEngine, VLLMServerEngine])
