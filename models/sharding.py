@@ -89,7 +89,9 @@ def blocks(model: PreTrainedModel) -> list[nn.Module]:
         )
     # A language model without vision has no adapter.
     adapter = part_modules(model).get("adapter", [])
-    return [*layers, *(module for module in adapter if not isinstance(module, GradientCheckpointingLayer))]
+    # Qwen3-VL's adapter has a list of modules, which are run one by one.
+    pieces = [piece for module in adapter for piece in (module if isinstance(module, nn.ModuleList) else [module])]
+    return [*layers, *(piece for piece in pieces if not isinstance(piece, GradientCheckpointingLayer))]
 
 
 def is_sharded(module: nn.Module) -> bool:

@@ -127,6 +127,6 @@ def set_answers(file: Path, policy: str, num_tokens: int) -> None:
     file.write_text("".join(json.dumps(row) + "\n" for row in changed))
 
 
-def prompts_in(file: Path, folder: Path) -> Sequence[Prompt]:
+def prompts_in(file: Path, folder: Path) -> tuple[Prompt, ...]:
     """Return the prompts of a file in the general layout."""
     return read_prompts(file, folder, max_image_pixels=10**6).prompts

@@ -30,7 +30,7 @@ from experiments.speed.growth.arithmetic import estimated_seconds, matrix_produc
 from experiments.speed.growth.cells import Cell, every_cell, is_short
 from experiments.speed.growth.figures import draw
 from experiments.speed.growth.measured_cells import MeasuredCell, as_measured, read_all, write
-from experiments.speed.growth.sides import SIDES, measure_side
+from experiments.speed.growth.sides import SIDES, Side, measure_side
 from experiments.speed.subjects import MODELS, policy_of
 
 OUT = Path("runs/bench/growth")
@@ -97,7 +97,7 @@ def measure(cell: Cell, policies: Path) -> MeasuredCell:
     if not root.is_dir():
         root.mkdir()
         _in_new_process(policy_of, MODELS[cell.model], root)
-    sides = {side: _in_new_process(measure_side, cell, side, str(root / "policy")) for side in SIDES}
+    sides: dict[Side, Any] = {side: _in_new_process(measure_side, cell, side, str(root / "policy")) for side in SIDES}
     return as_measured(cell, sides, time.perf_counter() - started, torch.get_num_threads())
 
 

@@ -36,7 +36,7 @@ class Cell:
         return f"{self.kind}-{self.model}-p{self.prompt}-g{self.group}-a{self.answer}-{kept}"
 
 
-MIDDLE = {"grpo": Cell(kind="grpo"), "mpo": Cell(kind="mpo", group=4)}
+MIDDLE: dict[Kind, Cell] = {"grpo": Cell(kind="grpo"), "mpo": Cell(kind="mpo", group=4)}
 AXES: dict[Kind, dict[str, tuple[Any, ...]]] = {
     "grpo": {
         "model": ("1M", "10M", "135M"),

@@ -10,13 +10,13 @@ from experiments.speed.growth.arithmetic import passes
 from experiments.speed.growth.cells import MIDDLE, Cell, Kind, differs_in, every_cell
 from experiments.speed.growth.figures import draw
 from experiments.speed.growth.measured_cells import MeasuredCell, read_all
+from experiments.speed.growth.sides import SIDES
 from storage import whole_file
 
 STORED = Path("experiments/speed/growth/measured")
 PAGE, FIGURES = Path("docs/speed.md"), Path("docs/figures/speed")
-_HEADINGS = (
-    "cell", "s here", "s TRL", "ratio", "by arithmetic", "ratio on the wall", "GiB here", "GiB TRL", "load",
-)  # fmt: skip
+_HEADINGS = ("cell", "s here", "s TRL", "ratio", "by arithmetic", "ratio on the wall", "GiB here", "GiB TRL", "load")
+_SAMPLING = ("sampling here", "in TRL")
 
 
 def main() -> None:
@@ -50,21 +50,29 @@ def page(measured: Mapping[str, MeasuredCell]) -> str:
 
 
 def _table(kind: Kind, measured: Mapping[str, MeasuredCell]) -> str:
-    """Return a Markdown table with a row for each cell of a kind."""
-    rows = [_row(cell) for cell in measured.values() if cell.cell.kind == kind]
-    lines = [_HEADINGS, ("---",) * len(_HEADINGS), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    """Return a Markdown table with a row for each cell of a kind; GRPO's also say which share of a step is sampling."""
+    cells = [cell for cell in measured.values() if cell.cell.kind == kind]
+    shares = [_sampling(cell) if kind == "grpo" else () for cell in cells]
+    headings = (*_HEADINGS, *_SAMPLING) if kind == "grpo" else _HEADINGS
+    rows = [(*_row(cell), *share) for cell, share in zip(cells, shares, strict=True)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (headings, ("---",) * len(headings), *rows))
 
 
 def _row(measured: MeasuredCell) -> tuple[str, ...]:
-    ours, trl = (measured.value(side, "processor_step") for side in ("ours", "trl"))
-    memory = (measured.gibibytes("ours"), measured.gibibytes("trl"))
+    ours, trl = (measured.value(side, "processor_step") for side in SIDES)
+    memory = (measured.gibibytes(side) for side in SIDES)
     return (
         _told(measured.cell), f"{ours:.3g}", f"{trl:.3g}", f"**{measured.ratio():.2f}**",
         f"{passes(measured.cell).ratio:.2f}", f"{measured.ratio('step'):.2f}",
         *("?" if value is None else f"{value:.2f}" for value in memory),
         f"{min(measured.load):.1f} to {max(measured.load):.1f}",
     )  # fmt: skip
+
+
+def _sampling(measured: MeasuredCell) -> tuple[str, ...]:
+    """Return the share of sampling in a step, on the wall, here and in TRL."""
+    names = {"ours": "sample", "trl": "generate"}
+    return tuple(f"{measured.sides[s]['parts'][names[s]] / measured.value(s, 'step'):.0%}" for s in SIDES)
 
 
 def _told(cell: Cell) -> str:
