@@ -76,7 +76,11 @@ def page(results: Sequence[Result]) -> str:
         f"{SAMPLES} samples answer rightly, and some not. *Text check*: 20 prompts without a picture.",
         _further_table(measured),
         "## Seconds by stage",
+        "Training alone; measuring a policy comes on top.",
         _seconds_table(results, seeds),
+        "## What differs from the configs",
+        "Flags of `--scale`, by stage; all else is in `configs/real/`.",
+        _flags_table(results),
         "## What the policies say",
         *_samples(measured),
     ]  # fmt: skip
@@ -159,11 +163,19 @@ def _change_table(results: Sequence[Result]) -> str:
 
 
 def _further_table(results: Sequence[Result]) -> str:
-    rows = [
-        [NAMES[name], *(f"{100 * np.mean([r['measures'][key] for r in of_stage]):.1f} %" for key in _FURTHER)]
-        for name, of_stage in _by_stage(results).items()
-    ]
-    return _table(["policy", *_FURTHER.values()], rows)
+    sizes = {"4": "items of 2 x 2", "9": "items of 3 x 3"}
+    rows: list[list[str]] = []
+    for name, of_stage in _by_stage(results).items():
+        measures = [result["measures"] for result in of_stage]
+        cells = [_mean([each[key] for each in measures]) for key in _FURTHER]
+        by_size = [each.get("item_accuracy_by_size", {}) for each in measures]
+        cells += [_mean([each[size] for each in by_size if size in each]) for size in sizes]
+        rows.append([NAMES[name], *cells])
+    return _table(["policy", *_FURTHER.values(), *sizes.values()], rows)
+
+
+def _mean(shares: Sequence[float]) -> str:
+    return f"{100 * np.mean(shares):.1f} %" if shares else ""
 
 
 def _seconds_table(results: Sequence[Result], seeds: Sequence[int]) -> str:
@@ -173,6 +185,19 @@ def _seconds_table(results: Sequence[Result], seeds: Sequence[int]) -> str:
         if of_stage:
             rows.append([name, *(of_stage.get(seed, "") for seed in seeds)])
     return _table(["stage", *(f"seed {seed}" for seed in seeds)], rows)
+
+
+def _flags_table(results: Sequence[Result]) -> str:
+    rows: list[list[str]] = []
+    for name in STAGES:
+        # The last part of a key says enough.
+        flags = {
+            tuple(flag.removeprefix("--").rpartition(".")[2] for flag in result.get("flags", ()))
+            for result in results
+            if result["stage"] == name
+        }
+        rows += [[name, ", ".join(f"`{flag}`" for flag in each)] for each in sorted(flags) if each]
+    return _table(["stage", "flags"], rows)
 
 
 def _samples(results: Sequence[Result], number: int = 4) -> list[str]:

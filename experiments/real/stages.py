@@ -1,8 +1,8 @@
 """The stages of the real chain for one seed: each trains from what an earlier one wrote, and is measured.
 
-    tower -> align -+-> reward_model -> pairs -+-> sft
-                    |                          +-> mpo
-                    +-> grpo, no_ssb (plain GRPO)
+    tower -> words -> align -+-> reward_model -> pairs -+-> sft
+                             |                          +-> mpo
+                             +-> grpo, no_ssb (plain GRPO)
 
 A stage leaves its model in ``runs/real/seed-SEED/STAGE`` and its numbers in ``STAGE.json`` beside it. A stage whose
 numbers are there is not run again, so a stopped chain goes on where it was.
@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -50,7 +50,10 @@ GRPO, MPO = "configs/real/grpo.yaml", "configs/real/mpo.yaml"
 _MPO_INPUTS = {_POLICY: "align", _PAIRS: "pairs/meta.json"}
 STAGES: dict[str, Stage] = {
     "tower": Stage(["configs/real/tower.yaml"], is_policy=False),
-    "align": Stage(["configs/real/align.yaml"], {"--model.init_args.policy.init_args.vision_tower": "tower"}),
+    "words": Stage(
+        ["configs/real/words.yaml"], {"--model.init_args.policy.init_args.vision_tower": "tower"}, is_policy=False
+    ),
+    "align": Stage(["configs/real/align.yaml"], {_POLICY: "words"}),
     "grpo": Stage([GRPO], {_POLICY: "align"}),
     "no_ssb": Stage([GRPO, "configs/ablations/replay/no_ssb.yaml"], {_POLICY: "align"}),
     "reward_model": Stage(
@@ -79,6 +82,12 @@ class Scale:
     max_tokens: int = MAX_TOKENS
     """Longest completion that is measured."""
 
+    large_share: float = 0.25
+    """Share of test questions about mosaics of 3 x 3; requests to list a picture have a quarter of them always."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the weights while they are measured."""
+
     stages: Sequence[str] = tuple(STAGES)
     """What is run where nothing else is asked for."""
 
@@ -101,6 +110,17 @@ _ANY_MARGIN = "--data.init_args.selection.threshold=0"
 # Of so few completions there may be none whose scores differ.
 _ANY_KIND = "--data.init_args.selection.kinds=[correctness,format,reward_model,dropout_ntp]"
 _NO_VALIDATION = "--trainer.limit_val_batches=0"
+_16 = "--trainer.precision=bf16-mixed"
+_FROZEN_16 = "--model.init_args.policy.init_args.dtype=bfloat16"
+_LARGE = "--data.init_args.source.init_args.large_share"
+_PAIRS_LARGE = "--data.init_args.pairs.init_args.large_share"
+_CAREFUL = "--data.init_args.source.init_args.careless_share=0"
+_REQUESTS = "--data.init_args.source.init_args.request_share"
+_COMPLETION_48 = "--model.init_args.sampling.max_new_tokens=48"
+_GRPO_LAPTOP = _steps(40, f"{_SHOWN}=512", f"{_LARGE}=0", f"{_ROLLOUT}=8", _COMPLETION_48, _16, _NO_VALIDATION)
+_MPO_LAPTOP = _steps(
+    20, f"{_SHOWN}=64", f"{_LARGE}=0", f"{_PAIR_BATCH}=8", _COMPLETION_48, _ANY_MARGIN, _16, _NO_VALIDATION
+)
 SCALES: dict[str, Scale] = {
     # The configs as they are: two to three hours on two cores.
     "full": Scale(num_prompts=256),
@@ -108,6 +128,7 @@ SCALES: dict[str, Scale] = {
     "fast": Scale(
         {
             "tower": _steps(240, f"{_SHOWN}=8192"),
+            "words": _steps(200, f"{_SHOWN}=4096"),
             "align": _steps(128, f"{_SHOWN}=2048"),
             "grpo": _steps(12, f"{_ROLLOUT}=8", _NO_VALIDATION),
             "reward_model": _steps(16, f"{_PAIRS_SHOWN}=256", f"{_PAIRS_VAL}=16"),
@@ -115,12 +136,13 @@ SCALES: dict[str, Scale] = {
             "mpo": _steps(8, f"{_SHOWN}=16", f"{_PAIR_BATCH}=8", _ANY_MARGIN, _NO_VALIDATION),
         },
         num_prompts=32,
-        stages=("tower", "align", "grpo", "reward_model", "pairs", "mpo"),
+        stages=("tower", "words", "align", "grpo", "reward_model", "pairs", "mpo"),
     ),
     # A few steps of every stage, to see that all of them run.
     "smoke": Scale(
         {
             "tower": _steps(2, f"{_SHOWN}=64", f"{_SHOWN_VAL}=32", f"{_BATCH}=32"),
+            "words": _steps(2, f"{_SHOWN}=16", f"{_SHOWN_VAL}=4", f"{_BATCH}=4"),
             "align": _steps(2, f"{_SHOWN}=16", f"{_SHOWN_VAL}=4", f"{_BATCH}=4"),
             "grpo": _steps(2, f"{_SHOWN}=16", f"{_ROLLOUT}=2", _SHORT, _NO_VALIDATION),
             "no_ssb": _steps(2, f"{_SHOWN}=16", f"{_ROLLOUT}=2", _SHORT, _NO_VALIDATION),
@@ -132,10 +154,32 @@ SCALES: dict[str, Scale] = {
         num_prompts=4,
         max_tokens=16,
     ),
+    # One seed in about an hour on one core that multiplies bfloat16. From align on mosaics of 2 x 2 alone.
+    "laptop": Scale(
+        {
+            "tower": _steps(
+                2600, f"{_SHOWN}=61440", f"{_BATCH}=32", "--model.init_args.optimizer.warmup_steps=100", _16
+            ),
+            "words": _steps(300, _16),
+            "align": _steps(
+                130, f"{_SHOWN}=2080", f"{_SHOWN_VAL}=64", f"{_LARGE}=0", f"{_REQUESTS}=0.25", _CAREFUL, _FROZEN_16, _16
+            ),
+            "grpo": _GRPO_LAPTOP,
+            "no_ssb": _GRPO_LAPTOP,
+            "reward_model": _steps(40, f"{_PAIRS_SHOWN}=512", f"{_PAIRS_VAL}=64", f"{_PAIRS_LARGE}=0", _16),
+            "pairs": [f"{_SHOWN}=64", f"{_LARGE}=0", _COMPLETION_48, _16],
+            "sft": _MPO_LAPTOP,
+            "mpo": _MPO_LAPTOP,
+        },
+        num_prompts=128,
+        large_share=0.0,
+        dtype="bfloat16",
+    ),
     # Minutes on one GPU: larger batches and rollouts, more steps.
     "gpu": Scale(
         {
             "tower": _steps(1280),
+            "words": _steps(1000, f"{_SHOWN}=16384"),
             "align": _steps(1280, f"{_SHOWN}=20480", f"{_BATCH}=64"),
             "grpo": _steps(120, f"{_ROLLOUT}=64", _NO_VALIDATION),
             "no_ssb": _steps(120, f"{_ROLLOUT}=64", _NO_VALIDATION),
@@ -168,17 +212,20 @@ def run_stage(
     stage = STAGES[name]
     started = time.perf_counter()
     run(arguments(name, seed, folder, [*scale.flags.get(name, ()), *flags]))
-    result: dict[str, Any] = {"stage": name, "seed": seed, "device": _device_name()}
+    result: dict[str, Any] = {
+        "stage": name, "seed": seed, "device": _device_name(), "flags": list(scale.flags.get(name, ()))
+    }  # fmt: skip
     result["seconds"] = round(time.perf_counter() - started, 1)
     # The run's module and optimizer, which nothing refers to any more.
     gc.collect()
     torch.cuda.empty_cache()
     if stage.is_policy:
-        policy = PretrainedPolicy(str(folder / name)).build().eval()
+        policy = PretrainedPolicy(str(folder / name), dtype=scale.dtype).build().eval()
         policy.to("cuda" if torch.cuda.is_available() else "cpu")
         result["measures"] = measured(
-            policy, seed=seed, num_prompts=scale.num_prompts, max_tokens=scale.max_tokens, root=data
-        )
+            policy, seed=seed, num_prompts=scale.num_prompts, max_tokens=scale.max_tokens,
+            large_share=scale.large_share, root=data,
+        )  # fmt: skip
     with whole_file(numbers) as draft:
         draft.write_text(json.dumps(result) + "\n")
     return result

@@ -153,7 +153,7 @@ def test_every_stage_runs_from_what_the_ones_before_it_wrote(photographs_folder:
     small = ["tower.hidden_size=32", "tower.num_layers=1"]
     further = {
         "tower": [f"--model.init_args.{setting.replace('.', '.init_args.')}" for setting in small],
-        "align": [f"--model.init_args.policy.init_args.language_model={random_llama(root / 'llama')}"],
+        "words": [f"--model.init_args.policy.init_args.language_model={random_llama(root / 'llama')}"],
     }
     for name in SCALES["smoke"].stages:
         data = "pairs" if name == "reward_model" else "source"
