@@ -12,6 +12,7 @@ from lightning_modules.rollout_module import RolloutModule, RolloutObserver
 from lightning_modules.signals import SignalPublisher, SignalReader
 from lightning_modules.strategy import FSDP2Strategy
 from lightning_modules.vision_tower_module import VisionTowerModule
+from lightning_modules.word_alignment_module import WordAlignmentModule
 
 __all__ = [
     "AlignmentModule",
@@ -32,4 +33,5 @@ __all__ = [
     "SignalReader",
     "TrainingDiverged",
     "VisionTowerModule",
+    "WordAlignmentModule",
 ]

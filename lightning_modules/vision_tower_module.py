@@ -23,18 +23,31 @@ class VisionTowerModule(LearnerModule):
     Rows need one image and a column ``cells``: for each patch, in reading order, the word for its object.
     """
 
-    def __init__(self, tower: TinyVisionTower, words: list[str], optimizer: OptimizerConfig) -> None:
+    def __init__(
+        self,
+        tower: TinyVisionTower,
+        words: list[str],
+        optimizer: OptimizerConfig,
+        further: dict[str, list[str]] | None = None,
+    ) -> None:
         """Remember the settings.
 
         Args:
             tower: sizes of the tower to build.
             words: all words that a cell may have.
             optimizer: learning rate and schedule.
+            further: columns of the rows with another word for each patch, and all words that they may have. Each has a
+                classifier of its own, whose loss is added. A tower that names things alone forgets where they are.
         """
         super().__init__()
         self.tower, self.image_processor = tower.build()
         self.word_index = {word: i for i, word in enumerate(words)}
         self.classifier = nn.Linear(self.tower.config.hidden_size, len(words))
+        self.further_index = {
+            name: {word: i for i, word in enumerate(known)} for name, known in (further or {}).items()
+        }
+        width = self.tower.config.hidden_size
+        self.further_classifiers = nn.ModuleDict({n: nn.Linear(width, len(i)) for n, i in self.further_index.items()})
         self.optimizer_config = optimizer
         # LLaVA reads the last hidden state, which comes before this norm.
         self.tower.post_layernorm.requires_grad_(False)
@@ -54,26 +67,35 @@ class VisionTowerModule(LearnerModule):
         return build_optimizer(self, self.optimizer_config)
 
     def training_step(self, batch: Sequence[Prompt], batch_idx: int) -> Tensor:
-        """Return the classification loss."""
-        logits, labels = self._classify(batch)
-        # (B, N, words) -> (B N, words)
-        loss = nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
+        """Return the classification loss, the sum over all columns."""
+        losses = [
+            # (B, N, words) -> (B N, words)
+            nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
+            for _, logits, labels in self._classified(batch)
+        ]
+        loss = torch.stack(losses).sum()
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss
 
     def validation_step(self, batch: Sequence[Prompt], batch_idx: int) -> None:
-        """Log the share of cells of held-out pictures that are named correctly."""
-        logits, labels = self._classify(batch)
-        accuracy = (logits.argmax(-1) == labels).float().mean()
-        self.log("val/cell_accuracy", accuracy, prog_bar=True, batch_size=len(batch))
+        """Log the share of patches of held-out pictures that are named correctly, for each column."""
+        for name, logits, labels in self._classified(batch):
+            accuracy = (logits.argmax(-1) == labels).float().mean()
+            self.log(f"val/cell_accuracy{name}", accuracy, prog_bar=True, batch_size=len(batch))
 
-    def _classify(self, batch: Sequence[Prompt]) -> tuple[Tensor, Tensor]:
-        """Return logits (B, N, words) and labels (B, N)."""
+    def _classified(self, batch: Sequence[Prompt]) -> list[tuple[str, Tensor, Tensor]]:
+        """Return for each column the end of its metric's name, logits (B, N, words) and labels (B, N)."""
         images = [prompt.images[0].load() for prompt in batch]
         pixels = self.image_processor(images, return_tensors="pt")["pixel_values"].to(self.device)
         features = self.tower(pixels, output_hidden_states=True).hidden_states[-1]  # (B, N, hidden size)
-        labels = [[self.word_index[word] for word in prompt.columns["cells"]] for prompt in batch]
-        return self.classifier(features), torch.tensor(labels, device=self.device)
+        found = [("", self.classifier(features), self._labels(batch, "cells", self.word_index))]
+        for column, index in self.further_index.items():
+            logits = self.further_classifiers[column](features)
+            found.append((f"_{column}", logits, self._labels(batch, column, index)))
+        return found
+
+    def _labels(self, batch: Sequence[Prompt], column: str, index: dict[str, int]) -> Tensor:
+        return torch.tensor([[index[word] for word in prompt.columns[column]] for prompt in batch], device=self.device)
 
     def save_pretrained(self, folder: str) -> None:
         """Write tower and image processor in Hugging Face format, on one rank."""

@@ -4,6 +4,7 @@ from models.assembly import Tiling
 from models.export import save_pretrained
 from models.lora import LoRAConfig, add_lora, lora_apart, lora_off
 from models.policy import Policy
+from models.reading.word_embeddings import word_embeddings
 from models.reward_model import FreshRewardModel, PretrainedRewardModel, RewardModel, RewardModelSource
 from models.sharding import Sharding, is_sharded, largest_over_ranks, same_on_all_ranks, shard, whole_weights
 from models.sources import (
@@ -41,4 +42,5 @@ __all__ = [
     "shard",
     "stream_weights",
     "whole_weights",
+    "word_embeddings",
 ]

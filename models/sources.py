@@ -214,7 +214,14 @@ class TinyLanguageModel(PolicySource):
 class TinyVisionTower:
     """A fresh SigLIP tower of about a third of a million parameters."""
 
-    def __init__(self, image_size: int = 48, patch_size: int = 16, hidden_size: int = 96, num_layers: int = 3) -> None:
+    def __init__(
+        self,
+        image_size: int = 48,
+        patch_size: int = 16,
+        hidden_size: int = 96,
+        num_layers: int = 3,
+        attn_implementation: str | None = None,
+    ) -> None:
         """Set the size.
 
         Args:
@@ -222,9 +229,11 @@ class TinyVisionTower:
             patch_size: side of a patch in pixels; one image token each.
             hidden_size: width; a multiple of 32.
             num_layers: depth.
+            attn_implementation: ``sdpa`` or ``eager`` while the tower is trained; null lets transformers choose.
         """
         self.image_size, self.patch_size = image_size, patch_size
         self.hidden_size, self.num_layers = hidden_size, num_layers
+        self.attn_implementation = attn_implementation
 
     def build(self) -> tuple[SiglipVisionModel, SiglipImageProcessorPil]:
         """Return tower and image processor."""
@@ -233,4 +242,5 @@ class TinyVisionTower:
             patch_size=self.patch_size,
             hidden_size=self.hidden_size,
             num_layers=self.num_layers,
+            attn_implementation=self.attn_implementation,
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from algorithms import Completion, Prompt
@@ -154,6 +155,7 @@ def stages(policy: Path) -> Sequence[list[str]]:
     )  # fmt: skip
     pretrained = json.dumps({"class_path": "models.PretrainedPolicy", "init_args": {"path": str(policy)}})
     pairs = "--data.init_args.pairs.init_args"
+    words = yaml.safe_load(Path("configs/tiny/stages/vision_tower.yaml").read_text())["model"]["init_args"]["words"]
     source = ("--data.init_args.source.init_args.num_train=64", f"--data.init_args.source.init_args.root={root}/data")
     return [
         [
@@ -165,7 +167,15 @@ def stages(policy: Path) -> Sequence[list[str]]:
             "fit", "--config=configs/tiny/stages/adapter.yaml", *short, *source,
             f"--model.init_args.policy={pretrained}", "--data.init_args.source.init_args.num_val=8",
         ],
-        ["fit", "--config=configs/tiny/stages/vision_tower.yaml", *short, *source, "--trainer.max_epochs=2"],
+        [
+            "fit", "--config=configs/tiny/stages/adapter.yaml", *short, *source, "--trainer.logger.version=words",
+            "--model=lightning_modules.WordAlignmentModule", f"--model.init_args.policy={pretrained}",
+            "--model.init_args.words_column=cells", "--data.init_args.source.init_args.num_val=8",
+        ],
+        [
+            "fit", "--config=configs/tiny/stages/vision_tower.yaml", *short, *source, "--trainer.max_epochs=2",
+            f"--model.init_args.further={json.dumps({'cells': words})}",
+        ],
     ]  # fmt: skip
 
 

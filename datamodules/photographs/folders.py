@@ -27,7 +27,7 @@ from datamodules.photographs.reasoning import guess, listing, solution
 from datamodules.sources.drawn_folder import DrawnFolder
 
 # Part of the folders' names: raise it when the same settings draw something else than before.
-_EDITION = 1
+_EDITION = 2
 # Patches on a side of the picture as the tower sees it; a multiple of both 2 and 3.
 PATCHES = 6
 # What a picture without content shows, of 255.
@@ -224,6 +224,7 @@ class MosaicDemonstrations(MosaicDrawing):
                 "facts": list(mosaic.names),
                 "true_claims": mosaic.true_claims,
                 "cells": mosaic.patches(PATCHES),
+                "patch_words": mosaic.patch_words(PATCHES),
             }
             yield row, (mosaic, known)
 

@@ -57,12 +57,42 @@ class Mosaic:
 
     def patches(self, per_side: int) -> list[str]:
         """Return the kind of what each of ``per_side`` x ``per_side`` patches shows; a multiple of ``side``."""
+        return [self.names[cell] for cell, _ in self._patches(per_side)]
+
+    def patch_words(self, per_side: int) -> list[str]:
+        """Return what each patch is to say, so that every row of patches reads like a sentence.
+
+        A cell of three patches says "top", "left", "shirt" in each of its rows; one of two says "top left", "shirt".
+
+        Args:
+            per_side: patches in a row of the picture; a multiple of ``side``.
+        """
+        spelled = [
+            spread(place, name, per_side // self.side) for place, name in zip(self.places, self.names, strict=True)
+        ]
+        return [spelled[cell][column] for cell, column in self._patches(per_side)]
+
+    def _patches(self, per_side: int) -> list[tuple[int, int]]:
+        """Return for each patch, in reading order, its cell and its column within the cell."""
         size = per_side // self.side
         return [
-            self.names[(row // size) * self.side + column // size]
+            ((row // size) * self.side + column // size, column % size)
             for row in range(per_side)
             for column in range(per_side)
         ]
+
+
+def spread(place: str, name: str, number: int) -> list[str]:
+    """Return so many texts that say place and name one after the other, the name in the last one.
+
+    Where there are more words of the place than texts for them, the last of these says all that are left; where there
+    are fewer, the first texts repeat the whole place.
+    """
+    if number == 1:
+        return [f"{place} {name}"]
+    words, free = place.split(), number - 1
+    said = [*words[: free - 1], " ".join(words[free - 1 :])] if len(words) >= free else [place] * free
+    return [*said, name]
 
 
 def placed(names: tuple[str, ...] | list[str]) -> list[str]:

@@ -68,7 +68,13 @@ class Measurer:
 
 
 def measured(
-    policy: Policy, *, seed: int, num_prompts: int, max_tokens: int = MAX_TOKENS, root: str = "runs/data"
+    policy: Policy,
+    *,
+    seed: int,
+    num_prompts: int,
+    max_tokens: int = MAX_TOKENS,
+    large_share: float = 0.25,
+    root: str = "runs/data",
 ) -> dict[str, Any]:
     """Return everything that is measured of a policy.
 
@@ -77,12 +83,13 @@ def measured(
         seed: of the world; test pictures depend on nothing else.
         num_prompts: test questions; half as many requests to list a picture, a quarter as many probed pictures.
         max_tokens: longest completion; the default is that of training.
+        large_share: share of the test questions that are about mosaics of 3 x 3.
         root: where drawn folders are kept.
     """
     started = time.perf_counter()
     with torch.inference_mode():
         measurer = Measurer(policy, max_tokens)
-        sizes: Any = {"num_train": 1, "num_val": 1, "seed": seed, "root": root}
+        sizes: Any = {"num_train": 1, "num_val": 1, "large_share": large_share, "seed": seed, "root": root}
         questions = _test_prompts(MosaicFolder(**sizes, num_test=num_prompts))
         blind = _test_prompts(MosaicFolder(**sizes, num_test=num_prompts, blind=True))
         greedy = measurer.answers(questions, num_samples=0)
@@ -103,7 +110,7 @@ def measured(
         "effective_fraction": sum(0 < right < SAMPLES for right in sampled["right"]) / total,
         "blind_accuracy": sum(unseen["right"]) / total,
         "blind_gap": (sum(greedy["right"]) - sum(unseen["right"])) / total,
-        "item_accuracy": sum(right for right, _ in items) / max(1, sum(number for _, number in items)),
+        **_item_accuracy(items),
         **pope,
         "text_check": text["all"],
         "seconds": round(time.perf_counter() - started, 1),
@@ -119,6 +126,30 @@ def measured(
         ],
         "text": text,
     }  # fmt: skip
+
+
+def listed(
+    policy: Policy, *, seed: int, num_pictures: int, max_tokens: int = MAX_TOKENS, root: str = "runs/data"
+) -> dict[str, Any]:
+    """Return how many items of held-out pictures a policy names rightly at their place, greedily.
+
+    Args:
+        policy: in eval mode, on the device where it is to run.
+        seed: of the world.
+        num_pictures: that it lists, a quarter of them of 3 x 3.
+        max_tokens: longest completion.
+        root: where drawn folders are kept.
+    """
+    with torch.inference_mode():
+        items = _items(Measurer(policy, max_tokens), seed, num_pictures, root)
+    return {**_item_accuracy(items), "items": items}
+
+
+def _item_accuracy(items: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """Return the share of items over all pictures, and by the number of cells of a picture."""
+    sizes = sorted({number for _, number in items})
+    by_size = {str(size): _named([each for each in items if each[1] == size]) for size in sizes}
+    return {"item_accuracy": _named(items), "item_accuracy_by_size": by_size}
 
 
 def _test_prompts(source: PromptFolder) -> Sequence[Prompt]:
@@ -137,6 +168,11 @@ def _items(measurer: Measurer, seed: int, num_pictures: int, root: str) -> list[
         (sum(f"{claim};" in f"{text};".replace(".", ";") for claim in claims), len(claims))
         for text, claims in zip(texts, truths, strict=True)
     ]
+
+
+def _named(items: Sequence[tuple[int, int]]) -> float:
+    """Return the share of things named rightly at their place."""
+    return sum(right for right, _ in items) / max(1, sum(number for _, number in items))
 
 
 def _pope(measurer: Measurer, source: PopeFolder) -> dict[str, float]:

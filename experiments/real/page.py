@@ -21,12 +21,13 @@ from storage import whole_file
 NUMBERS = Path("docs/results-real.json")
 PAGE = Path("docs/results-real.md")
 NAMES = {
-    "align": "aligned base",
+    "answers": "base",
     "sft": "SFT on chosen completions",
     "mpo": "MPO",
     "no_ssb": "GRPO without the buffer",
     "grpo": "GRPO with the Selective Sample Buffer",
 }
+BASE = "answers"
 # Share of what by picture: numerator, denominator (a number stands for itself).
 _SHARES: Mapping[str, tuple[str, str | int]] = {
     "greedy accuracy": ("greedy", 1),
@@ -41,6 +42,8 @@ _FURTHER = {
     "effective_fraction": "effective",
     "text_check": "text check",
 }
+# Cells of a picture.
+_SIZES = {"4": "items of 2 x 2", "9": "items of 3 x 3"}
 _DRAWS = 2000
 
 Result = Mapping[str, Any]
@@ -66,9 +69,10 @@ def page(results: Sequence[Result]) -> str:
         f"Seeds: {', '.join(map(str, seeds))}. Device: {devices}. "
         "Test photographs are in no training picture. In brackets: 95 % interval over test pictures.",
         *_missing(measured),
+        *_alignment(results),
         "## Answers and claims",
         _main_table(measured),
-        "Change against the aligned base, picture by picture, in points:",
+        "Change against the base, picture by picture, in points:",
         _change_table(measured),
         "## Items, probes, blindness",
         "*Items*: cells named rightly at their place when asked to list the picture. *Blind gap*: greedy accuracy less "
@@ -76,7 +80,11 @@ def page(results: Sequence[Result]) -> str:
         f"{SAMPLES} samples answer rightly, and some not. *Text check*: 20 prompts without a picture.",
         _further_table(measured),
         "## Seconds by stage",
+        "Training alone; measuring a policy comes on top.",
         _seconds_table(results, seeds),
+        "## What differs from the configs",
+        "Flags of `--scale`, by stage; all else is in `configs/real/`.",
+        _flags_table(results),
         "## What the policies say",
         *_samples(measured),
     ]  # fmt: skip
@@ -89,6 +97,32 @@ def _missing(measured: Sequence[Result]) -> list[str]:
     missing = [name for stage, name in NAMES.items() if stage not in found]
     told = f"No numbers yet: {', '.join(missing)}. How far the runs behind this page came is in"
     return [f"{told} [experiments.md](experiments.md)."] if missing else []
+
+
+def _alignment(results: Sequence[Result]) -> list[str]:
+    """Return what alignment alone reaches; nothing where it was not run."""
+    aligned = [result for result in results if "items" in result]
+    if not aligned:
+        return []
+    rows = [
+        [f"seed {result['seed']}", *(_percent(*_listed(result["items"]["items"], size)) for size in _SIZES)]
+        for result in aligned
+    ]
+    return [
+        "## Alignment",
+        "The adapter alone has learnt. Items of held-out pictures named rightly at their place, greedily:",
+        _table(["", *_SIZES.values()], rows),
+        "*Base* below is this policy after the language model has learnt to reason and to answer from demonstrations.",
+    ]
+
+
+def _listed(items: Sequence[Sequence[int]], size: str) -> tuple[float, float, float]:
+    """Return the share of items named rightly in pictures of so many cells, and its interval over pictures."""
+    right = np.asarray([named for named, number in items if number == int(size)], float) / int(size)
+    if not len(right):
+        return float("nan"), float("nan"), float("nan")
+    low, high = np.quantile(right[_resampled(len(right))].mean(1), (0.025, 0.975))
+    return float(right.mean()), float(low), float(high)
 
 
 def share(results: Sequence[Result], name: str) -> tuple[float, float, float]:
@@ -148,22 +182,29 @@ def _main_table(results: Sequence[Result]) -> str:
 
 def _change_table(results: Sequence[Result]) -> str:
     stages = _by_stage(results)
-    base = {result["seed"]: result for result in stages.get("align", ())}
+    base = {result["seed"]: result for result in stages.get(BASE, ())}
     rows: list[list[str]] = []
     for name, of_stage in stages.items():
         paired = [result for result in of_stage if result["seed"] in base]
-        if name != "align" and paired:
+        if name != BASE and paired:
             before = [base[result["seed"]] for result in paired]
             rows.append([NAMES[name], *(_points(*change(paired, before, column)) for column in _SHARES)])
     return _table(["policy", *_SHARES], rows)
 
 
 def _further_table(results: Sequence[Result]) -> str:
-    rows = [
-        [NAMES[name], *(f"{100 * np.mean([r['measures'][key] for r in of_stage]):.1f} %" for key in _FURTHER)]
-        for name, of_stage in _by_stage(results).items()
-    ]
-    return _table(["policy", *_FURTHER.values()], rows)
+    rows: list[list[str]] = []
+    for name, of_stage in _by_stage(results).items():
+        measures = [result["measures"] for result in of_stage]
+        cells = [_mean([each[key] for each in measures]) for key in _FURTHER]
+        by_size = [each.get("item_accuracy_by_size", {}) for each in measures]
+        cells += [_mean([each[size] for each in by_size if size in each]) for size in _SIZES]
+        rows.append([NAMES[name], *cells])
+    return _table(["policy", *_FURTHER.values(), *_SIZES.values()], rows)
+
+
+def _mean(shares: Sequence[float]) -> str:
+    return f"{100 * np.mean(shares):.1f} %" if shares else ""
 
 
 def _seconds_table(results: Sequence[Result], seeds: Sequence[int]) -> str:
@@ -173,6 +214,19 @@ def _seconds_table(results: Sequence[Result], seeds: Sequence[int]) -> str:
         if of_stage:
             rows.append([name, *(of_stage.get(seed, "") for seed in seeds)])
     return _table(["stage", *(f"seed {seed}" for seed in seeds)], rows)
+
+
+def _flags_table(results: Sequence[Result]) -> str:
+    rows: list[list[str]] = []
+    for name in STAGES:
+        # The last part of a key says enough.
+        flags = {
+            tuple(flag.removeprefix("--").rpartition(".")[2] for flag in result.get("flags", ()))
+            for result in results
+            if result["stage"] == name
+        }
+        rows += [[name, ", ".join(f"`{flag}`" for flag in each)] for each in sorted(flags) if each]
+    return _table(["stage", "flags"], rows)
 
 
 def _samples(results: Sequence[Result], number: int = 4) -> list[str]:

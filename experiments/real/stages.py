@@ -1,8 +1,8 @@
 """The stages of the real chain for one seed: each trains from what an earlier one wrote, and is measured.
 
-    tower -> align -+-> reward_model -> pairs -+-> sft
-                    |                          +-> mpo
-                    +-> grpo, no_ssb (plain GRPO)
+    tower -> words -> align -> answers -+-> grpo, no_ssb (plain GRPO)
+                                        +-> reward_model -> pairs -+-> sft
+                                                                   +-> mpo
 
 A stage leaves its model in ``runs/real/seed-SEED/STAGE`` and its numbers in ``STAGE.json`` beside it. A stage whose
 numbers are there is not run again, so a stopped chain goes on where it was.
@@ -14,12 +14,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from cli.app import run
-from experiments.real.measures import MAX_TOKENS, measured
+from experiments.real.measures import MAX_TOKENS, listed, measured
 from models import PretrainedPolicy
 from storage import whole_file
 
@@ -42,24 +42,29 @@ class Stage:
     writes: str = "export"
     """The callback that writes the folder."""
 
-    is_policy: bool = True
-    """Whether what it writes is a policy, which is then measured."""
+    measures: Literal["nothing", "items", "all"] = "all"
+    """What is measured of the policy that it writes: nothing, as where it writes something else; only how many items it
+    names; or everything."""
 
 
 GRPO, MPO = "configs/real/grpo.yaml", "configs/real/mpo.yaml"
-_MPO_INPUTS = {_POLICY: "align", _PAIRS: "pairs/meta.json"}
+_MPO_INPUTS = {_POLICY: "answers", _PAIRS: "pairs/meta.json"}
 STAGES: dict[str, Stage] = {
-    "tower": Stage(["configs/real/tower.yaml"], is_policy=False),
-    "align": Stage(["configs/real/align.yaml"], {"--model.init_args.policy.init_args.vision_tower": "tower"}),
-    "grpo": Stage([GRPO], {_POLICY: "align"}),
-    "no_ssb": Stage([GRPO, "configs/ablations/replay/no_ssb.yaml"], {_POLICY: "align"}),
+    "tower": Stage(["configs/real/tower.yaml"], measures="nothing"),
+    "words": Stage(
+        ["configs/real/words.yaml"], {"--model.init_args.policy.init_args.vision_tower": "tower"}, measures="nothing"
+    ),
+    "align": Stage(["configs/real/align.yaml"], {_POLICY: "words"}, measures="items"),
+    "answers": Stage(["configs/real/answers.yaml"], {_POLICY: "align"}),
+    "grpo": Stage([GRPO], {_POLICY: "answers"}),
+    "no_ssb": Stage([GRPO, "configs/ablations/replay/no_ssb.yaml"], {_POLICY: "answers"}),
     "reward_model": Stage(
         ["configs/real/reward_model.yaml"],
-        {"--model.init_args.reward_model.init_args.policy.init_args.path": "align"},
-        is_policy=False,
+        {"--model.init_args.reward_model.init_args.policy.init_args.path": "answers"},
+        measures="nothing",
     ),
     "pairs": Stage(
-        ["configs/real/pairs.yaml"], {_POLICY: "align", _SCORER: "reward_model"}, writes="pairs", is_policy=False
+        ["configs/real/pairs.yaml"], {_POLICY: "answers", _SCORER: "reward_model"}, writes="pairs", measures="nothing"
     ),
     "sft": Stage([MPO, "configs/ablations/objective/sft.yaml"], _MPO_INPUTS),
     "mpo": Stage([MPO], _MPO_INPUTS),
@@ -78,6 +83,12 @@ class Scale:
 
     max_tokens: int = MAX_TOKENS
     """Longest completion that is measured."""
+
+    large_share: float = 0.25
+    """Share of test questions about mosaics of 3 x 3; requests to list a picture have a quarter of them always."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the weights while they are measured."""
 
     stages: Sequence[str] = tuple(STAGES)
     """What is run where nothing else is asked for."""
@@ -101,6 +112,16 @@ _ANY_MARGIN = "--data.init_args.selection.threshold=0"
 # Of so few completions there may be none whose scores differ.
 _ANY_KIND = "--data.init_args.selection.kinds=[correctness,format,reward_model,dropout_ntp]"
 _NO_VALIDATION = "--trainer.limit_val_batches=0"
+_16 = "--trainer.precision=bf16-mixed"
+_FROZEN_16 = "--model.init_args.policy.init_args.dtype=bfloat16"
+_LARGE = "--data.init_args.source.init_args.large_share"
+_PAIRS_LARGE = "--data.init_args.pairs.init_args.large_share"
+_WARMUP = "--model.init_args.learning.optimizer.warmup_steps"
+_COMPLETION_48 = "--model.init_args.sampling.max_new_tokens=48"
+_GRPO_LAPTOP = _steps(40, f"{_SHOWN}=512", f"{_LARGE}=0", f"{_ROLLOUT}=8", _COMPLETION_48, _16, _NO_VALIDATION)
+_MPO_LAPTOP = _steps(
+    20, f"{_SHOWN}=64", f"{_LARGE}=0", f"{_PAIR_BATCH}=8", _COMPLETION_48, _ANY_MARGIN, _16, _NO_VALIDATION
+)
 SCALES: dict[str, Scale] = {
     # The configs as they are: two to three hours on two cores.
     "full": Scale(num_prompts=256),
@@ -108,20 +129,24 @@ SCALES: dict[str, Scale] = {
     "fast": Scale(
         {
             "tower": _steps(240, f"{_SHOWN}=8192"),
+            "words": _steps(200, f"{_SHOWN}=4096"),
             "align": _steps(128, f"{_SHOWN}=2048"),
+            "answers": _steps(32, f"{_SHOWN}=512"),
             "grpo": _steps(12, f"{_ROLLOUT}=8", _NO_VALIDATION),
             "reward_model": _steps(16, f"{_PAIRS_SHOWN}=256", f"{_PAIRS_VAL}=16"),
             "pairs": [f"{_SHOWN}=16"],
             "mpo": _steps(8, f"{_SHOWN}=16", f"{_PAIR_BATCH}=8", _ANY_MARGIN, _NO_VALIDATION),
         },
         num_prompts=32,
-        stages=("tower", "align", "grpo", "reward_model", "pairs", "mpo"),
+        stages=("tower", "words", "align", "answers", "grpo", "reward_model", "pairs", "mpo"),
     ),
     # A few steps of every stage, to see that all of them run.
     "smoke": Scale(
         {
             "tower": _steps(2, f"{_SHOWN}=64", f"{_SHOWN_VAL}=32", f"{_BATCH}=32"),
+            "words": _steps(2, f"{_SHOWN}=16", f"{_SHOWN_VAL}=4", f"{_BATCH}=4"),
             "align": _steps(2, f"{_SHOWN}=16", f"{_SHOWN_VAL}=4", f"{_BATCH}=4"),
+            "answers": _steps(2, f"{_SHOWN}=16", f"{_SHOWN_VAL}=4", f"{_BATCH}=4"),
             "grpo": _steps(2, f"{_SHOWN}=16", f"{_ROLLOUT}=2", _SHORT, _NO_VALIDATION),
             "no_ssb": _steps(2, f"{_SHOWN}=16", f"{_ROLLOUT}=2", _SHORT, _NO_VALIDATION),
             "reward_model": _steps(2, f"{_PAIRS_SHOWN}=16", f"{_PAIRS_VAL}=8", f"{_PAIR_BATCH}=4"),
@@ -132,11 +157,33 @@ SCALES: dict[str, Scale] = {
         num_prompts=4,
         max_tokens=16,
     ),
+    # One seed in about an hour on one core that multiplies bfloat16. From align on mosaics of 2 x 2 alone.
+    "laptop": Scale(
+        {
+            "tower": _steps(
+                2600, f"{_SHOWN}=61440", f"{_BATCH}=32", "--model.init_args.optimizer.warmup_steps=100", _16
+            ),
+            "words": _steps(300, _16),
+            "align": _steps(70, f"{_SHOWN}=1120", f"{_SHOWN_VAL}=64", f"{_LARGE}=0", f"{_WARMUP}=8", _FROZEN_16, _16),
+            "answers": _steps(40, f"{_SHOWN}=640", f"{_SHOWN_VAL}=64", f"{_LARGE}=0", _16),
+            "grpo": _GRPO_LAPTOP,
+            "no_ssb": _GRPO_LAPTOP,
+            "reward_model": _steps(40, f"{_PAIRS_SHOWN}=512", f"{_PAIRS_VAL}=64", f"{_PAIRS_LARGE}=0", _16),
+            "pairs": [f"{_SHOWN}=64", f"{_LARGE}=0", _COMPLETION_48, _16],
+            "sft": _MPO_LAPTOP,
+            "mpo": _MPO_LAPTOP,
+        },
+        num_prompts=128,
+        large_share=0.0,
+        dtype="bfloat16",
+    ),
     # Minutes on one GPU: larger batches and rollouts, more steps.
     "gpu": Scale(
         {
             "tower": _steps(1280),
+            "words": _steps(1000, f"{_SHOWN}=16384"),
             "align": _steps(1280, f"{_SHOWN}=20480", f"{_BATCH}=64"),
+            "answers": _steps(120, f"{_SHOWN}=7680", f"{_BATCH}=64"),
             "grpo": _steps(120, f"{_ROLLOUT}=64", _NO_VALIDATION),
             "no_ssb": _steps(120, f"{_ROLLOUT}=64", _NO_VALIDATION),
             "reward_model": _steps(256, f"{_PAIR_BATCH}=32", f"{_PAIRS_SHOWN}=8192"),
@@ -168,17 +215,23 @@ def run_stage(
     stage = STAGES[name]
     started = time.perf_counter()
     run(arguments(name, seed, folder, [*scale.flags.get(name, ()), *flags]))
-    result: dict[str, Any] = {"stage": name, "seed": seed, "device": _device_name()}
+    result: dict[str, Any] = {
+        "stage": name, "seed": seed, "device": _device_name(), "flags": list(scale.flags.get(name, ()))
+    }  # fmt: skip
     result["seconds"] = round(time.perf_counter() - started, 1)
     # The run's module and optimizer, which nothing refers to any more.
     gc.collect()
     torch.cuda.empty_cache()
-    if stage.is_policy:
-        policy = PretrainedPolicy(str(folder / name)).build().eval()
+    if stage.measures != "nothing":
+        policy = PretrainedPolicy(str(folder / name), dtype=scale.dtype).build().eval()
         policy.to("cuda" if torch.cuda.is_available() else "cpu")
-        result["measures"] = measured(
-            policy, seed=seed, num_prompts=scale.num_prompts, max_tokens=scale.max_tokens, root=data
-        )
+        if stage.measures == "items":
+            result["items"] = listed(policy, seed=seed, num_pictures=scale.num_prompts, root=data)
+        else:
+            result["measures"] = measured(
+                policy, seed=seed, num_prompts=scale.num_prompts, max_tokens=scale.max_tokens,
+                large_share=scale.large_share, root=data,
+            )  # fmt: skip
     with whole_file(numbers) as draft:
         draft.write_text(json.dumps(result) + "\n")
     return result

@@ -75,7 +75,7 @@ def fresh_language_model(
 
 
 def fresh_vision_tower(
-    *, image_size: int, patch_size: int, hidden_size: int, num_layers: int
+    *, image_size: int, patch_size: int, hidden_size: int, num_layers: int, attn_implementation: str | None = None
 ) -> tuple[SiglipVisionModel, SiglipImageProcessorPil]:
     """Return a randomly initialised SigLIP tower, one output per patch, and its image processor."""
     make_config: Any = SiglipVisionConfig  # annotated with less than it accepts
@@ -92,4 +92,7 @@ def fresh_vision_tower(
     processor: Any = SiglipImageProcessorPil(size=size, image_mean=[0.5] * 3, image_std=[0.5] * 3)
     # LlavaProcessor reads a crop size to count image tokens without opening the image.
     processor.crop_size = size
-    return SiglipVisionModel(config), processor
+    tower = SiglipVisionModel(config)
+    if attn_implementation is not None:
+        tower.set_attn_implementation(attn_implementation)
+    return tower, processor

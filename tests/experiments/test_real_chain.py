@@ -116,6 +116,16 @@ def test_one_that_does_not_look_claims_what_is_not_there(
     assert result["hallucination_rate"] > 0.5
 
 
+def test_listing_is_measured_by_size_of_picture(
+    policy: Policy, photographs_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measures, "TransformersEngine", KnowsThePicture)
+    result = measures.listed(policy, seed=0, num_pictures=12, root=str(photographs_folder))
+    assert result["item_accuracy"] == 1.0
+    assert result["item_accuracy_by_size"] == {"4": 1.0, "9": 1.0}
+    assert sorted({number for _, number in result["items"]}) == [4, 9]
+
+
 class Answers(TransformersEngine):
     """Gives the same text for every prompt."""
 
@@ -155,7 +165,7 @@ def test_every_stage_runs_from_what_the_ones_before_it_wrote(photographs_folder:
     small = ["tower.hidden_size=32", "tower.num_layers=1"]
     further = {
         "tower": [f"--model.init_args.{setting.replace('.', '.init_args.')}" for setting in small],
-        "align": [f"--model.init_args.policy.init_args.language_model={random_llama(root / 'llama')}"],
+        "words": [f"--model.init_args.policy.init_args.language_model={random_llama(root / 'llama')}"],
     }
     for name in SCALES["smoke"].stages:
         data = "pairs" if name == "reward_model" else "source"
@@ -165,7 +175,7 @@ def test_every_stage_runs_from_what_the_ones_before_it_wrote(photographs_folder:
             flags.append(f"--trainer.logger.init_args.save_dir={root}")
         run_stage(name, 0, replace(SCALES["smoke"], num_prompts=2), root=root, flags=flags, data=str(root))
     numbers = [json.loads(path.read_text()) for path in (root / "seed-0").glob("*.json")]
-    assert {each["stage"] for each in numbers if "measures" in each} == {"align", "grpo", "no_ssb", "sft", "mpo"}
+    assert {each["stage"] for each in numbers if "measures" in each} == {"answers", "grpo", "no_ssb", "sft", "mpo"}
     assert {each["stage"] for each in numbers} == set(STAGES)
 
 
@@ -174,5 +184,5 @@ def test_every_stage_runs_with_the_real_model(tmp_path: Path, measured_collectio
     for name in SCALES["smoke"].stages:
         flags = [*stages.QUIET, *collection_flags(name, measured_collection)]
         result = run_stage(name, 0, SCALES["smoke"], root=tmp_path, flags=flags)
-        assert ("measures" in result) == STAGES[name].is_policy
+        assert ("measures" in result) == (STAGES[name].measures == "all")
     assert {path.stem for path in (tmp_path / "seed-0").glob("*.json")} == set(STAGES)

@@ -22,27 +22,29 @@ def result(stage: str, seed: int, right: list[int]) -> dict[str, Any]:
 
 
 def test_a_share_lies_in_its_interval_and_a_certain_one_has_none() -> None:
-    value, low, high = share([result("align", 0, [1, 0, 1, 1]), result("align", 1, [1, 1, 1, 0])], "greedy accuracy")
+    value, low, high = share(
+        [result("answers", 0, [1, 0, 1, 1]), result("answers", 1, [1, 1, 1, 0])], "greedy accuracy"
+    )
     assert low < value == 0.75 < high
-    assert share([result("align", 0, [1, 1, 1])], "sampled accuracy") == (1.0, 1.0, 1.0)
-    assert share([result("align", 0, [1, 0])], "hallucination rate")[0] == 0.5
+    assert share([result("answers", 0, [1, 1, 1])], "sampled accuracy") == (1.0, 1.0, 1.0)
+    assert share([result("answers", 0, [1, 0])], "hallucination rate")[0] == 0.5
 
 
 def test_a_change_is_taken_picture_by_picture() -> None:
     # The same pictures are hard for both: only the second one changes.
     before = [0, 0] * 20
     after = [0, 1] * 20
-    value, low, _high = change([result("grpo", 0, after)], [result("align", 0, before)], "greedy accuracy")
+    value, low, _high = change([result("grpo", 0, after)], [result("answers", 0, before)], "greedy accuracy")
     assert value == 0.5
     assert low > 0.3
-    same = change([result("grpo", 0, after)], [result("align", 0, after)], "greedy accuracy")
+    same = change([result("grpo", 0, after)], [result("answers", 0, after)], "greedy accuracy")
     assert same == (0.0, 0.0, 0.0)
 
 
 def test_the_page_has_a_row_for_every_policy_and_leaves_out_what_was_not_run(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for seed in (1, 0):
-        for stage in ("grpo", "align"):
+        for stage in ("grpo", "answers"):
             folder = tmp_path / f"seed-{seed}"
             folder.mkdir(exist_ok=True)
             right = [int(each) for each in rng.integers(0, 2, 30)]
@@ -51,13 +53,25 @@ def test_the_page_has_a_row_for_every_policy_and_leaves_out_what_was_not_run(tmp
     (tmp_path / "seed-0" / "tower.json").write_text(json.dumps(tower))
     results = collected(tmp_path)
     assert [(each["stage"], each["seed"]) for each in results] == [
-        ("tower", 0), ("align", 0), ("align", 1), ("grpo", 0), ("grpo", 1),
+        ("tower", 0), ("answers", 0), ("answers", 1), ("grpo", 0), ("grpo", 1),
     ]  # fmt: skip
     text = page(results)
-    assert text.count("| aligned base |") == 3  # answers, further measures, what it says
+    assert text.count("| base |") == 3  # answers, further measures, what it says
     assert "| tower | 9 |  |" in text
     assert "MPO |" not in text
     assert "grpo \\| says" in text
+
+
+def test_alignment_is_told_by_size_of_picture_with_an_interval_over_pictures() -> None:
+    aligned = {
+        "stage": "align", "seed": 0, "device": "CPU, 1 threads", "seconds": 9.0,
+        "flags": ["--trainer.max_steps=70", "--data.init_args.reading.batch_size=16"],
+        "items": {"items": [[4, 4], [2, 4], [0, 9]]},
+    }  # fmt: skip
+    text = page([aligned, result("answers", 0, [1, 0])])
+    assert "| seed 0 | 75.0 % (50.0 to 100.0) | 0.0 % (0.0 to 0.0) |" in text
+    assert "| align | `max_steps=70`, `batch_size=16` |" in text
+    assert "## Alignment" not in page([result("answers", 0, [1, 0])])
 
 
 def test_the_page_is_what_the_stored_numbers_say() -> None:

@@ -2,7 +2,8 @@
 
 ``transformers`` repeats keys and values for every query head when a mask is given. In decoding this copies the whole
 cache for every token. A single new token needs no copy: its query heads become several queries of their shared head.
-For more tokens torch's CPU kernel shares heads itself.
+For more tokens torch's CPU kernel shares heads itself. In bfloat16 its backward is slower than that of scores that are
+written out, all B x H x Q x S of them: packed rows are cut into rectangles that are small enough.
 
 Shapes: B rows, H query heads, K key heads, Q queries, S keys, D width of a head.
 """
@@ -39,7 +40,11 @@ def shared_key_attention(
             arXiv:2408.00118), and ``s_aux``, (H,) scores of a key that every query sees and that has no value
             (attention sinks, arXiv:2309.17453).
     """
-    if kwargs.get("softcap") is not None or kwargs.get("s_aux") is not None:
+    if (
+        _is_slow_backward(query, value, attention_mask, kwargs)
+        or kwargs.get("softcap") is not None
+        or kwargs.get("s_aux") is not None
+    ):
         settings = {"scaling": scaling, "dropout": dropout, **kwargs}
         return _written_out(module, query, key, value, attention_mask, settings), None
     # H / K, an attribute of every attention layer whose heads share keys.
@@ -59,6 +64,12 @@ def shared_key_attention(
         return out.reshape(rows, 1, num_heads, width), None  # (B, 1, H, D)
     out = attend(query, key, value, attn_mask=attention_mask, dropout_p=dropout, scale=scaling, enable_gqa=True)
     return out.transpose(1, 2).contiguous(), None
+
+
+def _is_slow_backward(query: Tensor, value: Tensor, mask: Tensor | None, settings: Mapping[str, Any]) -> bool:
+    """Return whether torch's CPU kernel would be slow and ``_written_out`` can take its place."""
+    is_learnt = query.device.type == "cpu" and value.dtype == torch.bfloat16 and query.requires_grad
+    return is_learnt and (mask is None or mask.dtype == torch.bool) and settings.get("position_bias") is None
 
 
 def _written_out(

@@ -89,6 +89,7 @@ def test_demonstrations_are_careless_only_after_their_time_and_label_every_patch
         assert row["cells"][0] == row["facts"][0]
         assert row["cells"][-1] == row["facts"][-1]
         assert set(row["cells"]) == set(row["facts"])
+        assert [len(row["patch_words"]), row["patch_words"][-1]] == [36, row["facts"][-1]]
 
 
 def test_the_better_completion_of_a_pair_has_fewer_false_claims_or_looks(made: dict[str, str]) -> None:

@@ -1,0 +1,23 @@
+"""Words as a language model reads them, for whoever teaches an adapter to say words."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from models.policy import Policy
+
+
+def word_embeddings(policy: "Policy", texts: Sequence[str]) -> Float[Tensor, "N H"]:
+    """Return for each text the mean of the input embeddings of its tokens, in 32 bits and without gradient.
+
+    Args:
+        policy: whose language model is to read them.
+        texts: words as they stand within a sentence, so with a space before them.
+    """
+    weight = policy.model.get_input_embeddings().weight.detach()
+    tokens = [policy.encoder.tokenizer(f" {text}", add_special_tokens=False).input_ids for text in texts]
+    return torch.stack([weight[ids].float().mean(0) for ids in tokens])
