@@ -45,7 +45,7 @@ CLAIM = Claim(
         "aligned policy starts above the target too, so that a good preference model would lose its weight as well. "
         "Whether the loop gives it back to a good one is not shown: below the target the weight may rise again, and "
         "hardly did in 160 steps. Runs that start at weight 0 (`grpo_biased_calibrated`) never left it and equal "
-        "`grpo_ssb`."
+        "those of `grpo_ssb` with the same seeds."
     ),
     limits=(
         "The preference model was made faulty on purpose: half of its training pairs prefer more claims to true ones. "

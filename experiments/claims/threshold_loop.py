@@ -32,9 +32,10 @@ CLAIM = Claim(
     why=(
         "With a threshold that is too low, pairs that differ by next to nothing in the faulty score are learnt from, "
         "and the policy learns what this score likes. The loop raises the threshold while the monitored rate is above "
-        "its target of 15 %, and it ends at its upper bound of 16, where the pairs of right against wrong answers are "
-        "nearly all that is left. So it does not find a good threshold: it shuts a faulty model out. That those pairs "
-        "are what then teaches is a guess."
+        "its target of 15 %. It ends above the 8 that was chosen by hand, on one seed at its upper bound of 16, and "
+        "about as well: there the pairs of a right against a wrong answer are most of what is left. So it shuts a "
+        "faulty model out; whether it would find a good threshold for a good model is not shown. That right against "
+        "wrong is what then teaches is a guess."
     ),
     limits=(
         "Pairs are built anew every ten steps from the policy's own completions: 512 each time, 8,192 in a run, the "

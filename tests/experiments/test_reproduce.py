@@ -34,8 +34,8 @@ class Broken(Callback):
 
 
 def in_folder(folder: Path, flags: tuple[str, ...] = ()) -> Scale:
-    names = ("results", "results.md", "figures", "browser")
-    return Scale("reproduce", (0,), *(folder / name for name in names), flags=flags)
+    results, page, figures, browser = (folder / name for name in ("results", "results.md", "figures", "browser"))
+    return Scale("reproduce", (0,), results, page, figures, browser, flags=flags)
 
 
 def test_claims_share_runs_and_each_seed_comes_whole_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
