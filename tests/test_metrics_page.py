@@ -170,7 +170,8 @@ def stages(policy: Path) -> Sequence[list[str]]:
         [
             "fit", "--config=configs/tiny/stages/adapter.yaml", *short, *source, "--trainer.logger.version=words",
             "--model=lightning_modules.WordAlignmentModule", f"--model.init_args.policy={pretrained}",
-            "--model.init_args.words_column=cells", "--data.init_args.source.init_args.num_val=8",
+            "--model.init_args.words_column=cells", "--model.init_args.learning.trainable=[adapter]",
+            "--data.init_args.source.init_args.num_val=8",
         ],
         [
             "fit", "--config=configs/tiny/stages/vision_tower.yaml", *short, *source, "--trainer.max_epochs=2",

@@ -1,4 +1,4 @@
-"""``make real``: tower, alignment, GRPO, reward model, pairs, SFT, MPO on real photographs, each policy measured.
+"""``make real``: tower, words, alignment, answers, GRPO, reward model, pairs, SFT, MPO on real photographs, measured.
 
 Writes runs/real/seed-SEED/STAGE.json for every stage, and the models beside them. A stage whose file is there is not
 run again.
@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -24,7 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the stages of every seed, one seed after the other."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--scale", choices=list(SCALES), default="full", help="how long the stages run")
+    default = "gpu" if torch.cuda.is_available() else "laptop"
+    parser.add_argument(
+        "--scale", choices=list(SCALES), default=default, help=f"how long the stages run; {default} here"
+    )
     parser.add_argument("--stages", nargs="+", choices=list(STAGES), help="default: those of the scale")
     parser.add_argument("--root", type=Path, default=ROOT, help="where models and numbers are written")
     parser.add_argument("--quiet", action="store_true", help="no progress bars, for logs in files")

@@ -14,6 +14,7 @@ import torch
 from algorithms import Completion, Prompt
 from datamodules import MosaicDemonstrations, MosaicFolder, PopeFolder, PromptFolder
 from datamodules.photographs.mosaic import placed
+from datamodules.photographs.questions import QUESTION_KINDS, QuestionKind
 from datamodules.photographs.reasoning import CLAIM_GRAMMAR
 from experiments.real.text_check import text_only_check
 from hallucination import GrammarJudge, PopeMetric
@@ -74,6 +75,7 @@ def measured(
     num_prompts: int,
     max_tokens: int = MAX_TOKENS,
     large_share: float = 0.25,
+    kinds: Sequence[QuestionKind] = QUESTION_KINDS,
     root: str = "runs/data",
 ) -> dict[str, Any]:
     """Return everything that is measured of a policy.
@@ -84,12 +86,15 @@ def measured(
         num_prompts: test questions; half as many requests to list a picture, a quarter as many probed pictures.
         max_tokens: longest completion; the default is that of training.
         large_share: share of the test questions that are about mosaics of 3 x 3.
+        kinds: of the test questions.
         root: where drawn folders are kept.
     """
     started = time.perf_counter()
     with torch.inference_mode():
         measurer = Measurer(policy, max_tokens)
-        sizes: Any = {"num_train": 1, "num_val": 1, "large_share": large_share, "seed": seed, "root": root}
+        sizes: Any = {
+            "num_train": 1, "num_val": 1, "large_share": large_share, "kinds": kinds, "seed": seed, "root": root,
+        }  # fmt: skip
         questions = _test_prompts(MosaicFolder(**sizes, num_test=num_prompts))
         blind = _test_prompts(MosaicFolder(**sizes, num_test=num_prompts, blind=True))
         greedy = measurer.answers(questions, num_samples=0)

@@ -71,6 +71,7 @@ def page(results: Sequence[Result]) -> str:
         *_missing(measured),
         *_alignment(results),
         "## Answers and claims",
+        *_tests(measured),
         _main_table(measured),
         "Change against the base, picture by picture, in points:",
         _change_table(measured),
@@ -97,6 +98,18 @@ def _missing(measured: Sequence[Result]) -> list[str]:
     missing = [name for stage, name in NAMES.items() if stage not in found]
     told = f"No numbers yet: {', '.join(missing)}. How far the runs behind this page came is in"
     return [f"{told} [experiments.md](experiments.md)."] if missing else []
+
+
+def _tests(measured: Sequence[Result]) -> list[str]:
+    """Return what the test questions are; one sentence for each kind of test that results name."""
+    tests = {json.dumps(result["test"]) for result in measured if "test" in result}
+    return [
+        "Test: {questions} questions a seed ({kinds}), {share:.0%} of them about mosaics of 3 x 3, the rest 2 x 2; "
+        "completions of at most {max_tokens} tokens, weights in {dtype}.".format(
+            **{**test, "kinds": ", ".join(test["kinds"]), "share": test["large_share"]}
+        )
+        for test in map(json.loads, sorted(tests))
+    ]
 
 
 def _alignment(results: Sequence[Result]) -> list[str]:

@@ -74,5 +74,11 @@ def test_alignment_is_told_by_size_of_picture_with_an_interval_over_pictures() -
     assert "## Alignment" not in page([result("answers", 0, [1, 0])])
 
 
+def test_the_page_says_what_was_tested() -> None:
+    test = {"questions": 96, "kinds": ["presence", "place"], "large_share": 0.0, "max_tokens": 96, "dtype": "bfloat16"}
+    text = page([result("answers", 0, [1, 0]) | {"test": test}])
+    assert "Test: 96 questions a seed (presence, place), 0% of them about mosaics of 3 x 3" in text
+
+
 def test_the_page_is_what_the_stored_numbers_say() -> None:
     assert Path("docs/results-real.md").read_text() == page(json.loads(Path("docs/results-real.json").read_text()))

@@ -15,8 +15,8 @@ from lightning_modules.word_alignment_module import missed_share
 from models import Policy, PolicySource, word_embeddings
 from models.parts import part_modules
 
-# A picture of the tests has 3 x 3 patches.
-WORDS = {"0": ["red"] * 9, "1": ["blue"] * 9, "2": ["green", "red", "how many red"] * 3}
+# A picture of the tests has 3 x 3 patches of one color.
+WORDS = {"0": ["red"] * 9, "1": ["blue"] * 9, "2": ["how many green"] * 9}
 
 
 class Built(PolicySource):
@@ -47,7 +47,7 @@ class SameBatch(L.LightningDataModule):
 
 
 def module(policy: Policy) -> WordAlignmentModule:
-    optimizer = OptimizerConfig(learning_rate=1e-2, cosine=True)
+    optimizer = OptimizerConfig(learning_rate=3e-3, cosine=True)
     made = WordAlignmentModule(Built(policy), LearningConfig(trainable=["adapter"], optimizer=optimizer))
     made.configure_model()
     return made
