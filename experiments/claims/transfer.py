@@ -23,11 +23,10 @@ CLAIM = Claim(
     ),
     curves=("val/sampled_accuracy", "val/hallucination_rate"),
     why=(
-        "Both carry over almost whole: `grpo_trained_in_words` never learnt from a picture and ends close to "
-        "`grpo_ssb`, which learnt from nothing else. What is learnt is to look before answering instead of guessing, "
-        "and that is the same habit in words and in pictures: the adapter gives the language model a picture in place "
-        "of the words. That it is this habit which carries over is a guess; what a policy would have to learn about "
-        "pictures alone is not in these questions."
+        "Both carry over almost whole: `grpo_trained_in_words` saw no picture in GRPO and ends close to `grpo_ssb`, "
+        "which saw nothing else. What is learnt is to look before answering instead of guessing, and that is the same "
+        "habit in words and in pictures: the adapter gives the language model a picture in place of the words. That it "
+        "is this habit which carries over is a guess; these questions hold nothing that only pictures could teach."
     ),
     limits=(
         "The questions and scenes are the same in words and pictures, and so are the policy's language model and "
