@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from datamodules import ShapesFolder
-from experiments.speed.clock import forget_peak, peak_gibibytes
+from experiments.speed import mpo
+from experiments.speed.clock import StepClock, forget_peak, peak_gibibytes
 from experiments.speed.grpo import prompts_of
 from experiments.speed.subjects import fresh_policy, lengthen
 from models import PretrainedPolicy
@@ -34,3 +35,18 @@ def test_the_peak_of_memory_is_that_since_it_was_forgotten() -> None:
     after = peak_gibibytes()
     assert before is not None and during is not None and after is not None  # noqa: PT018  (Linux)
     assert during > before + 0.1 > after
+
+
+def test_a_part_that_runs_twice_in_a_step_counts_twice_and_the_first_steps_do_not_count() -> None:
+    clock = StepClock(warm_up=1)
+    clock.ends = [0.0, 30.0, 40.0]
+    clock.seconds |= {"forward": [9.0, 9.0, 1.0, 3.0], "optimizer": [20.0, 7.0]}
+    assert clock.totals("forward") == 4.0
+    # The last forward runs within the optimizer's step.
+    assert clock.part("optimizer", without=("forward",)) == 5.0
+
+
+def test_lengths_of_drawn_pairs_are_refused_where_the_pairs_are_given(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        mpo.main(["--meta", "meta.json", "--tokens", "9"])
+    assert "--prompt-tokens and --tokens change drawn pairs alone: leave out --meta." in capsys.readouterr().err
