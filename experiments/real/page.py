@@ -38,6 +38,7 @@ _FURTHER = {
     "item_accuracy": "items at their place",
     "pope_accuracy": "POPE accuracy",
     "pope_f1": "POPE F1",
+    "pope_yes_ratio": "POPE says yes",
     "blind_gap": "blind gap",
     "effective_fraction": "effective",
     "text_check": "text check",

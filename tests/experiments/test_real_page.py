@@ -14,7 +14,16 @@ def result(stage: str, seed: int, right: list[int]) -> dict[str, Any]:
         "unsupported": [4 - 4 * each for each in right],
     }  # fmt: skip
     further = dict.fromkeys(
-        ("item_accuracy", "pope_accuracy", "pope_f1", "blind_gap", "effective_fraction", "text_check"), 0.5
+        (
+            "item_accuracy",
+            "pope_accuracy",
+            "pope_f1",
+            "pope_yes_ratio",
+            "blind_gap",
+            "effective_fraction",
+            "text_check",
+        ),
+        0.5,
     )
     said = [{"key": "test-000000", "question": "How many?", "answer": "2", "greedy": f"{stage} | says", "sampled": ""}]
     measures = {**further, "by_picture": pictures, "samples": said}
