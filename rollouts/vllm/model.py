@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from algorithms import ConfigError
-from rollouts.vllm.patches import patched_llm
+from rollouts.vllm.patches import patched_llm, quiet_updates
 from rollouts.vllm.policy_files import PolicyFiles
 from rollouts.vllm.process_state import restored_process_state, restored_random_states
 from rollouts.vllm.requests import SampledGroup, SampleRequest
@@ -49,6 +49,7 @@ class VLLMModel:
             (self._folder / name).write_bytes(content)
         with restored_process_state():
             self._llm = _build(self._folder, policy, settings)
+        quiet_updates()
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         """Replace these tensors, named as in a Hugging Face ``state_dict``, one at a time; other tensors stay.

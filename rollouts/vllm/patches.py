@@ -23,6 +23,14 @@ def quiet_vllm() -> None:
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 
 
+def quiet_updates() -> None:
+    """Have vLLM say nothing of weights that did not come with an update: only those that learn are meant to come.
+
+    After ``LLM`` is built, which sets up logging anew and forgets levels that were set before.
+    """
+    logging.getLogger("vllm.model_executor.model_loader.reload").setLevel(logging.ERROR)
+
+
 def patched_llm(*, is_eager: bool, is_spread: bool) -> Any:
     """Import vLLM and return its ``LLM``, without what would harm the learner."""
     # Before the import, because vLLM sets up its logging while it is imported.
@@ -38,8 +46,6 @@ def patched_llm(*, is_eager: bool, is_spread: bool) -> Any:
             f"model.engine needs vLLM, which cannot be imported here ({error}): `make setup-vllm` installs it for the "
             "CPU, `pip install -e .[vllm]` for GPUs; or use rollouts.TransformersEngine."
         ) from error
-    # At every update it warns of all weights that did not come; only those that learn are meant to come.
-    logging.getLogger("vllm.model_executor.model_loader.reload").setLevel(logging.ERROR)
     if is_eager:
         # It rewrites Hugging Face classes for compilation, and the learner uses the same classes.
         _replace(transformers_backend.Base, "_decorate_cls_for_torch_compile", _leave_class)

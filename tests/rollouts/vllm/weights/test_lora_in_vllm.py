@@ -82,6 +82,15 @@ def test_an_adapter_that_learnt_changes_what_is_said_of_a_picture_seen_before(en
 
 
 @pytest.mark.parametrize("engine", [VLLMEngine], indirect=True)
+def test_vllm_does_not_warn_of_weights_that_need_not_come(engine, policy, caplog) -> None:
+    engine.sync(policy, version=0)
+    caplog.clear()
+    with moved(policy, ".multi_modal_projector."):
+        engine.sync(policy, version=10**6)
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+@pytest.mark.parametrize("engine", [VLLMEngine], indirect=True)
 def test_an_update_that_vllm_would_leave_out_is_an_error(engine, policy) -> None:
     engine.sync(policy, version=0)
     layer = "model.vision_tower.encoder.layers.0.self_attn.q_proj"
