@@ -70,6 +70,9 @@ real-page: $(STAMP)  ## docs/results-real.md from the numbers of `make real`
 test-real: setup-real  ## a few steps of every stage with the real model and photographs
 	$(BIN)/python -m pytest -q -m real
 
+test-served: setup-vllm setup-real  ## vLLM serves the real model and says of photographs what plain transformers says
+	$(BIN)/python -m pytest -q -m served
+
 ABLATIONS ?= replay/no_ssb replay/uniform_replay replay/dynamic_sampling objective/dapo objective/dr_grpo objective/gspo
 SEEDS ?= 0 1 2
 JOBS ?= 2

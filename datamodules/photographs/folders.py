@@ -68,7 +68,8 @@ class MosaicDrawing(DrawnFolder):
         check_share(f"{key}.large_share", large_share)
         shared = {"collection": collection, "folder": folder, "large_share": large_share, "seed": seed}
         super().__init__(name, root, shared | settings, world={"edition": _EDITION}, key=key)
-        self.collection, self.photograph_folder = collection, folder
+        self.collection: CollectionName = collection
+        self.photograph_folder = folder
         self.large_share, self.seed, self.is_blind = large_share, seed, is_blind
 
     def photographs(self, split: str) -> Photographs:
