@@ -10,6 +10,7 @@ import json
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -86,13 +87,13 @@ def measure(engine: RolloutEngine, policy: Policy, *, rounds: int) -> dict[str, 
 
 
 def _ways() -> dict[str, RolloutEngine]:
-    size = {"max_model_len": 128, "cache_megabytes": 64}
-    merged, apart = VLLMSettings(**size), VLLMSettings(**size, lora="adapter")
+    merged = VLLMSettings(max_model_len=128, cache_megabytes=64)
+    apart = replace(merged, lora="adapter")
     return {
         "vLLM, same process, merged": VLLMEngine(merged),
         "vLLM, same process, adapter": VLLMEngine(apart),
         "vLLM, server, merged over HTTP": VLLMServerEngine(merged),
-        "vLLM, server, merged over gloo": VLLMServerEngine(VLLMSettings(**size, weight_transfer="gloo")),
+        "vLLM, server, merged over gloo": VLLMServerEngine(replace(merged, weight_transfer="gloo")),
         "vLLM, server, adapter over HTTP": VLLMServerEngine(apart),
     }
 
