@@ -11,8 +11,7 @@ from lightning_modules.reward_model import RewardModelModule
 from lightning_modules.rollout_module import RolloutModule, RolloutObserver
 from lightning_modules.signals import SignalPublisher, SignalReader
 from lightning_modules.strategy import FSDP2Strategy
-from lightning_modules.vision_tower_module import VisionTowerModule
-from lightning_modules.word_alignment_module import WordAlignmentModule
+from lightning_modules.vision import VisionTowerModule, WordAlignmentModule
 
 __all__ = [
     "AlignmentModule",

@@ -119,17 +119,27 @@ def measured(
         **pope,
         "text_check": text["all"],
         "seconds": round(time.perf_counter() - started, 1),
-        "by_picture": {
-            "kind": [prompt.columns["kind"] for prompt in questions],
-            "side": [prompt.columns["side"] for prompt in questions],
-            "greedy": greedy["right"], "sampled": sampled["right"], "blind": unseen["right"],
-            "claims": sampled["claims"], "unsupported": sampled["unsupported"], "items": items,
-        },
+        "by_picture": _by_picture(questions, greedy, sampled, unseen, items),
         "samples": [
             {"key": p.key, "question": p.question, "answer": p.answer, "greedy": g, "sampled": s}
             for p, g, s in list(zip(questions, greedy["texts"], sampled["texts"], strict=True))[:12]
         ],
         "text": text,
+    }  # fmt: skip
+
+
+def _by_picture(
+    questions: Sequence[Prompt],
+    greedy: dict[str, list[Any]],
+    sampled: dict[str, list[Any]],
+    unseen: dict[str, list[Any]],
+    items: list[tuple[int, int]],
+) -> dict[str, list[Any]]:
+    return {
+        "kind": [prompt.columns["kind"] for prompt in questions],
+        "side": [prompt.columns["side"] for prompt in questions],
+        "greedy": greedy["right"], "sampled": sampled["right"], "blind": unseen["right"],
+        "claims": sampled["claims"], "unsupported": sampled["unsupported"], "items": items,
     }  # fmt: skip
 
 

@@ -74,7 +74,7 @@ def test_editing_any_other_source_does_not(root: Path) -> None:
 
 def test_editing_a_source_of_what_a_config_is_built_from_changes_its_name(root: Path) -> None:
     before = name(root)
-    with (root / "lightning_modules/vision_tower_module.py").open("a") as file:
+    with (root / "lightning_modules/vision/vision_tower_module.py").open("a") as file:
         file.write("\n")
     assert name(root) != before
 

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from algorithms import DataError, Prompt
 from lightning_modules import LearningConfig, OptimizerConfig, WordAlignmentModule
-from lightning_modules.word_alignment_module import missed_share
+from lightning_modules.vision.word_alignment_module import missed_share
 from models import Policy, PolicySource, word_embeddings
 from models.parts import part_modules
 
