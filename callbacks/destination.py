@@ -1,12 +1,29 @@
 """Where a callback writes when its run ends, looked at when it begins: found at the end, it would cost the run.
 
-A callback's ``check_places(command)`` is also called before models are built on first use, which takes minutes.
 """
 
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from algorithms import ConfigError
 from storage import check_writable
+
+
+@runtime_checkable
+class HasPlaces(Protocol):
+    """A data module or callback that looks at its places before models are built on first use, which takes minutes."""
+
+    def check_places(self, command: str) -> None:
+        """Refuse a place of no use to a command.
+
+        Args:
+            command: ``fit``, ``validate``, ``test`` or ``predict``.
+
+        Raises:
+            ConfigError: names key, place and reason.
+            DataError: likewise.
+        """
+        ...
 
 
 def check_destination(key: str, place: Path | None, *, is_folder: bool = True) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -100,7 +101,7 @@ def _ways() -> dict[str, RolloutEngine]:
 
 def _policy(num_layers: int, hidden_size: int, rank: int) -> Policy:
     torch.manual_seed(0)
-    tokenizer = word_tokenizer(WORDS)
+    tokenizer: Any = word_tokenizer(WORDS)
     tower, image_processor = fresh_vision_tower(image_size=48, patch_size=16, hidden_size=96, num_layers=3)
     language_model = fresh_language_model(
         len(tokenizer), hidden_size=hidden_size, num_layers=num_layers, eos=tokenizer.eos_token_id,

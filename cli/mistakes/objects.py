@@ -8,6 +8,7 @@ import lightning.pytorch as L
 from jsonargparse import ArgumentParser, Namespace
 
 from algorithms import ConfigError
+from callbacks.destination import HasPlaces
 from cli.callback_slots import named_callbacks
 from cli.mistakes.libraries import check_constructors
 from datamodules import ExperienceDataModule
@@ -39,7 +40,7 @@ def check_made(parser: ArgumentParser, config: Namespace, command: str, *, to_bu
             return
         check_sizes(made.model, made.get("data"), command=command, warns=False)
         for part in (made.get("data"), *named_callbacks(made.callbacks.as_dict())):
-            if hasattr(part, "check_places"):
+            if isinstance(part, HasPlaces):
                 part.check_places(command)
 
     check_constructors(look, to_build=to_build)

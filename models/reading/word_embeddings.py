@@ -1,7 +1,7 @@
-"""Words as a language model reads them, for whoever teaches an adapter to say words."""
+"""Words as a language model reads them, which an adapter can learn to say."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,7 @@ def word_embeddings(policy: "Policy", texts: Sequence[str]) -> Float[Tensor, "N 
         policy: whose language model is to read them.
         texts: words as they stand within a sentence, so with a space before them.
     """
-    weight = policy.model.get_input_embeddings().weight.detach()
+    table: Any = policy.model.get_input_embeddings()
+    weight: Tensor = table.weight.detach()
     tokens = [policy.encoder.tokenizer(f" {text}", add_special_tokens=False).input_ids for text in texts]
     return torch.stack([weight[ids].float().mean(0) for ids in tokens])
