@@ -1,6 +1,4 @@
-"""Where a callback writes when its run ends, looked at when it begins: found at the end, it would cost the run.
-
-"""
+"""Where a callback writes when its run ends, looked at when it begins: found at the end, it would cost the run."""
 
 from pathlib import Path
 from typing import Protocol, runtime_checkable
