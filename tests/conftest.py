@@ -1,4 +1,5 @@
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +35,15 @@ def _notes_on_data_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(notes, "NOTES", tmp_path_factory.mktemp("notes"))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _modules_of_a_test_are_forgotten() -> Iterator[None]:
+    path = list(sys.path)
+    yield
+    # A command adds the folder where it runs. Several tests write a file of this name, which others want missing.
+    sys.path[:] = path
+    sys.modules.pop("my_module", None)
 
 
 class Picture:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from algorithms import ConfigError
-from cli.app import TrainCLI
+from cli.app import METHODS
 from cli.given.overlays import check_overlays
 from cli.given.settings import config_files, flags
 from cli.mistakes.unknown_keys import check_keys
@@ -41,7 +41,7 @@ def check(arguments: list[str]) -> None:
             files = [f"--config={file}" for file in [*options.configs, *overlay_files(variant)]]
             check(["fit", *files, *options.shared])
         return
-    assert command in TrainCLI.subcommands()
+    assert command in METHODS
     rest = rest[: rest.index("--help")] if "--help" in rest else rest
     files = config_files([command, *rest])
     assert files

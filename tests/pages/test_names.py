@@ -23,6 +23,7 @@ GRPO, MPO = "tiny/grpo", "tiny/mpo"
 STACKS = (
     (GRPO, "tiny/overlays/hybrid"), (MPO,), (MPO, "tiny/overlays/mpo_online"), (GRPO, "engines/vllm_server"),
     (GRPO, "ablations/replay/offline_ssb"), ("qwen2_5_vl/grpo", "engines/vllm"),
+    ("real/tower",),
 )  # fmt: skip
 # Names that TRL's pages have for what is logged; told from fields by their place.
 FIELD_PAGES = {"GRPOConfig": ("GRPOConfig", "vLLM"), "DPOConfig": ("DPOConfig",)}

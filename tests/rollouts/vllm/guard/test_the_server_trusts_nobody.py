@@ -45,10 +45,18 @@ def answer_of(connection: socket.socket) -> tuple[int, str]:
     return response.status, body.get("error", "")
 
 
-def answer_to(address: tuple[str, int], sent: str | bytes) -> tuple[int, str]:
+def first_answer_to(address: tuple[str, int], sent: str | bytes) -> tuple[int, str]:
     with closing(socket.create_connection(address, timeout=5)) as connection:
         connection.sendall(sent if isinstance(sent, bytes) else sent.encode("latin-1"))
         return answer_of(connection)
+
+
+def answer_to(address: tuple[str, int], sent: str | bytes) -> tuple[int, str]:
+    deadline = time.monotonic() + 5
+    # The server may still count connections that were closed a moment ago.
+    while (answer := first_answer_to(address, sent))[0] == 503 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return answer
 
 
 def head(address: tuple[str, int], start: str, *lines: str) -> str:
@@ -272,7 +280,7 @@ def test_too_many_connections_with_the_token_are_refused_until_one_ends(address)
     for holder in holders:
         holder.sendall(start.encode())
     time.sleep(0.1)
-    assert answer_to(address, head(address, "GET /health", KEY.strip()))[0] == 503
+    assert first_answer_to(address, head(address, "GET /health", KEY.strip()))[0] == 503
     for holder in holders:
         holder.close()
     time.sleep(0.1)
