@@ -4,9 +4,9 @@
                                  -> one forward, in which a completion sees its prompt and itself
                                  -> the states that predict completion tokens (N)
 
-Nothing is kept between two forwards, so that activations may be computed again in backward. Ranks that share weights
-gather them in every forward: all run one. They agree on whether an image is read; a rank without images then reads a
-blank one and adds 0.
+On a CPU a row has some thousand tokens, and there are several. Nothing is kept between two forwards, so that activations
+may be computed again in backward. Ranks that share weights gather them in every forward: all run one. They agree on
+whether an image is read; a rank without images then reads a blank one and adds 0.
 
 Shapes: U unique prompts, B rows, S tokens of the packed row, T completion tokens, N completion tokens of all rows, H
 hidden size.
@@ -21,10 +21,14 @@ from torch import Tensor, nn
 
 from algorithms import Prompt
 from models.reading.attention import pack, packed
-from models.sharding import largest_over_ranks
+from models.sharding import is_sharded, largest_over_ranks
 
 if TYPE_CHECKING:
     from models.policy import Policy
+
+
+# Activations of many more tokens leave the caches of a CPU, and element-wise layers then wait for memory.
+_CACHED_TOKENS = 4096
 
 
 def completion_hidden(
@@ -38,6 +42,47 @@ def completion_hidden(
     has_images = any(prompt.images for prompt in prompts)
     (any_rank_has_images,) = largest_over_ranks(policy, has_images)
     zero = policy.zero_from_blank_image() if any_rank_has_images and not has_images else 0.0
+    parts = _parts(policy, prompts, rows, is_completion)
+    if len(parts) == 1:
+        return _read(policy, prompts, rows, completion_ids, is_completion) + zero
+    places: list[Tensor] = []
+    hidden: list[Tensor] = []
+    # The place of each completion token among those of all rows.
+    place = is_completion.flatten().cumsum(0).view_as(is_completion) - 1
+    for part in parts:
+        members = torch.isin(rows, part).nonzero().squeeze(1)
+        of_part = is_completion[members]
+        its_prompts = [prompts[i] for i in part.tolist()]
+        hidden.append(_read(policy, its_prompts, rows[members] - part[0], completion_ids[members], of_part))
+        places.append(place[members][of_part])
+    order = torch.cat(places)
+    together = torch.cat(hidden)
+    is_in_order = bool((order.diff() == 1).all())
+    return (together if is_in_order else together.index_select(0, order.argsort())) + zero
+
+
+def _parts(
+    policy: "Policy", prompts: Sequence[Prompt], rows: Int[Tensor, " B"], is_completion: Bool[Tensor, "B T"]
+) -> list[Int[Tensor, " u"]]:
+    """Return the prompts of each forward by index: all of them but on a CPU that shares its weights with no rank."""
+    every = torch.arange(len(prompts), device=rows.device)
+    if policy.device.type != "cpu" or is_sharded(policy):
+        return [every]
+    lengths = torch.tensor([policy.encoder.length(prompt) for prompt in prompts])
+    lengths.index_add_(0, rows, is_completion.sum(1))
+    # As many prompts as have their last token within the same multiple of the limit.
+    number = (lengths.cumsum(0) - 1) // _CACHED_TOKENS
+    return list(every.split(number.unique_consecutive(return_counts=True)[1].tolist()))
+
+
+def _read(
+    policy: "Policy",
+    prompts: Sequence[Prompt],
+    rows: Int[Tensor, " B"],
+    completion_ids: Int[Tensor, "B T"],
+    is_completion: Bool[Tensor, "B T"],
+) -> Float[Tensor, "N H"]:
+    """Return the same of one packed row."""
     inputs = policy.prompt_inputs(prompts)
     is_prompt = inputs["attention_mask"].bool()  # (U, L)
     layout = pack(is_prompt.sum(1), rows, is_completion.sum(1))
@@ -58,4 +103,4 @@ def completion_hidden(
             use_cache=False,
             **images,
         )
-    return read.last_hidden_state[0].index_select(0, layout.predictors) + zero
+    return read.last_hidden_state[0].index_select(0, layout.predictors)

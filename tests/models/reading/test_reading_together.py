@@ -39,6 +39,32 @@ def test_a_rank_without_images_reads_a_blank_one_when_another_rank_has_images(po
     assert any("projector" in name for name in together)
 
 
+@pytest.mark.parametrize("limit", [1, 40, 60])
+def test_a_row_that_is_cut_gives_the_same_log_probabilities_and_gradients(
+    policy: Policy, prompts, limit: int, monkeypatch
+) -> None:
+    forwards: list[int] = []
+    policy.model.get_decoder().register_forward_hook(lambda *args: forwards.append(1))
+    logps, whole = gradients(policy, prompts)
+    assert len(forwards) == 1
+    monkeypatch.setattr(reading, "_CACHED_TOKENS", limit)
+    cut_logps, cut = gradients(policy, prompts)
+    assert len(forwards) > 2
+    torch.testing.assert_close(cut_logps, logps, atol=1e-5, rtol=1e-5)
+    assert cut.keys() == whole.keys()
+    for name, gradient in whole.items():
+        torch.testing.assert_close(cut[name], gradient, atol=1e-5, rtol=1e-5)
+
+
+def test_a_row_is_whole_where_ranks_share_weights(policy: Policy, prompts, monkeypatch) -> None:
+    forwards: list[int] = []
+    policy.model.get_decoder().register_forward_hook(lambda *args: forwards.append(1))
+    monkeypatch.setattr(reading, "_CACHED_TOKENS", 1)
+    monkeypatch.setattr(reading, "is_sharded", lambda module: True)
+    gradients(policy, prompts)
+    assert len(forwards) == 1
+
+
 @pytest.mark.parametrize("trainable", ["adapter", "language_model"])
 def test_activations_are_computed_again_also_in_a_frozen_language_model(policy: Policy, prompts, trainable) -> None:
     policy.set_trainable([trainable])
