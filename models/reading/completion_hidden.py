@@ -4,9 +4,9 @@
                                  -> one forward, in which a completion sees its prompt and itself
                                  -> the states that predict completion tokens (N)
 
-On a CPU a row has some thousand tokens, and there are several. Nothing is kept between two forwards, so that activations
-may be computed again in backward. Ranks that share weights gather them in every forward: all run one. They agree on
-whether an image is read; a rank without images then reads a blank one and adds 0.
+On a CPU a row has some thousand tokens, and there are several. Nothing is kept between two forwards, so that
+activations may be computed again in backward. Ranks that share weights gather them in every forward: all run one. They
+agree on whether an image is read; a rank without images then reads a blank one and adds 0.
 
 Shapes: U unique prompts, B rows, S tokens of the packed row, T completion tokens, N completion tokens of all rows, H
 hidden size.
