@@ -58,7 +58,7 @@ quickstart: $(STAMP)  ## build the tiny policy, train it with GRPO, print before
 hybrid: $(STAMP)  ## the paper's chain in the tiny world: align, reward model, pairs, MPO, then GRPO with the hybrid reward
 	$(BIN)/python train.py fit --config configs/tiny/grpo.yaml --config configs/tiny/overlays/hybrid.yaml --seed_everything $(SEED)
 
-real: setup-real  ## a real language model looks at real photographs: all stages, resumable; about an hour a seed on one core that multiplies bfloat16, 35 minutes of it measured; REAL_FLAGS="--scale gpu" and others
+real: setup-real  ## a real language model looks at real photographs: all stages, resumable; 40 to 50 minutes a seed on one core that multiplies bfloat16; REAL_FLAGS="--scale gpu" and others
 	$(BIN)/python -m experiments.real --seeds $(SEED) $(REAL_FLAGS)
 
 real-fast: setup-real  ## the same in fewer steps, about 20 minutes by the same rates; too few for the results page

@@ -169,7 +169,7 @@ SCALES: dict[str, Scale] = {
         num_prompts=4,
         max_tokens=16,
     ),
-    # One seed in about an hour on one core that multiplies bfloat16. From align on mosaics of 2 x 2 alone,
+    # One seed in 40 to 50 minutes on one core that multiplies bfloat16. From align on mosaics of 2 x 2 alone,
     # and from GRPO on questions that need no counting.
     "laptop": Scale(
         {
