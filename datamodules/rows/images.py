@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -93,6 +93,13 @@ class ImageBytes:
 
 
 Reference = ImageFile | EmbeddedImage | ImageBytes
+
+
+def without_folder(image: object) -> object:
+    """Return a reference as it would be if the data lay in the current folder; images of other kinds as they are."""
+    if isinstance(image, ImageFile | EmbeddedImage):
+        return replace(image, path=Path(image.path.name))
+    return image
 
 
 def image_bytes(encoded: bytes) -> ImageBytes:

@@ -8,6 +8,7 @@ by kind.
 
 import hashlib
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from algorithms import ConfigError, DataError, PairSelection, PreferencePair, check_at_least, select_pairs
+from algorithms import ConfigError, DataError, PairSelection, PreferencePair, Prompt, check_at_least, select_pairs
+from datamodules.rows.images import without_folder
 from datamodules.rows.pair_rows import PairRows
 from datamodules.rows.rejections import summary
 from datamodules.sources.pair_source import PairSource
@@ -160,11 +162,27 @@ class PairStore:
 
 
 def split_by_prompt(pairs: Sequence[PreferencePair], held_out: float) -> dict[str, list[PreferencePair]]:
-    """Return training and held-out pairs; a prompt is in the same one wherever it is in the file."""
+    """Return training and held-out pairs, by a hash of each prompt.
+
+    A prompt is on the same side whatever else is in the file and wherever the folder lies. Only where all prompts would
+    be on one side, one of them changes over, so that few pairs are not left without validation or without training.
+
+    Args:
+        pairs: to be split, in the order of the file, which both sides keep.
+        held_out: share of the prompts for validation, in [0, 1); 0 holds none out.
+    """
+    positions = [_position(pair.prompt) for pair in pairs]
+    # The bound moves only where all prompts are on one side; a single prompt is always for training.
+    if held_out and positions:
+        held_out = min(max(held_out, math.nextafter(min(positions), 1.0)), max(positions))
     splits: dict[str, list[PreferencePair]] = {"train": [], "val": []}
-    for pair in pairs:
-        text = "\0".join([pair.prompt.question, *(repr(image) for image in pair.prompt.images)])
-        # A hash as a number in [0, 1). Not Python's hash(), which differs from process to process.
-        position = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") / 2**32
+    for pair, position in zip(pairs, positions, strict=True):
         splits["val" if position < held_out else "train"].append(pair)
     return splits
+
+
+def _position(prompt: Prompt) -> float:
+    """Return the hash of a prompt as a number in [0, 1)."""
+    text = "\0".join([prompt.question, *(repr(without_folder(image)) for image in prompt.images)])
+    # Not Python's hash(), which differs from process to process.
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") / 2**32

@@ -1,11 +1,15 @@
 """What becomes of pairs between the file and the trainer."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from algorithms import ConfigError, DataError, PairSelection, PreferencePair, Prompt
+from datamodules.rows.images import EmbeddedImage, ImageFile
 from datamodules.rows.pair_rows import PairRows
 from datamodules.sources.pair_source import PairSource
 from datamodules.streams.pair_store import PairSettings, PairStore, split_by_prompt
@@ -54,6 +58,28 @@ def test_a_source_without_validation_file_is_split_by_prompt_when_there_is_a_lon
 def test_a_prompt_stays_on_its_side_whatever_else_is_in_the_file() -> None:
     whole, part = split_by_prompt(pairs(40), 0.3), split_by_prompt(pairs(40)[::2], 0.3)
     assert {p.prompt.uid for p in part["val"]} == {p.prompt.uid for p in whole["val"] if p.prompt.uid % 2 == 0}
+
+
+@given(number=st.integers(2, 12), held_out=st.floats(0.001, 0.999), salt=st.integers(0, 1000))
+def test_few_pairs_are_left_without_neither_training_nor_validation(number: int, held_out: float, salt: int) -> None:
+    given_pairs = pairs(number + salt)[salt:]
+    split = split_by_prompt(given_pairs, held_out)
+    assert split["train"] and split["val"]
+    assert sorted(pair.uid for side in split.values() for pair in side) == [pair.uid for pair in given_pairs]
+
+
+def test_nothing_is_held_out_of_one_prompt_or_when_nothing_should_be() -> None:
+    assert not split_by_prompt(pairs(1) * 3, 0.999)["val"]
+    assert not split_by_prompt(pairs(40), 0.0)["val"]
+
+
+def test_the_folder_in_which_the_data_lie_does_not_choose_the_side() -> None:
+    def sides(folder: str) -> list[int]:
+        images = (ImageFile(Path(folder) / "1.png"), EmbeddedImage(Path(folder) / "rows.parquet", 3, "image"))
+        there = [replace(pair, prompt=replace(pair.prompt, images=images)) for pair in pairs(40)]
+        return [pair.uid for pair in split_by_prompt(there, 0.3)["val"]]
+
+    assert sides("a") == sides("b/c")
 
 
 def test_a_longest_length_needs_a_module_that_can_count(tmp_path: Path) -> None:
