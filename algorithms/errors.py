@@ -10,14 +10,14 @@ class DataError(ValueError):
 
 
 class PromptError(DataError):
-    """One prompt that a model cannot read. Where a data set is checked it costs its row, counted by its reason."""
+    """One prompt that a model cannot read. A data set leaves the row out and counts the reason."""
 
     def __init__(self, key: str, reason: str, detail: str) -> None:
         """Name the prompt and what is wrong with it.
 
         Args:
             key: name of the row in the user's data.
-            reason: one of a few fixed phrases, so that rows can be counted by it.
+            reason: one of a few fixed phrases, by which rows are counted.
             detail: what was found in this very row.
         """
         super().__init__(f"prompt {key}: {reason}: {detail}")
@@ -34,7 +34,7 @@ def check_at_least(key: str, value: float | int, least: float | int, why: str = 
         why: what a smaller number would cause; added to the sentence.
 
     Raises:
-        ConfigError: with key, value and bound.
+        ConfigError: names the key, the value and the bound.
     """
     # Written so that NaN is refused too.
     if not value >= least:

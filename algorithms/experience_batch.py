@@ -27,8 +27,8 @@ class ExperienceBatch:
     """True at sampled tokens, False at padding."""
 
     behavior_logps: Float[Tensor, "B T"]
-    """Log-probs (nats) in the denominator of the importance ratio: those of the engine, or where ``engine_logps`` is
-    given, those of the learner with the weights that sampled."""
+    """Log-probs (nats) in the denominator of the importance ratio: the engine's; where ``engine_logps`` is given, the
+    learner's, computed with the weights that sampled."""
 
     advantages: Float[Tensor, " B"]
     policy_versions: Int[Tensor, " B"]
@@ -50,7 +50,7 @@ class ExperienceBatch:
         return self.is_completion.sum(1)
 
     def columns(self) -> dict[str, Tensor]:
-        """Return the tensors by name, without ``engine_logps`` where there are none."""
+        """Return the tensors by name; ``engine_logps`` is left out when it is None."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -80,7 +80,7 @@ class ExperienceBatch:
         """Return the rows from which ``state_dict`` was made."""
         columns = dict(state)
         is_completion = token_mask(columns.pop("lengths"))  # (B, T)
-        # Without padding it holds nothing but True.
+        # The stored mask has no padding, so it holds nothing but True.
         columns.pop("is_completion")
         for name, column in columns.items():
             if name in ("completion_ids", "behavior_logps", "engine_logps"):
@@ -120,7 +120,7 @@ def placeholder_row(prompt_uid: int, token_id: int, *, has_engine_logps: bool) -
     """Return one row with advantage 0 that teaches nothing: a completion of one token.
 
     Args:
-        prompt_uid: any prompt of the data set, because the row's prompt is read.
+        prompt_uid: any prompt of the data set; the forward reads the prompt of every row.
         token_id: any token that a completion may hold.
         has_engine_logps: whether the rows of the other ranks have ``engine_logps``.
     """

@@ -1,7 +1,7 @@
 """Log-probabilities and entropies of tokens, always in 32-bit floats, without holding a whole vocabulary of logits.
 
-With V = 152,000 words the logits of 4,096 tokens are 2.3 GiB, and their gradient and softmax as much again. So the
-language-model head is applied to some tokens at a time, and once more in backward; gradients are exact.
+With V = 152,000 words the logits of 4,096 tokens take 2.3 GiB; their gradient and their softmax take as much each. So
+the language-model head is applied to some tokens at a time, and again in backward. Gradients are exact.
 
 Shapes: N tokens, H hidden size, V vocabulary.
 """
@@ -27,17 +27,18 @@ class TokenScores(NamedTuple):
 
 
 class HeadShape(NamedTuple):
-    """What follows the matrix and the bias of a language-model head."""
+    """How a model changes the output of its language-model head before it becomes logits."""
 
     scale: float = 1.0
-    """Multiplies them, as in Cohere and, by its inverse, Granite."""
+    """Factor of the head's output, as in Cohere; Granite divides by a number, which is 1 / scale."""
 
     soft_cap: float | None = None
     """Largest absolute value of a logit, as in Gemma 2 (arXiv:2408.00118, section 2); None: no cap."""
 
 
 def shape_logits(logits: Tensor, banned_ids: Int[Tensor, " K"], temperature: float) -> Tensor:
-    """Return logits as they are sampled from: 32-bit, divided by the temperature, banned tokens impossible.
+    """Return the logits that tokens are drawn from: 32-bit, divided by the temperature, banned tokens at minus
+    infinity.
 
     Engine and learner must do the same here, else the importance ratio of a fresh sample is not 1.
     """
@@ -64,7 +65,7 @@ def token_scores(
         hidden: last hidden states, at the positions that predict the tokens.
         head_weight: weight of the language-model head.
         head_bias: its bias, if it has one.
-        token_ids: the tokens; none of them banned, or its log-probability is minus infinity.
+        token_ids: the tokens; a banned token would get the log-probability minus infinity.
         banned_ids: tokens that no completion may hold.
         temperature: divides the logits, as at sampling.
         chunk_tokens: tokens at a time; default as many as 128 MiB of logits hold.
@@ -76,7 +77,7 @@ def token_scores(
 
 
 def head_logits(raw: Tensor, shape: HeadShape) -> Tensor:
-    """Return logits from what the matrix and bias of a head give."""
+    """Return logits from the output of a head's matrix and bias."""
     scaled = raw if shape.scale == 1.0 else raw * shape.scale
     return scaled if shape.soft_cap is None else (scaled / shape.soft_cap).tanh() * shape.soft_cap
 
@@ -173,7 +174,7 @@ def _shaped(ctx: Any, logits: Tensor, banned_ids: Tensor) -> Tensor:
 
 
 def _head_slope(ctx: Any, logits: Tensor) -> Tensor | float | None:
-    """Return how fast logits (chunk, V) change with what the head's matrix gives; None where they are that."""
+    """Return the derivative of logits (chunk, V) by the output of the head's matrix; None where both are the same."""
     scale, soft_cap = ctx.head_shape
     if soft_cap is not None:
         # d (c tanh(x / c)) / dx = 1 - tanh(x / c)^2

@@ -13,7 +13,7 @@ from algorithms.errors import ConfigError
 
 
 def pass_at_k(num_correct: Int[Tensor, " P"], *, num_samples: int, k: int) -> Float[Tensor, " P"]:
-    """Return for each prompt the probability that k of its samples, drawn without replacement, hold a right one.
+    """Return for each prompt the probability that at least one of k samples, drawn without replacement, is right.
 
     Args:
         num_correct: c, right samples of each prompt.

@@ -1,4 +1,4 @@
-"""Callbacks that watch and steer a run; each can be replaced, configured or switched off by name in a config."""
+"""Callbacks that watch and steer a run; a config can replace, configure or switch off each of them by name."""
 
 from callbacks.completions_page import CompletionsPage
 from callbacks.export import ExportPolicy

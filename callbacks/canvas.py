@@ -1,4 +1,4 @@
-"""A white picture to write on, as wide as TensorBoard shows pictures, and what the cards draw on it.
+"""A white picture, as wide as TensorBoard shows pictures, with methods that write and draw on it.
 
 Places are in pixels from the upper left corner.
 """
@@ -20,7 +20,7 @@ Color = tuple[int, int, int]
 def wrapped(text: str, width: float = WIDTH - 2 * MARGIN) -> list[tuple[int, str]]:
     """Return lines that fit a width, each with the position of its first character; one line for an empty text.
 
-    A line has as many characters as its part of the text, so that positions in the text stay valid.
+    A line has as many characters as its part of the text, so positions in the text stay valid.
     """
     # Same length: a line break is drawn as a space.
     text = text.replace("\n", " ").replace("\t", " ")
@@ -61,7 +61,7 @@ class Canvas:
         return end
 
     def write_colored(self, y: float, line: str, colors: Sequence[Color]) -> None:
-        """Write a line with a color for each character; what is red is underlined, for readers who see no red."""
+        """Write a line with a color for each character; red is underlined, for readers who cannot see it."""
         x, start = float(MARGIN), 0
         for end in range(1, len(line) + 1):
             if end == len(line) or colors[end] != colors[start]:
@@ -84,10 +84,10 @@ class Canvas:
         return x + 18
 
     def paste(self, picture: Image.Image, x: int, y: int, side: int) -> None:
-        """Draw a picture with its proportions, its longer side as given."""
+        """Draw a picture with its own proportions; ``side`` is the length of its longer side."""
         scale = side / max(picture.size)
-        # A long thin picture must keep one pixel.
+        # The shorter side of a long thin picture needs at least one pixel.
         size = (max(1, int(picture.width * scale)), max(1, int(picture.height * scale)))
-        # Enlarged pixels stay sharp; a large photograph must not be thinned out.
+        # Enlarged pixels stay sharp; a photograph that is made smaller is smoothed.
         how = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BILINEAR
         self.image.paste(picture.resize(size, how), (x, y))

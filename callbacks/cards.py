@@ -16,7 +16,7 @@ from callbacks.canvas import BLACK, GRAY, GREEN, LINE, MARGIN, RED, WIDTH, Canva
 from hallucination import JudgedCompletion
 
 IMAGE_SIDE, MAX_IMAGES, MAX_QUESTION_LINES = 128, 2, 12
-# Of a long completion the first and the last lines are shown: the last ones hold the answer.
+# Numbers of first and last lines that are shown of a long completion: the last lines hold the answer.
 FIRST_LINES, LAST_LINES = 9, 6
 
 Mark = Literal["right", "wrong", "unknown"]
@@ -26,7 +26,7 @@ class _Entry(NamedTuple):
     """One completion of a card."""
 
     mark: Mark | None
-    """None: there is nothing that tells right from wrong."""
+    """None: no score shows whether the completion is right."""
 
     headings: Sequence[str]
     text: str
@@ -35,7 +35,7 @@ class _Entry(NamedTuple):
 
 def completion_card(group: RolloutGroup) -> np.ndarray:
     """Return the picture of a rollout group."""
-    # A completion without claims is drawn in black, whether it was judged or not.
+    # A completion without claims is drawn in black, also one that was not judged.
     claims = group.claims or [None] * len(group.completions)
     entries = [
         _Entry(_mark(group, index), score_lines(group, index), completion.text, claims[index] or [])
@@ -53,7 +53,7 @@ def probe_card(judged: JudgedCompletion) -> np.ndarray:
 
 
 def score_lines(group: RolloutGroup, index: int) -> list[str]:
-    """Return the scores of one completion of a group: the total with its advantage, if it has one, then the parts."""
+    """Return the scores of one completion of a group: total reward, advantage if it has one, then the parts."""
     scores = {name: group.score(name, index) for name in group.parts}
     reasons = {name: f" ({reason.replace('_', ' ')})" for name, reason in group.reasons_of(index).items()}
     parts = ", ".join(
@@ -66,7 +66,7 @@ def score_lines(group: RolloutGroup, index: int) -> list[str]:
 
 
 def _mark(group: RolloutGroup, index: int) -> Mark | None:
-    """Return what the accuracy reward says of a completion."""
+    """Return the mark for a completion's score in the part ``accuracy``."""
     if "accuracy" not in group.parts:
         return None
     score = group.score("accuracy", index)
@@ -118,7 +118,7 @@ def _draw_prompt(canvas: Canvas, prompt: Prompt, question: Sequence[str]) -> Non
 
 
 def _legend(entries: Sequence[_Entry]) -> list[Mark | Color]:
-    """Return what a card must explain: the marks and the colours that are on it."""
+    """Return the legend of a card: its marks and its colours."""
     marks: list[Mark | Color] = [m for m in ("right", "wrong", "unknown") if any(entry.mark == m for entry in entries)]
     supports = {claim.is_supported for entry in entries for claim in entry.claims}
     return marks + [color for color, is_supported in ((GREEN, True), (RED, False)) if is_supported in supports]
@@ -138,7 +138,7 @@ _AS_BOOL: dict[Mark, bool | None] = {"right": True, "wrong": False, "unknown": N
 
 
 def _shown(entry: _Entry) -> list[tuple[int, str]]:
-    """Return the lines of a completion, without the middle of a long one."""
+    """Return the lines of a completion; the middle of a long completion is left out."""
     lines = wrapped(entry.text)
     if len(lines) <= FIRST_LINES + LAST_LINES + 1:
         return lines

@@ -71,15 +71,15 @@ class CompletionsPage(Callback):
                 writer.add_image(f"completions/fixed_{number}", card, trainer.global_step, dataformats="HWC")
 
     def _write(self, writer: SummaryWriter, phase: RolloutPhase, step: int) -> None:
-        # (P,); a group with an unknown reward comes last, and its card shows which one it is.
+        # (P,); a group with an unknown reward comes last, and its card shows which completion has it.
         spread = phase.rewards.std(dim=1, correction=0).nan_to_num(-1.0)
-        # Stable: prompts with equal spread keep their order, so that a repeated run shows the same page.
+        # A stable sort keeps the order of prompts with equal spread, so a repeated run shows the same page.
         most_mixed = spread.argsort(descending=True, stable=True)[: self.num_prompts]
         shown = [phase.group(index) for index in most_mixed.tolist()]
         for number, group in enumerate(shown):
             writer.add_image(f"completions/prompt_{number}", completion_card(group), step, dataformats="HWC")
         writer.add_text("completions/text", "\n\n".join(_as_text(group) for group in shown), step)
-        # TensorBoard refuses a histogram with NaN, and one of nothing.
+        # TensorBoard refuses a histogram with NaN, and an empty histogram.
         if phase.is_known.any():
             writer.add_histogram("rollout/reward_histogram", phase.rewards[phase.is_known], step)
         writer.add_histogram("rollout/advantage_histogram", phase.advantages, step)
@@ -96,7 +96,7 @@ def _as_text(group: RolloutGroup) -> str:
 
 
 def _marked(text: str, claims: Sequence[Claim]) -> str:
-    """Return a text with its claims in bold, each with a tick or a cross for whether the images support it."""
+    """Return a text with its claims in bold, each with a tick (supported by the images) or a cross (unsupported)."""
     pieces, start = [], 0
     for claim in sorted(claims, key=lambda claim: claim.start):
         mark = "✓" if claim.is_supported else "✗"

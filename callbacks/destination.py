@@ -1,4 +1,4 @@
-"""Where a callback writes when its run ends, looked at when it begins: found at the end, it would cost the run."""
+"""Checks at the start of a run where a callback will write at its end: an error there would cost the run."""
 
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -9,17 +9,17 @@ from storage import check_writable
 
 @runtime_checkable
 class HasPlaces(Protocol):
-    """A data module or callback that looks at its places before models are built on first use, which takes minutes."""
+    """A data module or callback that checks its folders and files before models are built, which takes minutes."""
 
     def check_places(self, command: str) -> None:
-        """Refuse a place of no use to a command.
+        """Refuse a folder or file that the command cannot use.
 
         Args:
             command: ``fit``, ``validate``, ``test`` or ``predict``.
 
         Raises:
             ConfigError: names key, place and reason.
-            DataError: likewise.
+            DataError: names file and reason.
         """
         ...
 
@@ -28,16 +28,16 @@ def check_destination(key: str, place: Path | None, *, is_folder: bool = True) -
     """Refuse a place of the wrong kind, or where nothing can be written.
 
     Args:
-        key: its key on the command line.
-        place: as the user gave it; None for one in the run's own folder, which is there.
-        is_folder: whether a folder is written there, else a file.
+        key: key of the place on the command line.
+        place: path as the user gave it; None for a place in the run's own folder, which exists.
+        is_folder: True: the callback writes a folder; False: a file.
 
     Raises:
         ConfigError: names key, place and reason.
     """
     if place is None:
         return
-    # What is there would be replaced by something of another kind.
+    # A file would be replaced by a folder, or a folder by a file.
     if place.is_file() if is_folder else place.is_dir():
         kinds = ("a file", "a folder") if is_folder else ("a folder", "a file")
         raise ConfigError(f"{key} is {place}, which is {kinds[0]}: give {kinds[1]}.")

@@ -1,4 +1,4 @@
-"""Writes the trained model in Hugging Face format; a reader sees the whole folder or none."""
+"""Writes the trained model in Hugging Face format; other programs see the whole folder or none."""
 
 from pathlib import Path
 from typing import Literal, Protocol, cast, runtime_checkable
@@ -24,7 +24,7 @@ class ExportPolicy(Callback):
     """Saves the model when a run has ended, for ``from_pretrained`` and vLLM."""
 
     def __init__(self, folder: str | None = None, after: Literal["fit", "validate", "test", "predict"] = "fit") -> None:
-        """Set the destination, and the command that writes it.
+        """Set the destination, and the command after which the model is written.
 
         Args:
             folder: written when the run has ended; an older one is replaced. Null: ``export`` in the run's own folder.
@@ -55,20 +55,21 @@ class ExportPolicy(Callback):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Export after another command."""
-        # Lightning's hooks at the end of an evaluation are not called with limit_val_batches = 0; this one is.
+        # With limit_val_batches = 0 Lightning does not call the hooks at the end of an evaluation, but it calls this
+        # one.
         if self.after == stage != "fit":
             self._export(trainer, pl_module)
 
     def _export(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write a draft beside the destination, then rename it; a collective call."""
-        # Ctrl-C or an exception: the weights are not those of a finished run.
+        # After Ctrl-C or an exception the weights are not those of a finished run.
         if trainer.interrupted:
             return
         module = cast(SavesPretrained, pl_module)
-        # The run's folder is known when it has started; to ask for it is a collective call.
+        # The run's folder is known only after the start; asking for it is a collective call.
         folder = self.folder or Path(trainer.log_dir or trainer.default_root_dir) / "export"
         if not trainer.is_global_zero:
-            # This rank gives its part of the weights and writes nothing.
+            # This rank takes part in gathering the weights, but does not write.
             module.save_pretrained(str(folder))
             return
         with whole_folder(folder, replace=True) as draft:

@@ -1,4 +1,4 @@
-"""Writes preference pairs built from what ``predict`` sampled, in the MMPR layout, with a report about them."""
+"""Builds preference pairs from the completions of ``predict``, and writes them in the MMPR layout with a report."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,14 +39,14 @@ class PairWriter(Callback):
 
         Args:
             folder: written when prediction has ended; an older one is replaced. Null: ``pairs`` in the run's folder.
-            selection: kinds, pairs per prompt and kind, and threshold. Where several thresholds are to be compared, set
-                none here and one for each training run.
+            selection: kinds, pairs per prompt and kind, and threshold. To compare several thresholds, set no threshold
+                here and one in each training run.
             score_part: name of the reward part that is the preference reward model.
             name: first part of the names of the files.
         """
         self.folder, self.selection = None if folder is None else Path(folder), selection
         self.score_part, self.name = score_part, name
-        # All pairs that can be built, and those of them that the selection keeps; of this rank.
+        # Of this rank: all pairs that can be built, and the pairs that the selection keeps.
         self._candidates: list[PreferencePair] = []
         self._pairs: list[PreferencePair] = []
 
@@ -81,11 +81,12 @@ class PairWriter(Callback):
         module = cast(RolloutModule, pl_module)
         candidates = [pair for group in outputs.groups for pair in group_pairs(group, score_part=self.score_part)]
         if "dropout_ntp" in self.selection.kinds:
-            # These sample continuations without the image, so they need a seed.
+            # DropoutNTP pairs need a seed, because their continuations are sampled.
             seed = position_seed(module.seed, "pairs", batch_idx, trainer.global_rank)
             candidates += module.dropout_ntp_pairs(outputs, seed=seed)
         self._candidates += candidates
-        # selection.max_per_prompt counts pairs of one kind, so that a kind with many pairs leaves room for the rest.
+        # selection.max_per_prompt counts pairs of one kind, so that a kind with many pairs leaves room for the other
+        # kinds.
         for kind in sorted({pair.kind for pair in candidates}):
             of_kind = [pair for pair in candidates if pair.kind == kind]
             self._pairs += select_pairs(of_kind, self.selection, seed=module.seed)
@@ -101,13 +102,13 @@ class PairWriter(Callback):
                 f"callbacks.pairs: no pair could be built with {self.selection}; {margins_in_words(candidates)}. "
                 "Sample more per prompt (model.sampling.group_size), lower the threshold or allow more kinds."
             )
-        # The run's folder is known when it has started; to ask for it is a collective call.
+        # The run's folder is known only after the start; asking for it is a collective call.
         folder = self.folder or Path(trainer.log_dir or trainer.default_root_dir) / "pairs"
         if not trainer.is_global_zero:
             return
         with whole_folder(folder, replace=True) as draft:
-            # write_mmpr makes its folder itself. Paths in it may be relative to the folder; they stay valid when it is
-            # renamed, because the draft lies beside its target.
+            # write_mmpr creates its folder. Paths in its files may be relative to the folder; they stay valid after
+            # renaming, because the draft lies beside its target.
             draft.rmdir()
             write_mmpr(draft, pairs, image_root=prompt_data(trainer).source.folder, name=self.name)
             PairReport.of(candidates, pairs).write(draft / "pairs.json")

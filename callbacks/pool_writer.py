@@ -1,4 +1,4 @@
-"""Writes how often ``predict`` solved each prompt: the pool of the offline Selective Sample Buffer."""
+"""Writes how often ``predict`` solved each prompt, which is the pool of the offline Selective Sample Buffer."""
 
 import json
 import os
@@ -21,16 +21,16 @@ from storage import whole_folder
 
 
 class PromptPoolWriter(Callback):
-    """Keeps notes of every batch, so that a killed run goes on where it stopped, and writes the pool at the end."""
+    """Writes notes after every batch, so that a killed run can continue, and writes the pool at the end."""
 
     def __init__(self, folder: str, part: str = "accuracy") -> None:
         """Set the destination.
 
         Args:
-            folder: written when prediction has ended; an older one is replaced. Until then the notes lie beside it,
+            folder: written when prediction has ended; an older one is replaced. During the run the notes lie beside it,
                 in a folder named ``FOLDER.partial``.
-            part: reward part that decides whether a completion is right: by a score above 0.5. A completion that the
-                part cannot score is left out and counted: unknown is not wrong.
+            part: reward part that decides whether a completion is right, by a score above 0.5. A completion that the
+                part cannot score is left out and counted, because unknown is not wrong.
         """
         self.folder, self.part = Path(folder), part
         self.partial = self.folder.with_name(f"{self.folder.name}.partial")
@@ -52,7 +52,8 @@ class PromptPoolWriter(Callback):
         notes = self._notes(trainer)
         if notes.is_file():
             data.skip_answered({entry.uid for entry in read_entries(notes)})
-            # A killed run may leave half a line, which would spoil the next one: write back whole lines only.
+            # A killed run may leave half a line, which would corrupt the next line, so only whole lines are written
+            # back.
             notes.write_text("".join(entry.line() for entry in read_entries(notes)), encoding="utf-8")
 
     def on_predict_batch_end(
@@ -67,7 +68,7 @@ class PromptPoolWriter(Callback):
         """Add the prompts of a batch to the notes."""
         with self._notes(trainer).open("a") as notes:
             notes.write("".join(self._entry(group).line() for group in outputs.groups))
-            # On the disk before the next batch starts.
+            # Written to the disk before the next batch starts.
             notes.flush()
             os.fsync(notes.fileno())
 
@@ -76,7 +77,7 @@ class PromptPoolWriter(Callback):
         noted = [entry for of_rank in gather_ranks(read_entries(self._notes(trainer))) for entry in of_rank]
         if not trainer.is_global_zero:
             return
-        # Once per prompt: a run that goes on answers the last batch again, and each batch that lacks a prompt.
+        # One note per prompt: a continued run answers the last batch again, and every batch that lacks a prompt.
         entries = [entry for _, entry in sorted({entry.uid: entry for entry in noted}.items())]
         with whole_folder(self.folder, replace=True) as draft:
             (draft / "pool.jsonl").write_text("".join(entry.line() for entry in entries), encoding="utf-8")
@@ -118,7 +119,7 @@ def draw_histogram(entries: Sequence[PoolEntry], path: Path) -> None:
     """Draw how many prompts have how many correct samples."""
     counts = summary(entries)["prompts_by_num_correct"]
     num_samples = max(entry.num_samples for entry in entries)
-    # Without pyplot, which would keep the figure and may open a window.
+    # pyplot is not used: it would keep the figure in memory and may open a window.
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     panel = figure.subplots()
     colors = ["tab:blue" if 0 < k < num_samples else "lightgray" for k in range(num_samples + 1)]

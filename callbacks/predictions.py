@@ -1,4 +1,4 @@
-"""Writes what ``predict`` and ``test`` sampled: one JSON line per prompt.
+"""Writes the completions that ``predict`` and ``test`` sampled: one JSON line per prompt.
 
     predict    every sampled completion of each prompt
     test       the greedy completion of each prompt, which accuracy and benchmarks are computed from
@@ -23,14 +23,14 @@ from datamodules.sources.prompt_folder import PromptFolder
 from rollouts import RolloutPhase
 from storage import whole_file
 
-# Columns of public data sets that name a kind of question, in the order in which they are looked for.
+# Columns of public data sets with the kind of a question; the first one that a row has is used.
 _CATEGORIES = ("category", "subject", "kind", "subfield", "type")
-# What browsers show; others are written anew.
+# File types that browsers show; other pictures are written again in one of them.
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
 
 
 class PredictionWriter(Callback):
-    """Writes prompts, completions, reward parts with their reasons, judged claims, and where the pictures lie."""
+    """Writes prompts, completions, reward parts with their reasons, judged claims, and paths of pictures."""
 
     def __init__(self, path: str | None = None, pictures: bool = True) -> None:
         """Set the destination.
@@ -38,8 +38,8 @@ class PredictionWriter(Callback):
         Args:
             path: the JSONL file; null: predictions.jsonl in the run's log folder. With several ranks each writes a file
                 of its own, with its number before the suffix.
-            pictures: also write, to the folder ``pictures`` beside the file, the pictures that no browser could read
-                where they lie, such as those in tables; false: leave these out.
+            pictures: also write pictures that a browser cannot read in their place, such as pictures in tables, to the
+                folder ``pictures`` beside the file; false: leave these pictures out.
         """
         self.path, self.pictures = path, pictures
 
@@ -96,7 +96,7 @@ class PredictionWriter(Callback):
             for group in phase.groups:
                 prompt = group.prompt
                 row = {
-                    # The part of a mixture is named in its rows.
+                    # Rows of a mixture name the data set that they come from.
                     "data": str(prompt.columns.get("source", name)),
                     "key": prompt.key,
                     "category": category_of(prompt.columns),
@@ -108,12 +108,12 @@ class PredictionWriter(Callback):
                 lines.write(json.dumps(row) + "\n")
 
     def _file(self, trainer: Trainer) -> Path:
-        # Trainer.log_dir is a collective call: with no path, every rank makes it.
+        # Trainer.log_dir is a collective call, so without a path every rank must call it.
         file = Path(self.path) if self.path else Path(trainer.log_dir or trainer.default_root_dir) / "predictions.jsonl"
         return file if trainer.world_size == 1 else file.with_suffix(f".rank{trainer.global_rank}{file.suffix}")
 
     def _paths(self, images: Sequence[ImageReference], folder: Path) -> list[str]:
-        """Return the paths of pictures from the folder of the file; those in tables are written beside it."""
+        """Return the paths of pictures from the folder of the file; pictures in tables are written beside it."""
         found: list[str] = []
         for image in images:
             if isinstance(image, FileReference) and _is_shown(image):
@@ -130,12 +130,12 @@ def _data_name(trainer: Trainer) -> str:
 
 
 def category_of(columns: Mapping[str, Any]) -> str:
-    """Return the kind of question that a row's columns name, empty where none does."""
+    """Return the kind of a row's question from its columns; empty when no column has it."""
     return next((str(columns[name]) for name in _CATEGORIES if isinstance(columns.get(name), str)), "")
 
 
 def _is_shown(image: FileReference) -> bool:
-    # A reference into a table has the path of the table.
+    # The path of a picture in a table is the path of the table.
     return image.path.suffix.lower() in _SUFFIXES
 
 
@@ -143,7 +143,7 @@ def _written(image: ImageReference, folder: Path) -> str:
     """Write a picture to ``pictures`` in a folder, unless it is there, and return its path from the folder."""
     stream = BytesIO()
     image.load().save(stream, "PNG")
-    # Named after its content: rows that show the same picture share the file, and ranks agree on it.
+    # The name is a digest of the content: rows with the same picture share the file, and ranks agree on its name.
     file = folder / "pictures" / f"{hashlib.blake2b(stream.getvalue(), digest_size=12).hexdigest()}.png"
     if not file.exists():
         with whole_file(file) as draft:
@@ -152,9 +152,9 @@ def _written(image: ImageReference, folder: Path) -> str:
 
 
 def _row(group: RolloutGroup, index: int) -> dict[str, Any]:
-    """Return what is written about one completion."""
+    """Return the JSON object of one completion."""
     completion = group.completions[index]
-    # None, not an empty list, where no judge has facts about the image.
+    # None and not an empty list when the claims could not be judged.
     claims = None if group.claims is None else group.claims[index]
     return {
         "text": completion.text,
@@ -162,7 +162,7 @@ def _row(group: RolloutGroup, index: int) -> dict[str, Any]:
         "num_tokens": len(completion.token_ids),
         "reward_parts": {name: group.score(name, index) for name in group.parts},
         "reasons": group.reasons_of(index),
-        # JSON has no NaN, which is an unknown reward.
+        # An unknown reward is NaN, which JSON does not have.
         "reward": None if group.rewards[index].isnan() else group.rewards[index].item(),
         "claims": claims
         and [

@@ -1,4 +1,4 @@
-"""A progress bar with the few metrics that show how a run goes: reward, accuracy, signal and speed."""
+"""A progress bar with a few metrics that show the state of a run: reward, accuracy, signal and speed."""
 
 from typing import Any
 
@@ -17,40 +17,40 @@ SHOWN = {
 
 
 class RolloutProgressBar(RichProgressBar):
-    """Rich's bar with a short list of metrics in place of all those logged for it.
+    """Rich's progress bar with a short list of metrics instead of all metrics that are logged for it.
 
-    The bar of a run whose length is set in steps ends with its last step, and is called after no epoch: Lightning would
-    count to an epoch of -2.
+    When the length of a run is set in steps, the bar ends at the last step and shows no epoch number: Lightning would
+    show "/-2" as the last epoch.
     """
 
     title: str | None = None
-    """What is said beside the bar in place of Training or Predicting."""
+    """Text beside the bar, instead of Training or Predicting."""
 
     @property
     def total_train_batches(self) -> int | float:
-        """Batches of the present epoch; fewer where the last step comes before its end."""
+        """Batches of the present epoch, or until the last step of the run when it comes before the end of the epoch."""
         trainer = self.trainer
         if trainer.max_epochs != -1 or trainer.max_steps < 0:
             return super().total_train_batches
         before = trainer.current_epoch * trainer.num_training_batches if trainer.current_epoch else 0
-        # Lightning's own number takes steps for batches, which differ where gradients are accumulated.
+        # Lightning's own number counts steps as batches, which is wrong when gradients are accumulated.
         return min(trainer.num_training_batches, trainer.max_steps * trainer.accumulate_grad_batches - before)
 
     def _get_train_description(self, current_epoch: int) -> str:
         title, epochs = self.title or "Training", self.trainer.max_epochs
-        # From 1: Lightning counts from 0, to a last epoch of 0.
+        # Counted from 1: Lightning counts from 0, so a run of one epoch would show 0/0.
         if epochs is None or epochs < 0:
             return f"{title}, epoch {current_epoch + 1}" if current_epoch else title
         return f"{title}, epoch {current_epoch + 1} of {epochs}" if epochs > 1 else title
 
     @property
     def predict_description(self) -> str:
-        """What is said beside the bar of prediction."""
+        """Text beside the bar of prediction."""
         return self.title or super().predict_description
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the metrics to show."""
-        # A metric that this run does not log, such as replay without a buffer, is left out.
+        # A metric that this run does not log is left out, such as replay in a run without a buffer.
         logged = trainer.callback_metrics
         values = {label: float(logged[key]) for key, label in SHOWN.items() if key in logged}
         return {label: f"{value:,.0f}" if label == "tokens/s" else f"{value:.2f}" for label, value in values.items()}

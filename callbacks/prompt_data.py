@@ -9,5 +9,5 @@ from datamodules.prompts import PromptDataModule
 
 def prompt_data(trainer: Trainer) -> PromptDataModule:
     """Return the data module of a run whose prompts are read, sampled or scored."""
-    # No check of its class: a data module of a user's own needs only the attributes that are read.
+    # The class is not checked: a user's own data module needs only the attributes that callbacks read.
     return cast(PromptDataModule, trainer.datamodule)  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,4 +1,4 @@
-"""The global random generators in the checkpoint, so that code which draws from them resumes exactly too."""
+"""Saves the global random generators in checkpoints, so that code which draws from them can resume exactly too."""
 
 import random
 from typing import Any
@@ -27,7 +27,7 @@ class RandomState(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the states until training starts."""
-        # Not restored yet: what Lightning sets up before training starts may draw too.
+        # They are restored later, because Lightning's own setup before training may draw numbers too.
         self._loaded = state_dict["ranks"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

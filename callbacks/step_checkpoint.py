@@ -2,7 +2,7 @@
 
     step=4.ckpt.draft-...  --rename-->  step=4.ckpt  <--link--  last.ckpt        then: remove all but the newest few
 
-A process may be killed between any two of these. The next run into the folder removes what was left.
+A process may be killed between any two of these operations. The next run into the folder removes the rest.
 """
 
 from pathlib import Path
@@ -21,12 +21,12 @@ _SUFFIX = ".ckpt"
 
 
 class WholeFileIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its target and renames it, where Lightning writes to ``$TMPDIR`` first."""
+    """Writes a checkpoint beside its target and renames it; Lightning would write to ``$TMPDIR`` first."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         """Write a checkpoint completely or not at all."""
         with whole_file(Path(path)) as draft:
-            # Straight to the disk: Lightning would hold a second copy in memory.
+            # Written directly to the disk, because Lightning would hold a second copy in memory.
             torch.save(checkpoint, draft)
 
 
@@ -34,7 +34,7 @@ class StepCheckpoint(ModelCheckpoint):
     """Keeps the newest checkpoints and a link ``last.ckpt``; with ``--ckpt_path=last`` one command starts and resumes.
 
     Lightning's ``ModelCheckpoint`` may also write between two accumulated micro-batches, for example at the first batch
-    after a resume. A checkpoint holds no gradients, so the accumulated ones are lost in a run that resumes from it.
+    after a resume. A checkpoint holds no gradients, so a run that resumes from it would lose the accumulated gradients.
     """
 
     def __init__(self, every_n_train_steps: int = 50, keep: int = 2, dirpath: str | None = None) -> None:
@@ -51,14 +51,14 @@ class StepCheckpoint(ModelCheckpoint):
         super().__init__(
             dirpath=dirpath,
             filename="{step}",
-            # The best of monitor="step" with mode="max" are the newest.
+            # With monitor="step" and mode="max", Lightning's best checkpoints are the newest ones.
             monitor="step",
             mode="max",
             save_top_k=keep,
             save_last="link",
             every_n_train_steps=every_n_train_steps,
         )
-        # Names of the checkpoints of this run, and of the runs that it goes on from; oldest first.
+        # Names of the checkpoints of this run and of the runs that it continues, oldest first.
         self.written: list[str] = []
 
     @property
@@ -68,9 +68,9 @@ class StepCheckpoint(ModelCheckpoint):
         return Path(self.dirpath)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Find the folder, and have checkpoints written beside their targets."""
+        """Find the folder, and make Lightning write checkpoints beside their targets."""
         super().setup(trainer, pl_module, stage)
-        # Exactly this class: one that a user has chosen, in trainer.plugins, stays.
+        # Only Lightning's default class is replaced: a class that a user has set in trainer.plugins stays.
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = WholeFileIO()
 
@@ -85,7 +85,7 @@ class StepCheckpoint(ModelCheckpoint):
             self.written = list(state_dict.get("written", ()))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find the checkpoints that a killed run wrote after the one that this run goes on from."""
+        """Find the checkpoints that a killed run wrote after the checkpoint that this run continues."""
         super().on_train_start(trainer, pl_module)
         if trainer.ckpt_path is not None:
             self.written += self._left_behind(Path(trainer.ckpt_path).resolve())
@@ -103,30 +103,30 @@ class StepCheckpoint(ModelCheckpoint):
                 self._save_last_checkpoint(trainer, candidates)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remove what a run that was killed after its last save has left: with no step to train, nothing is saved."""
+        """Remove the rest of a run that was killed after its last save; without a step to train nothing is saved."""
         if self.written:
             if trainer.is_global_zero:
                 remove_drafts(self.folder, _SUFFIX)
             self._remove_older(trainer)
 
     def _save_topk_checkpoint(self, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:
-        """Write a checkpoint. Lightning's method would number a name that exists already, also after a kill."""
-        # Rank 0 decides: only it need see the folder.
+        """Write a checkpoint. Lightning's method would add a number to a name that exists, also after a kill."""
+        # Rank 0 decides, because other ranks may not see the folder.
         path = self.folder / trainer.strategy.broadcast(self._name(trainer.global_step))
         self.written = [name for name in self.written if name != path.name] + [path.name]
-        # Before saving, because they are part of what is saved.
+        # Changed before saving, because the checkpoint contains the names.
         self.best_model_path, self.last_model_path = str(path), str(self.folder / f"last{_SUFFIX}")
         if trainer.is_global_zero:
             remove_drafts(self.folder, _SUFFIX)
-            # Slices are written into a folder, and must not mix with those of a killed run.
+            # Slices are written into a folder, where they must not mix with slices of a killed run.
             if path.is_dir():
                 remove(path)
         trainer.strategy.barrier()
         self._save_checkpoint(trainer, str(path))
 
     def _save_last_checkpoint(self, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:
-        """Let ``last.ckpt`` point to the newest checkpoint, then remove those beyond ``keep``."""
-        # Lightning calls this also at the end of training, where nothing may have been saved.
+        """Let ``last.ckpt`` point to the newest checkpoint, then remove all but the newest ``keep``."""
+        # Lightning calls this method also at the end of training, perhaps without a checkpoint.
         if not self._last_checkpoint_saved:
             return
         if trainer.is_global_zero:
@@ -135,8 +135,8 @@ class StepCheckpoint(ModelCheckpoint):
         trainer.strategy.barrier()
 
     def _remove_older(self, trainer: Trainer) -> None:
-        """Remove this run's checkpoints beyond ``keep``."""
-        # Like Lightning: what the user has started from stays.
+        """Remove all but the newest ``keep`` of this run's checkpoints."""
+        # As in Lightning, the checkpoint that the user has resumed from stays.
         kept = {*self.written[-self.save_top_k :], *([Path(trainer.ckpt_path).name] if trainer.ckpt_path else [])}
         if trainer.is_global_zero:
             for name in self.written:
@@ -145,14 +145,14 @@ class StepCheckpoint(ModelCheckpoint):
         self.written = self.written[-self.save_top_k :]
 
     def _name(self, step: int) -> str:
-        """Return the name of a step's checkpoint: numbered where an earlier run has left one of this name."""
+        """Return the name of a step's checkpoint; it has a number when an earlier run left one of the same name."""
         name, number = f"step={step}{_SUFFIX}", 1
         while name not in self.written and (self.folder / name).exists():
             name, number = f"step={step}-v{number}{_SUFFIX}", number + 1
         return name
 
     def _left_behind(self, start: Path) -> list[str]:
-        """Return the names of checkpoints in the folder, written at or after one, oldest first."""
+        """Return the names of the checkpoints that were written at or after a given one, oldest first."""
         if start.parent != self.folder.resolve() or not start.exists():
             return []
         since = start.stat().st_mtime_ns

@@ -50,22 +50,22 @@ _TAGS = {tag for plots in STORY.values() for tags in plots.values() for tag in t
 
 
 class TensorBoardLayout(Callback):
-    """Writes a layout with a plot for everything that the run has logged so far, and again when there is more.
+    """Writes a layout with plots of all metrics logged so far, and writes it again when there are new metrics.
 
     TensorBoard shows the newest layout of a run. A plot keeps all of its metrics as soon as the run has one of them, so
-    that runs that are compared have equal plots: TensorBoard draws plots that differ beside each other.
+    compared runs have equal plots, and TensorBoard draws them into one; plots that differ would stand side by side.
     """
 
     def __init__(self) -> None:
-        """Start with nothing logged."""
+        """Start without metrics."""
         self.logged: set[str] = set()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the run has logged, so that a resumed run keeps its plots."""
+        """Return the names of the logged metrics, so that a resumed run keeps its plots."""
         return {"logged": sorted(self.logged)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore what the run had logged."""
+        """Restore the names of the logged metrics."""
         self.logged = set(state_dict["logged"])
 
     def on_train_batch_end(
@@ -101,5 +101,5 @@ def layout_of(logged: set[str]) -> dict[str, dict[str, list[Any]]]:
 
 
 def exactly(tag: str) -> str:
-    """Return a pattern of one tag: TensorBoard takes what a plot names as the beginnings of tags."""
+    """Return a pattern for exactly this tag: TensorBoard treats the names in a plot as prefixes of tags."""
     return f"^{re.escape(tag)}$"

@@ -1,4 +1,4 @@
-"""Claims of completions about their images, judges of these claims, and scores made of the judgements."""
+"""Claims of completions about their images, judges of the claims, and scores of the verdicts."""
 
 from algorithms.records import Claim
 from hallucination.amber import AmberMetric

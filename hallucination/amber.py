@@ -6,20 +6,20 @@
     Hal   = completions with a mention of what is not there / completions
     Cog   = targets mentioned / targets
 
-    answers, "discriminative": accuracy, precision, recall and F1 with *no* as the positive class, as it is the answer
-    that a policy which imagines things does not give
-    AMBER score = (1 - CHAIR + F1) / 2
+    answers, "discriminative": accuracy, precision, recall and F1 with *no* as the positive class, because a policy that
+    imagines things fails to answer no AMBER score = (1 - CHAIR + F1) / 2
 
-For each image a benchmark lists what is there and the *targets*: what people would imagine there although it is not. A
-known word that covers no true object is a hallucination, unless it is a safe word; see ``amber_vocabulary.py``.
+For each image the benchmark lists the objects that are there, and the *targets*: objects that are not there, but that
+people would imagine there. A known word that covers no true object is a hallucination, unless it is a safe word; see
+``amber_vocabulary.py``.
 
 As in the authors' script, counts are summed over completions before dividing, and Cog is defined as above; the paper's
 formula of Cog, targets mentioned / mentions, is ``cog_of_mentions``. Differs from that script:
 
-- words are found by the object lexicon; the script takes nouns by a tagger, so "park" as a verb is no mention there;
-- near-synonyms (spaCy vectors, similarity above 0.8 in the script) need ``is_similar``: no such model is required here;
-- a word that is itself true covers that object, not the first true object that is associated with it;
-- answers are polled as POPE's (``yes_no.poll_answer``), where the script knows an exact "Yes" or "No" only.
+- words are found by the object lexicon; the script finds nouns with a tagger, so that "park" as a verb is no mention
+for it; - near-synonyms (spaCy vectors, similarity above 0.8 in the script) need ``is_similar``: no such model is
+required here; - a word that names a true object covers this object, and not the first true object that it is associated
+with; - answers are read by POPE's rule (``yes_no.poll_answer``); the script knows only an exact "Yes" or "No".
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ AMBER_KINDS = ("existence", "attribute", "relation")
 class AmberCounts(NamedTuple):
     """Counts of one completion; the counts of many completions are their sums."""
 
-    # The order is that of the tensors that the metric adds up.
+    # The metric adds up tensors in the order of these fields.
 
     num_mentions: int
     num_hallucinated: int
@@ -74,7 +74,7 @@ def amber_counts(
     Args:
         completion: the description.
         truth: what the image shows (``truth``).
-        targets: what people would imagine there (``hallu``).
+        targets: absent objects that people would imagine there (``hallu``).
         vocabulary: the tables of the benchmark.
 
     Raises:
@@ -86,12 +86,13 @@ def amber_counts(
     named: set[str | None] = set()
     num_hallucinated = num_imagined = 0
     for word in mentions:
-        # A safe word counts as a mention and as nothing else.
+        # A safe word counts as a mention, but it covers no object and names no target.
         if word in vocabulary.safe_words:
             continue
         true = vocabulary.covered_by(word, truth)  # the true object that this word covers
         if true is None:
-            # One target by the table, another one by resemblance, and a true object by resemblance besides.
+            # A word can name one target by the table, a second target by resemblance, and a true object by resemblance
+            # too.
             imagined = {vocabulary.named_by(word, targets), vocabulary.similar_to(word, targets)} - {None}
             named |= imagined
             true = vocabulary.similar_to(word, truth)
@@ -137,7 +138,7 @@ class Description(NamedTuple):
     """What the image shows."""
 
     targets: Sequence[str]
-    """What people would imagine there."""
+    """Absent objects that people would imagine there."""
 
 
 class Answer(NamedTuple):
@@ -150,7 +151,7 @@ class Answer(NamedTuple):
 
 
 class AmberMetric(Metric):
-    """AMBER's scores of the descriptions and of the answers that there are, and the AMBER score of both."""
+    """AMBER's scores of descriptions and of answers, and the AMBER score where both were given."""
 
     full_state_update = False
     counts: Tensor
@@ -183,7 +184,8 @@ class AmberMetric(Metric):
                 self._add_answer(row)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the scores by name: of descriptions and of answers, where there are any, and of both together."""
+        """Return the scores of descriptions, of answers and of both by name; scores without completions are left
+        out."""
         values: dict[str, Tensor] = {}
         described = amber_scores(self.counts)
         has_descriptions = bool(self.counts[AmberCounts._fields.index("num_responses")])
@@ -215,5 +217,5 @@ class AmberMetric(Metric):
 
 
 def _of_no(name: str) -> str:
-    # The scores are made for yes as the positive class; here no stands in its place.
+    # ``yes_no_scores`` calls the share of the positive class yes_ratio, and AMBER's positive class is no.
     return "no_ratio" if name == "yes_ratio" else name

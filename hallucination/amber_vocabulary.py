@@ -1,7 +1,7 @@
 """AMBER's words (arXiv:2311.07397): which words are known, and which object each of them covers.
 
-A benchmark has one table of associated words: "desk" covers a true "table", "window" covers a true "car". And it has a
-list of safe words, which are never wrong.
+AMBER has one table of associated words: "desk" covers a true "table", "window" covers a true "car". It also has a list
+of safe words, which are never wrong.
 """
 
 import json
@@ -27,7 +27,7 @@ class AmberVocabulary:
         Args:
             associations: word -> words that cover it (``relation.json``).
             safe_words: words that are never wrong and cover nothing (``safe_words.txt``).
-            is_similar: returns whether two words are near-synonyms; None: only the table decides.
+            is_similar: function that returns whether two words are near-synonyms; None: only the table decides.
         """
         self.associations = associations
         self.safe_words = frozenset(safe_words)
@@ -53,16 +53,17 @@ class AmberVocabulary:
             )
 
     def covered_by(self, word: str, names: Sequence[str]) -> str | None:
-        """Return which of the true names a word covers by the table; None when none."""
-        # The name itself first, so that a word that is true covers its own object.
+        """Return the true name that a word covers by the table; None when it covers none."""
+        # The name itself comes first, so that a word that names a true object covers this object.
         return word if word in names else self.named_by(word, names)
 
     def named_by(self, word: str, names: Sequence[str]) -> str | None:
-        """Return which of the names the table gives for a word; None when none."""
+        """Return the name that the table gives for a word; None when it gives none of these names."""
         return next((name for other, name in self._entries(names) if other == word), None)
 
     def similar_to(self, word: str, names: Sequence[str]) -> str | None:
-        """Return which of the names is a near-synonym of the word, or is covered by one; None when none."""
+        """Return the name that is a near-synonym of the word, or that a near-synonym covers; None when there is
+        none."""
         is_similar = self.is_similar
         if is_similar is None:
             return None
@@ -70,7 +71,7 @@ class AmberVocabulary:
 
     def _entries(self, names: Sequence[str]) -> Iterator[tuple[str, str]]:
         """Yield (word, the name it stands for) in the order in which the authors' script looks."""
-        # What is associated with any name comes before every name itself.
+        # All associated words come before the names themselves.
         yield from ((other, name) for name in names for other in self.associations[name])
         yield from ((name, name) for name in names)
 

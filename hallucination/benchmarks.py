@@ -1,4 +1,4 @@
-"""Benchmarks of hallucination as what a config names: which prompts are theirs, and which scores they have.
+"""Benchmarks of hallucination that a config can name: each knows which prompts are its questions, and how it scores.
 
     PopeBenchmark      yes/no questions about objects, by split              (hallucination/pope_metric.py)
     HallusionBench     yes/no questions, by question, figure and group       (hallucination/hallusion_bench.py)
@@ -29,7 +29,7 @@ class Benchmark(ABC):
     """Scores of completions, defined by a benchmark's authors."""
 
     form: str
-    """In words: what a row of this benchmark has."""
+    """What a row of this benchmark must have, in words for an error message."""
 
     @abstractmethod
     def has_form(self, prompt: Prompt) -> bool:
@@ -54,7 +54,7 @@ class Benchmark(ABC):
 
         Args:
             prompts: all prompts that are to be scored.
-            where: what they are, for the message.
+            where: where these prompts come from, for the message.
             key: the setting that names the benchmark.
 
         Raises:
@@ -146,7 +146,7 @@ class ChairBenchmark(Benchmark):
 
 
 class AmberBenchmark(Benchmark):
-    """AMBER (arXiv:2311.07397): scores of descriptions, of answers by kind, and the AMBER score where it has both."""
+    """AMBER (arXiv:2311.07397): scores of descriptions and of answers by kind; the AMBER score where both are given."""
 
     form = (
         "either the answer yes or no and one of the benchmark's kinds of question in the column type, or what the "
@@ -154,7 +154,7 @@ class AmberBenchmark(Benchmark):
     )
 
     def __init__(self, relation: str | None = None, safe_words: str | None = None) -> None:
-        """Name the benchmark's tables of words, which descriptions are judged by.
+        """Name the benchmark's tables of words, by which descriptions are judged.
 
         Args:
             relation: ``data/relation.json`` of its repository; null: only answers are scored.
@@ -184,7 +184,7 @@ class AmberBenchmark(Benchmark):
 
     def _kind(self, prompt: Prompt) -> str | None:
         """Return the kind of a yes/no question; None where it is none of the benchmark's."""
-        # Such as "discriminative-attribute-state"; relations are named without the first word in some copies.
+        # A type is such as "discriminative-attribute-state"; some copies name relations without the first word.
         words = str(prompt.columns.get("type", "")).removeprefix("discriminative-").split("-")
         return {"hallucination": "existence", "attribute": "attribute", "relation": "relation"}.get(words[0])
 

@@ -5,8 +5,9 @@ The Skywork R1V3 report (arXiv:2507.06167) found such a statement in 47 of 900 c
 
 Differs from the report, which does not describe how the statements were found. Here a regular expression finds four
 kinds of statement, in English or Chinese: the image cannot be seen; it is not there; the writer has no access to it;
-the writer reads text only. It rather misses a statement than finds one that is none: "I cannot see the bottom of the
-figure" is about a part, so it does not count, nor does a question that is quoted in other words.
+the writer reads text only. It misses a statement rather than report a wrong one. "I cannot see the bottom of the
+figure" is about a part of the image, so it is not such a statement, and neither is a question that is quoted in other
+words.
 """
 
 import re

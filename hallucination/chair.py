@@ -5,9 +5,9 @@
     coverage = true objects mentioned / true objects        (recall in later scripts, Cover in AMBER)
 
 The truth is a set: the annotated instances, and the objects that reference captions name. Every mention counts, but
-the number of dogs in the image does not matter. ``hallucination.claims`` differs in this: there, the k-th "red-circle"
-of a clause needs k of them in the image. Both return ``Claim`` records, so rates, coverage and reports are the same
-for both. ``HallucinationRate`` adds them up.
+the number of dogs in the image does not matter. ``hallucination.claims`` differs: there the k-th "red-circle" of a
+clause is supported when the image has k of them. Both return ``Claim`` records, so rates, coverage and reports are the
+same for both. ``HallucinationRate`` adds them up.
 
 Differs from the authors' script: coverage is added; a text without a mention divides by one instead of by zero.
 """
@@ -32,7 +32,7 @@ def true_objects(labels: Iterable[str], captions: Iterable[str], lexicon: Object
         captions: reference captions; the image shows every object that they name.
         lexicon: names and synonyms of objects.
     """
-    # name_of for a label, which must be one object as a whole; names_in for a caption, which may name several.
+    # A label must be one object as a whole (``name_of``); a caption may name several objects (``names_in``).
     named = {lexicon.name_of(label) for label in labels}
     return frozenset(name for name in named if name is not None).union(*map(lexicon.names_in, captions))
 
@@ -50,13 +50,13 @@ def find_object_claims(text: str, facts: Collection[str], lexicon: ObjectLexicon
 
 
 def count_covered(claims: Sequence[Claim], facts: Collection[str]) -> tuple[int, int]:
-    """Return how many different things of the facts are claimed, and how many the facts have.
+    """Return how many different things of the facts are claimed, and how many different things the facts have.
 
     Args:
-        claims: the claims of one completion, of this module or of ``hallucination.claims``.
+        claims: the claims of one completion, from this module or from ``hallucination.claims``.
         facts: what the image shows, spelled as in the claims; repeats do not count.
     """
-    # A supported claim and an unsupported one (a surplus repeat) cover a thing alike.
+    # A surplus repeat is an unsupported claim, but the thing it names is in the facts, so it counts as covered.
     things = set(facts)
     return len(things & {claim.thing for claim in claims}), len(things)
 
@@ -82,7 +82,7 @@ class HallucinationRate(Metric):
             self.add_state(name, torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, judged: Sequence[JudgedCompletion]) -> None:
-        """Add completions with their claims; coverage looks at those whose prompt has facts."""
+        """Add completions with their claims; completions whose prompt has no facts do not count for the coverage."""
         counts = claim_counts(judged)
         self.num_unsupported += counts.events
         self.num_claims += counts.trials
@@ -90,14 +90,16 @@ class HallucinationRate(Metric):
         # CHAIR_s: one event for a completion, however many of its claims are unsupported.
         self.num_with_unsupported += sum(each.num_unsupported > 0 for each in judged)
         for each in judged:
-            # A prompt may have an answer that judges its claims, but no facts: it adds nothing to the coverage.
+            # On POPE the answer of a prompt judges its claims, and the prompt has no facts: it adds nothing to the
+            # coverage.
             num_covered, num_facts = count_covered(each.claims, each.prompt.facts or ())
             self.num_covered += num_covered
             self.num_facts += num_facts
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the rates, 0 where no claim was made; no rates without completions, no ``coverage`` without facts."""
-        # A rate of 0 would look like a policy without hallucinations.
+        """Return the rates, 0 where no claim was made; without completions, or without facts for the coverage, no
+        rate."""
+        # Without completions a rate of 0 would look like a policy without hallucinations.
         if self.num_completions == 0:
             return {}
         rates = {
@@ -109,10 +111,10 @@ class HallucinationRate(Metric):
 
 
 class ChairMetric(HallucinationRate):
-    """The same counts under the names of the benchmark."""
+    """The counts of ``HallucinationRate`` under the benchmark's own names."""
 
     def compute(self) -> dict[str, Tensor]:
-        """Return CHAIR_i, CHAIR_s and the coverage; nothing without completions."""
+        """Return CHAIR_i, CHAIR_s and the coverage; an empty dictionary without completions."""
         names = {
             "hallucination_rate": "chair_i", "hallucinated_completions": "chair_s", "coverage": "chair_coverage",
             "claims_per_completion": "chair_mentions",

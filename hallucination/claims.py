@@ -1,8 +1,8 @@
 """Claims that a regular expression finds in a completion, compared with facts in which repeats count.
 
-A claim is a mention of a thing, such as "red-circle". A clause is a part of the text that lists each thing
-once, such as one count. Within a clause, the k-th mention of a thing is supported when the image shows
-at least k of it. The same thing may be named again in another clause.
+A claim is a mention of a thing, such as "red-circle". A clause is a part of the text that lists each thing once, for
+example to count the things. Within a clause, the k-th mention of a thing is supported when the image shows at least k
+of this thing. Another clause may name the same thing again.
 
 The claim-level hallucination rate is unsupported / all claims; the completion-level one is the share of
 completions with an unsupported claim (CHAIR_i and CHAIR_s, arXiv:1809.02156, with repeats counted).

@@ -3,9 +3,10 @@
 "baby elephant" and "adult dog" name no person, a "passenger jet" is an airplane, the seat of a toilet is no chair, a
 home plate is no object (arXiv:1809.02156; the authors' script).
 
-Differs from that script: the list of words is written anew, so scores with it are comparable among themselves only; for
-published CHAIR numbers load the authors' ``synonyms.txt``. Its rules for animals and vehicles hold for every synonym,
-not for the class names, "jet" and "train" only; a few more phrases name no object here, such as "train track".
+Differs from that script: the list of words is written anew, so scores of this list can only be compared with each
+other; for published CHAIR numbers load the authors' ``synonyms.txt``. In the script the rules for animals and vehicles
+hold only for the class names, "jet" and "train"; here they hold for every synonym. A few more phrases, such as "train
+track", name no object here.
 """
 
 from collections.abc import Mapping, Sequence

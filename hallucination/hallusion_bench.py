@@ -1,4 +1,4 @@
-"""HallusionBench (arXiv:2310.14566): the share of right answers by question, by figure, by group of one question.
+"""HallusionBench (arXiv:2310.14566): the share of questions, of figures and of question groups that are answered right.
 
     aAcc = questions answered correctly / questions
     fAcc = figures with every question right / figures              one figure = category, subcategory, set, figure
@@ -9,8 +9,8 @@ the category "visual supplement" (VS) without a figure. Such questions count for
 
 Differs from the authors' script, in which GPT-4 is the judge: any judge can be used here, and ``read_verdict`` is one
 without a model, since all answers are yes or no. The category is part of the names of figures and groups, as in that
-script: VD and VS use the same numbers for their sets, and toolkits that leave the category out mix their figures. A
-question that occurs twice, as samplers that pad make it, counts once and is right when it is right each time.
+script: VD and VS use the same numbers for their sets, and toolkits that leave the category out mix their figures.
+Samplers that pad repeat questions: a repeated question counts once, and is right when it is right each time.
 
 Shapes: N answers.
 """
@@ -97,13 +97,13 @@ def is_right(verdict: Verdict, question: HallusionQuestion) -> bool:
 
 
 def answer_rows(verdicts: Sequence[Verdict], questions: Sequence[HallusionQuestion]) -> Int[Tensor, "N 4"]:
-    """Return one row per answer: number of its figure, number of its group, has a figure, is right."""
-    # Numbers computed from the names, and not counted: rows of several ranks must agree.
+    """Return one row per answer: (number of its figure, number of its group, has a figure, is right)."""
+    # The numbers are hashes of the names and not counters, so that the rows of several ranks agree.
     rows = [
         [position_seed(0, q.figure), position_seed(0, q.group), int(q.has_figure), int(is_right(verdict, q))]
         for verdict, q in zip(verdicts, questions, strict=True)
     ]
-    # Without answers the tensor would be (0,): joined rows need (0, 4).
+    # Without answers the tensor would have the shape (0,), and rows of other ranks are joined as (N, 4).
     return torch.tensor(rows, dtype=torch.long).reshape(-1, 4)
 
 
@@ -145,7 +145,7 @@ class HallusionBenchMetric(Metric):
 
     def sync(self, *args: Any, **kwargs: Any) -> None:
         """Gather the rows of all ranks; a rank without rows contributes (0, 4)."""
-        # torchmetrics would send an empty float tensor (0,), which the rows of other ranks cannot be joined with.
+        # torchmetrics would send an empty float tensor of shape (0,), which cannot be joined with rows of other ranks.
         if not self.rows:
             self.rows.append(answer_rows([], []).to(self.device))
         super().sync(*args, **kwargs)

@@ -14,7 +14,7 @@ from algorithms.records import Claim, Completion, Prompt
 from hallucination.rates import Counts
 
 
-# Not all of RolloutPhase: the monitor judges probes, which have no rewards.
+# A record of its own and not a RolloutPhase: the monitor judges probes, which have no rewards.
 class JudgedCompletion(NamedTuple):
     """One completion and its judged claims."""
 
@@ -44,7 +44,7 @@ def judged_completions(
         JudgedCompletion(prompt, completion, of_completion)
         for prompt, group, of_group in zip(prompts, groups, claims, strict=True)
         for completion, of_completion in zip(group, of_group, strict=True)
-        # None: the prompt has no facts, so nothing is known about the claims. An empty list: it claims nothing.
+        # None: the prompt has no facts, so its claims cannot be judged. An empty list: the completion makes no claim.
         if of_completion is not None
     ]
 

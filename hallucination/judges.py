@@ -39,14 +39,14 @@ class GrammarJudge(ClaimJudge):
             mention: regular expression of one mention; its whole match is compared with the facts.
             clause_end: regular expression of the end of a clause. Within a clause, the k-th mention of a thing is
                 supported when the image has at least k of it.
-            facts_column: another column of the rows that holds what may be claimed, in the words of ``mention``, such
-                as things with their places; null: ``facts``.
+            facts_column: another column with the true things, spelled as ``mention`` finds them, such as things with
+                their places; null: ``facts``.
         """
         self.grammar = ClaimGrammar(mention=mention, clause_end=clause_end)
         self.facts_column = facts_column
 
     def claims(self, prompt: Prompt, text: str) -> list[Claim] | None:
-        """Return the mentions, each judged by how often the image has the thing."""
+        """Return the mentions; each is judged by how many of the thing the image has."""
         # No facts (None) differ from an image that is known to show nothing (an empty tuple).
         facts = prompt.facts if self.facts_column is None else prompt.columns.get(self.facts_column)
         return None if facts is None else find_claims(text, facts, self.grammar)
@@ -62,11 +62,11 @@ class ObjectJudge(ClaimJudge):
             synonyms: text file with one object per line, its name first, synonyms after commas, such as the file of
                 CHAIR's authors; ``coco`` is this project's list for the 80 classes of COCO.
         """
-        # Read here and not at the first completion, so that a missing file stops the run before it starts.
+        # The file is read here and not at the first completion, so that a missing file stops the run before it starts.
         self.lexicon = load_lexicon(synonyms)
 
     def claims(self, prompt: Prompt, text: str) -> list[Claim] | None:
-        """Return the mentions, each judged by whether the image shows the object at all."""
+        """Return the mentions; each is judged by whether the image shows the object at least once."""
         if prompt.facts is None:
             return None
         # Facts may use synonyms too; a fact that the vocabulary lacks can never be mentioned.
@@ -75,7 +75,7 @@ class ObjectJudge(ClaimJudge):
 
 
 class AmberJudge(ClaimJudge):
-    """Finds the words of AMBER in descriptions; one is supported when it covers an object of the image, or is safe."""
+    """Finds AMBER's words in descriptions; a word is supported when it covers an object of the image, or is safe."""
 
     def __init__(self, relation: str, safe_words: str | None = None) -> None:
         """Name the benchmark's tables of words.
@@ -99,7 +99,7 @@ class AmberJudge(ClaimJudge):
 
 
 class YesNoJudge(ClaimJudge):
-    """Takes "yes" as the claim that the object of the question is there; "no" claims nothing. See POPE."""
+    """Takes "yes" as the claim that the object of the question is there; "no" makes no claim. For POPE."""
 
     def claims(self, prompt: Prompt, text: str) -> list[Claim] | None:
         """Return one claim for a yes; the unsupported share of these claims is 1 - precision of POPE."""
@@ -107,7 +107,7 @@ class YesNoJudge(ClaimJudge):
             return None
         if not poll_answer(text).is_yes:
             return []
-        # The claim has no place of its own in the text, so it covers all of it. Only rows of POPE name the object.
+        # The claim is the whole answer, so its place is the whole text. Only rows of POPE name the object.
         return [Claim(str(prompt.columns.get("object", "yes")), 0, len(text), prompt.answer.strip().lower() == "yes")]
 
 

@@ -6,8 +6,8 @@
 joined by blanks, hyphens or underscores; so "red-circle" of the shapes world is a phrase of two words.
 
 Follows CHAIR (arXiv:1809.02156; the authors' script) in counting every mention and in not reading negation: "no dog"
-names a dog. Differs from that script: a plural is recognised by the singular forms in the lexicon instead of by a
-language toolkit, and phrases may have any number of words.
+names a dog. Differs from that script: a plural is recognised because its singular is in the lexicon, and not by a
+language toolkit; phrases may have any number of words.
 """
 
 import re
@@ -88,7 +88,7 @@ class ObjectLexicon:
     def name_of(self, label: str) -> str | None:
         """Return the canonical name of an annotated label; None when the label is no object of this lexicon."""
         mentions = self.find(label)
-        # "dog house" names a dog but is no label of one.
+        # "dog house" names a dog, but it is no label of a dog.
         is_whole = len(mentions) == 1 and label.strip() == label[mentions[0].start : mentions[0].end]
         return mentions[0].name if is_whole else None
 
@@ -102,7 +102,7 @@ class ObjectLexicon:
 
     def _known_phrases(self, text: str) -> Iterator[tuple[Words, ObjectMention]]:
         tokens = list(_WORD_OR_SIGN.finditer(text))
-        # For each token the forms that occur in some phrase; a sign has none and so ends every phrase.
+        # For each token: its forms that occur in some phrase. A sign has no such form, so it ends every phrase.
         forms = [
             [form for form in _singular_forms(token.group().lower()) if form in self._vocabulary] for token in tokens
         ]
@@ -113,11 +113,11 @@ class ObjectLexicon:
             last = first + max(len(words), 1) - 1
             if name is not None:
                 yield words, ObjectMention(name, tokens[first].start(), tokens[last].end())
-            # Behind the whole phrase: the dog of a "hot dog" is no dog.
+            # The search goes on behind the whole phrase: the dog of a "hot dog" is no dog.
             first = last + 1
 
     def _longest_phrase(self, forms: Sequence[Sequence[str]], first: int) -> Words:
-        """Return the longest known phrase that starts at a token; no words when none does."""
+        """Return the longest known phrase that starts at a token; an empty phrase when no phrase starts there."""
         for length in range(min(self._longest, len(forms) - first), 0, -1):
             for words in product(*forms[first : first + length]):
                 if words in self._name_of:
@@ -130,12 +130,12 @@ def _words(phrase: str) -> Words:
 
 
 def _singular_forms(word: str) -> Iterator[str]:
-    """Yield the word itself, then every word that it may be the plural of, whether it exists or not."""
+    """Yield the word itself, then its possible singular forms, whether such words exist or not."""
     yield word
     if word in _IRREGULAR:
         yield _IRREGULAR[word]
     for plural, singular in _ENDINGS:
-        # Not for words of two letters, such as "is", and not "glass" -> "glas".
+        # Words of two letters, such as "is", keep their s, and "glass" does not become "glas".
         if word.endswith(plural) and len(word) >= 3 and not (plural == "s" and word.endswith("ss")):
             yield word.removesuffix(plural) + singular
 

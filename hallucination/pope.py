@@ -1,10 +1,10 @@
 """Polling-based Object Probing Evaluation, POPE (arXiv:2305.10355, section 5): which objects the questions are about.
 
-For each image there are pairs of a question about an object that is there and one about an object that is not:
+For each image there are pairs of questions: one about an object that is there, one about an object that is not there:
 
     random        any object of the set that the image does not show
     popular       the most frequent of these
-    adversarial   the one that most often occurs together with the pair's first object; any of these when none ever does
+    adversarial   the one that most often occurs together with the pair's first object; if there is none, any of these
 
 No object is used twice for one image, so exactly half of the right answers are yes. Frequencies count images.
 
@@ -77,7 +77,7 @@ def probe_question(name: str, template: str = POPE_TEMPLATE) -> str:
         name: the object.
         template: holds ``{object}``, and ``{a}`` where the article goes.
     """
-    # A tuple: an empty name would be found in the string "aeiou".
+    # A tuple, because ``"" in "aeiou"`` is true and an empty name has no first letter.
     article = "an" if name[:1].lower() in tuple("aeiou") else "a"
     return template.format(a=article, object=name)
 
@@ -142,7 +142,7 @@ def _image_probes(
     image: int, objects: Sequence[Sequence[str]], negatives: _Negatives, num_pairs: int, seed: int
 ) -> list[Probe]:
     shown = objects[image]
-    # Without the split in the purpose: all splits have the same true objects.
+    # The purpose of the draw does not name the split, so that all splits have the same true objects.
     order = torch.randperm(len(shown), generator=position_generator(seed, "pope/true objects", image))
     taken = set(shown)
     probes: list[Probe] = []

@@ -52,7 +52,7 @@ class PopeMetric(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """Return the scores over all probes, and those of each split that has a probe."""
-        # Over the summed counts and not a mean of the splits, which may have different sizes.
+        # From the summed counts: a mean over the splits would give splits of different sizes the same weight.
         overall = yes_no_scores(self.counts.sum(0))
         values = {f"pope_{name}": score for name, score in overall._asdict().items()}
         values["pope_silent_fraction"] = self.num_silent / self.counts.sum().clamp_min(1)

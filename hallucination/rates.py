@@ -1,7 +1,7 @@
 """Rates of events: their confidence intervals, and whether a rate has risen.
 
-Claims of one completion depend on each other, so the intervals are narrower than they should be. Their purpose is that
-noise is not taken for a change.
+Claims of one completion depend on each other, so the intervals are narrower than they should be. They serve one
+purpose: noise is not taken for a change.
 """
 
 import math
@@ -42,7 +42,7 @@ def has_risen(before: Counts, now: Counts, *, at_least: float, z: float = 3.0) -
 
     Args:
         before: events out of trials earlier.
-        now: the same now.
+        now: events out of trials now.
         at_least: smallest rise that matters, as a share (0.05 is five points).
         z: standard errors above which chance is ruled out.
     """
@@ -50,6 +50,6 @@ def has_risen(before: Counts, now: Counts, *, at_least: float, z: float = 3.0) -
         return False
     pooled = (before + now).rate
     error = math.sqrt(pooled * (1 - pooled) * (1 / before.trials + 1 / now.trials))
-    # Both bounds: in many trials a tiny rise is beyond chance, and in few trials a large one is not.
+    # Both bounds are needed: in many trials a tiny rise is beyond chance, and in few trials a large rise is not.
     rise = now.rate - before.rate
     return rise >= at_least and rise > z * error

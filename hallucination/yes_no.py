@@ -8,8 +8,9 @@ r"""Answers to yes/no questions: what a completion says, and the scores of many 
 answers that are yes is a constant of the data set and does not depend on the policy.
 
 The polling rule is POPE's: in the first sentence, "no" or "not" means no, anything else yes. Differs from the authors'
-script in what is a word: the script splits at blanks, so that ``No!``, ``NO``, ``\boxed{no}``, "no" before a line break
-and "isn't" are a yes. A yes by default, which an empty text gets too, is marked so that it can be counted.
+script in how words are split: the script splits at blanks, so it reads ``No!``, ``NO``, ``\boxed{no}``, "no" before a
+line break and "isn't" as a yes. A text without yes or no, also an empty text, is a yes by default; such answers are
+marked so that they can be counted.
 
 Shapes: four counts in the order true yes, false yes, true no, false no; ``...`` may be splits.
 """
@@ -46,7 +47,7 @@ class YesNoScores(NamedTuple):
 
 
 def answer_part(text: str) -> str:
-    """Return what follows the reasoning; the whole text when no reasoning is closed."""
+    """Return the text after the reasoning; the whole text when there is no closing ``</think>``."""
     # Without the end mark, rpartition puts the whole text into its last part.
     return text.rpartition(_REASONING_END)[2]
 
@@ -82,7 +83,7 @@ def yes_no_scores(counts: Int[Tensor, "... 4"]) -> YesNoScores:
         accuracy=_ratio(true_yes + true_no, num_answers),
         precision=_ratio(true_yes, said_yes),
         recall=_ratio(true_yes, true_yes + false_no),
-        # 2PR / (P + R) in counts: no division by a precision or a recall of 0.
+        # F1 = 2PR / (P + R), written in counts, so that a precision or a recall of 0 is no divisor.
         f1=_ratio(2 * true_yes, said_yes + true_yes + false_no),
         yes_ratio=_ratio(said_yes, num_answers),
     )
@@ -93,5 +94,5 @@ def _words(text: str) -> list[str]:
 
 
 def _ratio(part: Int[Tensor, "..."], whole: Int[Tensor, "..."]) -> Float[Tensor, "..."]:
-    # A divisor of 0 has a dividend of 0 here, and 0 / 1 is 0 where 0 / 0 is NaN.
+    # Where the divisor is 0 the dividend is 0 too; dividing by 1 instead gives 0 and not NaN.
     return part / whole.clamp_min(1)

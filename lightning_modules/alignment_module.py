@@ -45,5 +45,5 @@ class AlignmentModule(PolicyModule):
         """Return the mean negative log-likelihood per token, in nats."""
         texts = [prompt.columns["completion"] for prompt in batch]
         scores, is_completion = self.loaded_policy.text_scores(batch, texts)  # (B, T) each
-        # Over all tokens of the batch: each token has the same weight, so long demonstrations have more.
+        # The mean is over all tokens of the batch, so a long demonstration has more weight than a short one.
         return -scores.logps.sum() / is_completion.sum()

@@ -1,4 +1,4 @@
-"""What the training modules call on their data modules, whose classes they may not import.
+"""Protocols of the data modules, for the training modules, which may not import their classes.
 
 Shapes: P prompts, K micro-batches of a rollout.
 """
@@ -23,14 +23,14 @@ from rollouts import RolloutPhase
 
 @runtime_checkable
 class PromptColumns(Protocol):
-    """A data module of prompts; user rewards read their columns, benchmarks their form."""
+    """A data module of prompts. User rewards read the columns of its prompts, benchmarks check their form."""
 
     prompts: Mapping[str, Sequence[Prompt]]
-    """Those read so far, by split."""
+    """The prompts that were read so far, by split."""
 
     @property
     def column_names(self) -> Collection[str]:
-        """Names of the columns that any prompt has. Not of one batch: its rows may lack some of them."""
+        """Names of all columns of the data set; a single prompt may lack some of them."""
         ...
 
 
@@ -54,7 +54,7 @@ class ExperienceSource(Protocol):
         """Return P prompts for one more attempt to fill the batch of a rollout (dynamic sampling)."""
         ...
 
-    # After the rollout and not with the ticket: only then is known how many samples are missing.
+    # Called after the rollout, because the number of missing samples is known only then.
     def exchange(
         self,
         effective: ExperienceBatch,
@@ -80,31 +80,31 @@ class ExperienceSource(Protocol):
         ...
 
 
-# A ticket where pairs are built from rollouts, the pairs themselves where they are known beforehand.
+# A ticket when pairs are built from rollouts; the pairs themselves when they come from files.
 PairBatch = PairTicket | list[PreferencePair]
 
 
 class PairData(Protocol):
-    """The data module of MPO: pairs, and where they lie."""
+    """The data module of MPO, which has pairs."""
 
-    # Read before training: a rollout must not fall between accumulated micro-batches.
+    # Checked before training: no rollout may come between accumulated micro-batches.
     refresh_every: int | None
     """Training steps between two rollouts that build new pairs; None: the pairs never change."""
 
     @property
     def notes_folder(self) -> Path:
-        """Where caches about the pairs go."""
+        """Folder for caches about the pairs."""
         ...
 
     @property
     def known_pairs(self) -> Sequence[PreferencePair]:
-        """All pairs that a step may read, as far as they are known before training."""
+        """All pairs of training and validation that are known before training."""
         ...
 
     # Properties, because pairs are read or built after the data module is created.
     @property
     def kept_fraction(self) -> float:
-        """Share of the usable pairs that are of a wanted kind and reach the threshold."""
+        """Share of the usable pairs that have a wanted kind and a margin of at least the threshold."""
         ...
 
     def pairs_of(self, batch: PairBatch) -> Sequence[PreferencePair]:
@@ -115,22 +115,22 @@ class PairData(Protocol):
 class OnlinePairData(PairData, Protocol):
     """The data module of iterative MPO, which builds pairs from rollouts."""
 
-    # Checked against the reward of the module, which has the scores that the pairs need.
+    # Checked before training: the module's reward must have the part from which pairs get their scores.
     selection: PairSelection
     score_part: str
     """Name of the reward part that is the preference reward model."""
 
     @property
     def wants_dropout_ntp(self) -> bool:
-        """Whether pairs against continuations without the images are needed."""
+        """Whether the data module needs DropoutNTP pairs, whose rejected completion was continued without images."""
         ...
 
     def refresh(self, phase: RolloutPhase, blind: Sequence[PreferencePair], number: int) -> dict[str, float]:
-        """Replace the pairs by those of a rollout, and return values for the log.
+        """Build pairs from a rollout in place of the old pairs; return values for the log.
 
         Args:
             phase: the scored rollout.
-            blind: pairs against continuations without the images.
+            blind: DropoutNTP pairs of the rollout.
             number: number of the rollout.
         """
         ...

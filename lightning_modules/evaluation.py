@@ -16,7 +16,7 @@ from algorithms import Completion, ConfigError, Prompt, check_at_least, effectiv
 from hallucination import Benchmark, HallucinationRate, judged_completions
 from rollouts import RolloutPhase, gather_ranks
 
-# What the metrics that give several values are called among the others.
+# Keys of the metrics that return several values.
 _CLAIMS, _BENCHMARK = "claims", "benchmark"
 
 
@@ -28,14 +28,14 @@ class EvaluationConfig:
     """Completions per prompt at the training temperature; accuracy and pass@k are means over them."""
 
     pass_at: tuple[int, ...] = (4, 8)
-    """For each k in it pass@k is reported."""
+    """The k for which pass@k is reported."""
 
     seed: int = 1234
-    """Seed of the samples. It is the same at every validation, so that only the policy changes a curve."""
+    """Seed of the samples. Every validation has the same seed, so that a curve changes only with the policy."""
 
     benchmark: Benchmark | None = None
-    """A benchmark of hallucination whose own scores are logged, of the greedy completions; null: none. The presets in
-    ``configs/datasets`` set it with the data that it is made for."""
+    """A benchmark of hallucination; its own scores of the greedy completions are logged. null: no benchmark. The
+    presets in ``configs/datasets`` set a benchmark together with its data."""
 
     def __post_init__(self) -> None:
         why = "one sample cannot show whether a prompt has mixed outcomes"
@@ -50,11 +50,11 @@ class EvaluationConfig:
         """Refuse a benchmark without a question among the held-out prompts of a stage.
 
         Args:
-            prompts: by split.
+            prompts: prompts by split.
             stage: ``fit``, ``validate``, ``test`` or ``predict``, which evaluates nothing.
 
         Raises:
-            ConfigError: names the setting, and what rows of the benchmark have.
+            ConfigError: names the setting, and what rows of the benchmark must have.
         """
         split = "test" if stage == "test" else "val"
         # A training run may have no validation split.
@@ -86,17 +86,18 @@ class Evaluation(nn.Module):
             greedy_accuracy: score of the greedy completion of each prompt, NaN where it is unknown.
         """
         parts = {name: scores.float() for name, scores in sampled.scores.parts.items()}  # (P, G) each, with NaN
-        # Also without a known score: every rank must update the same metrics, because compute is a collective call.
+        # Updated also without a known score: every rank must update the same metrics, because compute is a collective
+        # call.
         self.means["greedy_accuracy"].update(_known(greedy_accuracy))
         self.means["sampled_accuracy"].update(_known(parts["accuracy"]))
-        # Unknown is not wrong, but a mean over few of the prompts must be seen to be one.
+        # Unknown scores are left out of means, so the log shows the share of unknown scores beside them.
         is_unknown = torch.cat([parts["accuracy"].flatten(), greedy_accuracy]).isnan()
         self.means["unknown_fraction"].update(is_unknown.float())
         if "format" in parts:
             self.means["format_rate"].update(_known(parts["format"]))
         self.means["effective_fraction"].update(effective_groups(sampled.rule_rewards).float())
         self.means["completion_tokens"].update(sampled.lengths.float())
-        # Scores between 0 and 1 are allowed, but pass@k counts completions that are right.
+        # Scores between 0 and 1 are allowed; pass@k counts only completions that are right.
         for metric in self.pass_at.values():
             metric.update(parts["accuracy"] > 0.5, is_known=~parts["accuracy"].isnan())
         if sampled.claims is not None:
@@ -110,14 +111,14 @@ class Evaluation(nn.Module):
         self.means["outside_benchmark"].update(1.0 - torch.tensor(of_benchmark, dtype=torch.float32))
         asked = [prompt for prompt, is_asked in zip(prompts, of_benchmark, strict=True) if is_asked]
         given = [completion for completion, is_asked in zip(completions, of_benchmark, strict=True) if is_asked]
-        # Without a question there are no scores, and 0 would be read as one.
+        # Without a question there are no scores; logging 0 would look like a bad score.
         if asked:
             self.benchmark.add(self.scores, asked, given)
 
     def compute(self) -> dict[str, Tensor]:
         """Return every metric that has data on any rank, by name; a collective call."""
         named = self._named
-        # Computing a metric gathers it from all ranks, so ranks without prompts must compute the same ones as others.
+        # Computing a metric gathers it from all ranks, so ranks without prompts must compute the same metrics.
         updated = gather_ranks([name for name, metric in named.items() if metric.update_called])
         wanted = set[str]().union(*updated)
         values: dict[str, Tensor] = {}
@@ -125,7 +126,7 @@ class Evaluation(nn.Module):
             if name in wanted:
                 found = metric.compute()
                 values |= found if isinstance(found, dict) else {name: found}
-        # NaN is the mean over nothing, where no score was known.
+        # NaN is the mean of a metric without a known score.
         return {name: value for name, value in values.items() if not value.isnan()}
 
     def reset(self) -> None:
@@ -152,7 +153,7 @@ class PassAtK(Metric):
     def __init__(self, k: int) -> None:
         """Set k."""
         super().__init__()
-        # Sum and count, so that ranks with different numbers of prompts add up to the mean over all of them.
+        # Sum and count, so that the mean over all ranks is right when ranks have different numbers of prompts.
         self.k = k
         self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("num_prompts", torch.tensor(0.0), dist_reduce_fx="sum")

@@ -42,7 +42,6 @@ from lightning_modules.logs.idle_rollouts import IdleRollouts
 from lightning_modules.logs.rollouts import batch_metrics, mismatch_metrics, step_metrics
 from lightning_modules.precision import converter
 from lightning_modules.references import FrozenCopyReference, PolicyReference, ReferenceContext
-from lightning_modules.rollout_module import check_temperature
 from lightning_modules.strategy import sharding_of
 from models import Policy, PolicySource, is_sharded
 from rewards import WeightedReward
@@ -94,7 +93,7 @@ class GRPOModule(AheadModule):
         )
         why = "with one completion per prompt every group-relative advantage is zero and nothing is learned"
         check_at_least("model.sampling.group_size", sampling.group_size, 2, why)
-        check_temperature(sampling)
+        sampling.check_for_learning()
         check_at_least("model.max_attempts", max_attempts, 1, "1 samples once")
         check_rollouts_ahead(rollouts_ahead, engine, cap=grpo.engine_ratio_cap, max_attempts=max_attempts)
         self.grpo, self.advantage = grpo, advantage
@@ -137,16 +136,17 @@ class GRPOModule(AheadModule):
         phase: RolloutPhase | None = None
         for attempt in range(self.max_attempts):
             prompts = batch.prompts if attempt == 0 else self.experience.further_prompts(batch.rollout, attempt)  # (P)
-            first_group = self._first_group(batch.rollout, attempt)
-            scored = self.roll_out(batch.rollout, prompts, attempt=attempt, first_group=first_group)  # (P, G)
+            sampled = self.sample_rollout(batch.rollout, prompts, attempt=attempt)  # completions (P, G)
+            first = self._first_group(batch.rollout, attempt)
+            scored = self.score(prompts, sampled.groups, first_group=first, policy_version=sampled.policy_version)
             attempted = scored.with_advantages(self.advantage)  # advantages (P, G)
             phase = attempted if phase is None else phase.joined(attempted)
-            # Not after the last attempt: the check is a collective call that would decide nothing.
+            # No check after the last attempt: it is a collective call, and its result would not matter.
             if attempt + 1 < self.max_attempts and self._has_enough_groups(phase):
                 break
         assert phase is not None
         self.num_completions += phase.rewards.numel() * self.trainer.world_size
-        # On every rank: a rank with few prompts may have no effective group while other ranks learn.
+        # Decided over all ranks: one rank may have no effective group while other ranks have some.
         is_learning = self.trainer.strategy.reduce_boolean_decision(bool(phase.is_effective.any()), all=False)
         if self.trainer.is_global_zero:
             self.idle_rollouts.add(phase, is_idle=not is_learning)
@@ -180,14 +180,14 @@ class GRPOModule(AheadModule):
         is_effective = phase.is_effective  # (P,)
         # Further attempts may give more effective groups than one batch has room for; the first ones stay.
         is_wanted = is_effective & (is_effective.cumsum(0) <= self.experience.prompts_per_rollout)
-        # Never one with an unknown reward: its advantage is 0.
+        # A sample with an unknown reward has advantage 0, so it is left out too.
         is_learnt = is_wanted[:, None] & (phase.advantages != 0.0)  # (P, G)
         if self.grpo.mask_truncated:
             is_learnt &= ~phase.is_truncated
         return self._with_learner_logps(phase.rows(is_learnt), self._placeholder(phase.prompts[0]))  # (B, T)
 
     def _with_learner_logps(self, samples: ExperienceBatch, placeholder: ExperienceBatch) -> ExperienceBatch:
-        """Return samples whose ratios are taken against the learner's own log-probs, the engine's kept apart."""
+        """Return samples with the learner's log-probs as behavior log-probs, the engine's as ``engine_logps``."""
         if (cap := self.grpo.engine_ratio_cap) is None:
             return samples
         with self.trainer.precision_plugin.forward_context():
@@ -207,13 +207,13 @@ class GRPOModule(AheadModule):
 
     def training_step(self, batch: Ticket, batch_idx: int) -> Tensor:
         """Return the loss of one micro-batch."""
-        # Forward and backward get the memory that only sampling needs, unless the engine samples meanwhile.
+        # Free the memory that only sampling needs for forward and backward, unless the engine samples meanwhile.
         if not self.rollouts_ahead:
             self.engine.release()
         samples = self.micro_batches[batch.micro]
         is_empty = len(samples) == 0
         if is_empty:
-            # This rank has nothing to learn from, but every rank must take part in forward and backward.
+            # This rank has no samples, but every rank must take part in forward and backward.
             samples = self._placeholder(batch.prompts[0])
         samples = samples.to(self.device)
         scores = self.completion_scores(self.loaded_policy, samples)  # (B, T)
@@ -251,11 +251,12 @@ class GRPOModule(AheadModule):
             return self.completion_scores(reference, samples).logps
 
     def step_size(self, micro: int) -> StepSize:
-        """Return what the loss of a micro-batch is divided by: its share of the optimizer step it belongs to.
+        """Return the divisors of a micro-batch's loss: its share of the optimizer step's samples and tokens.
 
-        The number of samples is that of a full batch over the number of micro-batches, however many samples this one
-        holds. The number of tokens is what so many samples have at the mean length of the optimizer step. Lightning
-        averages over accumulated micro-batches and over ranks, which makes the loss the mean of the whole step.
+        The number of samples is the size of a full batch divided by the number of micro-batches, however many samples
+        this micro-batch holds. The number of tokens is the number of samples times the mean length in the optimizer
+        step. Lightning averages over accumulated micro-batches and over ranks, which makes the loss the mean of the
+        whole step.
         """
         config, experience = self.experience.buffer_config, self.experience
         num_sampled = experience.prompts_per_rollout * self.sampling.group_size
@@ -268,7 +269,7 @@ class GRPOModule(AheadModule):
             step = self.micro_batches[first : first + accumulate]
             counts = torch.tensor([[len(b), int(b.is_completion.sum())] for b in step], dtype=torch.double).sum(0)
             rows, tokens = self.trainer.strategy.reduce(counts.to(self.device), reduce_op="sum").tolist()
-            tokens_per_sample = tokens / rows if rows else 1.0  # without samples the sum over their tokens is 0
+            tokens_per_sample = tokens / rows if rows else 1.0  # without samples the loss is 0 for any divisor
         return StepSize(num_samples, num_samples * tokens_per_sample, self.sampling.max_new_tokens)
 
     def _is_on_policy(self, samples: ExperienceBatch) -> Tensor:

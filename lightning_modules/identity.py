@@ -1,7 +1,7 @@
-"""What a run must have in common with the run whose checkpoint it goes on from, kept inside of the checkpoint.
+"""The settings that a resumed run must share with the run that wrote the checkpoint; the checkpoint stores them.
 
-Weights, optimizer states, the buffer and rollouts in flight have a meaning only under the settings that made them. The
-learning rate, the length of the run, its logs and its callbacks may differ.
+Weights, optimizer states, the buffer and rollouts in flight fit only to the settings that made them. The learning rate,
+the length of the run, its logs and its callbacks may differ.
 """
 
 import hashlib
@@ -19,10 +19,10 @@ from lightning_modules.rollout_module import RolloutModule
 from models import PolicySource
 
 Identity = Mapping[str, str]
-"""Values as text, by the key of the config. A value may end with a fingerprint in brackets, which decides."""
+"""Values as text, by config key. When a value ends with a fingerprint in brackets, only the fingerprint is compared."""
 
 KEY = "run_identity"
-# Without these two a checkpoint cannot even be validated: its weights would not fit, or its states have no owner.
+# These two must agree even for validation: otherwise weights do not fit, or states have no owner.
 _OF_WEIGHTS = ("model", "model.policy", "model.learning.lora")
 _PIECE = 65_536  # bytes
 
@@ -45,14 +45,14 @@ class Seeded(Protocol):
 
 
 class RunIdentity(L.Callback):
-    """Adds the identity of a run to its checkpoints, whichever callback writes them."""
+    """Adds the identity of a run to every checkpoint, also to those that another callback writes."""
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the identity."""
         checkpoint[KEY] = dict(self._identity)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Take the identity once: the policy's folder may be gone later."""
+        """Compute the identity once, because the policy's folder may be deleted later."""
         self._identity = run_identity(trainer, pl_module, trainer.datamodule)  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -71,7 +71,7 @@ def run_identity(trainer: L.Trainer, module: L.LightningModule, data: L.Lightnin
     if isinstance(module, RolloutModule):
         values |= {"model.sampling.group_size": module.sampling.group_size, "model.seed": module.seed}
     if isinstance(module, GRPOModule):
-        # Whether the learner scores what it sampled; how much the ratio is capped may change.
+        # Only whether the learner scores completions again is compared; the value of the cap may change.
         values["model.grpo.engine_ratio_cap"] = "null" if module.grpo.engine_ratio_cap is None else "a number"
     if isinstance(data, Seeded):
         values["data.seed"] = data.seed
@@ -85,22 +85,22 @@ def run_identity(trainer: L.Trainer, module: L.LightningModule, data: L.Lightnin
 
 
 def check_identity(saved: Identity, present: Identity, *, path: str | Path, resumes: bool) -> None:
-    """Refuse a checkpoint of a run that this one cannot go on from.
+    """Refuse a checkpoint that this run cannot continue.
 
     Args:
         saved: identity in the checkpoint.
         present: identity of this run.
         path: the checkpoint, for the message.
-        resumes: True: all of the identity must be the same. False, for commands that only read weights: what the
-            weights depend on.
+        resumes: True: the whole identity must be the same. False, for commands that only read weights: only the entries
+            on which weights depend.
 
     Raises:
-        ConfigError: names every difference with both values, and the way out.
+        ConfigError: names every difference with both values, and what to do.
     """
     different = [
         key
         for key in saved
-        # A later version may compare more, and this one less.
+        # A checkpoint of another version may have more or fewer entries; only common entries are compared.
         if key in present and _compared(saved[key]) != _compared(present[key]) and (resumes or key in _OF_WEIGHTS)
     ]
     if different:
@@ -114,9 +114,9 @@ def check_identity(saved: Identity, present: Identity, *, path: str | Path, resu
 def described(source: PolicySource) -> str:
     """Return a policy source as text: class, settings, and a fingerprint of the files in its folders.
 
-    The fingerprint makes a folder that was moved the same, and one with other weights of the same name another.
+    By the fingerprint, a folder that was moved counts as the same, and a folder whose weights were replaced as another.
     """
-    # What is no plain value, such as options of reading, does not change the weights.
+    # Settings that are objects, such as options of reading, do not change the weights.
     settings = {
         name: value
         for name, value in sorted(vars(source).items())
@@ -132,7 +132,7 @@ def described(source: PolicySource) -> str:
 
 
 def _compared(value: str) -> str:
-    """Return the part of a value that decides: the fingerprint where there is one."""
+    """Return the part of a value that is compared: the fingerprint where there is one."""
     return value[value.rindex("[") :] if value.endswith("]") and ") [" in value else value
 
 

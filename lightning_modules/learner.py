@@ -1,11 +1,11 @@
-"""The base of all modules that learn: what guards an optimizer step, and what every step logs.
+"""The base of all modules that learn: it guards every optimizer step and logs its metrics.
 
     backward of all micro-batches -> loss and gradient finite on all ranks? -> is there a gradient at all?
           -> clip -> AdamW -> weights finite? -> callbacks may write a checkpoint
 
 Everything is checked before a checkpoint can be written, so that the newest checkpoint of a run that stops here is
-intact. Without a gradient AdamW would still move the weights, by weight decay and by the momentum of earlier steps: a
-step in which nothing is learnt is left out.
+intact. Without a gradient AdamW would still move the weights, by weight decay and by the momentum of earlier steps. So
+a step without a gradient is left out.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from lightning_modules.logs.weights import changed_and_all, local, sampled_weigh
 from lightning_modules.precision import buffers_kept
 
 MAX_SKIPPED_IN_A_ROW = 20
-"""So many steps in a row that are not finite stop a run that may skip them: nothing is learnt any more."""
+"""A run that may skip steps that are not finite stops after so many in a row, because it no longer learns."""
 
 _KEY = "learner"
 
@@ -40,11 +40,11 @@ class LearnerModule(L.LightningModule):
     def __init__(self) -> None:
         """Start the counts."""
         super().__init__()
-        # Since the start of the run: steps left out because they were not finite, and for want of a gradient.
+        # Since the start of the run: steps left out because they were not finite, and because they had no gradient.
         self.num_skipped = self.num_idle = 0
         self._skipped_in_a_row = 0
-        # Losses of the present optimizer step on this rank that are not finite. On the device: a check of every
-        # micro-batch would wait for it.
+        # Number of losses of the present optimizer step on this rank that are not finite. It stays on the device,
+        # because reading it after every micro-batch would wait for the device.
         self._num_bad_losses: Tensor | None = None
 
     def on_train_start(self) -> None:
@@ -54,7 +54,7 @@ class LearnerModule(L.LightningModule):
             ConfigError: on all ranks alike, with the name of the first such tensor.
         """
         bad = [name for name, parameter in self.named_parameters() if not local(parameter).isfinite().all()]
-        # A rank may have no slice of the tensor in which the bad number is.
+        # With sharded weights only some ranks have the slice with the bad number.
         if self.trainer.strategy.reduce_boolean_decision(bool(bad), all=False):
             raise ConfigError(
                 f"model: the weights to start from hold numbers that are not finite, in {len(bad)} tensors"
@@ -65,11 +65,11 @@ class LearnerModule(L.LightningModule):
     def on_before_backward(self, loss: Tensor) -> None:
         """Remember whether the loss of a micro-batch is finite."""
         is_bad = (~loss.detach().isfinite()).double()
-        # Not decided here: one rank that stops would leave the others waiting for its gradients.
+        # The decision comes later: a rank that stops here would leave the others waiting for its gradients.
         self._num_bad_losses = is_bad if self._num_bad_losses is None else self._num_bad_losses + is_bad
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Log the norm of the gradient before it is clipped, and drop a gradient from which nothing may be learnt.
+        """Log the norm of the gradient before it is clipped, and drop a gradient that must not be used.
 
         Raises:
             TrainingDiverged: on all ranks alike, for a loss or a gradient that is not finite.
@@ -85,7 +85,7 @@ class LearnerModule(L.LightningModule):
             self._skipped_in_a_row = 0
             self.num_idle += not gradients
         if bad_losses or bad_norms or not gradients:
-            # AdamW passes over weights without a gradient: neither they nor their moments change.
+            # AdamW skips weights whose gradient is None: neither the weights nor their moments change.
             optimizer.zero_grad(set_to_none=True)
         self.log("train/skipped_steps", float(self.num_skipped))
         self.log("train/idle_steps", float(self.num_idle))
@@ -97,20 +97,20 @@ class LearnerModule(L.LightningModule):
         optimizer: Any,
         optimizer_closure: Callable[[], Any] | None = None,
     ) -> None:
-        """Take a step, and log which share of the weights it has changed.
+        """Take a step, and log the share of weights that the step has changed.
 
         Raises:
             TrainingDiverged: on all ranks alike, when a weight is not finite after the step.
         """
         weights = learning_weights(optimizer)
-        # Looking at steps that nobody sees would slow small policies down.
+        # Only for steps that are logged: comparing weights takes time that small policies notice.
         is_logged = (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0  # pyright: ignore[reportAttributeAccessIssue]
         before = sampled_weights(weights) if is_logged else []
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         if is_logged:
             changed, total = self.trainer.strategy.reduce(changed_and_all(before, weights), reduce_op="sum")
             self.log("train/changed_fraction", (changed / total).float())
-        # The same on all ranks: they have the same weights, or this norm is over the slices of all.
+        # The norm is the same on all ranks: either weights are equal, or the norm is over the slices of all ranks.
         if not total_norm(weights).isfinite():
             raise TrainingDiverged(
                 f"step {self._step}: weights are no longer finite after the update, although its gradient was; lower "
@@ -127,7 +127,7 @@ class LearnerModule(L.LightningModule):
         self.num_skipped, self.num_idle = counts.get("num_skipped", 0), counts.get("num_idle", 0)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "LearnerModule":
-        """Move and convert as usual, except for the type of buffers: torch's own name for this step of ``to``."""
+        """Move and convert as torch does, but keep the dtype of buffers. ``torch.nn.Module.to`` calls this method."""
         with buffers_kept(self):
             return super()._apply(fn, recurse)
 
@@ -137,7 +137,7 @@ class LearnerModule(L.LightningModule):
         return self.trainer.global_step + 1
 
     def _over_ranks(self, norm: Tensor) -> list[float]:
-        """Return on how many ranks a loss and the gradient are not finite, and on how many there is a gradient."""
+        """Return sums over ranks: losses and gradients that are not finite, and gradients that are not 0."""
         bad_losses = norm.new_zeros((), dtype=torch.double) if self._num_bad_losses is None else self._num_bad_losses
         self._num_bad_losses = None
         counts = [bad_losses.to(norm.device), (~norm.isfinite()).double(), (norm != 0.0).double()]
@@ -146,8 +146,8 @@ class LearnerModule(L.LightningModule):
     def _refuse_or_count(self, *, loss_is_bad: bool, norm: Tensor) -> None:
         """Count a step that is not finite, or stop the run."""
         found = "the loss is not finite" if loss_is_bad else f"the norm of the gradient is {norm.item()}"
-        # The scale of 16-mixed is found by trying: gradients that overflow are part of it, and the scaler leaves the
-        # step out by itself.
+        # With 16-mixed the gradient scaler finds its scale by overflows, so a gradient that is not finite is normal,
+        # and the scaler itself leaves the step out.
         is_scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
         if not (self.skip_nonfinite or (is_scaled and not loss_is_bad)):
             raise TrainingDiverged(

@@ -59,16 +59,16 @@ class LearningConfig:
     """Low-rank updates that learn in addition to the parts; null adds none."""
 
     recompute_activations: bool = False
-    """Keep only the inputs of each layer for backward, and compute the rest again (gradient checkpointing). This takes
-    the memory of one layer instead of all, and the time of one more forward."""
+    """Keep only the inputs of each layer for backward, and compute the rest again (gradient checkpointing). This needs
+    the memory of one layer instead of all layers, and the time of one more forward."""
 
     skip_nonfinite: bool = False
     """Leave out a step whose loss or gradient is not finite, and count it in ``train/skipped_steps``; 20 such steps in
-    a row still stop the run. False stops it at the first one."""
+    a row still stop the run. False stops the run at the first such step."""
 
     allow_low_precision: bool = False
-    """Let weights learn in the 16 bits that ``policy.dtype`` or ``trainer.precision`` gives them. Saves 12 bytes for
-    each weight that learns, and loses nearly all updates at the learning rates of reinforcement learning."""
+    """Let weights learn in 16 bits, as ``policy.dtype`` or ``trainer.precision`` sets them. This saves 12 bytes for
+    each weight that learns, and at the learning rates of reinforcement learning it loses nearly all updates."""
 
 
 def build_optimizer(module: L.LightningModule, config: OptimizerConfig) -> dict[str, Any]:
@@ -115,5 +115,5 @@ def gradient_norm(optimizer: Optimizer) -> Tensor:
 def total_norm(tensors: Sequence[Tensor]) -> Tensor:
     """Return the 2-norm over all numbers of some tensors; a collective call where they are sharded."""
     norm = torch.nn.utils.get_total_norm(tensors)
-    # That of sharded tensors is a DTensor, whose value is known only when the ranks have added up their parts.
+    # The norm of sharded tensors is a DTensor; its value is known only after the ranks have added up their parts.
     return norm.full_tensor() if isinstance(norm, DTensor) else norm

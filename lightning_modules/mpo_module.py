@@ -37,7 +37,7 @@ from lightning_modules.logs.pairs import PairEvaluation, contrast_metrics, pair_
 from lightning_modules.pair_logps import PairLogps, pair_length_problem, pair_logps
 from lightning_modules.precision import converter
 from lightning_modules.references import CachedReference, Reference, ReferenceContext, policy_fingerprint
-from lightning_modules.rollout_module import RolloutModule, check_temperature
+from lightning_modules.rollout_module import RolloutModule
 from lightning_modules.strategy import sharding_of
 from models import PolicySource
 from rewards import AccuracyReward, RewardPart, WeightedReward
@@ -67,11 +67,12 @@ class MPOModule(RolloutModule):
             policy: where the policy comes from.
             learning: which weights learn, and how.
             engine: samples completions, for evaluation and for iterative MPO; null: ``TransformersEngine``.
-            reward: scores these completions; its part ``accuracy`` is what evaluation reports; null: that part alone.
+            reward: scores these completions; its part ``accuracy`` is what evaluation reports; null: a reward with that
+                part only.
             mpo: weights of the losses, beta and the reward shift.
             reference: how the reference policy is kept; null: ``CachedReference``.
             pairs_per_forward: most pairs in one forward. A larger batch is read in parts, which backward computes
-                again; loss, shift and gradient are those of the whole batch. null reads it at once.
+                again; loss, shift and gradient are those of the whole batch. null reads a batch at once.
             sampling: temperature, longest completion, completions per prompt of a rollout.
             evaluation: what validation and test measure.
             judge: finds and judges the claims of a completion about its image; null judges none.
@@ -90,7 +91,7 @@ class MPOModule(RolloutModule):
         if pairs_per_forward is not None:
             check_at_least("model.pairs_per_forward", pairs_per_forward, 1, "null reads all pairs at once")
         self.mpo = mpo
-        # Fingerprint of pi_0; empty where the reference does not need it.
+        # Fingerprint of pi_0; empty when the reference does not need a fingerprint.
         self.initial_weights = ""
         self.reference: Reference = reference or CachedReference()
         self.pairs_per_forward = pairs_per_forward
@@ -108,7 +109,7 @@ class MPOModule(RolloutModule):
         return cast(OnlinePairData, self.data)
 
     def setup(self, stage: str) -> None:
-        """Refuse pairs alone for all but ``fit``, which prepares the reference that they are compared with."""
+        """Refuse data without prompts for every command but ``fit``: only ``fit`` prepares the reference for pairs."""
         super().setup(stage)
         data = self.trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
         if stage != "fit" and data is not None and not isinstance(data, PromptColumns):
@@ -121,18 +122,18 @@ class MPOModule(RolloutModule):
         """Build the policy, and take the fingerprint of its weights where the reference needs it."""
         is_new = self.policy is None
         super().configure_model()
-        # Here and not in on_fit_start: by then a resumed run may have loaded the weights of its checkpoint.
+        # Computed here, because before ``on_fit_start`` a resumed run may load the weights of its checkpoint.
         if is_new and self.mpo.is_contrastive and self.reference.needs_fingerprint:
             self.initial_weights = policy_fingerprint(self.loaded_policy)
 
     @property
     def completion_room(self) -> int:
-        """The longest completion that is sampled; data of pairs alone are never sampled from."""
+        """The longest completion that is sampled; 1 for data that holds only pairs, which are never sampled from."""
         has_pairs_alone = self._trainer is not None and not isinstance(self.data, PromptColumns)
         return 1 if has_pairs_alone else super().completion_room
 
     def pair_problem(self, pair: PreferencePair, max_tokens: int | None) -> tuple[str, str] | None:
-        """Return why a pair cannot be learned from: a reason, by which pairs are counted, and a detail; None if it can.
+        """Return why a pair cannot be used for learning, as a reason for counting and a detail; None for a good pair.
 
         Data modules call it for every pair.
 
@@ -141,12 +142,12 @@ class MPOModule(RolloutModule):
             max_tokens: longest prompt plus completion, image tokens expanded; None allows any length.
         """
         policy = self.loaded_policy
-        # The token ids of chosen and rejected completion. Both with end of turn: the longest that the pair can be.
+        # The token ids of both completions, each with end of turn, which is the longest form of the pair.
         sides = policy.encoder.completion_ids([pair.chosen, pair.rejected], [True, True])
         if banned := torch.cat(sides)[torch.isin(torch.cat(sides), policy.banned_token_ids)].tolist():
             tokens = policy.encoder.tokenizer.convert_ids_to_tokens(banned[:3])
             return "token that no completion may hold", f"{', '.join(tokens)}: the policy can never sample it"
-        # Without a longest length too: a prompt that cannot be read must be found now.
+        # Computed also without ``max_tokens``, because a prompt that cannot be read must be found now.
         length = policy.encoder.length(pair.prompt) + max(map(len, sides))
         return pair_length_problem(length, max_tokens, policy.context_length)
 
@@ -174,7 +175,7 @@ class MPOModule(RolloutModule):
                 convert=converter(self.trainer),
                 sharding=sharding_of(self.trainer),
             )
-            # In the precision of a training step: the same weights give other numbers in another precision.
+            # The reference computes in the precision of training, because another precision gives other log-probs.
             with precision.forward_context():
                 self.reference.prepare(context)
 
@@ -183,7 +184,7 @@ class MPOModule(RolloutModule):
         refresh_every = self.data.refresh_every
         if refresh_every is None:
             return
-        check_temperature(self.sampling)
+        self.sampling.check_for_learning()
         self.online_data.selection.check_buildable(self.online_data.score_part, self.reward.parts)
         accumulate = self.trainer.accumulate_grad_batches
         if refresh_every % accumulate:
@@ -209,10 +210,10 @@ class MPOModule(RolloutModule):
 
     def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         """Return the loss of one batch of pairs."""
-        # Forward and backward get the memory that only sampling needs.
+        # Free the memory that only sampling needs for forward and backward.
         self.engine.release()
         scored, rewards = self._rewards(self.data.pairs_of(batch))  # (B, 2) each
-        # Before the loss: delta includes the rewards of this batch.
+        # The shift is updated before the loss, because delta includes the rewards of this batch.
         if self.mpo.is_contrastive:
             self._update_shift(rewards)
         out = self._loss(scored, rewards)
@@ -236,10 +237,10 @@ class MPOModule(RolloutModule):
 
     def _update_shift(self, rewards: Tensor) -> None:
         """Add the rewards (B, 2) of all ranks to the running mean; a collective call."""
-        # Sum and count, so that every reward has the same weight whatever the batches of the ranks hold.
+        # Sum and count, so that every reward has the same weight when batches of ranks differ in size.
         sums = torch.stack([rewards.detach().double().sum(), torch.tensor(rewards.numel()).to(rewards).double()])
         total, count = self.trainer.strategy.reduce(sums, reduce_op="sum")
-        # A step that is left out because it is not finite may leave nothing behind, least of all in a running mean.
+        # A step that is left out because it is not finite must not change the running mean.
         if total.isfinite():
             self.shift = self.shift.updated(total.cpu(), count.cpu())
 
@@ -258,7 +259,7 @@ class MPOModule(RolloutModule):
     def _log_step(self, out: MPOOutput, scored: PairLogps, rewards: Tensor) -> None:
         """Log the loss, and every ``log_every_n_steps`` steps the means over the batch."""
         self.log("train/loss", out.loss.detach(), batch_size=len(rewards))
-        # Logging all of these takes a tenth of the time of a small policy's step.
+        # Not at every step: logging all metrics takes a tenth of the time of a small policy's step.
         if (self.trainer.global_step + 1) % self.trainer.log_every_n_steps:  # pyright: ignore[reportAttributeAccessIssue]
             return
         values = pair_step_metrics(scored, out) | {"train/pairs_kept": self.data.kept_fraction}

@@ -1,4 +1,4 @@
-"""Log-probabilities of the two completions of preference pairs, and which pairs are too long for that."""
+"""Log-probabilities of the two completions of preference pairs, and the check for pairs that are too long."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from models import Policy, largest_over_ranks
 
 
 class PairLogps(NamedTuple):
-    """Column 0 is the chosen completion, column 1 the rejected one."""
+    """Log-probabilities of B pairs: column 0 is the chosen completion, column 1 the rejected one."""
 
     logps: Float[Tensor, "B 2"]
     """Sum over a completion's tokens, end-of-turn included, in nats."""
@@ -30,15 +30,15 @@ def pair_logps(
         policy: scores the completions; gradients flow through it.
         pairs: B pairs.
         with_rejected: False: the rejected completions are not read, and column 1 is zero.
-        pairs_per_forward: most pairs in one forward. More pairs go through the policy in parts, which backward computes
-            again: less memory, more time, the same numbers. None reads all at once.
+        pairs_per_forward: most pairs in one forward. More pairs are read in parts, which backward computes again; this
+            needs less memory and more time, and gives the same numbers. None reads all pairs at once.
     """
     step = pairs_per_forward or len(pairs)
     parts = [pairs[start : start + step] for start in range(0, len(pairs), step)]
-    # Ranks that share weights run equally many forwards; what a rank reads again for this is cut off below.
+    # Ranks with sharded weights run equally many forwards; pairs that a rank reads twice for this are cut off below.
     (num_parts,) = largest_over_ranks(policy, len(parts))
     parts += parts[:1] * (num_parts - len(parts))
-    # Recomputing a single part would save no memory: its activations are needed at once.
+    # A single part is not computed again: backward needs its activations at once, so this would save no memory.
     if len(parts) == 1 or not torch.is_grad_enabled():
         scored = [_score(policy, part, with_rejected) for part in parts]
     else:
@@ -47,12 +47,12 @@ def pair_logps(
 
 
 def pair_length_problem(length: int, max_tokens: int | None, context_length: int | None) -> tuple[str, str] | None:
-    """Return why a pair is too long, as a reason to count by and a detail; None when it is not.
+    """Return why a pair is too long, as a reason for counting and a detail; None when it is not too long.
 
     Args:
-        length: of the prompt and the longer completion, in tokens.
-        max_tokens: the data module's limit; None: it has none.
-        context_length: most tokens that the model was made for; None: it does not say.
+        length: length of the prompt and the longer completion together, in tokens.
+        max_tokens: the data module's limit; None: no limit.
+        context_length: most tokens that the model was made for; None: unknown.
     """
     if max_tokens is not None and length > max_tokens:
         return "too many tokens", f"{length}, data.max_pair_tokens is {max_tokens}"

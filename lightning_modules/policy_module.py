@@ -30,14 +30,14 @@ class PolicyModule(LearnerModule):
 
     @property
     def loaded_policy(self) -> Policy:
-        """The policy, built if it is not there yet."""
+        """The policy; the first access builds it."""
         # Data modules count the tokens of prompts in setup, before Lightning calls configure_model.
         self.configure_model()
         assert self.policy is not None
         return self.policy
 
     def configure_model(self) -> None:
-        """Build the policy once: frozen where it does not learn, and sharded over ranks where the strategy shards.
+        """Build the policy once, freeze the parts that do not learn, and shard it if the strategy shards.
 
         Lightning calls this for every stage of a run.
 
@@ -48,18 +48,18 @@ class PolicyModule(LearnerModule):
         if self.policy is not None:
             return
         low_is_allowed = self.learning.allow_low_precision
-        # _trainer and not trainer, which raises where there is none, as in a notebook.
+        # ``trainer`` would raise an error without a trainer, for example in a notebook.
         if (self.learning.trainable or self.learning.lora) and not low_is_allowed:
             check_precision(self._trainer, may_insist=True)
         sharding = sharding_of(self._trainer)
         policy = build_policy(self.policy_source, self._prepare, sharding)
-        # Sharded weights are gathered in one type.
+        # Sharded weights are all gathered in one dtype.
         if sharding is None and not low_is_allowed:
             check_types(policy, self._trainer)
         self.policy = policy
 
     def _prepare(self, policy: Policy) -> None:
-        """Freeze what does not learn, add LoRA, and give what learns 32 bits; sharded weights are not read yet."""
+        """Freeze what does not learn, add LoRA, and convert what learns to 32 bits; sharded weights come later."""
         policy.requires_grad_(False)
         if self.learning.trainable:
             policy.set_trainable(self.learning.trainable)
@@ -69,7 +69,7 @@ class PolicyModule(LearnerModule):
             policy.recompute_activations()
         if not self.learning.allow_low_precision:
             learn_in_32_bits(policy)
-        # transformers loads models in eval mode. This sets the mode of each part anew: frozen parts stay in eval mode.
+        # transformers loads models in eval mode. This sets the mode of each part again; frozen parts stay in eval mode.
         policy.train(policy.training)
 
     def configure_optimizers(self) -> Any:
@@ -77,15 +77,15 @@ class PolicyModule(LearnerModule):
         return build_optimizer(self, self.learning.optimizer)
 
     def on_validation_start(self) -> None:
-        """Refuse batches that ranks cannot read together."""
+        """Refuse different numbers of batches on ranks that share weights."""
         check_equal_batches(self.trainer, "validation", self.trainer.num_val_batches)
 
     def on_test_start(self) -> None:
-        """Refuse batches that ranks cannot read together."""
+        """Refuse different numbers of batches on ranks that share weights."""
         check_equal_batches(self.trainer, "test", self.trainer.num_test_batches)
 
     def on_predict_start(self) -> None:
-        """Refuse batches that ranks cannot read together."""
+        """Refuse different numbers of batches on ranks that share weights."""
         check_equal_batches(self.trainer, "predict", self.trainer.num_predict_batches)
 
     def connected(self, loss: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ class PolicyModule(LearnerModule):
 
     @property
     def longest_prompt(self) -> int | None:
-        """Most tokens that a prompt may have for the model to read it and what follows; None: it does not say."""
+        """Most tokens of a prompt that leave room for a completion in the model's context; None: unknown."""
         context = self.loaded_policy.context_length
         return None if context is None else context - self.completion_room
 

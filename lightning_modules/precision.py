@@ -1,12 +1,12 @@
-"""The types of weights and buffers while something learns.
+"""The dtypes of weights and buffers during training.
 
     weights that learn   float32, whatever ``model.policy.dtype`` says; their gradients and Adam's moments follow them
     frozen weights       ``model.policy.dtype``, or ``frozen_dtype`` of FSDP2Strategy
     buffers              as the model made them
 
-Adam moves a weight by about the learning rate, and bfloat16 rounds away what is smaller than 2^-9 of the weight: at
-1e-6 it drops nearly every update, while loss and norm of the gradient look as usual. Rotary frequencies in bfloat16 are
-wrong by 1.2 rad at distance 1,024, while engines and exports have them in 32 bits.
+Adam moves a weight by about the learning rate, and bfloat16 rounds away changes smaller than 2^-9 of the weight. At a
+learning rate of 1e-6 it drops nearly every update, while loss and norm of the gradient look as usual. Rotary
+frequencies in bfloat16 are wrong by 1.2 rad at distance 1,024, while engines and exports have them in 32 bits.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ from torch import nn
 from algorithms import ConfigError
 
 _LOW = ("bf16-true", "16-true")
-# In the name of each parameter that peft adds.
+# Text in the name of each parameter that peft adds.
 _LORA = ".lora_"
 
 
@@ -27,11 +27,11 @@ def check_precision(trainer: L.Trainer | None, *, may_insist: bool = False) -> N
     """Refuse a trainer that would convert weights that learn to 16 bits.
 
     Args:
-        trainer: nothing is checked without one, or where it does not train.
-        may_insist: whether the module has the key ``model.learning.allow_low_precision``, for the message.
+        trainer: the trainer; without a trainer, or when it does not train, nothing is checked.
+        may_insist: whether the message may offer the key ``model.learning.allow_low_precision``.
 
     Raises:
-        ConfigError: with what to write instead.
+        ConfigError: names the setting and what to write instead.
     """
     if trainer is None or trainer.state.fn != TrainerFn.FITTING or trainer.precision not in _LOW:
         return
@@ -46,11 +46,11 @@ def check_precision(trainer: L.Trainer | None, *, may_insist: bool = False) -> N
 def learn_in_32_bits(module: nn.Module) -> None:
     """Convert the parameters that learn to 32 bits, in place; they may be on the meta device.
 
-    Where parts learn, frozen LayerNorms get 32 bits too, a few numbers: what a learning tower returns has 32 bits, and
-    torch's LayerNorm on CPUs takes no 32-bit input with parameters of 16.
+    When whole parts learn, frozen LayerNorms get 32 bits too, which are few numbers. The reason: the output of a tower
+    that learns has 32 bits, and torch's LayerNorm on CPUs refuses 32-bit input with 16-bit parameters.
     """
     _to_32_bits(parameter for parameter in module.parameters() if parameter.requires_grad)
-    # Not for LoRA alone, which also learns without autocast: there a LayerNorm needs the type of its input.
+    # When only LoRA learns, training may run without autocast, and a LayerNorm then needs the dtype of its input.
     if any(p.requires_grad and _LORA not in name for name, p in module.named_parameters()):
         norms = [submodule for submodule in module.modules() if isinstance(submodule, nn.LayerNorm)]
         _to_32_bits(parameter for norm in norms for parameter in norm.parameters())
@@ -63,19 +63,19 @@ def _to_32_bits(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def check_types(model: nn.Module, trainer: L.Trainer | None) -> None:
-    """Refuse to compute without autocast in a model whose parts have different types.
+    """Refuse training without autocast in a model whose parts have different dtypes.
 
     Args:
-        model: with the weights that learn in 32 bits.
-        trainer: nothing is checked without one.
+        model: model whose learning weights have 32 bits.
+        trainer: the trainer; without a trainer nothing is checked.
 
     Raises:
-        ConfigError: with both ways out.
+        ConfigError: names both settings that solve it.
     """
-    # Other precisions compute in one type, and so does a strategy that gathers weights.
+    # Other precisions compute in one dtype, and so does a strategy that gathers weights.
     if trainer is None or trainer.precision != "32-true":
         return
-    # LoRA layers convert what they read and what they return.
+    # LoRA layers convert their input and their output, so parts with LoRA fit together.
     types = {p.dtype for name, p in model.named_parameters() if p.is_floating_point() and _LORA not in name}
     if len(types) > 1:
         names = " and ".join(sorted(str(dtype).removeprefix("torch.") for dtype in types))
@@ -87,15 +87,16 @@ def check_types(model: nn.Module, trainer: L.Trainer | None) -> None:
 
 
 def same_types(module: nn.Module, like: nn.Module) -> None:
-    """Convert parameters to the types that those of the same names have in another module."""
+    """Convert parameters to the dtypes of the parameters with the same names in another module."""
     types = {name: parameter.dtype for name, parameter in like.named_parameters()}
     for name, parameter in module.named_parameters():
-        # What lies beneath a LoRA layer has another name there; it is frozen, and has the type in which it is loaded.
+        # A layer inside of a LoRA layer has another name there; it is frozen, and keeps the dtype in which it was
+        # loaded.
         parameter.data = parameter.data.to(types.get(name, parameter.dtype))
 
 
 def converter(trainer: L.Trainer) -> Callable[[nn.Module], nn.Module]:
-    """Return what converts a module to the trainer's precision, except for its buffers."""
+    """Return a function that converts a module to the trainer's precision, except for its buffers."""
 
     def convert(module: nn.Module) -> nn.Module:
         with buffers_kept(module):
@@ -106,7 +107,7 @@ def converter(trainer: L.Trainer) -> Callable[[nn.Module], nn.Module]:
 
 @contextmanager
 def buffers_kept(module: nn.Module) -> Iterator[None]:
-    """Restore the type and the values of all buffers when the context ends, on the device on which they are by then."""
+    """Restore the dtype and the values of all buffers when the context ends, on their device at that time."""
     before = {name: buffer for name, buffer in module.named_buffers() if buffer.is_floating_point()}
     yield
     for name, buffer in module.named_buffers():

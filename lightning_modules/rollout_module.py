@@ -16,7 +16,7 @@ import lightning.pytorch as L
 from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
 
-from algorithms import Completion, ConfigError, PreferencePair, Prompt, RewardTable, check_at_least, position_seed
+from algorithms import Completion, ConfigError, PreferencePair, Prompt, RewardTable, position_seed
 from hallucination import ClaimJudge, judge_groups
 from lightning_modules.data_contracts import PromptColumns
 from lightning_modules.evaluation import Evaluation, EvaluationConfig
@@ -48,10 +48,6 @@ class RolloutObserver(Protocol):
         ...
 
 
-# Below it, logits over the temperature leave the range in which 32-bit floats tell them apart.
-_LEAST_TEMPERATURE = 0.01
-
-
 _BAD_LOGPS = (
     "log-probabilities of sampled tokens are not finite: a weight is not, or numbers of the forward leave the range of "
     "trainer.precision."
@@ -60,19 +56,6 @@ _BAD_LOGPS = (
 
 def _has_bad_logps(phase: RolloutPhase) -> bool:
     return not all(c.behavior_logps.isfinite().all() for group in phase.completions for c in group)
-
-
-def check_temperature(sampling: SamplingConfig) -> None:
-    """Refuse a temperature that serves sampling, but not learning from the samples.
-
-    Raises:
-        ConfigError: for one below 0.01.
-    """
-    why = (
-        "the loss divides logits by it too, and with the likeliest token always taken all completions of a prompt are "
-        "equal; validation takes the likeliest token by itself"
-    )
-    check_at_least("model.sampling.temperature", sampling.temperature, _LEAST_TEMPERATURE, why)
 
 
 class RolloutModule(PolicyModule):
@@ -128,7 +111,12 @@ class RolloutModule(PolicyModule):
             return self.engine.generate(prompts, sampling, seed=seed)
 
     def score(
-        self, prompts: Sequence[Prompt], completions: Sequence[Sequence[Completion]], *, first_group: int = 0
+        self,
+        prompts: Sequence[Prompt],
+        completions: Sequence[Sequence[Completion]],
+        *,
+        first_group: int = 0,
+        policy_version: int | None = None,
     ) -> RolloutPhase:
         """Return completions (P, G) as a phase with scores and judged claims, without advantages.
 
@@ -136,12 +124,13 @@ class RolloutModule(PolicyModule):
             prompts: P prompts.
             completions: G completions of each.
             first_group: id of the first group; the ids of the other groups count up from it.
+            policy_version: optimizer steps of the policy that sampled; None: those of the present policy.
         """
         return RolloutPhase(
             prompts,
             completions,
             self._reward_table(prompts, completions),
-            policy_version=self.trainer.global_step,
+            policy_version=self.trainer.global_step if policy_version is None else policy_version,
             claims=None if self.judge is None else judge_groups(self.judge, prompts, completions),
             first_group=first_group,
         )
@@ -149,7 +138,7 @@ class RolloutModule(PolicyModule):
     def dropout_ntp_pairs(self, phase: RolloutPhase, *, seed: int) -> list[PreferencePair]:
         """Return pairs of a phase's completions with continuations that are sampled without the images."""
         decode = self.loaded_policy.encoder.tokenizer.decode
-        # A seed of its own: with the rollout's seed, the continuations would repeat its random numbers.
+        # The continuations have a seed of their own: the rollout's seed would repeat its random numbers.
         seed = position_seed(seed, "blind continuations")
         with self.trainer.precision_plugin.forward_context():
             return dropout_ntp_pairs(self.engine, decode, phase.groups, sampling=self.sampling, seed=seed)
@@ -178,7 +167,7 @@ class RolloutModule(PolicyModule):
         raise TypeError(f"{type(self).__name__} must define act()")
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Where a rollout is due, free the gradients, act, log, and call ``on_rollout_end`` of the callbacks."""
+        """When a rollout is due: free the gradients, act, log, and call ``on_rollout_end`` of the callbacks."""
         if not self.starts_rollout(batch):
             return
         # Lightning frees gradients only after the next forward, but sampling can use their memory.
@@ -187,7 +176,7 @@ class RolloutModule(PolicyModule):
         started = time.perf_counter()
         phase, values = self.act(batch)
         seconds = time.perf_counter() - started
-        # On all ranks at once: one that stops would leave the others waiting for its gradients.
+        # All ranks decide together: a rank that stops alone would leave the others waiting for its gradients.
         if self.trainer.strategy.reduce_boolean_decision(_has_bad_logps(phase), all=False):
             raise TrainingDiverged(f"step {self.trainer.global_step + 1}: {_BAD_LOGPS}")
         metrics = rollout_metrics(phase, tolerance=self.effective_tolerance, seconds=seconds)
@@ -225,7 +214,7 @@ class RolloutModule(PolicyModule):
             self.evaluation_config.check_prompts(data.prompts, stage)
 
     def on_fit_start(self) -> None:
-        """Refuse FSDP1, and callbacks that read a signal without a publisher."""
+        """Refuse FSDP1, and callbacks that read a signal that no callback publishes."""
         if isinstance(self.trainer.strategy, FSDPStrategy):
             raise ConfigError(
                 f"trainer.strategy fsdp (FSDP1) cannot train {type(self).__name__}: it has whole weights inside of a "
@@ -243,7 +232,7 @@ class RolloutModule(PolicyModule):
         return self._evaluate(batch, batch_idx)[0]
 
     def test_step(self, batch: Sequence[Prompt], batch_idx: int) -> Any:
-        """As ``validation_step``; return the scored greedy completions, one of each prompt."""
+        """Do the same as ``validation_step``; return the scored greedy completions, one for each prompt."""
         return self._evaluate(batch, batch_idx)[1]
 
     def on_validation_epoch_end(self) -> None:
@@ -256,8 +245,8 @@ class RolloutModule(PolicyModule):
 
     def predict_step(self, batch: Sequence[Prompt], batch_idx: int) -> RolloutPhase:
         """Return scored groups, without advantages."""
-        # The seed depends on the prompts and not on the index of the batch: a run that skips finished batches then
-        # samples the rest as if it had not skipped any.
+        # The seed depends on the prompts and not on the index of the batch. So a run that skips finished batches
+        # samples the same completions for the rest.
         seed = position_seed(self.seed, "predict", batch[0].uid)
         return self.score(batch, self.sample(batch, self.sampling, seed=seed))
 
@@ -292,7 +281,7 @@ class RolloutModule(PolicyModule):
 
     def _log_evaluation(self, split: str) -> None:
         values: dict[str, Any] = {f"{split}/{name}": value for name, value in self.evaluation.compute().items()}
-        # The metrics are sums over all ranks already, so the average over ranks changes nothing; without sync_dist
+        # The values are equal on all ranks already, so averaging over ranks changes nothing; without sync_dist
         # Lightning warns.
         self.log_dict(values, sync_dist=True)
         self.evaluation.reset()

@@ -1,4 +1,4 @@
-"""Signals: values that one callback publishes and another one reads, without a reference to each other.
+"""Signals: values that one callback publishes and another callback reads; the two need not know each other.
 
 A monitor publishes a rate, and a calibrator reads it. A value stays until the next one replaces it. It comes with the
 optimizer step at which it was measured, so that a reader does not act on it twice, whatever the order of callbacks.
@@ -24,7 +24,7 @@ class Signal(NamedTuple):
 class SignalPublisher(Protocol):
     """A callback that declares which signals it publishes. It need not inherit from this class."""
 
-    # A property, so that a callback may have an attribute of its class, or one that its settings decide.
+    # A property, so that a callback may define it as a class attribute, or compute it from its settings.
     @property
     def provides(self) -> Iterable[str]:
         """Names of the signals."""
@@ -54,9 +54,10 @@ class SignalBoard:
 
         Args:
             name: the signal.
-            value: the same on every rank.
+            value: the value, the same on every rank.
             step: optimizer steps of the policy on which it was measured.
-            trials: for a rate, the number that it is a share of, so that readers can tell a change from chance.
+            trials: for a rate, its divisor (such as the number of claims), so that readers can distinguish a change
+                from chance.
         """
         self._signals[name] = Signal(value, step)
         self._trials[name] = trials
@@ -66,12 +67,12 @@ class SignalBoard:
         return self._signals.get(name)
 
     def trials(self, name: str) -> float:
-        """Return what the newest value of a rate is a share of; infinity for a value that is known exactly."""
+        """Return the divisor of the newest value of a rate; infinity for a value that is known exactly."""
         return self._trials[name]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the values as plain numbers."""
-        # Plain lists, because loading with weights_only=True allows no classes of this project.
+        # Plain lists, because loading with weights_only=True refuses classes of this project.
         return {name: [*signal, self._trials[name]] for name, signal in self._signals.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -92,7 +93,7 @@ def check_signals(callbacks: Iterable[object]) -> None:
         ConfigError: names the callback, the missing signal and the published ones.
     """
     callbacks = list(callbacks)
-    # All publishers first, because readers may stand before them.
+    # All publishers are collected first, because a reader may come before its publisher.
     provided = {name for each in callbacks if isinstance(each, SignalPublisher) for name in each.provides}
     for callback in callbacks:
         if isinstance(callback, SignalReader) and (missing := sorted(set(callback.requires) - provided)):

@@ -29,7 +29,7 @@ Dtype = Literal["float32", "bfloat16"]
 
 
 class FSDP2Strategy(ModelParallelStrategy):
-    """Spreads weights, gradients and optimizer states over all ranks. Modules shard themselves in configure_model."""
+    """Spreads weights, gradients and optimizer states over all ranks. Modules shard their models in configure_model."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class FSDP2Strategy(ModelParallelStrategy):
 
     def setup_environment(self) -> None:
         """Put all ranks into one dimension."""
-        # Lightning's default would be tensor parallelism within a node.
+        # Lightning's default is tensor parallelism within a node.
         self._data_parallel_size = self.num_nodes * self.num_processes
         self._tensor_parallel_size = 1
         super().setup_environment()
@@ -69,33 +69,33 @@ class FSDP2Strategy(ModelParallelStrategy):
             ConfigError: when other parameters learned in the run that wrote a checkpoint, or slices hold more than
                 tensors and plain values.
         """
-        # All ranks load from the path that rank 0 has.
+        # All ranks load from the path of rank 0.
         path = Path(self.broadcast(checkpoint_path))
         if path.is_dir():
             return self._load_folder(path)
-        # Lightning numbers the optimizer's parameters of a file as if none were frozen. It gets no optimizers here, and
-        # their states are loaded below by name.
+        # Lightning numbers a file's optimizer parameters as if no parameter were frozen. So Lightning loads no
+        # optimizer here, and the states are loaded by name below.
         optimizers, self.optimizers = self.optimizers, []
         try:
             checkpoint = super().load_checkpoint(path, weights_only)
         finally:
             self.optimizers = optimizers
         options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
-        # Not strict: a checkpoint of weights alone has no optimizer states.
+        # Not strict, because a checkpoint that holds only weights has no optimizer states.
         for optimizer, saved in zip(optimizers, checkpoint.get("optimizer_states", ()), strict=False):
             assert self.model is not None
             set_optimizer_state_dict(self.model, optimizer, _by_name(saved, optimizer, self.model), options=options)
         return checkpoint
 
     def _load_folder(self, folder: Path) -> dict[str, Any]:
-        """Load a folder of slices as Lightning does, but without running code that it may hold."""
+        """Load a folder of slices as Lightning does, but without running code that the folder may contain."""
         assert self.model is not None
         try:
             weights = {"state_dict": get_model_state_dict(self.model)}
             load_slices(weights, folder)
             self.model.load_state_dict(weights["state_dict"])
             for number, optimizer in enumerate(self.optimizers):
-                # The states are made here where a new optimizer has none yet, so that slices have a place to go.
+                # A new optimizer has no states yet; they are created here, so that slices can be loaded into them.
                 states = {f"optimizer_{number}": get_optimizer_state_dict(self.model, optimizer)}
                 load_slices(states, folder)
                 options = StateDictOptions(cpu_offload=True)
@@ -118,11 +118,11 @@ class FSDP2Strategy(ModelParallelStrategy):
 
 
 def _by_name(saved: dict[str, Any], optimizer: Optimizer, model: nn.Module) -> dict[str, Any]:
-    """Return an optimizer's saved state with names in the place of numbers.
+    """Return an optimizer's saved state with parameter names instead of numbers.
 
     A file numbers the learning parameters in the order of the optimizer.
     """
-    # An optimizer has parameters but no names.
+    # An optimizer knows its parameters but not their names.
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     learning = [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
     numbers = [number for group in saved["param_groups"] for number in group["params"]]
@@ -141,7 +141,7 @@ def _by_name(saved: dict[str, Any], optimizer: Optimizer, model: nn.Module) -> d
 
 
 def sharding_of(trainer: L.Trainer | None) -> Sharding | None:
-    """Return how a trainer spreads weights over ranks; None where it does not, or without a trainer.
+    """Return how a trainer spreads weights over ranks; None when it does not, or without a trainer.
 
     Raises:
         ConfigError: for Lightning's own ModelParallelStrategy, under which nothing would be sharded or averaged.
@@ -158,10 +158,10 @@ def sharding_of(trainer: L.Trainer | None) -> Sharding | None:
 
 
 def check_equal_batches(trainer: L.Trainer, split: str, counts: Sequence[int | float]) -> None:
-    """Refuse evaluation in which ranks that share weights have different numbers of batches.
+    """Refuse evaluation when ranks that share weights have different numbers of batches.
 
     Args:
-        trainer: nothing is checked where its ranks do not share weights.
+        trainer: the trainer; when its ranks do not share weights nothing is checked.
         split: ``validation``, ``test`` or ``predict``.
         counts: number of batches of this rank in each loader.
 
@@ -171,7 +171,7 @@ def check_equal_batches(trainer: L.Trainer, split: str, counts: Sequence[int | f
     if sharding_of(trainer) is None:
         return
     everywhere = gather_ranks(counts)
-    # Weights are gathered from all ranks for each batch.
+    # All ranks gather weights together for each batch, so a rank with more batches would wait for ever.
     if any(of_rank != everywhere[0] for of_rank in everywhere):
         raise ConfigError(
             f"trainer.strategy FSDP2Strategy: ranks have {everywhere} {split} batches, and a rank with more batches "

@@ -21,14 +21,14 @@ def save_pretrained(policy: Policy, folder: str, *, is_writer: bool = True) -> N
     """
     if not (is_writer or is_sharded(policy)):
         return
-    # Tied tensors must stay one: transformers leaves out the second by its address.
+    # Tied tensors must stay one tensor: transformers recognises the second by its address and leaves it out.
     tied = tied_names(policy.model)
     weights: dict[str, Tensor] = {}
     for name, tensor in stream_weights(policy.model):
         if is_writer:
             weights[name] = weights[tied[name]] if name in tied else tensor.cpu()
     if is_writer:
-        # The class without LoRA layers: its names are those of the stream.
+        # The class without LoRA layers has the tensor names that the stream yields.
         with lora_apart(policy.model):
             policy.model.save_pretrained(folder, state_dict=weights)
         policy.processor.save_pretrained(folder)

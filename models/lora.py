@@ -34,7 +34,7 @@ class LoRAConfig:
 
 
 def add_lora(model: PreTrainedModel, config: LoRAConfig) -> None:
-    """Put LoRA layers into a model, in place. They learn, and so do all parameters that learnt before.
+    """Put LoRA layers into a model, in place. The layers learn, and the parameters that learnt before still learn.
 
     Raises:
         ConfigError: for a part that the model does not have.
@@ -55,7 +55,7 @@ def add_lora(model: PreTrainedModel, config: LoRAConfig) -> None:
         if isinstance(module, nn.Linear) and id(module) in wanted and module is not head
     ]
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    # peft draws the updates and then moves them beside the weights; on the meta device the numbers are lost.
+    # peft draws the updates and then moves them to the device of the weights; on the meta device the numbers are lost.
     random_state = torch.get_rng_state()
     peft.inject_adapter_in_model(
         peft.LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules=names, bias="none"),
@@ -103,16 +103,16 @@ def lora_apart(model: nn.Module) -> Iterator[None]:
 
 
 def _materialize(model: nn.Module, random_state: Tensor) -> None:
-    """Draw LoRA layers again, with the same numbers, where peft moved them to the meta device beside their weights.
+    """Draw LoRA layers again, with the same numbers, where peft moved them to the meta device.
 
-    No file holds values for them, and training must start from the same values as with a whole model.
+    No file holds values for these layers, and training must start from the same values as with a whole model.
     """
     empty = [(layer, name) for layer in _lora_layers(model) for name in layer.lora_A if _is_empty(layer, name)]
     if empty:
         torch.set_rng_state(random_state)
     for layer, name in empty:
         for matrix in (layer.lora_A[name], layer.lora_B[name]):
-            # Draws numbers too, as making the layer did.
+            # peft drew numbers for this matrix too, so the draws stay in step.
             matrix.to_empty(device="cpu").reset_parameters()
         layer.reset_lora_parameters(name, True)
 

@@ -17,10 +17,10 @@ def part_modules(model: PreTrainedModel) -> dict[str, list[nn.Module]]:
 
 
 def set_trainable_parts(model: PreTrainedModel, parts: Sequence[str]) -> None:
-    """Freeze everything but the named parts.
+    """Let the parameters of the named parts learn, and freeze all others.
 
     Raises:
-        ConfigError: for no part, or one that this model does not have.
+        ConfigError: for an empty list, and for a part that this model does not have.
     """
     available = part_modules(model)
     wrong = [part for part in parts if part not in available]

@@ -37,7 +37,7 @@ from models.weight_stream import stream_weights, tied_names
 
 logger = logging.getLogger(__name__)
 
-# Pixels; large enough for every image processor.
+# Side of the blank image in pixels; large enough for every image processor.
 _BLANK_SIDE = 224
 
 
@@ -64,7 +64,7 @@ class Policy(nn.Module):
         self.encoder = PromptEncoder(processor, kinds)
         self.end_token_ids = kinds.end_ids
         self.banned_token_ids = banned_tokens(model, kinds, len(self.encoder.tokenizer))
-        # Whoever reads an export stops where the policy does.
+        # Programs that load an export then end a completion at the same tokens as this policy.
         ends = list(kinds.end_ids)
         generation: Any = model.generation_config
         generation.eos_token_id = ends if len(ends) > 1 else ends[0]
@@ -81,7 +81,7 @@ class Policy(nn.Module):
 
     @property
     def pad_token_id(self) -> int:
-        """The token that fills rows; never attended to."""
+        """The token at padding; attention never reads it."""
         pad = self.encoder.tokenizer.pad_token_id
         return self.end_token_id if pad is None else pad
 
@@ -113,7 +113,7 @@ class Policy(nn.Module):
         return whole_weights(self)
 
     def set_trainable(self, parts: Sequence[str]) -> None:
-        """Let just these parts learn: any of ``vision_tower``, ``adapter``, ``language_model``."""
+        """Let these parts learn, and no others: any of ``vision_tower``, ``adapter``, ``language_model``."""
         set_trainable_parts(self.model, parts)
         # Which parts are in training mode depends on which of them learn.
         self.train(self.training)
@@ -163,13 +163,14 @@ class Policy(nn.Module):
         return inputs | self.family.token_inputs(self.model, [encoded[i].vision for i in rows.tolist()], ids)
 
     def image_features(self, visions: Sequence[Vision]) -> list[list[Tensor]]:
-        """Return for each prompt the adapted features of its images or tiles; see ``models.reading.image_features``."""
+        """Return the features of each prompt's images or tiles, after the adapter; see
+        ``models.reading.image_features``."""
         return image_features(self.model, visions)
 
     def zero_from_blank_image(self) -> Float[Tensor, ""]:
         """Return 0, computed from a black image: for a rank without images where the ranks share weights.
 
-        Its forward and backward gather the tower's weights as often as those of ranks with images.
+        So this rank gathers the tower's weights as often, in forward and backward, as ranks with images do.
         """
         image = Image.new("RGB", (_BLANK_SIDE, _BLANK_SIDE))
         vision = dict(self.encoder.image_processor(images=[image], return_tensors="pt"))
@@ -181,7 +182,7 @@ class Policy(nn.Module):
         return self.family.prompt_positions(self.model, inputs)
 
     def next_positions(self, inputs: dict[str, Any]) -> Int[Tensor, "U 1"] | None:
-        """Return the position of the first token after each prompt just read; None where the model counts itself."""
+        """Return the position of the first token after each prompt; None where the model counts positions itself."""
         return self.family.next_positions(self.model, inputs)
 
     def position_inputs(self, positions: Int[Tensor, "B T"] | None) -> dict[str, Tensor]:
@@ -207,7 +208,7 @@ class Policy(nn.Module):
             temperature: as at sampling.
         """
         rows, is_completion = rows.to(self.device), is_completion.to(self.device)
-        # Padding may hold any number, also that of an image token, which would have no image.
+        # Padding may hold any token id. The id of an image token would be read as an image that does not exist.
         completion_ids = torch.where(is_completion, completion_ids.to(self.device), self.pad_token_id)
         hidden = completion_hidden(self, prompts, rows, completion_ids, is_completion)  # (N, H)
         head: Any = self.model.get_output_embeddings()
@@ -248,7 +249,8 @@ class Policy(nn.Module):
 
 
 def different_prompts(prompts: Sequence[Prompt]) -> tuple[list[Prompt], Int[Tensor, " B"]]:
-    """Return the U different prompts among B, in order of their first place, and for each of B its index there."""
+    """Return the U different prompts among B in order of appearance, and the index of each of the B prompts among
+    them."""
     # By identity: uids repeat across data sets.
     different = {id(prompt): prompt for prompt in prompts}
     index = {key: i for i, key in enumerate(different)}
@@ -256,9 +258,9 @@ def different_prompts(prompts: Sequence[Prompt]) -> tuple[list[Prompt], Int[Tens
 
 
 def banned_tokens(model: PreTrainedModel, kinds: TokenKinds, vocabulary_size: int) -> Int[Tensor, " N"]:
-    """Return the tokens no completion may hold, sorted: images and structure, all but those that end a turn.
+    """Return the tokens that no completion may hold, sorted: images and structure, except those that end a turn.
 
-    A sampled image token would have no image behind it, and the next forward would fail.
+    A sampled image token would have no image, and the next forward would fail.
     """
     banned = set(kinds.structural_ids - set(kinds.end_ids))
     # Rows of the embedding that no token uses, as vocabularies are padded for speed.

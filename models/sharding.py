@@ -1,10 +1,11 @@
-"""A policy's weights spread over ranks with FSDP2: every rank keeps a slice of each tensor, frozen ones included.
+"""Spreads a policy's weights over ranks with FSDP2: every rank keeps a slice of each tensor, also of frozen ones.
 
     block: forward -> slices of all ranks gathered in param_dtype -> computed -> whole weights freed
     backward:         gathered again -> gradients averaged over ranks in reduce_dtype -> each rank keeps its slice
 
-A block is one layer of tower or language model, or the adapter; what is left (embeddings, head, norms) belongs to the
-root, which is the policy itself. Gathering is a collective call: all ranks must run the model equally often.
+A block is one layer of the tower or of the language model, or the adapter. All other weights (embeddings, head, norms)
+belong to the root, which is the policy itself. Gathering is a collective call: all ranks must run the model equally
+often.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,20 +38,20 @@ class Sharding:
     """Where this rank keeps its slices."""
 
     param_dtype: Dtype = "float32"
-    """Of gathered weights and activations; slices that learn stay in 32 bits for the optimizer."""
+    """Precision of gathered weights and activations; slices that learn stay in 32 bits for the optimizer."""
 
     reduce_dtype: Dtype = "float32"
-    """In which gradients are averaged over ranks."""
+    """Precision in which gradients are averaged over ranks."""
 
     frozen_dtype: Dtype = "float32"
-    """In which slices that do not learn are kept; no optimizer needs their 32 bits."""
+    """Precision in which slices that do not learn are kept; no optimizer needs 32 bits of them."""
 
 
 def shard(root: nn.Module, model: PreTrainedModel, sharding: Sharding, *, entry: str) -> None:
     """Spread a model over the ranks, in place. Weights may still be on the meta device.
 
     Args:
-        root: the ``Policy`` or ``RewardModel`` that holds the model; parameters outside of blocks become its own.
+        root: the ``Policy`` or ``RewardModel`` that holds the model; it also manages the parameters outside of blocks.
         model: the Hugging Face model inside of it.
         sharding: ranks and precisions.
         entry: the method of root through which training runs the model.
@@ -67,11 +68,11 @@ def shard(root: nn.Module, model: PreTrainedModel, sharding: Sharding, *, entry:
     # Blocks first: the root then takes only the parameters that no block has.
     for block in blocks(model):
         fully_shard(block, mesh=sharding.mesh, mp_policy=inside)
-    # The root's inputs are prompts, which casting would copy. The root frees its gathered weights too: kept ones would
-    # be out of date after the next optimizer step.
+    # The root's inputs are prompts; casting them would copy them. The root frees its gathered weights too, because they
+    # are out of date after the next optimizer step.
     outside = MixedPrecisionPolicy(param_dtype=precision[0], reduce_dtype=precision[1], cast_forward_inputs=False)
     fully_shard(root, mesh=sharding.mesh, mp_policy=outside, reshard_after_forward=True)
-    # FSDP2 hooks into ``forward`` alone, which neither kind of root uses for training.
+    # FSDP2 hooks into ``forward`` only, and training calls another method of the root.
     register_fsdp_forward_method(root, entry)
 
 
@@ -89,7 +90,7 @@ def blocks(model: PreTrainedModel) -> list[nn.Module]:
         )
     # A language model without vision has no adapter.
     adapter = part_modules(model).get("adapter", [])
-    # Qwen3-VL's adapter has a list of modules, which are run one by one.
+    # Qwen3-VL's adapter has a list of modules that run one by one.
     pieces = [piece for module in adapter for piece in (module if isinstance(module, nn.ModuleList) else [module])]
     return [*layers, *(piece for piece in pieces if not isinstance(piece, GradientCheckpointingLayer))]
 
@@ -122,9 +123,9 @@ def whole_weights(policy: nn.Module) -> Iterator[None]:
 
 
 def largest_over_ranks(module: nn.Module, *numbers: int) -> Sequence[int]:
-    """Return for each number the largest over all ranks; where weights are not sharded, the numbers themselves.
+    """Return for each number the largest over all ranks; without sharded weights, the numbers themselves.
 
-    Ranks that share weights must run the model equally often, and agree on the number of times with this.
+    Ranks with sharded weights must run the model equally often; with this call they agree on how often.
     """
     # Ranks with whole weights run independently, and a collective call would make them wait.
     if not is_sharded(module):

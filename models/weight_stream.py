@@ -1,4 +1,4 @@
-"""A policy's weights one tensor at a time, whole and under Hugging Face names, also where they are sharded.
+"""Yields a policy's weights one tensor at a time, whole and under Hugging Face names, also when they are sharded.
 
     shards on R ranks -> gathered tensor -> + LoRA, or LoRA beside it -> (name, tensor) -> the next one
 
@@ -16,7 +16,7 @@ from torch.distributed.tensor import DTensor
 
 from algorithms import ConfigError
 
-# peft puts a layer in the place of another and keeps the other one inside, under this name.
+# peft replaces a layer by one of its own and keeps the original layer inside of it, under this name.
 _BASE = ".base_layer"
 
 
@@ -27,7 +27,7 @@ def stream_weights(
 
     Names and order are those of the same model without LoRA, tied tensors under each of their names, in the dtype in
     which they are kept. LoRA updates are added to the weights that they belong to. On one device a tensor without LoRA
-    is the model's own: copy it if it must outlive the next optimizer step.
+    is the model's own tensor: copy it if it must outlive the next optimizer step.
 
     Without ``merge_lora`` each weight comes as it is, followed by its update in two matrices whose product it is, scale
     included: ``LAYER.lora_A.weight`` (rank, in) and ``LAYER.lora_B.weight`` (out, rank), the names that peft saves.
@@ -44,7 +44,7 @@ def stream_weights(
         ConfigError: for peft layers other than LoRA on linear layers.
     """
     layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, BaseTunerLayer)}
-    # Tied parameters have several names, and each is streamed.
+    # Tied parameters have several names, and each name is streamed.
     learning = {name for name, p in model.named_parameters(remove_duplicate=False) if p.requires_grad}
     for name, tensor in model.state_dict(keep_vars=True).items():
         layer_name, is_base, leaf = name.rpartition(_BASE + ".")
@@ -55,10 +55,10 @@ def stream_weights(
         layer = layers[layer_name]
         # A bias has no update.
         has_update = leaf == "weight"
-        # What peft has added in place cannot be taken apart.
+        # An update that peft has added in place cannot be separated from its weight.
         is_apart = has_update and not merge_lora and not layer.merged
         changes = has_update and (not only_trainable or _has_learning_update(layer))
-        # A frozen weight changes too when the update that is added to it learns.
+        # A frozen weight changes too when an update that learns is added to it.
         if name in learning or not only_trainable or (changes and not is_apart):
             is_sum = has_update and not is_apart
             yield f"{layer_name}.{leaf}", _merged(layer_name, layer, tensor) if is_sum else whole(tensor)

@@ -1,4 +1,4 @@
-"""Completions to scores: rule rewards, preference models, functions, and their weighted sum."""
+"""From completions to scores: rule rewards, preference models, functions, and their weighted sum."""
 
 from rewards.answers import Question, Reason, Verifier, gold_problem
 from rewards.function_reward import FunctionReward

@@ -12,7 +12,7 @@ from typing import Any
 from algorithms.errors import ConfigError
 from algorithms.records import Completion, Prompt
 
-# Arguments that are no columns of the data; a column of such a name would be lost.
+# Arguments that are no columns of the data; they would hide a column of the same name.
 _ARGUMENTS = ("prompts", "completions", "completion_ids", "finish_reasons", "answer", "facts", "keys", "images")
 
 
@@ -42,7 +42,7 @@ class FunctionReward:
         self.takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
         self.named = {p.name for p in parameters if p.kind not in starred}
         self.required = {p.name for p in parameters if p.default is inspect.Parameter.empty} & self.named
-        # Of the whole data set; empty until check_columns is called.
+        # Columns of the whole data set; empty until check_columns is called.
         self.columns: frozenset[str] = frozenset()
 
     def check_columns(self, columns: Collection[str]) -> None:
@@ -75,7 +75,7 @@ class FunctionReward:
         return self.function(**passed)
 
     def _columns(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> dict[str, list[Any]]:
-        # Rows may differ in their columns, and those of one batch may all lack one that other rows have.
+        # Rows differ in their columns: a column of the data set may be absent from all rows of one batch.
         names = {*self.columns, *(self.required - set(_ARGUMENTS)), *(c for prompt in prompts for c in prompt.columns)}
         columns: dict[str, list[Any]] = {name: [prompt.columns.get(name) for prompt in prompts] for name in names}
         columns |= {
@@ -88,7 +88,7 @@ class FunctionReward:
             "keys": [prompt.key for prompt in prompts],
         }
         if "images" in self.named:
-            # By identity: the completions of one prompt repeat it, and its images are opened once.
+            # Prompts are recognised by identity, so the images of a prompt are opened once for all its completions.
             prompt_of = {id(prompt): prompt for prompt in prompts}
             images = {key: [image.load() for image in prompt.images] for key, prompt in prompt_of.items()}
             # A list for each completion, so that a function may edit it.

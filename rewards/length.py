@@ -10,7 +10,7 @@ from algorithms.records import Completion, Prompt
 
 
 class OverlongReward:
-    """0 for completions of ordinary length, falling to -1 where they near the limit (DAPO's soft punishment)."""
+    """0 for completions of ordinary length; falls to -1 as the length gets near the limit (DAPO's soft punishment)."""
 
     def __init__(self, max_tokens: int, soft_tokens: int) -> None:
         """Keep the limits.

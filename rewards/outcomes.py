@@ -1,4 +1,4 @@
-"""Calls a reward so that nothing it does can stop a run: each completion gets a score, None, or an error.
+"""Calls a reward so that its errors cannot stop a run: each completion gets a score, None, or an error.
 
     reward  ->  one call for all completions  ->  where that fails, one call for each completion  ->  outcomes
 
@@ -60,8 +60,8 @@ class Reward(Protocol):
     def __call__(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Any:
         """Return one score per completion: None where the reward does not apply, NaN where it failed.
 
-        A reward applies to a prompt or does not: None for all completions of a prompt adds nothing to their totals.
-        None for some of them means that their score is unknown.
+        A reward applies to a whole prompt or does not apply: None for all completions of a prompt adds 0 to their
+        totals. None for some completions of a prompt means that these scores are unknown.
         """
         ...
 
@@ -81,7 +81,7 @@ class Outcomes:
     """N reasons, None where the reward gave none."""
 
     batch_error: BaseException | None
-    """Why the call for all completions failed, after which each was scored by itself; None where it did not fail."""
+    """Why the call for all completions failed, before each was scored by itself; None where it did not fail."""
 
 
 def score_outcomes(reward: Reward, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Outcomes:
@@ -172,7 +172,7 @@ def _called(reward: Reward, batches: Sequence[_Batch]) -> list[list[Any] | BaseE
 
 def _listed(scores: Iterable[Any], num_completions: int) -> list[Any]:
     """Return the scores as a list of the right length."""
-    # One more than there may be: a generator without end must not fill the memory.
+    # Reads one score more than expected: a generator without end must not fill the memory.
     listed = list(islice(scores, num_completions + 1))
     if len(listed) != num_completions:
         number = f"more than {num_completions}" if len(listed) > num_completions else str(len(listed))
@@ -182,7 +182,7 @@ def _listed(scores: Iterable[Any], num_completions: int) -> list[Any]:
 
 def _copies(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> tuple[list[Prompt], list[Completion]]:
     """Return what a reward may edit: records and tensors of its own."""
-    # By identity: the completions of one prompt share its copy, so that a reward may still read the prompt once.
+    # Completions of one prompt share one copy of it, so a reward can recognise the prompt by identity.
     prompt_of = {id(prompt): prompt for prompt in prompts}
     copies = {key: replace(prompt, columns=_copied(prompt.columns)) for key, prompt in prompt_of.items()}
     return [copies[id(prompt)] for prompt in prompts], [

@@ -21,7 +21,7 @@ class Scorer(Protocol):
 
 
 class ScoringModel(Protocol):
-    """What a reward model is used for here."""
+    """The method of a reward model that is used here."""
 
     def scores(self, prompts: Sequence[Prompt], texts: Sequence[str]) -> Tensor:
         """Return one score per completion, (B,)."""
@@ -33,9 +33,9 @@ class PreferenceReward:
 
     Scores are unbounded and have no zero: those of Skywork-VL-Reward lie between about -15 and 8. Only differences
     between completions of one prompt have a meaning. Next to rule rewards of 0 and 1 they need a small weight, or a
-    preferred answer outweighs a right one. And they are hardly ever equal, so they would turn every group of
-    completions into an effective one, also where all are equally right: a preference model is no rule, unless
-    ``is_rule`` of its part is true.
+    preferred answer outweighs a right one. And two scores are hardly ever equal, so every group of completions would be
+    effective, also when all completions are right. Therefore a preference model is no rule, unless ``is_rule`` of its
+    part is true.
 
     The model is loaded at the first call and stays outside the policy's checkpoints, gradients and ranks.
     """
@@ -60,7 +60,7 @@ class PreferenceReward:
         scores = [0.0] * len(completions)
         with torch.no_grad():
             for batch in self._batches(prompts, completions):
-                # (B,), in the order of the batch; written back to the rows that it was made of.
+                # (B,), in the order of the batch; written to the rows that the batch was made from.
                 found = self._model.scores([prompts[i] for i in batch], [completions[i].text for i in batch])
                 for row, score in zip(batch, found.tolist(), strict=True):
                     scores[row] = score
@@ -70,7 +70,7 @@ class PreferenceReward:
         """Yield the rows of each batch, of similar length, so that little of a batch is padding."""
 
         def length(row: int) -> tuple[int, int]:
-            # An image is hundreds of tokens, more than most texts.
+            # An image has hundreds of tokens, more than most texts, so images count first.
             return len(prompts[row].images), len(prompts[row].question) + len(completions[row].text)
 
         rows = sorted(range(len(completions)), key=length)

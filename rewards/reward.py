@@ -5,10 +5,10 @@
 Differs from the paper: it adds the three parts as they are. With every weight 1, no scaling and no gate this is
 its equation.
 
-A part may raise, return NaN or infinity, or return the wrong number of scores. The score of the samples on which it
-failed is then unknown, and so is their total, if it depends on the score: unknown is not wrong. A sample with an
-unknown total takes no part in its group and is not learnt from. Failures are counted, so that a broken verifier is not
-mistaken for a model that became worse.
+A part may raise, return NaN or infinity, or return the wrong number of scores. The scores of the samples on which the
+part failed are then unknown, and so are totals that depend on them: unknown is not wrong. A sample with an unknown
+total takes no part in its group and is not learnt from. Failures are counted, so that a broken verifier is not mistaken
+for a model that became worse.
 
 Shapes: N completions; the scores of one part are (N,).
 """
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 MAX_SILENT_ROLLOUTS = 5
-"""After so many rollouts in a row in which a part failed on every completion, the run stops."""
+"""The run stops when a part fails on every completion for so many rollouts in a row."""
 
 
 @runtime_checkable
@@ -128,7 +128,7 @@ class WeightedReward:
         rules = [name for name, part in self.parts.items() if part.decides_effectiveness]
         # fsum is exact, so the order of the parts in the config does not change the total.
         totals = [math.fsum(values[row] for values in added.values()) for row in rows]
-        # Unknown where the total is: a completion that is not learnt from cannot make its group effective.
+        # NaN where the total is NaN: a completion that is not learnt from must not make its group effective.
         rule_totals = [
             math.nan if math.isnan(totals[row]) else math.fsum(added[name][row] for name in rules) for row in rows
         ]
@@ -176,7 +176,7 @@ class WeightedReward:
 
     def _observe(self, scores: Mapping[str, Sequence[Outcome]], sum_over_ranks: Reduce) -> None:
         for name, part in self.parts.items():
-            # Also without any score: summing over ranks is a collective call.
+            # Called also without any score, because summing over ranks is a collective call.
             if part.scaling is not None:
                 part.scaling.observe([score for score in scores[name] if isinstance(score, float)], sum_over_ranks)
 
@@ -194,11 +194,12 @@ class WeightedReward:
         self, name: str, scores: Mapping[str, Sequence[Outcome]], terms: Mapping[str, Sequence[Outcome]], row: int
     ) -> float:
         """Return what a part adds to the total of one completion; NaN where that is unknown."""
-        # Such a part is only logged, so its failures change no total.
+        # A part of weight 0 is only logged, so its failures change no total.
         if self.weights[name] == 0.0:
             return 0.0
         if (gate := self.parts[name].gate) is not None:
-            # The raw score of the other part opens the gate; one that does not apply keeps it closed.
+            # A raw score above 0 of the other part opens the gate; when that part does not apply, the gate stays
+            # closed.
             opener = scores[gate][row]
             if isinstance(opener, BaseException):
                 return math.nan

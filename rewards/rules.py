@@ -21,9 +21,9 @@ from rewards.outcomes import ReasonedScore
 class AccuracyReward:
     """1.0 for the right answer, 0.0 otherwise; None when the prompt has no known answer.
 
-    NaN where the verifier does not know: the comparison hung, or the gold cannot be read. ``WeightedReward`` counts
-    that as a failure. Every score carries its reason, one of ``Reason``. A prompt's ``choices`` and ``tolerance`` are
-    used where it has them. docs/verifier.md says what counts as right.
+    NaN when the verifier cannot decide, because the comparison hung or the gold cannot be read; ``WeightedReward``
+    counts this as a failure. Every score carries its reason, one of ``Reason``. A prompt's ``choices`` and
+    ``tolerance`` are used where it has them. docs/verifier.md explains which answers count as right.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class AccuracyReward:
         return [None if reason is None else ReasonedScore(reason.score, str(reason)) for reason in reasons]
 
     def _question(self, prompt: Prompt, completion: Completion) -> Question | Reason | None:
-        """Return what the verifier is asked, or the verdict where there is nothing to ask."""
+        """Return the question for the verifier, or the verdict when no comparison is needed."""
         if prompt.answer is None or not prompt.answer.strip():
             return None
         answer = read_answer(completion.text, needs_reasoning=self.needs_reasoning)
@@ -82,7 +82,8 @@ class AccuracyReward:
 class FormatReward:
     """1.0 for one non-empty closed reasoning and then one box with an answer, ended by the policy; else 0.0.
 
-    What only repeats the prompt is no reasoning, and the placeholder of an instruction is no answer.
+    Reasoning that only repeats the prompt does not count, and neither does the placeholder of an instruction as an
+    answer.
     """
 
     def __call__(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Sequence[float | None]:
@@ -108,7 +109,7 @@ def _is_well_formed(text: str, question: str) -> bool:
     if not closed or _ANY_TAG.search(reasoning) or _ANY_TAG.search(answer_text) or find_boxes(reasoning):
         return False
     words = _words(reasoning)
-    # An echo of the prompt or of its instruction; a single word may well stand in a question.
+    # Reasoning that repeats the prompt or its instruction. A single word does not count: the question may contain it.
     if not words or (len(words) > 2 and f" {' '.join(words)} " in f" {' '.join(_words(question))} "):
         return False
     boxes = find_boxes(answer_text)

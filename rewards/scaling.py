@@ -1,7 +1,8 @@
 """Scalings of a reward part's scores, applied before they are weighted.
 
 The score of a preference model is unbounded, and only differences between scores have a meaning. Rule rewards are 0 or
-1. A preference score must be brought to that size, or a completion that pleases gets more reward than a right one.
+1. A preference score must be brought to that size, or a completion with a high preference score gets more reward than a
+right one.
 
 Differs from the paper (R1V2, arXiv:2504.16656, eq. 7), which adds the scores as they are and reports no scale.
 """
@@ -56,8 +57,8 @@ class RunningZScore(Scaling):
 
     def observe(self, scores: Sequence[float], reduce: Reduce) -> None:
         """Add the scores of all ranks."""
-        values = torch.tensor(scores, dtype=torch.double)  # of this rank, perhaps none
-        # The number and the sums add up over ranks; means and deviations would not.
+        values = torch.tensor(scores, dtype=torch.double)  # of this rank, perhaps empty
+        # Counts and sums can be added up over ranks; means and deviations cannot.
         sums = torch.stack([torch.tensor(float(len(values)), dtype=torch.double), values.sum(), values.square().sum()])
         self.moments = self.moments + reduce(sums)
 
@@ -106,8 +107,8 @@ class Cap(Scaling):
         """Set the bounds.
 
         Args:
-            high: scores above it become it, so that a completion gains nothing by pleasing more.
-            low: scores below it become it; null: no lower bound.
+            high: larger scores become ``high``, so that a completion gains nothing from a still larger score.
+            low: smaller scores become ``low``; null: no lower bound.
         """
         if low is not None and low >= high:
             raise ConfigError(f"scaling low of Cap must be null or below high = {high}, got {low}.")

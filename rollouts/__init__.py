@@ -1,4 +1,4 @@
-"""Prompts to completions: what an engine promises, three engines, and one rollout phase."""
+"""From prompts to completions: the contract of engines, three engines, and the scored rollout phase."""
 
 from rollouts.background import BackgroundCall
 from rollouts.dropout_ntp import dropout_ntp_pairs

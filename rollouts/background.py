@@ -1,4 +1,4 @@
-"""A call in a thread of its own, so that its caller can go on while it waits for another process."""
+"""Runs a call in a thread of its own, so that the caller can go on while the call waits for another process."""
 
 import threading
 import time
@@ -10,24 +10,24 @@ T = TypeVar("T")
 
 
 class BackgroundCall(Generic[T]):
-    """One call that has begun. It must use nothing that the caller changes meanwhile, and no collective call."""
+    """One call that has begun. It must not use objects that the caller changes meanwhile, nor collective calls."""
 
     def __init__(self, call: Callable[[], T], *, name: str) -> None:
         """Begin.
 
         Args:
-            call: what runs.
-            name: of the thread, as debuggers show it.
+            call: function to run.
+            name: name of the thread, for debuggers.
         """
         self._call = call
         self._future: Future[T] = Future()
         self._started, self._ended = time.perf_counter(), 0.0
-        # A daemon: a run that is stopped ends at once, and does not wait for an answer that nobody will read.
+        # A daemon thread: a run that is stopped ends at once, without waiting for an answer that nobody reads.
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
     @property
     def seconds(self) -> float:
-        """How long the call took; known when it has ended."""
+        """Seconds that the call took; known when it has ended."""
         self.wait()
         return self._ended - self._started
 
@@ -46,7 +46,7 @@ class BackgroundCall(Generic[T]):
     def _run(self) -> None:
         try:
             result = self._call()
-        # Whatever it is: an error that stayed in the thread would leave the caller waiting.
+        # Every error is kept, because an error that stayed in the thread would leave the caller waiting.
         except BaseException as error:
             self._ended = time.perf_counter()
             self._future.set_exception(error)

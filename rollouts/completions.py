@@ -1,4 +1,4 @@
-"""Sampled tokens to completions, in the same way for every engine."""
+"""Turns sampled tokens into completions, in the same way for every engine."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def completions_of_tokens(
         logps: their log-probabilities in nats, as sampled.
     """
     rows = [ids.tolist() for ids in token_ids]
-    # The last token decides, so that all engines agree on which completions have ended.
+    # Only the last token decides, so that all engines agree on which completions have ended.
     ended = [bool(row) and row[-1] in policy.end_token_ids for row in rows]
     texts = policy.encoder.tokenizer.batch_decode(
         [row[:-1] if has_ended else row for row, has_ended in zip(rows, ended, strict=True)]

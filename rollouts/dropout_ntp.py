@@ -1,4 +1,4 @@
-"""DropoutNTP pairs (MPO, arXiv:2411.10442, section 3.2): completions against ones continued without the images.
+"""DropoutNTP pairs (MPO, arXiv:2411.10442, section 3.2): a completion is preferred to one continued without images.
 
     chosen:    the completion
     rejected:  its first half, continued by the same policy with the images taken away
@@ -29,7 +29,7 @@ def dropout_ntp_pairs(
     A continuation that repeats the completion makes no pair.
 
     Args:
-        engine: continues the truncated completions; its policy is the one that sampled them.
+        engine: continues the truncated completions; it has the policy that sampled them.
         decode: token ids to text, as the policy's tokenizer does it.
         groups: the completions of each prompt.
         sampling: as at the rollout; its ``group_size`` is not used, because each completion is continued once.
@@ -43,7 +43,7 @@ def dropout_ntp_pairs(
     ]
     kept = [completion.token_ids[: int(len(completion.token_ids) * kept_share)].tolist() for _, completion in chosen]
     blind = [_without_images(prompt, decode(ids)) for (prompt, _), ids in zip(chosen, kept, strict=True)]
-    # Also called with no prompt at all: sampling is a collective call, and other ranks may have prompts.
+    # Called also without prompts: sampling is a collective call, and other ranks may have prompts.
     continuations = engine.generate(blind, replace(sampling, group_size=1), seed=seed)
     pairs: list[PreferencePair] = []
     for (prompt, completion), ids, (continuation,) in zip(chosen, kept, continuations, strict=True):

@@ -1,4 +1,4 @@
-"""What every rollout engine promises: prompts in, groups of sampled completions out."""
+"""The contract of every rollout engine: prompts in, groups of sampled completions out."""
 
 import math
 from abc import ABC, abstractmethod
@@ -15,11 +15,15 @@ class EngineError(RuntimeError):
     """An engine failed and could not be brought back."""
 
 
+# At lower temperatures the divided logits are so large that 32-bit floats can no longer tell them apart.
+_LEAST_TEMPERATURE = 0.01
+
+
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
     """How completions are drawn."""
 
-    # GRPO needs at least 2; the module that learns checks that, because evaluation and DropoutNTP sample one.
+    # GRPO needs at least 2, which its module checks; evaluation and DropoutNTP sample one completion.
     group_size: int = 8
     """Completions per prompt."""
 
@@ -27,7 +31,7 @@ class SamplingConfig:
     """Divides the logits, at sampling and in the loss alike. 0 takes the likeliest token."""
 
     max_new_tokens: int = 512
-    """Longest completion in tokens; one that gets there is cut and finishes by ``length``."""
+    """Longest completion in tokens; a completion that reaches it is cut, with the finish reason ``length``."""
 
     def __post_init__(self) -> None:
         check_at_least("model.sampling.group_size", self.group_size, 1, "no prompt would get a completion")
@@ -37,6 +41,18 @@ class SamplingConfig:
                 "model.sampling.temperature must be finite, got inf: every token would be equally likely."
             )
         check_at_least("model.sampling.max_new_tokens", self.max_new_tokens, 1, "every completion would be empty")
+
+    def check_for_learning(self) -> None:
+        """Refuse a temperature that works for sampling but not for learning from the samples.
+
+        Raises:
+            ConfigError: for a temperature below 0.01.
+        """
+        why = (
+            "the loss divides logits by it too, and with the likeliest token always taken all completions of a prompt "
+            "are equal; validation takes the likeliest token by itself"
+        )
+        check_at_least("model.sampling.temperature", self.temperature, _LEAST_TEMPERATURE, why)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +69,7 @@ class CountedWeights:
 
     def __init__(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         """Take the tensors; the first one is read when iteration starts."""
-        # One iterator for all loops over this object: a second loop goes on where the first one stopped.
+        # All loops over this object share one iterator: a second loop continues where the first one stopped.
         self._weights = iter(weights)
         self._num_tensors = self._num_bytes = 0
 
@@ -71,10 +87,10 @@ class CountedWeights:
 
 @dataclass(frozen=True, kw_only=True)
 class Sampled:
-    """What an engine sampled while the learner went on."""
+    """Completions that an engine sampled while the learner went on."""
 
     groups: list[list[Completion]]
-    """As ``RolloutEngine.generate`` returns them."""
+    """The completions, as ``RolloutEngine.generate`` returns them."""
 
     policy_version: int
     """Optimizer steps behind the weights that sampled."""
@@ -91,7 +107,8 @@ class RolloutEngine(ABC):
     prompt at the same place, whatever else is in the batch. With several ranks every method is a collective call.
 
     An engine that ``samples_apart`` has ``start``, ``finish`` and ``wait`` besides: one rollout may be in flight while
-    the learner goes on. New weights wait for it, so all of its completions are by the weights it was started with.
+    the learner goes on. ``sync`` waits until this rollout ends, so all its completions are sampled by the weights it
+    was started with.
     """
 
     # Class attributes, so that an engine without copies and failures need not set them.
@@ -102,7 +119,7 @@ class RolloutEngine(ABC):
     """How often the engine was brought back after a failure."""
 
     samples_apart: bool = False
-    """Whether it samples in another process, from a copy of the weights, so that the learner may go on meanwhile."""
+    """Whether the engine samples in another process, from a copy of the weights, while the learner goes on."""
 
     @abstractmethod
     def sync(self, policy: SampledPolicy, *, version: int) -> None:
@@ -122,10 +139,10 @@ class RolloutEngine(ABC):
         """
 
     def start(self, prompts: Sequence[Prompt], sampling: SamplingConfig, *, seed: int) -> None:
-        """Begin what ``generate`` does, and return at once; ``finish`` gives the completions.
+        """Start sampling as ``generate`` does, and return at once; ``finish`` gives the completions.
 
         Raises:
-            EngineError: while another rollout is in flight, and by an engine that does not sample apart.
+            EngineError: while another rollout is in flight, and when this engine does not sample apart.
         """
         raise EngineError(f"{type(self).__name__} samples in the learner's process, and cannot do so while it learns.")
 
@@ -134,16 +151,16 @@ class RolloutEngine(ABC):
 
         Args:
             version: optimizer steps behind the policy's present weights. An engine that failed meanwhile samples the
-                rollout again, from these: the ones it began with are gone.
+                rollout again with these weights, because the earlier weights are gone.
 
         Raises:
             EngineError: when nothing is in flight, and when the engine failed and could not be brought back.
         """
         raise EngineError(f"{type(self).__name__} has no rollout in flight: call start() before finish().")
 
-    # Nothing to do is a good default for this method and the three below.
+    # Doing nothing is right for most engines, so this method and the three below have empty defaults.
     def check_lora(self, ranks: Mapping[str, int]) -> None:  # noqa: B027
-        """Refuse LoRA updates that this engine could not sample with; by default it takes all.
+        """Refuse LoRA updates that this engine could not sample with; by default no update is refused.
 
         Args:
             ranks: largest rank of the updates in each part that has any.

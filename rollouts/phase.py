@@ -71,7 +71,7 @@ class RolloutPhase:
 
     @property
     def rule_rewards(self) -> Float[Tensor, "P G"]:
-        """The share of the total rewards that rules gave, NaN where the total is."""
+        """The part of the total rewards that comes from rules; NaN where the total is NaN."""
         return self.scores.rule_totals.float()
 
     @property
@@ -136,7 +136,7 @@ class RolloutPhase:
         return joined
 
     def _joined_reasons(self, other: "RolloutPhase") -> dict[str, list[str | None]]:
-        # A part without a single reason in one of the phases is not in its table.
+        # A phase's table lacks the parts that gave no reason at all.
         names = {**self.scores.reasons, **other.scores.reasons}
         return {
             name: [
@@ -148,7 +148,7 @@ class RolloutPhase:
         }
 
     def with_advantages(self, config: AdvantageConfig) -> "RolloutPhase":
-        """Return the phase with the group-relative advantages of its rewards."""
+        """Return a copy of this phase with the group-relative advantages of its rewards."""
         # A shallow copy: both phases share completions and scores.
         phase = copy(self)
         phase.advantages = group_relative_advantages(self.rewards, rule_rewards=self.rule_rewards, config=config)

@@ -1,4 +1,5 @@
-"""What an engine may use of a policy. ``rollouts`` cannot import ``models``; ``models.Policy`` has all of this.
+"""The attributes and methods of a policy that an engine may use. ``models.Policy`` has all of them; ``rollouts`` cannot
+import ``models``.
 
 Shapes: U prompts, B rows, L prompt tokens, V vocabulary, H hidden size.
 """
@@ -44,7 +45,7 @@ class SampledEncoder(Protocol):
         """Return the tokens of a prompt in the chat template with its prefill, one for each image.
 
         Raises:
-            algorithms.DataError: as ``encode``.
+            algorithms.DataError: for a prompt that ``encode`` refuses.
         """
         ...
 
@@ -52,7 +53,7 @@ class SampledEncoder(Protocol):
 class SampledPolicy(Protocol):
     """A vision-language model that completions are sampled from."""
 
-    # Properties rather than attributes: a class may then declare a subclass of the type, such as its own encoder.
+    # Properties and not attributes, so that a class may declare a narrower type, such as its own encoder.
 
     @property
     def model(self) -> PreTrainedModel:
@@ -76,7 +77,7 @@ class SampledPolicy(Protocol):
 
     @property
     def end_token_ids(self) -> Sequence[int]:
-        """The tokens each of which ends a completion."""
+        """The tokens that end a completion; each of them does."""
         ...
 
     @property
@@ -119,12 +120,12 @@ class SampledPolicy(Protocol):
         """Return the position of the first token after each prompt; None where the model counts positions itself.
 
         Args:
-            inputs: of ``prompt_inputs``, after the model has read them.
+            inputs: result of ``prompt_inputs``, after the model has read it.
         """
         ...
 
     def position_inputs(self, positions: Int[Tensor, "B T"] | None) -> dict[str, Tensor]:
-        """Return the model's keyword arguments for positions of text tokens; none for None."""
+        """Return the model's keyword arguments for positions of text tokens; no arguments for None."""
         ...
 
     def shape_logits(self, logits: Tensor, temperature: float) -> Tensor:
@@ -138,7 +139,7 @@ class SampledPolicy(Protocol):
 
         Args:
             only_trainable: leave out the tensors that no optimizer step changes.
-            merge_lora: add LoRA updates to their weights. False: each comes apart, right after its weight, as
+            merge_lora: add LoRA updates to their weights. False: each update follows its weight, as
                 ``LAYER.lora_A.weight`` (rank, in) and ``LAYER.lora_B.weight`` (out, rank), scale included.
         """
         ...

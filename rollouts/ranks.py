@@ -1,4 +1,4 @@
-"""Values that differ from rank to rank, gathered so that every rank has all of them.
+"""Gathers values that differ from rank to rank, so that every rank has all of them.
 
 Rank 0 writes the checkpoint, so the state of all ranks must be gathered before it can be saved.
 """
@@ -28,7 +28,7 @@ def is_first_rank() -> bool:
 def gather_ranks(state: T) -> list[T]:
     """Return every rank's state in rank order; a collective call when several ranks run. States must be picklable."""
     if not (dist.is_available() and dist.is_initialized()):
-        # No copy and no pickling: one process gets its own object back.
+        # One process gets its own object back, without copy and pickling.
         return [state]
     gathered: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(gathered, state)
@@ -36,7 +36,7 @@ def gather_ranks(state: T) -> list[T]:
 
 
 def first_failure(failure: str) -> str:
-    """Return the failure of the first rank that has one, the same on all ranks, "" if none has; a collective call."""
+    """Return the failure of the first rank that failed, or "" if none did, on all ranks; a collective call."""
     return next(filter(None, gather_ranks(failure)), "")
 
 

@@ -1,7 +1,8 @@
 """Strategies that follow the monitored rate: stricter when it is too high or rises, and back otherwise.
 
-A rate is measured on a number of claims, so it is noisy, and a rate of few claims says nothing: of none it is 0. So a
-threshold moves only on evidence: enough claims, and a difference that their number makes unlikely to be chance.
+A rate is measured on a number of claims, so it is noisy. The rate of few claims is hardly evidence, and the rate of no
+claims is 0 by definition. So a threshold moves only when there are enough claims, and when their number makes it
+unlikely that the difference is chance.
 """
 
 import math
@@ -28,10 +29,10 @@ class Bounds:
             raise ConfigError(f"strategy.bounds.low must be below high = {self.high}, got {self.low}.")
 
     def check(self, name: str, threshold: float) -> None:
-        """Refuse a threshold outside: the nearest allowed one may lie in the looser direction.
+        """Refuse a threshold outside of the bounds. It is not moved to the nearest bound, which may be the looser one.
 
         Raises:
-            ConfigError: with both.
+            ConfigError: names the threshold and both bounds.
         """
         if not self.low <= threshold <= self.high:
             raise ConfigError(
@@ -46,14 +47,14 @@ class Bounds:
 
 @dataclass(frozen=True, kw_only=True)
 class TargetRate(ThresholdStrategy):
-    """Stricter while the rate is above the target, looser while it is below, unchanged in a band around it."""
+    """Makes the threshold stricter while the rate is above the target, looser while the rate is below it."""
 
     target: float
     """Rate to hold, a share."""
 
     band: float = 0.01
-    """Half width of the band around the target. The threshold moves when the whole interval of the rate (Wilson's, from
-    the number of claims) lies outside of it."""
+    """Half width of the band around the target. The threshold moves when the rate's whole confidence interval
+    (Wilson's, from the number of claims) lies outside of the band."""
 
     step: float
     """Size of a step towards the stricter end, in units of the threshold, above 0."""
@@ -109,7 +110,7 @@ class TargetRate(ThresholdStrategy):
 
 @dataclass(frozen=True, kw_only=True)
 class BackOff(ThresholdStrategy):
-    """Stricter when the rate and the reward rise together, the sign of reward hacking; slowly back otherwise."""
+    """Makes the threshold stricter when rate and reward rise together (reward hacking), and slowly looser otherwise."""
 
     window: int = 2
     """Number of readings to look back."""
@@ -141,7 +142,7 @@ class BackOff(ThresholdStrategy):
             raise ConfigError(f"strategy.step must be above 0, got {self.step}: the threshold could never move.")
 
     def decide(self, present: float, evidence: Evidence, sign: int) -> Decision:
-        """Compare the newest reading with the one ``window`` readings before."""
+        """Return the next threshold, from the newest reading and the one ``window`` readings before it."""
         self.bounds.check("the threshold", present)
         if len(evidence.readings) <= self.window:
             return Decision(present, f"fewer than {self.window + 1} readings")
@@ -166,7 +167,7 @@ def _check_evidence_settings(min_claims: int, z: float) -> None:
 
 
 def _lack_of(min_claims: int, readings: Sequence[Reading]) -> str:
-    """Return why these readings are no evidence; empty when they are."""
+    """Return why these readings are no evidence; an empty text when they are evidence."""
     if not all(math.isfinite(reading.rate) for reading in readings):
         return f"rate {readings[-1].rate} is no number: no evidence"
     fewest = min(reading.trials for reading in readings)

@@ -1,10 +1,11 @@
 """What a threshold strategy reads, and what it decides.
 
-R1V2 (arXiv:2504.16656) says that too strong a reinforcement signal induces visual hallucination and that reward
-thresholds are calibrated for it, and gives no mechanism. Everything in this folder is this project's own choice.
+R1V2 (arXiv:2504.16656) says that too strong a reinforcement signal causes visual hallucination, and that reward
+thresholds are calibrated against it. The paper describes no mechanism. Everything in this folder is this project's own
+choice.
 
-A strategy is a pure function of what was measured, as a class with settings. A config names it by ``class_path``, so
-one of your own needs one file with a subclass of ``ThresholdStrategy`` and no change here.
+A strategy is a pure function of what was measured, as a class with settings. A config names the class by
+``class_path``: a strategy of your own is one file with a subclass of ``ThresholdStrategy``, and nothing here changes.
 
 ``stricter`` is the direction in which the preference reward gets less influence: down for a cap or a weight, up for
 the margin tau of preference pairs.
@@ -36,7 +37,7 @@ class Evidence(NamedTuple):
     """Everything that a decision may use."""
 
     readings: Sequence[Reading]
-    """Oldest first; the last is the one to act on."""
+    """All readings, oldest first; the strategy acts on the last one."""
 
     # Empty until the first rollout has been scored.
     scores: Sequence[float] = ()
@@ -58,7 +59,7 @@ class ThresholdStrategy:
     """How a threshold follows the evidence."""
 
     def check_start(self, name: str, start: float) -> None:
-        """Refuse a threshold from which the strategy cannot start; by default none is.
+        """Refuse a threshold from which the strategy cannot start; by default every threshold is accepted.
 
         Args:
             name: the threshold as a config names it.

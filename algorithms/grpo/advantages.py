@@ -4,11 +4,12 @@
 
 Differs from the paper: the paper names neither the std estimator nor the guard against zero. The
 default is the unbiased estimator with 1e-6 added, as in EasyR1 and verl (TRL adds 1e-4). The paper calls a group
-effective when its advantages are not zero, which with a continuous preference score is every group. Here the
-rule rewards decide: completions that are all right and differ in taste carry no signal.
+effective when its advantages are not zero; with a continuous preference score that is every group. Here the rule
+rewards decide: completions that are all right and differ in taste carry no signal.
 
-NaN is an unknown reward, such as that of a verifier that failed. Unknown is not wrong: the known completions of a
-group are the group, and an unknown one has advantage 0. A group with fewer than two known rewards is not effective.
+NaN is an unknown reward, such as that of a verifier that failed. Unknown is not wrong: mean and deviation are those of
+the known rewards, and a completion with an unknown reward has advantage 0. A group with fewer than two known rewards is
+not effective.
 
 Shapes: P prompts, G completions per prompt.
 """
@@ -30,7 +31,8 @@ class AdvantageConfig:
     """Divide by the standard deviation of the group (R1V2, eq. 6); False is Dr.GRPO (arXiv:2503.20783)."""
 
     population_std: bool = False
-    """Divide its sum of squares by G; False: by G - 1, as TRL, EasyR1 and verl do. The paper names neither."""
+    """Divide the sum of squares of the deviation by G; False: by G - 1, as TRL, EasyR1 and verl do. The paper names
+    neither."""
 
     eps: float = 1e-6
     """Added to the standard deviation; EasyR1's and verl's value (TRL 1e-4)."""
@@ -54,19 +56,20 @@ def group_relative_advantages(
 
     Args:
         rewards: total reward of each completion, NaN where it is unknown.
-        rule_rewards: the part of it that rules gave, which decides what is effective; default all of it.
+        rule_rewards: the part of each total that comes from rules; it decides which groups are effective. Default: the
+            totals.
         config: estimator and tolerance.
     """
     rule_rewards = rewards if rule_rewards is None else rule_rewards
     is_known = ~(rewards.isnan() | rule_rewards.isnan())  # (P, G)
     is_whole = is_known.all(dim=1)  # (P,)
     advantages = torch.zeros_like(rewards)
-    # torch warns of the deviation of no group at all.
+    # torch warns when it computes the deviation of an empty tensor.
     if is_whole.any():
         advantages[is_whole] = _of_known(rewards[is_whole], rule_rewards[is_whole], config)
     # Group by group: each has its own number of known rewards, and there are few such groups.
     for row, known in enumerate(is_known):  # known: (G,)
-        # The mean and the deviation of fewer than two rewards show nothing.
+        # One reward alone equals its mean, so it has no advantage over its group.
         if not is_whole[row] and known.sum() >= 2:
             advantages[row, known] = _of_known(rewards[row, known][None], rule_rewards[row, known][None], config)[0]
     return advantages
@@ -92,5 +95,5 @@ def effective_groups(rewards: Float[Tensor, "P G"], *, tolerance: float = 0.0) -
     is_known = ~rewards.isnan()
     # Largest minus smallest, not the standard deviation, which rounding can make non-zero for equal rewards.
     largest = rewards.where(is_known, -torch.inf).amax(dim=1)
-    # Without a known reward this is -inf - inf, which is above no tolerance.
+    # A group without a known reward gives -inf - inf = -inf, which is above no tolerance.
     return largest - rewards.where(is_known, torch.inf).amin(dim=1) > tolerance

@@ -23,7 +23,7 @@ class StepSize(NamedTuple):
 
     num_samples: float
     num_tokens: float
-    """Counted only for averages that may need it; see ``WITHOUT_TOKEN_COUNT``."""
+    """Completion tokens; counted only for averages that may need the number, see ``WITHOUT_TOKEN_COUNT``."""
 
     max_tokens: int
     """Longest completion that sampling allows."""

@@ -33,15 +33,16 @@ class GRPOConfig:
     """Largest relative drop of a ratio that still earns gradient, in (0, 1]."""
 
     clip_high: float = 0.2
-    """Largest relative rise of a ratio that still earns gradient, above 0. DAPO 0.28; CISPO's bound minus 1."""
+    """Largest relative rise of a ratio that still earns gradient, above 0. DAPO uses 0.28; for CISPO it is the bound
+    minus 1."""
 
     dual_clip: float | None = None
-    """Largest ratio that is used where the advantage is negative, above 1; null: no limit. EasyR1 and verl 3."""
+    """Largest ratio that is used where the advantage is negative, above 1; null: no limit. EasyR1 and verl use 3."""
 
     kl_weight: float = 0.0
     """Weight of the KL to the reference; 0 keeps no reference at all. The paper's equation has none.
-    Only samples of the batch are counted, that is effective and replayed ones: as fewer groups are effective, the same
-    weight holds the policy back less."""
+    The KL is that of the samples in the batch, which are effective or replayed: when fewer groups are effective, the
+    same weight holds the policy back less."""
 
     kl_estimator: KLEstimatorName | OwnFunction = "k3"
     """Estimator of the KL; see algorithms/grpo/kl.py."""

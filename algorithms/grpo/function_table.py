@@ -1,13 +1,12 @@
 """Settings that name a function: by a short name, or by the import path of a function in a user's own file.
 
-A new ratio, surrogate, average or KL estimator is one function with the arguments of the others in its table. It can
-be added beside them, to the table and to the type of its names, which is in the same file. Or it can be defined in any
-file that Python can import; the command line imports what a config names by path::
+A new ratio, surrogate, average or KL estimator is one function that takes the same arguments as the others in its
+table. Either add it to the file of the others, to the table there and to the type of the names. Or define it in any
+file that Python can import, and name it by its import path in the config::
 
     grpo: {surrogate: my_objectives.soft_gain}
 
-Constants that only this function has are defined in its own file; ``functools.partial`` makes variants with other
-constants.
+Constants of such a function belong into its own file; ``functools.partial`` makes variants with other constants.
 """
 
 import inspect

@@ -6,9 +6,9 @@ With the defaults of ``GRPOConfig`` this is the paper's
 
     -1/N sum_i 1/|y_i| sum_t min( rho_it A_i, clip(rho_it, 1 - clip_low, 1 + clip_high) A_i )
 
-w_i corrects a prioritised draw (1 without), c_it truncates the engine's mismatch (1 without); KL and entropy
-have weight 0. The choices for rho, gain, average and KL are in ``ratios.py``, ``surrogates.py``, ``averages.py`` and
-``kl.py`` of this folder.
+w_i corrects a prioritised draw, and c_it the difference between engine and learner; both are 1 by default. KL and
+entropy have weight 0 by default. The choices for rho, gain, average and KL are in ``ratios.py``, ``surrogates.py``,
+``averages.py`` and ``kl.py`` of this folder.
 
 Differs from the paper: the paper's clip is symmetric; ``clip_high`` may be larger here (clip-higher,
 DAPO, arXiv:2503.14476). The paper's prose mentions a KL penalty that its equation does not have.
@@ -104,12 +104,12 @@ def grpo_loss(
 def engine_weights(samples: ExperienceBatch, cap: float | None) -> Float[Tensor, "B T"]:
     """Return min(learner / engine probability, cap) of each token at sampling time; 1 where no engine log-probs exist.
 
-    Truncated importance sampling: the engine that sampled rounds differently from the learner.
+    This is truncated importance sampling: engine and learner round differently, so their probabilities differ.
     """
     if cap is None or samples.engine_logps is None:
         return torch.ones_like(samples.behavior_logps)
     log_ratios = _masked_difference(samples.behavior_logps, samples.engine_logps, samples.is_completion)
-    # Only large weights are cut: a single one could outweigh the rest of the batch.
+    # Only large weights are cut: a single large weight could outweigh the rest of the batch.
     return bounded_exp(log_ratios).clamp_max(cap)
 
 

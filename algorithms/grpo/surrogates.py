@@ -32,7 +32,7 @@ class Gain(NamedTuple):
 
     value: Float[Tensor, "B T"]
     is_clipped: Bool[Tensor, "B T"]
-    """Where the ratio was cut: with ``clip`` such a token has no gradient, with ``cispo`` a bounded one."""
+    """True where the ratio was cut: with ``clip`` such a token has no gradient, with ``cispo`` a bounded gradient."""
 
 
 SurrogateName = Literal["clip", "cispo"]

@@ -7,8 +7,8 @@ Only differences of scores of the same prompt are identified: adding a constant 
 
 In every pair the chosen completion comes first, so a plot of "P against how often the first is better" would be a
 flat line at 1. Calibration therefore treats each pair as a prediction: the completion with the higher score is the
-better one, with confidence sigmoid(|s+ - s-|), and that is right or wrong. Guo et al., arXiv:1706.04599, with two
-classes.
+better one, with confidence sigmoid(|s+ - s-|), and this prediction is right or wrong. Guo et al., arXiv:1706.04599,
+with two classes.
 
 Shapes: B pairs, K bins.
 """

@@ -86,7 +86,7 @@ class SelectiveSampleBuffer:
         return self._remove(held[torch.isin(self._table.column("prompt_uids", held), prompt_uids)])
 
     def draw(self, num_samples: int, *, generator: torch.Generator) -> ExperienceBatch:
-        """Return up to ``num_samples`` different rows, marked as replay; fewer when fewer are stored.
+        """Return up to ``num_samples`` different rows, marked as replay; all rows when the buffer holds fewer.
 
         With ``correction_exponent`` c the rows have weights (K / (N p))^c for K of N samples drawn and p from
         ``inclusion_probabilities``: with c = 1 their mean is right on average for every function of a sample.
@@ -94,7 +94,7 @@ class SelectiveSampleBuffer:
         slots = self._priorities.draw_distinct(max(num_samples, 0), generator=generator)
         rows = self._table.read(slots)
         weights = torch.ones(len(rows), dtype=torch.double)
-        # The probabilities cost K^2, so not for weights that are 1.
+        # The time of the probabilities grows with K^2; with the exponent 0 all weights are 1 without them.
         if self.config.correction_exponent and len(rows):
             left = self._priorities.total_without(slots)
             probabilities = inclusion_probabilities(self._priorities.weights(slots), weight_left=left)
@@ -127,7 +127,8 @@ class SelectiveSampleBuffer:
     def _replace_oldest(
         self, advantages: Tensor, arrivals: Int[Tensor, " K"]
     ) -> tuple[Bool[Tensor, " K"], Int[Tensor, " S"]]:
-        """Return which of the new samples stay, and slots that hold the oldest: O(1) whatever the capacity.
+        """Return which of the new samples stay, and the slots of the oldest samples. The time does not depend on the
+        capacity.
 
         Slots are used in turn, so the slot of a retired sample stays free until its turn comes.
         """

@@ -23,15 +23,15 @@ class BufferConfig:
     """Most optimizer steps between the sampling of a sample and its use in a batch; VL-Rethinker's bound."""
 
     priority_exponent: float = 1.0
-    """Power of |advantage| in the draw; 0 draws uniformly. 1 is the paper's."""
+    """Power of |advantage| in the draw; 0 draws uniformly. The paper has 1."""
 
     correction_exponent: float = 0.0
-    """Power with which the loss of a replayed sample is divided by how much likelier than others it was to be drawn. 0
-    is the paper's and that of every peer; 1 cancels the preference of the draw, so that only its variance differs from
-    a uniform one."""
+    """How strongly the loss corrects for the preference of the draw: each replayed sample has the weight (uniform /
+    actual probability of being drawn)^exponent. 0 corrects nothing, as in the paper and in other trainers; 1 cancels
+    the preference, so that only the variance differs from a uniform draw."""
 
     evict: Literal["oldest", "lowest_priority"] = "oldest"
-    """Which samples leave a full buffer; of equal priority the older."""
+    """Which samples leave a full buffer; of samples with equal priority the older ones leave."""
 
     replay_share: float | None = None
     """Share of the batch that is replayed, beside all fresh effective samples (RePO, ExGRPO); null: replay fills
@@ -64,7 +64,7 @@ class BufferConfig:
 
     def check_room(self, slots: Int[Tensor, " K"]) -> None:
         """Raise ConfigError when a saved buffer used slots that this one does not have."""
-        # By the largest slot and not by the number of samples: samples keep their slots.
+        # The largest slot counts, not the number of samples: samples keep their slots.
         if len(slots) and int(slots.max()) >= self.capacity:
             raise ConfigError(
                 f"data.buffer.capacity is {self.capacity}, but the checkpoint holds a buffer of {int(slots.max()) + 1} "

@@ -1,8 +1,8 @@
 """How likely each drawn sample was to be drawn, for weights that cancel the preference of a prioritised draw.
 
-Slots are drawn one by one without replacement, in proportion to their weights among those left. How likely slot i was
-to be among K of N has no closed form, but it has one given the order in which all *other* slots would have come: i is
-missing exactly when it loses against each of the first K others in turn,
+Slots are drawn one by one without replacement, in proportion to their weights among those left. The probability that
+slot i is among K of N drawn slots has no closed form. Given the order in which all *other* slots would have come, it
+has one: slot i is missing exactly when it loses against each of the first K others in turn,
 
     p_i = 1 - product over j = 1..K of Q_j / (Q_j + w_i)        Q_j: weight of the others before the j-th of them
 
@@ -25,11 +25,12 @@ def inclusion_probabilities(weights: Float[Tensor, " K"], *, weight_left: float 
     """Return for each drawn slot the probability of being drawn, given the order of the others; in (0, 1].
 
     Args:
-        weights: of the drawn slots in the order drawn, each above 0; at least one. Time is K^2, memory bounded.
-        weight_left: sum of all weights that were not drawn; exactly 0 when there are none.
+        weights: weights of the drawn slots in the order drawn, each above 0; at least one. The time grows with K^2, the
+            memory is bounded.
+        weight_left: sum of the weights of all slots that were not drawn; exactly 0 when every slot was drawn.
     """
-    # (K + 1,): weight left before each draw and after the last. Sums of what is left, because a difference from the
-    # total would keep nothing of weights that are far smaller.
+    # (K + 1,): weight left before each draw and after the last one, summed from the end, because a difference from the
+    # total would lose weights that are far smaller than the total.
     left = torch.cat([weights, weights.new_tensor([weight_left])]).flip(0).cumsum(0).flip(0)
     rows, size = torch.arange(len(weights)), max(1, _MOST_ELEMENTS // len(weights))
     return torch.cat([_of_rows(rows[i : i + size], weights, left) for i in range(0, len(rows), size)])
@@ -38,12 +39,13 @@ def inclusion_probabilities(weights: Float[Tensor, " K"], *, weight_left: float 
 def _of_rows(rows: Tensor, weights: Float[Tensor, " K"], left: Float[Tensor, " L"]) -> Float[Tensor, " R"]:
     """Return the probabilities of some of the drawn slots, by their places in the order."""
     own = weights[rows, None]  # (R, 1)
-    # The j-th of the others is the j-th drawn up to the slot's own place, where the slot itself was among those left,
-    # and one further from there on.
+    # Up to the slot's own place its j-th other is the j-th drawn slot, and the slot itself was still among those left.
+    # After its own place its j-th other is drawn slot number j + 1.
     is_before = torch.arange(len(weights)) <= rows[:, None]  # (R, K)
     sign = torch.where(is_before, -1.0, 1.0).double()
     share = own / torch.where(is_before, left[:-1], left[1:])
-    # The log of (left - own) / left before, and of left / (left + own) afterwards. By logarithms, because 1 - product
-    # would lose the digits of a small probability; at least -1, because own is a part of left but for rounding.
+    # Factors are (left - own) / left up to the place, left / (left + own) after it. Their logarithms are added: 1 -
+    # product would lose the digits of a small probability; the argument is at least -1, because own is a part of left
+    # (but for rounding).
     loses = -sign * torch.log1p((sign * share).clamp_min(-1.0))
     return -torch.expm1(loses.sum(dim=1))

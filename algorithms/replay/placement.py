@@ -1,4 +1,5 @@
-"""Which micro-batch of a rollout each sample goes into: none after the last optimizer step at which it may be used.
+"""Which micro-batch of a rollout each sample goes into, so that no sample is used after its last allowed optimizer
+step.
 
 Shapes: N samples, M of them.
 """
@@ -17,14 +18,14 @@ def placed_in_time(
 
     Args:
         order: the samples' numbers, shuffled.
-        last_step: by number, the last optimizer step of the rollout, from 0, at which a sample may be used.
+        last_step: for each sample, by its number, the last optimizer step of the rollout (from 0) that may use it.
         num_parts: micro-batches of the rollout.
         parts_per_step: micro-batches of one optimizer step.
     """
     while True:
         waiting = order
         parts: list[Tensor] = []
-        # From the last one back: whatever may be used late may be used early too.
+        # The last micro-batch is filled first: a sample that may be used late may be used early too.
         for part, planned in reversed(list(enumerate(order.tensor_split(num_parts)))):
             fitting = waiting[last_step[waiting] >= part // parts_per_step]
             chosen = fitting[max(0, len(fitting) - len(planned)) :]
@@ -32,5 +33,6 @@ def placed_in_time(
             waiting = waiting[~torch.isin(waiting, chosen)]
         if not len(waiting):
             return parts[::-1]
-        # Without them all micro-batches are smaller, and later ones have no gap.
+        # Samples that no micro-batch took are left out, and sizes are planned anew: no late micro-batch stays half
+        # empty.
         order = order[~torch.isin(order, waiting)]

@@ -1,8 +1,9 @@
 """Weighted draws without replacement from many slots in O(log n) per draw, all draws of a batch side by side.
 
 A complete binary tree whose leaves are the weights and whose inner nodes are the sums of their two children.
-A draw walks from the root to a leaf, left or right by a uniform number. After a change each ancestor of a leaf is
-computed again from its two children, so the sums depend on the present leaves only and not on earlier changes.
+A draw walks from the root to a leaf, left or right by a uniform number. After a change each ancestor of the leaf is
+computed again from its two children. So the sums depend on the present leaves only, and rounding errors of earlier
+changes do not add up.
 
 Shapes: N slots, K of them.
 """
@@ -42,7 +43,7 @@ class SumTree:
 
     def total_without(self, slots: Int[Tensor, " K"]) -> float:
         """Return the sum of all weights but these; exactly 0 when no other slot has a weight."""
-        # By the tree and not as a difference, which would be off by the rounding of the whole sum.
+        # Summed by the tree: a difference from the total would have the rounding error of the whole sum.
         weights = self.weights(slots)
         self.set(slots, torch.zeros(len(slots)))
         rest = self.total

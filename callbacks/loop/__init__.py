@@ -1,1 +1,1 @@
-"""The closed loop of hallucination monitor and threshold calibrator, and the parts that they are made of."""
+"""The closed loop of hallucination monitor and threshold calibrator, and their parts."""

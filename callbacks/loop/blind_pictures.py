@@ -1,10 +1,10 @@
-"""Prompts whose pictures are taken away, so that only guessing is left.
+"""Takes the pictures away from prompts, so that the policy can only guess.
 
     blank       one gray of the same size
     shuffled    the picture of another prompt, in the size of its own
     masked      its own, with a share of its square patches black (as PAPO masks, arXiv:2507.06448: patches of 14, 60 %)
 
-The size of every picture stays, so a prompt keeps its number of image tokens. Every draw depends on the seed and on the
+Every picture keeps its size, so a prompt keeps its number of image tokens. Every draw depends on the seed and on the
 prompt's position only.
 """
 
@@ -39,7 +39,7 @@ class BlankPicture:
 
 @dataclass(frozen=True, slots=True)
 class OtherPicture:
-    """A picture in the place and the size of another."""
+    """Another picture, stretched to the size of the original one."""
 
     original: ImageReference
     other: ImageReference
@@ -53,19 +53,19 @@ class OtherPicture:
 
 @dataclass(frozen=True, slots=True)
 class MaskedPicture:
-    """A picture some of whose patches are black."""
+    """A picture with some black patches."""
 
     original: ImageReference
     seed: int
     share: float
-    """Share of the patches, in (0, 1], rounded up to a patch."""
+    """Share of black patches, in (0, 1]; their number is rounded up."""
 
     def load(self) -> Image.Image:
         """Return the masked picture."""
         picture: Image.Image = self.original.load().copy()
         columns, rows = (-(-side // _PATCH) for side in picture.size)
         order = torch.randperm(columns * rows, generator=torch.Generator().manual_seed(self.seed))
-        # Patches at the right and the lower edge may be cut.
+        # Patches at the right and the lower edge may be smaller.
         for place in order[: math.ceil(columns * rows * self.share)].tolist():
             x, y = place % columns * _PATCH, place // columns * _PATCH
             picture.paste((0, 0, 0), (x, y, min(x + _PATCH, picture.width), min(y + _PATCH, picture.height)))
@@ -76,13 +76,13 @@ def blind_prompts(prompts: Sequence[Prompt], kind: BlindKind, *, seed: int, mask
     """Return the same prompts without their pictures.
 
     Args:
-        prompts: prompts with pictures; all ranks give the same, so that shuffling does not depend on the ranks.
-        kind: what stands in the place of the pictures.
-        seed: of the draws.
+        prompts: prompts with pictures, the same on all ranks, so that shuffling does not depend on the ranks.
+        kind: what replaces the pictures.
+        seed: seed of the draws.
         masked_share: share of the patches of a picture that are masked.
 
     Raises:
-        DataError: ``shuffled``, and all prompts show the same picture.
+        DataError: when the kind is ``shuffled`` and all prompts have the same picture.
     """
     if kind == "shuffled":
         return _shuffled(prompts, seed)
@@ -99,9 +99,9 @@ def blind_prompts(prompts: Sequence[Prompt], kind: BlindKind, *, seed: int, mask
 
 
 def _shuffled(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
-    # By content: several rows may embed the same picture, and one's own picture under another name is no other one.
+    # Pictures are compared by content: several rows may embed the same picture, which is then no other picture.
     prints = [[_print(image.load()) for image in prompt.images] for prompt in prompts]
-    # One reference of each picture, in the order of the prompts.
+    # One reference for each different picture, in the order of the prompts.
     pictures: dict[bytes, ImageReference] = {}
     for own, prompt in zip(prints, prompts, strict=True):
         for print_, image in zip(own, prompt.images, strict=True):

@@ -4,8 +4,8 @@
     greedy completion without it            right or wrong: the accuracy gap
     the first completion, without it        its log-probability there: the log-probability gap
 
-Reinforcement raises scores on images even where all evidence is removed from them (arXiv:2604.03179): a rise with a
-shrinking gap comes from guessing.
+Reinforcement learning raises scores even when all evidence is removed from the images (arXiv:2604.03179): when accuracy
+rises and the gap shrinks, the policy guesses better.
 
     fit               at the start, every n steps, and where Lightning validates; never twice at one step
     validate, test    once, at their end
@@ -34,12 +34,12 @@ from models import Policy, largest_over_ranks
 from rewards.outcomes import score_outcomes
 from rollouts import gather_ranks
 
-# Prompts of one forward; bounds its memory.
+# Prompts of one forward, which bounds the memory.
 _ROWS = 16
 
 
 class BlindProbes(Callback):
-    """Asks held-out prompts with blank, shuffled and masked pictures too, and logs what is lost by it."""
+    """Asks held-out prompts also with blank, shuffled and masked pictures, and logs the loss of accuracy."""
 
     def __init__(
         self,
@@ -52,19 +52,19 @@ class BlindProbes(Callback):
         masked_share: float = 0.6,
         seed: int = 97,
     ) -> None:
-        """Set what is asked and how often.
+        """Set which prompts are asked and how often.
 
         Args:
             every_n_steps: optimizer steps between two rounds of a training.
             at_validation: measure also at steps at which Lightning validates.
-            kinds: what stands in the place of the pictures: ``blank`` one gray; ``shuffled`` another prompt's picture;
-                ``masked`` the own picture with black patches.
+            kinds: what replaces the pictures: ``blank`` a gray picture; ``shuffled`` another prompt's picture;
+                ``masked`` the prompt's own picture with black patches.
             num_probes: prompts of a round, over all ranks. A round takes one greedy completion and one forward of each,
                 and as many again for each kind.
-            source: where the prompts lie, any folder of prompts with images and answers; null: the run's own.
+            source: any folder of prompts with images and answers; null: the prompts of the run.
             split: the split that is asked; null: ``test`` for the command test, else ``val``.
             masked_share: share of the patches, 14 pixels wide, that are black in a masked picture (PAPO: 0.6).
-            seed: seed of the draws, the same in every round, so that two rounds differ by the policy only.
+            seed: seed of the draws, the same in every round, so that only the policy differs between two rounds.
         """
         check_at_least("callbacks.blind.every_n_steps", every_n_steps, 1)
         check_at_least("callbacks.blind.num_probes", num_probes, 2, "a picture is exchanged for one of another prompt")
@@ -81,7 +81,7 @@ class BlindProbes(Callback):
         self.num_probes, self.source, self.split, self.seed = num_probes, source, split, seed
         self.masked_share = masked_share
         self.prompts: dict[str, Sequence[Prompt]] = {}
-        """This rank's probes: with their pictures under ``seen``, and by kind without."""
+        """This rank's probes: with their pictures under the key ``seen``, without them under the name of each kind."""
 
         self.last_step = -1
         """Optimizer step of the last round; -1 before the first."""
@@ -93,22 +93,23 @@ class BlindProbes(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the step and the values of the last round."""
-        # Without the time of a round, a resumed run's checkpoints are the same as those of one that never stopped.
+        # The time of a round is left out, so that a resumed run writes the same checkpoints as a run that never
+        # stopped.
         values = {name: value for name, value in self.values.items() if not name.startswith("time/")}
         return {"last_step": self.last_step, "values": values}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore them."""
+        """Restore the step and the values of the last round."""
         self.last_step, self.values = state_dict["last_step"], dict(state_dict["values"])
 
     # --- hooks ----------------------------------------------------------------------------------------------
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure where the run starts; the checkpoint of a resumed run has a measurement already."""
+        """Measure at the start of a run, but not of a resumed run, whose checkpoint has a measurement."""
         self._set_up(trainer, pl_module)
         if self.last_step < 0:
             self._measure(trainer, cast(RolloutModule, pl_module))
-        # Lightning's metrics are not in a checkpoint: the saved values are logged again.
+        # Checkpoints do not contain Lightning's metrics, so the saved values are logged again.
         self._must_log_values = True
 
     def on_train_batch_end(
@@ -117,14 +118,14 @@ class BlindProbes(Callback):
         """Measure when a round is due, before a checkpoint of this step is written."""
         step = trainer.global_step
         is_due = step % self.every_n_steps == 0 or (self.at_validation and validation_follows(trainer))
-        # With accumulated gradients several batches end at one step.
+        # With accumulated gradients several batches belong to one step.
         if is_due and step != self.last_step:
             self._measure(trainer, cast(RolloutModule, pl_module))
         if self._must_log_values:
             self._log_values(pl_module)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure in ``trainer.validate``; in training the end of the batch has measured already."""
+        """Measure in ``trainer.validate``; in training ``on_train_batch_end`` measures."""
         if trainer.state.fn == TrainerFn.VALIDATING:
             self._measure_once(trainer, pl_module)
 
@@ -157,12 +158,12 @@ class BlindProbes(Callback):
         asked = {"seen": probes} | {
             kind: blind_prompts(probes, kind, seed=self.seed, masked_share=self.masked_share) for kind in self.kinds
         }
-        # Dealt out at the end: which picture a prompt gets must not depend on the number of ranks.
+        # Prompts are divided among ranks last: the picture of a prompt must not depend on the number of ranks.
         self.prompts = {name: each[trainer.global_rank :: trainer.world_size] for name, each in asked.items()}
 
     def _held_out(self, trainer: Trainer, split: str) -> Sequence[Prompt]:
         data = prompt_data(trainer)
-        # Those of the run itself have been checked, and prompts that do not fit are left out.
+        # The data module has checked the run's own prompts and has left out those that do not fit.
         if self.source is None and split in data.prompts:
             return data.prompts[split]
         return held_out_rows(trainer, self.source or data.source, split, "rejected_blind_probes.json").prompts
@@ -173,7 +174,7 @@ class BlindProbes(Callback):
         started = time.perf_counter()
         with torch.no_grad():
             everywhere = gather_ranks(self._counts(module))
-        # From here on the same on every rank: sums over ranks first, then ratios.
+        # From here on all values are equal on every rank: sums over ranks come first, then ratios.
         totals = ProbeCounts.total(everywhere)
         self.values = {f"blind/{name}": counts.rate for name, counts in totals.sums.items() if counts.trials}
         self.values["time/blind_seconds"] = time.perf_counter() - started
@@ -197,7 +198,8 @@ class BlindProbes(Callback):
         logps = {name: _logps(module, prompts, completions) for name, prompts in self.prompts.items()}
         num_tokens = sum(len(completion.token_ids) for completion in completions)
         for kind in self.kinds:
-            # Of probes whose accuracy is known both ways, so that the gap compares the same prompts.
+            # Only probes whose accuracy is known with and without the picture, so that the gap compares the same
+            # prompts.
             gaps = [
                 seen - blind
                 for seen, blind in zip(right["seen"], right[kind], strict=True)
@@ -208,7 +210,7 @@ class BlindProbes(Callback):
         return counts
 
     def _log_values(self, module: LightningModule) -> None:
-        """Log to Lightning's metrics, for callbacks that watch a metric; the loggers have the values already."""
+        """Log to Lightning's metrics only, for callbacks that watch a metric; the loggers already have the values."""
         module.log_dict(self.values, logger=False, batch_size=1)
         self._must_log_values = False
 
@@ -217,7 +219,7 @@ def _accuracies(
     module: RolloutModule, prompts: Sequence[Prompt], completions: Sequence[Completion]
 ) -> list[float | None]:
     """Return the accuracy of each completion, None where it is unknown."""
-    # Not module.score: it would update running statistics of the reward, and a probe must change nothing.
+    # ``module.score`` would update running statistics of the reward, and a probe must not change the run.
     outcomes = score_outcomes(module.reward.parts["accuracy"].reward, prompts, completions).of_completions
     return [score if isinstance(score, float) else None for score in outcomes]
 
@@ -231,7 +233,7 @@ def _logps(module: RolloutModule, prompts: Sequence[Prompt], completions: Sequen
     """Return the log-probability in nats of completions (P) after their prompts (P), summed over all tokens."""
     policy: Policy = module.loaded_policy
     parts = [range(start, min(start + _ROWS, len(prompts))) for start in range(0, len(prompts), _ROWS)]
-    # Ranks that share weights run equally many forwards; what a rank reads again for this is not counted.
+    # Ranks with sharded weights run equally many forwards; prompts that a rank reads twice for this are not counted.
     (num_parts,) = largest_over_ranks(policy, len(parts))
     was_training = policy.training
     policy.train(False)

@@ -1,11 +1,11 @@
-"""Moves one threshold of the reward so that a monitored rate stays where it should.
+"""Moves one threshold of the reward so that a monitored rate stays near its target.
 
     monitor -> signal "hallucination/rate" -> decision (algorithms/calibration) -> threshold -> next rollout
 
-R1V2 (arXiv:2504.16656) names such a calibration and gives no mechanism; this one is the project's own.
+R1V2 (arXiv:2504.16656) mentions such a calibration but describes no mechanism; this mechanism is the project's own.
 
-The calibrator acts at the start of a batch on a signal that is new to it, so the order of callbacks does not matter.
-The signal is the same on every rank, and so is the decision.
+The calibrator acts at the start of a batch, once for each new signal, so the order of callbacks does not matter. The
+signal is the same on every rank, and so is the decision.
 """
 
 import logging
@@ -25,7 +25,7 @@ from rollouts import RolloutPhase, gather_ranks
 
 logger = logging.getLogger(__name__)
 
-# A strategy looks at the newest readings only, and a checkpoint must not grow with the run.
+# Most readings that are kept: a strategy uses the newest ones only, and a checkpoint must not grow with the run.
 MAX_READINGS = 64
 
 
@@ -42,15 +42,15 @@ class RewardThresholdCalibrator(Callback):
         """Set which threshold follows which rate.
 
         Args:
-            moves: the threshold: ``reward.PART.weight`` or ``reward.PART.cap`` (a part of model.reward whose scaling is
-                ``rewards.Cap``), or ``data.selection.threshold`` (tau of iterative MPO).
+            moves: name of the threshold: ``reward.PART.weight`` or ``reward.PART.cap`` (a part of model.reward whose
+                scaling is ``rewards.Cap``), or ``data.selection.threshold`` (tau of iterative MPO).
             strategy: how the threshold follows the rate.
             monitor: name of the signal to read, as a monitor publishes it.
-            part: reward part whose scores go with the rate: its mean, and for quantiles its scores.
+            part: reward part that strategies read beside the rate: its mean score, and for quantiles all its scores.
         """
         self.moves, self.strategy, self.monitor, self.part = moves, strategy, monitor, part
         self.requires = (monitor,)
-        # Step of the newest signal that was acted on.
+        # Step of the newest signal on which the calibrator has acted.
         self.seen_step = -1
         self.readings: list[Reading] = []
         # Scores of the newest rollout, of all ranks.
@@ -64,7 +64,7 @@ class RewardThresholdCalibrator(Callback):
         return f"RewardThresholdCalibrator({self.moves})"
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the evidence of decisions; the threshold itself is saved by its owner."""
+        """Return the evidence of decisions; the owner of the threshold saves the threshold."""
         return {
             "seen_step": self.seen_step,
             "readings": [list(reading) for reading in self.readings],
@@ -81,13 +81,13 @@ class RewardThresholdCalibrator(Callback):
     # --- hooks ----------------------------------------------------------------------------------------------
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuse a threshold or a reward part that this run does not have, or a start that the strategy cannot take."""
+        """Refuse a threshold or reward part that the run lacks, and a start value that the strategy refuses."""
         if not isinstance(pl_module, RolloutModule) or self.part not in pl_module.reward.parts:
             raise ConfigError(
                 f"callbacks.calibrator.part is {self.part!r}, which is no part of model.reward: its scores are what "
                 "the threshold bounds."
             )
-        # After a checkpoint was read, so this is also what a resumed run goes on from.
+        # The checkpoint has been read before, so this is also the value with which a resumed run continues.
         self.strategy.check_start(self.moves, self._knob(trainer, pl_module).get())
 
     def on_rollout_end(self, trainer: Trainer, pl_module: LightningModule, phase: RolloutPhase) -> None:
@@ -99,7 +99,7 @@ class RewardThresholdCalibrator(Callback):
         self._reward_count += len(self.scores)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Act on a new value of the signal; Lightning calls callbacks before the module, which rolls out."""
+        """Act on a new value of the signal, before the module's hook of the same name rolls out."""
         module = cast(RolloutModule, pl_module)
         signal = module.signals.latest(self.monitor)
         if signal is None or signal.step <= self.seen_step:
@@ -110,7 +110,7 @@ class RewardThresholdCalibrator(Callback):
     # --- acting ---------------------------------------------------------------------------------------------
 
     def _act(self, trainer: Trainer, module: RolloutModule, signal: Signal, trials: float) -> None:
-        # Mean score since the last reading; no rollout has ended before the first.
+        # Mean score since the last reading; before the first rollout there are no scores.
         reward = self._reward_sum / self._reward_count if self._reward_count else 0.0
         self._reward_sum, self._reward_count = 0.0, 0
         self.readings = [*self.readings, Reading(signal.step, signal.value, reward, trials)]

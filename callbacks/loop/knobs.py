@@ -32,14 +32,14 @@ def find_knob(name: str, reward: WeightedReward, data: object) -> Knob:
     """Return the threshold with this name.
 
     Args:
-        name: as in the table above.
+        name: name of the threshold, as in the table above.
         reward: the reward of the run.
-        data: its data module.
+        data: the data module of the run.
 
     Raises:
-        ConfigError: when the run has no such threshold; with the names of those that it has.
+        ConfigError: when the run has no such threshold; names the thresholds that it has.
     """
-    # All of them, not only the wanted one, because the error lists them.
+    # All thresholds are collected, because the error lists them.
     knobs: dict[str, Knob] = {}
     for part, settings in reward.parts.items():
         knobs[f"reward.{part}.weight"] = _weight(reward, part)
@@ -55,7 +55,7 @@ def find_knob(name: str, reward: WeightedReward, data: object) -> Knob:
     return knobs[name]
 
 
-# Functions of their own: a lambda in the loop above would read the last part for every name.
+# Separate functions, because a lambda in the loop above would use the last part for every name.
 def _weight(reward: WeightedReward, part: str) -> Knob:
     return Knob(get=lambda: reward.weights[part], set=partial(reward.set_weight, part), stricter=-1)
 

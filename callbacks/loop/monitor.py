@@ -1,8 +1,8 @@
 """Measures during training the hallucination rate: the share of a policy's claims that the image does not support.
 
-The prompts, the probes, never change, and the random numbers of their completions depend on the probe only. So two
-rounds differ by the policy only, and a run without the monitor ends with the same weights. The rate is published as a
-signal that calibrators read.
+The monitor asks the same prompts (the probes) in every round, and the random numbers of their completions depend only
+on the probe. So only the policy differs between two rounds, and a run without the monitor ends with the same weights.
+The rate is published as a signal that calibrators read.
 
     fit        every n steps, and where Lightning validates; never twice at one step
     validate   once
@@ -31,7 +31,7 @@ RATE = "hallucination/rate"
 
 
 class HallucinationMonitor(Callback):
-    """Samples a fixed set of probes every so often, logs rates, shows the worst completions, and flags a rise."""
+    """Samples a fixed set of probes at intervals, logs rates, shows the worst completions, and flags a rise."""
 
     provides = (RATE,)
 
@@ -46,21 +46,21 @@ class HallucinationMonitor(Callback):
         on_rise: Literal["log", "warn", "stop"] = "warn",
         max_time_share: float | None = None,
     ) -> None:
-        """Set what is measured and how often.
+        """Set what the monitor measures and how often.
 
         Args:
             every_n_steps: optimizer steps between two rounds; with ``probes.num_probes`` it bounds the cost.
             at_validation: measure also at steps at which Lightning validates, and in ``trainer.validate``.
-            probes: which prompts are sampled, how often each, and by what rates are told apart.
-            judge: how claims are found and judged; null: ``model.judge``.
+            probes: which prompts are sampled, how often each is sampled, and the groups with rates of their own.
+            judge: finds and judges claims; null: ``model.judge``.
             num_shown: worst examples shown in TensorBoard.
-            rise: smallest rise of a rate that is flagged, as a share: 0.08 is eight points. The probes are compared
-                with the round before, rollouts with those before that round. A rise within three standard errors may
-                be chance and is not flagged.
+            rise: smallest rise of a rate that is flagged, as a share: 0.08 is eight points. Probes are compared with
+                the round before, and rollouts with the rollouts before that round. A rise within three standard errors
+                may be chance and is not flagged.
             on_rise: what a flag does besides being logged.
             max_time_share: largest share of the time since training started that the monitor may take; rounds above it
-                are skipped and counted; null: no bound. Clocks differ from run to run: with a bound neither the rounds
-                nor the moves of a calibrator are repeated exactly, also not in a resumed run.
+                are skipped and counted; null: no bound. Clocks differ between runs: with a bound neither rounds nor
+                moves of a calibrator can be repeated exactly, not even by a resumed run.
         """
         check_at_least("callbacks.hallucination.every_n_steps", every_n_steps, 1)
         self.every_n_steps, self.at_validation = every_n_steps, at_validation
@@ -78,14 +78,15 @@ class HallucinationMonitor(Callback):
         """The rates of the last round, by their names in the log."""
 
         self.skipped_rounds = 0
-        # What a rise is measured against, of all ranks; and the claims of rollouts since the last round, of this rank.
+        # Counts that a rise is measured against, of all ranks; and claims of rollouts since the last round, of this
+        # rank.
         self.before = {"probes": Counts(0, 0), "rollouts": Counts(0, 0)}
         self.rollouts = Counts(0, 0)
         self._saved_rollouts: list[Any] = []
         self._must_log_values = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the counts that rises are measured against, and the values of the last round; a collective call."""
+        """Return the counts for flagging rises, and the values of the last round; a collective call."""
         return {
             "last_step": self.last_step,
             "values": dict(self.values),
@@ -95,7 +96,7 @@ class HallucinationMonitor(Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore them; this rank's claims of rollouts when training starts, where its rank is known."""
+        """Restore the state; the claims of this rank come back when training starts and the rank is known."""
         self.last_step, self.values = state_dict["last_step"], dict(state_dict["values"])
         self.skipped_rounds = state_dict["skipped_rounds"]
         self.before = {name: Counts(*counts) for name, counts in state_dict["before"].items()}
@@ -108,17 +109,17 @@ class HallucinationMonitor(Callback):
         self._set_up(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure where the run starts; the checkpoint of a resumed run has a measurement already."""
+        """Measure at the start of a run, but not of a resumed run, whose checkpoint has a measurement."""
         if self._saved_rollouts:
             self.rollouts = Counts(*state_of_rank(self._saved_rollouts, trainer.global_rank, trainer.world_size))
         if self.last_step < 0:
             self._measure(trainer, cast(RolloutModule, pl_module))
-        # Lightning's metrics are not in a checkpoint: the saved values are logged again.
+        # Checkpoints do not contain Lightning's metrics, so the saved values are logged again.
         self._must_log_values = True
 
     def on_rollout_end(self, trainer: Trainer, pl_module: LightningModule, phase: RolloutPhase) -> None:
-        """Count the claims of training's own rollouts: mistakes in the training data raise their rate first."""
-        # With the module's judge, the claims of the rollout are in the phase already.
+        """Count the claims of training rollouts: mistakes in the training data raise this rate first."""
+        # With the module's judge the phase already contains the claims.
         has_own_judge = self.judge is not cast(RolloutModule, pl_module).judge
         claims = judge_groups(self._judge, phase.prompts, phase.completions) if has_own_judge else phase.claims
         assert claims is not None
@@ -130,7 +131,7 @@ class HallucinationMonitor(Callback):
         """Measure when a round is due, before a checkpoint of this step is written."""
         step = trainer.global_step
         is_due = step % self.every_n_steps == 0 or (self.at_validation and validation_follows(trainer))
-        # With accumulated gradients several batches end at one step.
+        # With accumulated gradients several batches belong to one step.
         if is_due and step != self.last_step:
             if self.budget.is_spent:
                 self._skip(trainer)
@@ -145,7 +146,7 @@ class HallucinationMonitor(Callback):
             self._set_up(trainer, pl_module)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure in ``trainer.validate``; in training the end of the batch has measured already."""
+        """Measure in ``trainer.validate``; in training ``on_train_batch_end`` measures."""
         if self.at_validation and trainer.state.fn == TrainerFn.VALIDATING:
             self._measure(trainer, cast(RolloutModule, pl_module))
             self._log_values(pl_module)
@@ -170,10 +171,10 @@ class HallucinationMonitor(Callback):
         self.budget.start()
 
     def _choose_benchmark(self, module: RolloutModule) -> None:
-        """Take the module's benchmark where the monitor has none of its own; a collective call with one of its own."""
+        """Use the module's benchmark when ``probes`` names none; a collective call when ``probes`` names one."""
         if self.benchmark is None:
             self.benchmark = module.evaluation_config.benchmark
-        # Of all ranks: one rank's share may hold none of its questions.
+        # Checked over all ranks: the share of one rank may hold no question of the benchmark.
         elif not any(gather_ranks(any(map(self.benchmark.has_form, self.prompts)))):
             self.benchmark.check([], "the probes", "callbacks.hallucination.probes.benchmark")
 
@@ -197,7 +198,7 @@ class HallucinationMonitor(Callback):
             counts = count(judged, kind_column=self.probes.kind_column, length_bounds=self.probes.length_bounds)
             everywhere: list[tuple[ProbeCounts, Counts]] = gather_ranks((counts, self.rollouts))
             scores = self._benchmark_scores(module, judged)
-        # From here on the same on every rank: sums over ranks first, then ratios.
+        # From here on all values are equal on every rank: sums over ranks come first, then ratios.
         totals = ProbeCounts.total(of_rank for of_rank, _ in everywhere)
         rollouts = sum((of_rank for _, of_rank in everywhere), Counts(0, 0))
         self.values = {f"hallucination/{name}": value for name, value in (rates(totals) | scores).items()}
@@ -213,14 +214,14 @@ class HallucinationMonitor(Callback):
 
     def _judged_probes(self, module: RolloutModule) -> list[JudgedCompletion]:
         """Return completions of this rank's probes by the present policy, with their claims."""
-        # No step in the position: every round draws the same random numbers.
+        # The seed does not depend on the step, so every round draws the same random numbers.
         seed = position_seed(self.probes.seed, "probes", module.global_rank)
         sampling = replace(module.sampling, group_size=self.probes.num_samples)
         groups = module.sample(self.prompts, sampling, seed=seed)
         return judged_completions(self.prompts, groups, judge_groups(self._judge, self.prompts, groups))
 
     def _benchmark_scores(self, module: RolloutModule, judged: Sequence[JudgedCompletion]) -> dict[str, float]:
-        """Return the scores of the probes of all ranks, if any is a question of the benchmark; a collective call."""
+        """Return the benchmark's scores of the probes of all ranks; none without a question; a collective call."""
         if (benchmark := self.benchmark) is None:
             return {}
         asked = [each for each in judged if benchmark.has_form(each.prompt)]
@@ -231,7 +232,7 @@ class HallucinationMonitor(Callback):
         return {name: float(value) for name, value in metric.compute().items()}
 
     def _flag_rises(self, trainer: Trainer, now: dict[str, Counts]) -> bool:
-        """Return whether a rate has risen since the round before, warn or stop as configured, and remember this one."""
+        """Return whether a rate has risen since the last round, warn or stop as configured, and keep the new counts."""
         risen = [name for name, counts in now.items() if has_risen(self.before[name], counts, at_least=self.rise)]
         changes = [f"{name}: {self.before[name].rate:.1%} -> {now[name].rate:.1%}" for name in risen]
         self.before = now
@@ -244,7 +245,7 @@ class HallucinationMonitor(Callback):
 
     def _log_values(self, module: LightningModule) -> None:
         """Log the rates to Lightning's metrics, for ModelCheckpoint(monitor="hallucination/rate") and EarlyStopping."""
-        # The loggers have them already, with the step of the round.
+        # The loggers already have the rates, with the step of the round.
         module.log_dict(self.values, logger=False, batch_size=1)
         self._must_log_values = False
 
@@ -252,7 +253,7 @@ class HallucinationMonitor(Callback):
 def validation_follows(trainer: Trainer) -> bool:
     """Return whether Lightning validates after this training batch, at the end of the batch."""
     loop = trainer.fit_loop
-    # Private: no public method gives Lightning's decision, and it comes after the checkpoints of this step are written.
-    # A round in validation itself would be missing in them, and a run that resumes from one does not validate at this
-    # step again. The rule has half a dozen cases, so it is called here and not repeated.
+    # A private method, because no public one gives Lightning's decision. A round during validation would come after the
+    # checkpoints of this step: they would lack it, and a run that resumes from them does not validate at this step
+    # again. Lightning's rule has half a dozen cases, so it is called and not copied.
     return loop.epoch_loop._should_check_val_fx(cast(Any, loop._data_fetcher))

@@ -1,4 +1,4 @@
-"""What a round of probes is reduced to: counts, rates for the log, and the completions to show."""
+"""The results of a round of probes: counts, rates for the log, and the completions to show."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from hallucination.rates import Counts, wilson_interval
 
 @dataclass
 class ProbeCounts:
-    """Sums over completions, of one rank or of all: events and trials by the name of their rate."""
+    """Sums over the completions of one rank or of all ranks: events and trials, by the name of their rate."""
 
     sums: dict[str, Counts] = field(default_factory=dict)
 
@@ -51,29 +51,29 @@ def count(judged: Sequence[JudgedCompletion], *, kind_column: str, length_bounds
         if prompt.facts:
             counts.add("coverage", *count_covered(claims, prompt.facts))
             absent = sum(not claim.is_supported and claim.thing not in prompt.facts for claim in claims)
-            # Unsupported claims of a thing that is there: more of it was claimed than there is.
+            # Unsupported claims of a thing that the image shows: more of it was claimed than there is.
             counts.add("rate_absent", absent, len(claims))
             counts.add("rate_surplus", unsupported - absent, len(claims))
         if kind := prompt.columns.get(kind_column):
             counts.add(f"rate_of_{kind}", unsupported, len(claims))
-        # Number of the length class: 0 up to the first bound.
+        # Number of the length class; class 0 reaches up to the first bound.
         length = sum(len(completion.token_ids) > bound for bound in length_bounds)
         counts.add(f"rate_length_{length}", unsupported, len(claims))
     return counts
 
 
 def rates(counts: ProbeCounts) -> dict[str, float]:
-    """Return the rates that have trials, by name; ``rate`` always, without a claim as 0 with the interval (0, 1)."""
-    # Without a trial there is no rate: a kind of question about which nothing was claimed has no point in its curve.
+    """Return the rates with trials by name. ``rate`` is always there: without a claim it is 0 with interval (0, 1)."""
+    # Without trials there is no rate: a kind of question without claims gets no point in its curve.
     values = {name: each.rate for name, each in counts.sums.items() if each.trials}
     low, high = wilson_interval(counts["rate"])
     return values | {"rate": counts["rate"].rate, "rate_low": low, "rate_high": high}
 
 
 def most_unsupported(judged: Sequence[JudgedCompletion], num: int) -> list[JudgedCompletion]:
-    """Return the completions with the most unsupported claims, most first, one of each prompt and none without any."""
+    """Return the completions with the most unsupported claims, most first; at most one of each prompt."""
     one_of_prompt: dict[int, JudgedCompletion] = {}
     for each in sorted(judged, key=lambda each: each.num_unsupported, reverse=True):
-        # The first of a prompt in this order has the most unsupported claims.
+        # In this order a prompt's first completion has the most unsupported claims.
         one_of_prompt.setdefault(each.prompt.uid, each)
     return [each for each in one_of_prompt.values() if each.num_unsupported][:num]

@@ -1,4 +1,4 @@
-"""The prompts that a monitor samples again and again: read once, rejected rows reported, dealt out to ranks."""
+"""The prompts that a monitor asks again and again: read once, checked, and divided among ranks."""
 
 import logging
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
-    """Which prompts are probes, how often each is sampled, and by what rates are told apart."""
+    """Which prompts are probes, how often each is sampled, and which groups have rates of their own."""
 
     source: PromptFolder | None = None
-    """Where the probes lie: any folder of prompts with facts or answers; null: the training's own."""
+    """Any folder of prompts with facts or answers; null: the folder of the training data."""
 
     split: Literal["train", "val", "test"] = "val"
-    """The file of the source that is read."""
+    """The split of the source that is read."""
 
     num_probes: int = 64
     """Prompts of a round, over all ranks."""
@@ -36,17 +36,18 @@ class ProbeConfig:
     """Completions of each prompt, at the training temperature."""
 
     benchmark: Benchmark | None = None
-    """Whose own scores are logged too, over the probes that are questions of it; null: ``model.evaluation.benchmark``.
-    A question that is sampled several times counts each time; for HallusionBench it is right when it always is."""
+    """Benchmark whose scores are logged too, over the probes that are its questions; null:
+    ``model.evaluation.benchmark``. A question that is sampled several times counts each time; for HallusionBench it is
+    right when all its answers are right."""
 
     kind_column: str = "kind"
-    """Column of a prompt that names its kind of question; each kind has a rate of its own in the log."""
+    """Column of a prompt with the kind of its question; each kind has a rate of its own in the log."""
 
     length_bounds: tuple[int, ...] = (16, 32)
     """Completion lengths in tokens that separate ``rate_length_0``, ``rate_length_1``, ... in the log."""
 
     seed: int = 4321
-    """Seed of the completions: the same in every round, so that two rounds differ by the policy only."""
+    """Seed of the completions, the same in every round, so that only the policy differs between two rounds."""
 
     def __post_init__(self) -> None:
         check_at_least("callbacks.hallucination.probes.num_probes", self.num_probes, 1)
@@ -58,8 +59,8 @@ def read_probes(trainer: Trainer, config: ProbeConfig, judge: ClaimJudge) -> Seq
 
     Args:
         trainer: its data module bounds the size of images; rejected rows are listed in its log folder.
-        config: where the probes lie, and how many are wanted.
-        judge: prompts about whose image it has no facts are left out.
+        config: source and number of the probes.
+        judge: judges claims; prompts whose claims it cannot judge are left out.
 
     Raises:
         DataError: when no prompt can be judged.
@@ -67,7 +68,7 @@ def read_probes(trainer: Trainer, config: ProbeConfig, judge: ClaimJudge) -> Seq
     source = config.source or prompt_data(trainer).source
     rows = held_out_rows(trainer, source, config.split, "rejected_probes.json")
     file = source.split_file(config.split)
-    # The empty completion has no claims, but None, and not an empty list, where the judge has no facts.
+    # For an empty completion the judge returns None when it has no facts, else an empty list.
     judged = (prompt for prompt in rows.prompts if judge.claims(prompt, "") is not None)
     probes = list(islice(judged, config.num_probes))
     if not probes:
@@ -76,21 +77,21 @@ def read_probes(trainer: Trainer, config: ProbeConfig, judge: ClaimJudge) -> Seq
             f"prompts, and {type(judge).__name__} can judge none of them. Give rows facts (answers for YesNoJudge), or "
             "set callbacks.hallucination.probes.source or callbacks.hallucination.judge."
         )
-    # On two ranks every second prompt. The shares differ by at most one prompt, so that no rank waits long for another.
+    # With two ranks each gets every second prompt. The shares differ by at most one, so no rank waits long.
     return probes[trainer.global_rank :: trainer.world_size]
 
 
 def held_out_rows(trainer: Trainer, source: PromptFolder, split: str, report: str) -> PromptRows:
-    """Return the rows of a split as the run would ask them, with rejected ones reported; a collective call.
+    """Return the rows of a split as the run would ask them, and report rejected rows; a collective call.
 
     Args:
-        trainer: its data module bounds the size of images and says what stands around a question.
-        source: where they lie.
+        trainer: its data module has the largest size of images and the template of questions.
+        source: folder of the prompts.
         split: "train", "val" or "test".
         report: name of the file in the log folder that lists rejected rows.
     """
     reading = prompt_data(trainer).reading
-    # One process of each machine makes the files, the other processes wait for it.
+    # One process of each machine makes the files; the other processes wait.
     if trainer.local_rank == 0:
         source.prepare()
     trainer.strategy.barrier()

@@ -1,4 +1,4 @@
-"""Time that monitoring takes, and a bound on it."""
+"""Measures the time that monitoring takes, and bounds it."""
 
 import time
 from collections.abc import Iterator
@@ -47,5 +47,5 @@ class TimeBudget:
         """Whether the bound is passed on any rank; a collective call with a bound, with one answer on every rank."""
         if self.max_time_share is None:
             return False
-        # Clocks differ from rank to rank. A rank that skipped a round alone would leave the others blocked in it.
+        # Clocks differ between ranks: a rank that skips a round alone would leave the others waiting in it.
         return any(share > self.max_time_share for share in gather_ranks(self.share))

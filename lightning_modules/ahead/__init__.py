@@ -1,4 +1,4 @@
-"""Rollouts that are sampled while earlier ones are learnt from: their turns, their checkpoints, who waits for whom."""
+"""Samples a rollout while an earlier one is learnt from: order, checkpoints, and how long each side waits."""
 
 from lightning_modules.ahead.module import AheadModule
 

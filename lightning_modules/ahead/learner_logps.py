@@ -1,4 +1,4 @@
-"""The learner's own log-probs of completions that an engine sampled, before anything is learnt from them.
+"""Computes the learner's own log-probs of completions that an engine sampled, before the learner learns from them.
 
 Shapes: B samples, T completion tokens.
 """
@@ -23,11 +23,11 @@ def learner_logps(
 
     Args:
         samples: B samples.
-        score: returns the log-probs of some of them.
-        num_parts: in how many parts they are scored: as many as training reads them in, so that this needs no more
-            memory than that.
-        placeholder: read for each part that is empty, where all ranks must run equally many forwards because they
-            gather weights together; None: nothing is.
+        score: function that returns the log-probs of some of the samples.
+        num_parts: number of parts in which the samples are scored; with as many parts as training has micro-batches,
+            scoring needs no more memory than training.
+        placeholder: sample that is scored for each empty part, so that all ranks run equally many forwards, which
+            sharded weights need; None: empty parts are skipped.
     """
     scored: list[Tensor] = []
     for part in torch.arange(len(samples)).tensor_split(num_parts):

@@ -1,4 +1,4 @@
-"""Rollouts in numbered turns, each of them sampled when its turn comes or one turn ahead.
+"""Samples numbered rollouts: each one when its turn comes, or while the rollout before it is learnt from.
 
 Shapes: P prompts, G completions per prompt.
 """
@@ -11,7 +11,7 @@ from lightning_modules.ahead.rollout import RolloutAhead
 from lightning_modules.ahead.waiting import WaitingTimes
 from lightning_modules.data_contracts import ExperienceSource
 from lightning_modules.rollout_module import RolloutModule
-from rollouts import RolloutPhase, Sampled, SamplingConfig, gather_ranks, state_of_rank
+from rollouts import Sampled, SamplingConfig, gather_ranks, state_of_rank
 
 _KEY = "rollout_ahead"
 
@@ -34,43 +34,38 @@ class AheadModule(RolloutModule):
         return cast(ExperienceSource, self.trainer.datamodule)  # pyright: ignore[reportAttributeAccessIssue]
 
     def sample(self, prompts: Sequence[Prompt], sampling: SamplingConfig, *, seed: int) -> list[list[Completion]]:
-        """Return completions as every ``RolloutModule`` does, once the engine has done what is in flight."""
+        """Wait until the engine has finished the rollout in flight, then sample as ``RolloutModule`` does."""
         with self.waiting.for_engine():
             self.engine.wait()
         self.engine.sync(self.loaded_policy, version=self.trainer.global_step)
-        # The second sync, of the method of the base class, has nothing to hand over: only sampling is counted.
+        # The base class calls sync too, which then copies nothing, so the timer counts sampling only.
         with self.waiting.for_sampling():
             return super().sample(prompts, sampling, seed=seed)
 
-    def roll_out(
-        self, rollout: int, prompts: Sequence[Prompt], *, attempt: int = 0, first_group: int = 0
-    ) -> RolloutPhase:
-        """Return the scored completions (P, G) of a rollout; the next one is sampled meanwhile, where one is ahead.
+    def sample_rollout(self, rollout: int, prompts: Sequence[Prompt], *, attempt: int = 0) -> Sampled:
+        """Return the completions (P, G) of a rollout. With ``rollouts_ahead`` the engine then begins the next rollout.
 
         Args:
-            rollout: its number.
-            prompts: its P prompts, or further ones for another attempt.
-            attempt: from 0; only the first one may have been sampled ahead.
-            first_group: id of the first group.
+            rollout: number of the rollout.
+            prompts: P prompts of the rollout, or further prompts for another attempt.
+            attempt: number of the attempt, from 0; only the first attempt can have been sampled ahead.
         """
         sampled = self._sampled(rollout, prompts, attempt)
         if self.rollouts_ahead:
-            # Before the scores, so that rewards are computed while the engine samples.
+            # The next rollout begins here, before scoring, so that rewards are computed while the engine samples.
             self.engine.sync(self.loaded_policy, version=self.trainer.global_step)
             following = self.experience.rollout_prompts(rollout + 1)
             self.ahead.start(rollout + 1, following, self.sampling, seed=self._rollout_seed(rollout + 1))
-        phase = self.score(prompts, sampled.groups, first_group=first_group)
-        phase.policy_version = sampled.policy_version
-        return phase
+        return sampled
 
     def _sampled(self, rollout: int, prompts: Sequence[Prompt], attempt: int) -> Sampled:
-        """Return the completions (P, G) of an attempt, sampled ahead or now."""
+        """Return the completions (P, G) of an attempt: those that were sampled ahead, or new ones."""
         version = self.trainer.global_step
         with self.waiting.for_engine():
             sampled = self.ahead.take(rollout, version=version)
         if sampled is None:
             groups = self.sample(prompts, self.sampling, seed=self._rollout_seed(rollout, attempt))
-            # Its seconds have been counted.
+            # ``sample`` has counted its own seconds.
             sampled = Sampled(groups=groups, policy_version=version, seconds=0.0)
         self.waiting.add_sampling(sampled.seconds)
         if attempt == 0:
@@ -78,10 +73,10 @@ class AheadModule(RolloutModule):
         return sampled
 
     def waiting_metrics(self, sampled_by: int) -> dict[str, float]:
-        """Return what is logged about who waited for whom; empty where the engine is part of the learner.
+        """Return the metrics of waiting, of learner and engine; none where the engine is part of the learner.
 
         Args:
-            sampled_by: policy version of the completions that are about to be learnt from.
+            sampled_by: policy version that sampled the completions of this rollout.
         """
         if not self.engine.samples_apart:
             return {}
@@ -93,16 +88,16 @@ class AheadModule(RolloutModule):
     # --- hooks of Lightning ---------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Wait for the rollout in flight of every rank, and add them."""
+        """Wait for the rollout in flight, and add the rollouts of all ranks."""
         super().on_save_checkpoint(checkpoint)
         with self.waiting.for_engine():
             state = self.ahead.state_dict(version=self.trainer.global_step)
         checkpoint[_KEY] = gather_ranks(state)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the rollout of this rank, sampled."""
+        """Restore this rank's rollout that was sampled ahead."""
         super().on_load_checkpoint(checkpoint)
-        # Absent in checkpoints of before there were rollouts ahead.
+        # Checkpoints of earlier versions lack this key.
         if _KEY in checkpoint:
             self.ahead.load_state_dict(state_of_rank(checkpoint[_KEY], self.global_rank, self.trainer.world_size))
 

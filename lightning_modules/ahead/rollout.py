@@ -1,9 +1,9 @@
-"""The rollout that an engine samples while the one before it is learnt from.
+"""The rollout that an engine samples while the learner learns from the rollout before it.
 
     start of rollout n:  finish n  ->  present weights to the engine  ->  start n + 1  ->  score n, learn from n
 
-So rollout n + 1 is sampled by the weights from which rollout n is learnt. When its own turn comes they are one rollout
-old, that is ``micro_batches / accumulate_grad_batches`` optimizer steps, and never more.
+So rollout n + 1 is sampled by the weights that the policy has when it begins to learn from rollout n. When the turn of
+rollout n + 1 comes, these weights are ``micro_batches / accumulate_grad_batches`` optimizer steps old, never more.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from rollouts import RolloutEngine, Sampled, SamplingConfig
 
 
 def check_rollouts_ahead(rollouts_ahead: int, engine: RolloutEngine, *, cap: float | None, max_attempts: int) -> None:
-    """Refuse settings with which no rollout can be sampled ahead, or could not be learnt from.
+    """Refuse settings with which no rollout can be sampled ahead, or with which the learner could not use it.
 
     Args:
-        rollouts_ahead: how many.
-        engine: what samples.
+        rollouts_ahead: number of rollouts that are sampled ahead.
+        engine: the engine that samples.
         cap: largest weight of truncated importance sampling; None: it is off.
         max_attempts: most times that a rollout samples.
 
@@ -51,35 +51,35 @@ def check_rollouts_ahead(rollouts_ahead: int, engine: RolloutEngine, *, cap: flo
 
 
 class RolloutAhead:
-    """At most one rollout: in flight, or sampled and waiting for its turn."""
+    """Holds at most one rollout, which is in flight, or sampled and waiting for its turn."""
 
     def __init__(self, engine: RolloutEngine) -> None:
-        """Start with none."""
+        """Start without a rollout."""
         self._engine = engine
         self._number: int | None = None
         self._sampled: Sampled | None = None
 
     def start(self, number: int, prompts: Sequence[Prompt], sampling: SamplingConfig, *, seed: int) -> None:
-        """Have the engine begin a rollout with the weights that it has.
+        """Make the engine begin a rollout with its present weights.
 
         Args:
-            number: of the rollout.
+            number: number of the rollout.
             prompts: its prompts on this rank.
             sampling: how completions are drawn.
-            seed: of the draws.
+            seed: seed of the draws.
         """
         self._engine.start(prompts, sampling, seed=seed)
         self._number = number
 
     def take(self, number: int, *, version: int) -> Sampled | None:
-        """Return this rollout, waiting for the engine where it must; None when it was not begun.
+        """Wait for the engine and return this rollout; None when it was not begun.
 
         Args:
-            number: of the rollout whose turn it is.
+            number: number of the rollout whose turn it is.
             version: optimizer steps behind the policy's present weights.
 
         Raises:
-            ConfigError: when another rollout was begun, by a run that went on differently.
+            ConfigError: when another rollout was begun, because the run was resumed with other settings.
         """
         if self._number is None:
             return None
@@ -99,7 +99,7 @@ class RolloutAhead:
     def state_dict(self, *, version: int) -> dict[str, Any]:
         """Wait for the rollout, and return it as plain values and tensors.
 
-        Stored whole, because the weights that sampled it exist nowhere else by then.
+        The completions are stored and not sampled again, because the weights that sampled them no longer exist.
         """
         if self._number is None:
             return {}
@@ -111,11 +111,11 @@ class RolloutAhead:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the rollout, sampled."""
+        """Restore the sampled rollout."""
         self.forget()
         if state:
             groups = [[Completion(**values) for values in group] for group in state["groups"]]
-            # Nothing that this run waited for.
+            # 0 seconds, because this run did not wait for it.
             self._sampled = Sampled(groups=groups, policy_version=state["policy_version"], seconds=0.0)
             self._number = state["number"]
 

@@ -1,4 +1,4 @@
-"""How long learner and engine wait for each other, from one rollout to the next."""
+"""Measures how long learner and engine wait for each other, from one rollout to the next."""
 
 import time
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class WaitingTimes:
-    """Counts seconds on this rank. A round ends where a rollout is there and the next one has not begun."""
+    """Counts seconds on this rank. A round ends when a rollout is finished and the next one has not begun."""
 
     def __init__(self) -> None:
         """Start without a round."""
@@ -37,7 +37,7 @@ class WaitingTimes:
         self._sampled += seconds
 
     def end_round(self) -> dict[str, float]:
-        """Return the shares of the round that ends here, and begin the next; empty where none had begun."""
+        """Return the shares of the round that ends now, and begin the next; no shares when no round had begun."""
         now, began = time.perf_counter(), self._round_began
         waited, sampled = self._waited, self._sampled
         self._round_began, self._waited, self._sampled = now, 0.0, 0.0

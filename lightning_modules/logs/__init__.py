@@ -1,1 +1,1 @@
-"""What training modules log: rollouts, pairs, TensorBoard, and a warning where nothing is learnt."""
+"""Logs of training modules: metrics of rollouts and pairs, TensorBoard, warnings when a run learns nothing."""

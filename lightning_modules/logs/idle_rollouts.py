@@ -1,4 +1,4 @@
-"""A warning where many rollouts in a row give nothing to learn from, with the likely reasons.
+"""Warns when many rollouts in a row have no effective group, and names the likely reasons.
 
 Shapes: P prompts, G completions per prompt.
 """
@@ -13,14 +13,14 @@ from rollouts import RolloutPhase
 logger = logging.getLogger(__name__)
 
 MAX_IDLE_ROLLOUTS = 10
-"""After so many rollouts in a row without one effective group, a warning is logged."""
+"""Number of rollouts in a row without an effective group after which a warning is logged."""
 
-# Below this, a group of equal rewards is likely by chance. 8 is the smallest group size of the recipes.
+# In smaller groups equal rewards are likely by chance; 8 is the smallest group size of the recipes.
 _SMALL_GROUP = 8
 
 
 class RolloutCounts(NamedTuple):
-    """What is kept of a rollout. The completions themselves would fill the memory."""
+    """The numbers that are kept of a rollout; keeping the completions would fill the memory."""
 
     num_completions: int
     num_unknown: int
@@ -33,7 +33,7 @@ class RolloutCounts(NamedTuple):
     group_size: int
 
     has_form: bool | None
-    """Whether a completion has the form that the rewards read; None where no score tells."""
+    """Whether any completion has the form that the rewards read; None when no score shows it."""
 
     @classmethod
     def of(cls, phase: RolloutPhase) -> "RolloutCounts":
@@ -51,9 +51,9 @@ class RolloutCounts(NamedTuple):
 
 
 class IdleRollouts:
-    """Counts rollouts in a row without an effective group, and logs one warning in a run.
+    """Counts rollouts in a row without an effective group, and logs one warning per run.
 
-    Another one comes earlier where no completion has the form that the rewards read.
+    ``MissingForm`` warns earlier when no completion has the form that the rewards read.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class IdleRollouts:
         self._missing_form = MissingForm()
 
     def add(self, phase: RolloutPhase, *, is_idle: bool) -> None:
-        """Take a rollout.
+        """Count a rollout.
 
         Args:
             phase: the scored completions (P, G) of this rank.
@@ -83,7 +83,7 @@ class IdleRollouts:
 
 
 def likely_reasons(rollouts: Sequence[RolloutCounts]) -> list[str]:
-    """Return why the groups of these rollouts are not effective, as far as the scores show it."""
+    """Return the likely reasons why the groups of these rollouts are not effective, from their scores."""
     num_completions = sum(counts.num_completions for counts in rollouts)
     unknown = sum(counts.num_unknown for counts in rollouts) / num_completions
     truncated = sum(counts.num_truncated for counts in rollouts) / num_completions

@@ -1,4 +1,4 @@
-"""A warning where the first rollouts hold no completion of the form that the rewards read.
+"""Warns when no completion of the first rollouts has the form that the rewards read.
 
 Shapes: P prompts, G completions per prompt.
 """
@@ -12,7 +12,7 @@ from rollouts import RolloutPhase
 logger = logging.getLogger(__name__)
 
 NUM_ROLLOUTS = 3
-"""Rollouts that are looked at; own choice: hundreds of completions, and minutes at real size."""
+"""Number of rollouts that are checked; own choice: hundreds of completions, minutes at real size."""
 
 _WITHOUT_ANSWER = {
     Reason.NO_BOX: "no \\boxed{}",
@@ -22,7 +22,7 @@ _WITHOUT_ANSWER = {
 
 
 class MissingForm:
-    """Looks at the first rollouts of a run, and logs one warning."""
+    """Checks the first rollouts of a run, and logs at most one warning."""
 
     def __init__(self) -> None:
         """Start without rollouts."""
@@ -32,7 +32,7 @@ class MissingForm:
         self._reasons: Counter[str] = Counter()
 
     def add(self, phase: RolloutPhase) -> None:
-        """Take a rollout.
+        """Check a rollout.
 
         Args:
             phase: the scored completions (P, G) of this rank.
@@ -40,7 +40,7 @@ class MissingForm:
         if self._num_rollouts >= NUM_ROLLOUTS:
             return
         if has_form(phase) is not False:
-            # Once is enough: what is rewarded becomes more frequent.
+            # One completion with the form is enough: reward makes it more frequent.
             self._num_rollouts = NUM_ROLLOUTS
             return
         self._num_rollouts += 1
@@ -64,7 +64,7 @@ class MissingForm:
 
 
 def has_form(phase: RolloutPhase) -> bool | None:
-    """Return whether any completion (P, G) has the form that the rewards read; None where no score tells."""
+    """Return whether any completion (P, G) has the form that the rewards read; None when no score shows it."""
     form = phase.scores.parts.get("format")
     if form is not None and not form.isnan().all():
         return bool((form > 0).any())

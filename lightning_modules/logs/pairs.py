@@ -15,10 +15,10 @@ from lightning_modules.pair_logps import PairLogps
 from rollouts import gather_ranks
 
 
-# Without gradient: what is logged must not keep the graph of the step in memory.
+# Without gradient, because logged values must not keep the graph of the step in memory.
 @torch.no_grad()
 def pair_step_metrics(scored: PairLogps, out: MPOOutput) -> dict[str, Tensor]:
-    """Return what every training step on pairs logs besides the loss: means over the batch."""
+    """Return the metrics that every training step on pairs logs besides the loss: means over the batch."""
     return {
         "train/generation_loss": out.generation.mean(),
         "train/chosen_logps": scored.logps[:, 0].mean(),
@@ -30,7 +30,7 @@ def pair_step_metrics(scored: PairLogps, out: MPOOutput) -> dict[str, Tensor]:
 def contrast_metrics(
     scored: PairLogps, rewards: Float[Tensor, "B 2"], out: MPOOutput, shift: RewardShift
 ) -> dict[str, Tensor]:
-    """Return what a step logs in addition where the loss looks at rejected completions.
+    """Return the further metrics of a step whose loss uses rejected completions.
 
     Args:
         scored: log-probs and lengths of the pairs.
@@ -69,7 +69,7 @@ class PairEvaluation(nn.Module):
             rewards: implicit rewards.
             is_contrastive: False: only the loss is added, because the rewards were not computed.
         """
-        # Batches differ in size, and the loss is a mean over one.
+        # The loss is a mean over its batch, and batches differ in size, so it is weighted by the size.
         self.means["loss"].update(loss, weight=len(rewards))
         if is_contrastive:
             self.means["chosen_reward"].update(rewards[:, 0])

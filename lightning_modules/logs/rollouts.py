@@ -1,4 +1,4 @@
-"""What is logged about a rollout, the batch made of it, and a GRPO step. docs/metrics.md explains every key.
+"""Metrics of a rollout, of the batch made from it, and of a GRPO step. docs/metrics.md explains every key.
 
 Shapes: P prompts, G completions per prompt, B samples, T completion tokens.
 """
@@ -36,7 +36,7 @@ def rollout_metrics(phase: RolloutPhase, *, tolerance: float, seconds: float) ->
         "time/rollout_seconds": seconds,
         "time/rollout_tokens_per_second": lengths.sum().item() / max(seconds, 1e-9),
     }
-    # Without a known reward there is no mean, and a 0 would look like a bad policy.
+    # Without a known reward there is no mean; logging 0 would look like a bad policy.
     if len(known):
         values["rollout/reward"] = known.mean().item()
     # Scores are (P, G) with NaN where a part did not apply or failed.
@@ -48,7 +48,7 @@ def rollout_metrics(phase: RolloutPhase, *, tolerance: float, seconds: float) ->
         values |= _reason_shares(name, [reason for reason in reasons if reason is not None])
     if phase.claims is not None:
         counts = claim_counts(judged_completions(phase.prompts, phase.completions, phase.claims))
-        # Without a claim there is no rate, and a 0 would look like a success.
+        # Without a claim there is no rate; logging 0 would look like a success.
         if counts.trials:
             values["rollout/hallucination_rate"] = counts.rate
     return values
@@ -57,15 +57,15 @@ def rollout_metrics(phase: RolloutPhase, *, tolerance: float, seconds: float) ->
 def batch_metrics(
     micro_batches: Sequence[ExperienceBatch], policy_version: int, *, micro_batches_per_step: int
 ) -> dict[str, float]:
-    """Return the number of samples in the micro-batches of a rollout, and share and age of the replayed ones.
+    """Return the number of samples in the micro-batches of a rollout, and the share and age of replayed samples.
 
     Args:
-        micro_batches: of one rollout.
-        policy_version: optimizer steps before the first of them.
-        micro_batches_per_step: how many make one optimizer step.
+        micro_batches: the micro-batches of one rollout.
+        policy_version: optimizer steps before the first micro-batch.
+        micro_batches_per_step: micro-batches of one optimizer step.
     """
     is_replay = torch.cat([batch.is_replay for batch in micro_batches])
-    # In optimizer steps, when each is used: later micro-batches of a rollout come steps after the first.
+    # Age in optimizer steps at the moment of use: later micro-batches of a rollout are used in later steps.
     ages = torch.cat([
         policy_version + number // micro_batches_per_step - batch.policy_versions
         for number, batch in enumerate(micro_batches)
@@ -83,14 +83,14 @@ def mismatch_metrics(
 ) -> dict[str, Tensor]:
     """Return how much the log-probs of engine and learner differ, for equal tokens; empty without samples.
 
-    Samples of the present weights differ by rounding alone. Those of older weights differ by what was learnt since, and
-    are told apart by ``stale`` in the key.
+    For samples of the present weights only rounding makes the two differ. For samples of older weights the learning
+    since then does too; the keys of these samples contain ``stale``.
 
     Args:
         samples: B samples with the engine's log-probs as ``behavior_logps``.
         learner_logps: (B, T) the learner's.
         is_on_policy: (B,) True at samples that the present weights have sampled.
-        cap: largest weight of truncated importance sampling; None: it is off, and no older sample is looked at.
+        cap: largest weight of truncated importance sampling; None: it is off, and older samples give no metrics.
     """
     gaps = learner_logps.detach() - samples.behavior_logps  # (B, T)
     values = _gap_metrics("engine/", gaps[samples.is_completion & is_on_policy[:, None]], cap)
@@ -131,7 +131,7 @@ def step_metrics(samples: ExperienceBatch, out: GRPOOutput, entropies: Tensor, c
         "train/loss": out.loss.detach(),
         "train/entropy": entropies.detach()[samples.is_completion].mean(),
     }
-    # Fresh samples must have a log-ratio near 0; replayed ones show how far the policy has moved.
+    # Fresh samples must have a log-ratio near 0; the log-ratio of replayed samples shows how far the policy has moved.
     for name, rows in (("fresh", ~samples.is_replay), ("replay", samples.is_replay)):
         if rows.any():
             values[f"train/clipped_fraction_{name}"] = out.clipped_fraction[rows].mean()
@@ -144,13 +144,13 @@ def step_metrics(samples: ExperienceBatch, out: GRPOOutput, entropies: Tensor, c
 
 
 def _reason_shares(part: str, reasons: Sequence[str]) -> dict[str, float]:
-    """Return the share of each reason among the completions that have one; of the verifier's also those that are 0."""
+    """Return the share of each reason among the completions with a reason; for the verifier also shares of 0."""
     verdicts = [str(reason) for reason in Reason]
     names = verdicts if set(reasons) <= set(verdicts) else sorted(set(reasons))
     return {f"reasons/{part}_{name}": reasons.count(name) / max(len(reasons), 1) for name in names}
 
 
 def _std_within_group(scores: Tensor) -> float:
-    """Return the mean over groups of the population standard deviation, groups with a missing score left out."""
+    """Return the mean over groups of the population standard deviation; groups with a missing score are left out."""
     spread = scores.std(dim=1, correction=0)
     return spread.nanmean().item() if not spread.isnan().all() else 0.0

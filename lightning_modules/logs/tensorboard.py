@@ -1,4 +1,4 @@
-"""TensorBoard's own writers: Lightning's logging has numbers, but no pictures, texts or layouts."""
+"""Access to TensorBoard's own writers, because Lightning's logging takes numbers but no pictures, texts or layouts."""
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger

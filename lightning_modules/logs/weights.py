@@ -1,7 +1,7 @@
-"""How many of the weights that learn a step has changed, from a sample of them.
+"""Estimates from a sample which share of the learning weights a step has changed.
 
-Loss and norm of the gradient look as usual in a run whose updates are rounded away. The share of changed weights shows
-it.
+When rounding drops the updates of a run, loss and norm of the gradient look as usual; only the share of changed weights
+shows it.
 """
 
 from collections.abc import Sequence
@@ -10,22 +10,22 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-# Numbers that are looked at in each tensor.
+# Numbers that are sampled from each tensor.
 _SAMPLED = 1024
 
 
 @torch.no_grad()
 def sampled_weights(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return a copy of about 1,024 evenly spaced numbers of each tensor; of a sharded one, of this rank's slice."""
+    """Return a copy of about 1,024 evenly spaced numbers of each tensor, or of this rank's slice of it."""
     return [_sample(tensor).clone() for tensor in tensors]
 
 
 @torch.no_grad()
 def changed_and_all(before: Sequence[Tensor], tensors: Sequence[Tensor]) -> Tensor:
-    """Return (2,): about how many numbers of the tensors differ from the sample, and how many there are."""
+    """Return (2,): estimates of how many numbers of the tensors have changed, and of how many numbers there are."""
     shares = [(old != _sample(new)).double().mean() for old, new in zip(before, tensors, strict=True)]
     sizes = [local(tensor).numel() for tensor in tensors]
-    # A rank may have no slice of a small tensor; the mean over nothing is NaN.
+    # A rank may have an empty slice of a small tensor, and the mean over an empty tensor is NaN.
     changed = sum(share * size for share, size in zip(shares, sizes, strict=True) if size)
     return torch.stack([torch.as_tensor(changed, device=tensors[0].device).double(), _count(sizes, tensors[0])])
 
@@ -36,7 +36,7 @@ def _count(sizes: Sequence[int], like: Tensor) -> Tensor:
 
 def _sample(tensor: Tensor) -> Tensor:
     flat = local(tensor).detach().flatten()
-    # Odd: an even stride would look at a few columns only, since rows have even lengths.
+    # The stride is odd: rows have even lengths, so an even stride would sample only some columns.
     return flat[:: max(1, flat.numel() // _SAMPLED) | 1]
 
 

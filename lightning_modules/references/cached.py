@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class CachedReference(Reference):
-    """Looks log-probabilities up that were computed once with pi_0."""
+    """Looks up log-probabilities that pi_0 computed once."""
 
     needs_fingerprint = True
 
@@ -34,22 +34,22 @@ class CachedReference(Reference):
         """Set the place of the cache.
 
         Args:
-            folder: where caches are kept; null: ``reference_logps`` in ``runs/notes/`` of these pairs, or beside
-                pairs that the project has drawn.
+            folder: folder of the caches; null: ``reference_logps`` in the notes of these pairs, which lie in
+                ``runs/notes/``, or beside pairs that the project has drawn.
             batch_size: pairs in one forward while the cache is made; at most model.pairs_per_forward.
         """
         self.folder, self.batch_size = folder, batch_size
         self._logps: dict[str, Tensor] = {}
 
     def prepare(self, context: ReferenceContext) -> None:
-        """Read the cache, or make it with a second policy that is dropped afterwards."""
+        """Read the cache, or compute it with a second policy, which is deleted afterwards."""
         folder = Path(self.folder).expanduser() if self.folder else context.folder / "reference_logps"
         names = [pair_fingerprint(pair) for pair in context.pairs]
         file = folder / f"{digest([context.weights, *names])}.safetensors"
-        # All ranks compute when one of them has no file: they compute together.
+        # All ranks compute when the file is missing on one of them, because computing is collective.
         if not all(gather_ranks(file.is_file())):
             logps = self._compute(context)
-            # Every rank writes, because each node may have a disk of its own; all of them write the same numbers.
+            # Every rank writes, because each node may have a disk of its own. All ranks write the same numbers.
             with whole_file(file) as draft:
                 save_file({"logps": logps}, draft)
         logps = load_file(file)["logps"]  # (N, 2)
@@ -57,7 +57,7 @@ class CachedReference(Reference):
         logger.info("reference log-probabilities of %d pairs: %s", len(context.pairs), file)
 
     def logps(self, policy: Policy, pairs: Sequence[PreferencePair]) -> Float[Tensor, "B 2"]:
-        """Look the pairs up."""
+        """Return the stored log-probabilities of the pairs."""
         return torch.stack([self._logps[pair_fingerprint(pair)] for pair in pairs]).to(policy.device)
 
     @torch.no_grad()
@@ -66,7 +66,7 @@ class CachedReference(Reference):
         reference = context.build()
         rank, world_size = rank_and_world_size()
         own = list(context.pairs[rank::world_size])
-        # Every rank scores ceil(N / R) pairs, because sharded weights are gathered by all ranks together.
+        # Every rank scores ceil(N / R) pairs, because all ranks gather sharded weights together.
         if len(own) < -(-len(context.pairs) // world_size):
             own.append(context.pairs[0])
         size = min(self.batch_size, context.pairs_per_forward or self.batch_size)

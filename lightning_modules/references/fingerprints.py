@@ -1,7 +1,7 @@
-"""Short names for what log-probabilities depend on: a policy's weights, a pair's texts and images.
+"""Digests of everything that log-probabilities depend on: a policy's weights, a pair's texts and images.
 
-A cache of log-probabilities is valid for one policy and one list of pairs. Its file is named by their digests, so a
-change of either makes a new file.
+A cache of log-probabilities is valid for one policy and one list of pairs. The file name contains both digests, so a
+change of policy or pairs makes a new file.
 """
 
 import hashlib
@@ -16,9 +16,9 @@ from models import Policy, lora_apart, stream_weights
 
 
 def policy_fingerprint(policy: Policy) -> str:
-    """Return the digest of a policy's weights, without LoRA, and of how it reads text and images.
+    """Return the digest of a policy's weights, without LoRA, and of its tokenizer and image processor.
 
-    Only the sum and about 64 evenly spaced numbers of each tensor enter, because hashing 38B parameters is slow.
+    The digest covers the sum and about 64 evenly spaced numbers of each tensor, because hashing 38B parameters is slow.
     Sharded weights are gathered tensor by tensor, in a collective call.
     """
     entries: list[Any] = []
@@ -27,10 +27,11 @@ def policy_fingerprint(policy: Policy) -> str:
         for name, tensor in stream_weights(policy.model):
             flat = tensor.flatten()
             sample = flat[:: max(1, flat.numel() // 64)].tolist()
-            # The sum covers the numbers between the sampled ones; in 64 bits, or small changes would round away.
+            # The sum covers the numbers between the sampled ones. In 64 bits, because rounding would hide small
+            # changes.
             entries.append([name, list(tensor.shape), sample, flat.double().sum().item()])
     encoder = policy.encoder
-    # A bare tokenizer, of a policy without vision, has no image processor.
+    # The processor of a policy without vision is its tokenizer, which has no image processor.
     images = getattr(encoder.processor, "image_processor", None)
     entries += [encoder.tokenizer.chat_template, len(encoder.tokenizer), images.to_json_string() if images else None]
     return digest(entries)
@@ -51,8 +52,8 @@ def digest(entries: Sequence[Any]) -> str:
 
 
 def _image_entries(image: ImageReference) -> list[Any]:
-    """Return the text of a reference and, for a file, its size and time of change."""
-    # An image that is drawn anew keeps the name of its file.
+    """Return a reference as text and, for a file, its size and time of change."""
+    # An image that is drawn anew has the same file name, so size and time must show the change.
     if isinstance(image, FileReference) and isinstance(image.path, Path):
         stat = image.path.stat()
         return [repr(image), stat.st_size, stat.st_mtime_ns]

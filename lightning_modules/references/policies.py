@@ -1,4 +1,4 @@
-"""References that are a policy, so they can score any completion at any time. Shapes: B pairs."""
+"""References that hold a policy, so that they can score any completion at any time. Shapes: B pairs."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -43,8 +43,8 @@ class FrozenCopyReference(PolicyReference):
 
     def __init__(self) -> None:
         """Start without pi_0, which ``prepare`` builds."""
-        # A reference is a plain object, so torch does not register pi_0 as a part of the training module: it enters
-        # neither checkpoints nor the optimizer.
+        # A reference is no ``nn.Module``, so torch does not register pi_0 as a part of the training module, and pi_0
+        # gets into neither checkpoints nor the optimizer.
         self._reference: Policy | None = None
 
     def prepare(self, context: ReferenceContext) -> None:
@@ -59,7 +59,7 @@ class FrozenCopyReference(PolicyReference):
 
 
 class LoRAOffReference(PolicyReference):
-    """Switches LoRA off, which leaves pi_0 as long as nothing but LoRA layers learn."""
+    """Switches LoRA off; the policy is then pi_0, as long as only LoRA layers learn."""
 
     def prepare(self, context: ReferenceContext) -> None:
         """Check that the policy without LoRA is pi_0.

@@ -1,4 +1,4 @@
-"""What every reference does, and what it is built from. Shapes: B pairs."""
+"""The base class of references, and the context from which they are built. Shapes: B pairs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class ReferenceContext:
     """The policy before its first optimizer step, and the pairs that its reference will score."""
 
     source: PolicySource
-    """Builds pi_0 again. In a resumed run ``policy`` may have the weights of the checkpoint already."""
+    """Builds pi_0 again: in a resumed run ``policy`` may already have the weights of the checkpoint."""
 
     policy: Policy
     """The policy that is trained."""
@@ -26,17 +26,17 @@ class ReferenceContext:
     """Brings a model into the precision of training."""
 
     sharding: Sharding | None = None
-    """How the weights of the policy are spread over ranks; those of pi_0 are spread alike. None: not at all."""
+    """How the weights of policy and pi_0 are spread over ranks. None: weights are not sharded."""
 
     weights: str = ""
-    """Fingerprint of pi_0 and of the precision it computes in; only where ``Reference.needs_fingerprint``."""
+    """Fingerprint of pi_0 and of its precision; empty unless ``Reference.needs_fingerprint``."""
 
     pairs: Sequence[PreferencePair] = ()
     """The pairs that are known before training; empty where completions are sampled during training."""
 
-    # The same for every run on these pairs, so that a later one finds the cache.
+    # Every run on these pairs has the same folder, so that later runs find the cache.
     folder: Path = Path()
-    """Where caches about the pairs go."""
+    """Folder for caches about the pairs."""
 
     pairs_per_forward: int | None = None
     """Most pairs in one forward; None: any number."""
@@ -52,14 +52,14 @@ class ReferenceContext:
                 f"model.policy {type(self.source).__name__} draws fresh weights whenever it is built, so there is no "
                 "reference to go back to: align and export it first, then use models.PretrainedPolicy."
             )
-        # Without LoRA: a fresh update adds zero, so pi_0 is the plain model.
+        # Built without LoRA: a fresh update adds zero, so pi_0 is the plain model.
         reference = build_policy(self.source, self._prepare, self.sharding)
         self.convert(reference)
-        # No dropout: pi_0 must give the same numbers in every forward.
+        # Eval mode switches dropout off, so that pi_0 gives the same numbers in every forward.
         return reference.to(self.policy.device).eval()
 
     def _prepare(self, reference: Policy) -> None:
-        """Freeze pi_0, in the types of the policy, so that both compute the same numbers before the first step."""
+        """Freeze pi_0 and give it the dtypes of the policy, so that both compute the same before the first step."""
         reference.requires_grad_(False)
         same_types(reference, like=self.policy)
 

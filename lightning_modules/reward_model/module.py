@@ -2,10 +2,10 @@
 
     pairs (B) -> scores of chosen and rejected (2B), one forward -> -log sigmoid(s+ - s-) -> backward
 
-Pairs with equal scores in the data, or with the same text twice, have no order to learn: they are left out.
+Pairs whose scores in the data are equal, or whose texts are equal, have no order to learn; they are left out.
 
-Differs from the paper, which gives no split into batches. Here the pairs of a micro-batch have the same weight, and so
-do micro-batches, however many pairs are left out of them.
+Differs from the paper, which does not describe batches. Here all pairs of a micro-batch have the same weight, and all
+micro-batches have the same weight, however many of their pairs are left out.
 
 Shapes: B pairs, N pairs of a validation.
 """
@@ -43,10 +43,11 @@ class RewardModelModule(LearnerModule):
         Args:
             reward_model: where the reward model comes from.
             trainable: parts of the backbone that learn besides the head, any of ``vision_tower``, ``adapter``,
-                ``language_model``. Skywork-VL-Reward trains the last two; none leaves a linear probe.
+                ``language_model``. Skywork-VL-Reward trains the last two; with an empty list only the head learns (a
+                linear probe).
             optimizer: learning rate and schedule.
-            max_tokens: longest conversation, images expanded to tokens. Pairs with a longer one are left out of the
-                training and not cut, because the score is read at the end. Null keeps all.
+            max_tokens: longest conversation, images expanded to tokens. Pairs with a longer conversation are left out
+                of training and not cut, because the score is read at the last token. Null keeps all pairs.
         """
         super().__init__()
         if max_tokens is not None:
@@ -60,14 +61,14 @@ class RewardModelModule(LearnerModule):
 
     @property
     def loaded_reward_model(self) -> RewardModel:
-        """The reward model, built if it is not there yet."""
+        """The reward model; the first access builds it."""
         # Data modules count the tokens of prompts in setup, before Lightning calls configure_model.
         self.configure_model()
         assert self.reward_model is not None
         return self.reward_model
 
     def configure_model(self) -> None:
-        """Build the reward model once: frozen where it does not learn, and sharded where the strategy shards."""
+        """Build the reward model once, freeze the parts that do not learn, and shard it if the strategy shards."""
         if self.reward_model is not None:
             return
         check_precision(self._trainer)
@@ -75,11 +76,11 @@ class RewardModelModule(LearnerModule):
         reward_model.set_trainable(self.trainable)
         learn_in_32_bits(reward_model)
         if (sharding := sharding_of(self._trainer)) is not None:
-            # A fresh head is drawn at random, and every rank must shard the same numbers.
+            # A fresh head is drawn at random, but every rank must shard the same numbers.
             same_on_all_ranks(reward_model, sharding.device)
             shard(reward_model, reward_model.policy.model, sharding, entry="scores")
         else:
-            # Not the head, which always computes in 32 bits.
+            # The head is left out, because it always computes in 32 bits.
             check_types(reward_model.policy, self._trainer)
         self.reward_model = reward_model
 
@@ -97,7 +98,7 @@ class RewardModelModule(LearnerModule):
         return self.loaded_reward_model.policy.context_length
 
     def pair_problem(self, pair: PreferencePair, max_tokens: int | None) -> tuple[str, str] | None:
-        """Return why a pair cannot be learned from: a reason, by which pairs are counted, and a detail; None if it can.
+        """Return why a pair cannot be used for learning, as a reason for counting and a detail; None for a good pair.
 
         Data modules call it for every pair.
 
@@ -117,7 +118,7 @@ class RewardModelModule(LearnerModule):
         if self.max_tokens is not None:
             self.log("train/too_long_fraction", 1.0 - len(kept) / max(len(ordered), 1), batch_size=len(batch))
         if not kept:
-            # Every rank must take part in forward and backward. This one adds a gradient of zeros.
+            # Every rank must take part in forward and backward; a rank without pairs adds a gradient of zeros.
             return sum(scores.sum() for scores in self.pair_scores(batch[:1])) * torch.zeros((), device=self.device)
         chosen, rejected = self.pair_scores(kept)  # (B,) each
         loss = bradley_terry_loss(chosen, rejected)
@@ -127,16 +128,16 @@ class RewardModelModule(LearnerModule):
         return loss
 
     def on_validation_start(self) -> None:
-        """Refuse batches that ranks cannot read together."""
+        """Refuse different numbers of batches on ranks that share weights."""
         check_equal_batches(self.trainer, "validation", self.trainer.num_val_batches)
 
     def on_test_start(self) -> None:
-        """Refuse batches that ranks cannot read together."""
+        """Refuse different numbers of batches on ranks that share weights."""
         check_equal_batches(self.trainer, "test", self.trainer.num_test_batches)
 
     def on_validation_epoch_start(self) -> None:
         """Start the metric on this rank, even if it gets no pairs."""
-        # A metric that was never updated would not take part in the gathering over ranks.
+        # A metric without an update would not take part in the collective call that gathers it.
         self.margins.update(torch.zeros(0, device=self.device), [])
 
     def on_test_epoch_start(self) -> None:
@@ -148,7 +149,7 @@ class RewardModelModule(LearnerModule):
         kept = [pair for pair in batch if not is_tied(pair)]
         if not kept and not is_sharded(self.loaded_reward_model):
             return
-        # Ranks that share weights run equally many forwards, so one is needed even where no pair is kept.
+        # Ranks with sharded weights run equally many forwards, so one is needed even when no pair is kept.
         chosen, rejected = self.pair_scores(kept or batch[:1])
         if kept:
             self.margins.update(chosen - rejected, [pair.kind for pair in kept])
@@ -187,7 +188,7 @@ class RewardModelModule(LearnerModule):
         """Return the scores (B,) of chosen and of rejected completions, from one forward."""
         prompts = [pair.prompt for pair in pairs]
         texts = [*(pair.chosen for pair in pairs), *(pair.rejected for pair in pairs)]
-        # Both completions of a prompt in one batch, so that its images are read once: (2B,) -> (B,), (B,)
+        # Both completions of a prompt are in one batch, so that its images are read once: (2B,) -> (B,), (B,)
         chosen, rejected = self.loaded_reward_model.scores([*prompts, *prompts], texts).chunk(2)
         return chosen, rejected
 

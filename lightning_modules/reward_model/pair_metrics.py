@@ -12,12 +12,12 @@ from torchmetrics.utilities import dim_zero_cat
 
 from algorithms import bradley_terry_loss, expected_calibration_error, pair_accuracy, reliability_curve
 
-# The name of a kind takes this many bytes on its way between ranks; longer names are cut.
+# Bytes of a kind's name when it is sent between ranks; longer names are cut.
 _KIND_BYTES = 64
 
 
 class PairMargins(Metric):
-    """Margins and kinds of held-out pairs, gathered over ranks. The kinds need not be known beforehand."""
+    """Margins and kinds of held-out pairs, gathered over ranks. Any name of a kind is allowed."""
 
     full_state_update = False
     margins: list[Tensor]
@@ -39,7 +39,7 @@ class PairMargins(Metric):
 
     def compute(self) -> tuple[Tensor, list[str]]:
         """Return the margins (N,) of all ranks and their kinds; a collective call."""
-        # A cut may fall into the middle of a character, whose rest is dropped.
+        # The cut may split a character of several bytes; its remaining bytes are dropped.
         names = [bytes(row).rstrip(b"\0").decode(errors="ignore") for row in dim_zero_cat(self.kinds).tolist()]
         return dim_zero_cat(self.margins), names
 
@@ -47,14 +47,14 @@ class PairMargins(Metric):
 def pair_metrics(margins: Tensor, kinds: Sequence[str]) -> dict[str, Tensor]:
     """Return accuracy overall and by kind, mean margin, loss in nats per pair, and calibration error.
 
-    ``pair_accuracy_macro`` is the mean over the kinds, as VL-RewardBench reports (arXiv:2411.17451): its kinds have
-    different sizes. Pairs of one kind have none.
+    ``pair_accuracy_macro`` is the mean over the kinds, as VL-RewardBench reports it (arXiv:2411.17451), because its
+    kinds have different sizes. With a single kind this metric is left out.
 
     Args:
         margins: (N,) chosen minus rejected score, N > 0.
         kinds: ``PreferencePair.kind`` of each pair.
     """
-    # Loss and accuracy depend on the difference of two scores only, so margin and zero can stand for them.
+    # Loss and accuracy depend only on the difference of two scores, so (margin, 0) can replace (chosen, rejected).
     zeros = torch.zeros_like(margins)
     values = {
         "pair_accuracy": pair_accuracy(margins, zeros),

@@ -1,4 +1,4 @@
-"""What lets a language model see before it reads: a tower that names things, an adapter that says words."""
+"""Training before alignment: a vision tower that names objects, and an adapter that produces word embeddings."""
 
 from lightning_modules.vision.vision_tower_module import VisionTowerModule
 from lightning_modules.vision.word_alignment_module import WordAlignmentModule

@@ -36,8 +36,9 @@ class VisionTowerModule(LearnerModule):
             tower: sizes of the tower to build.
             words: all words that a cell may have.
             optimizer: learning rate and schedule.
-            further: columns of the rows with another word for each patch, and all words that they may have. Each has a
-                classifier of its own, whose loss is added. A tower that names things alone forgets where they are.
+            further: further columns with a word for each patch, and all words that the column may have. Each column has
+                a classifier of its own, and the losses are added. Without them the tower learns what the objects are
+                but not where.
         """
         super().__init__()
         self.tower, self.image_processor = tower.build()
@@ -49,13 +50,13 @@ class VisionTowerModule(LearnerModule):
         width = self.tower.config.hidden_size
         self.further_classifiers = nn.ModuleDict({n: nn.Linear(width, len(i)) for n, i in self.further_index.items()})
         self.optimizer_config = optimizer
-        # LLaVA reads the last hidden state, which comes before this norm.
+        # LLaVA reads the last hidden state before this norm, so the norm is not trained.
         self.tower.post_layernorm.requires_grad_(False)
 
     def configure_model(self) -> None:
         """Refuse to be sharded, and to learn in 16 bits."""
         check_precision(self._trainer)
-        # Gathering so small a tower from all ranks would take longer than computing with it.
+        # Gathering such a small tower from all ranks would take longer than computing with it.
         if sharding_of(self._trainer) is not None:
             raise ConfigError(
                 "trainer.strategy FSDP2Strategy cannot train VisionTowerModule: sharding its third of a million "
@@ -84,7 +85,7 @@ class VisionTowerModule(LearnerModule):
             self.log(f"val/cell_accuracy{name}", accuracy, prog_bar=True, batch_size=len(batch))
 
     def _classified(self, batch: Sequence[Prompt]) -> list[tuple[str, Tensor, Tensor]]:
-        """Return for each column the end of its metric's name, logits (B, N, words) and labels (B, N)."""
+        """Return for each column the suffix of its metric's name, logits (B, N, words) and labels (B, N)."""
         images = [prompt.images[0].load() for prompt in batch]
         pixels = self.image_processor(images, return_tensors="pt")["pixel_values"].to(self.device)
         features = self.tower(pixels, output_hidden_states=True).hidden_states[-1]  # (B, N, hidden size)

@@ -1,11 +1,11 @@
-"""Warm start of an adapter: every image token learns to look like the word that its patch shows.
+"""Warm start of an adapter: every image token learns to equal the embedding of the word for its patch.
 
     picture -> frozen tower -> adapter -> image tokens (B, n, H)   |  squared difference, relative to the targets' own
     words of the patches -> tokens -> the language model's input embeddings (B, n, H)  |
 
-A language model can copy words that it reads. So it need not learn what a fresh adapter says, which takes it most of an
-alignment: the adapter learns to say words first. No forward of the language model is computed, so that a step costs
-a fraction of one of ``AlignmentModule``, which comes next.
+A language model can copy words that it reads. When image tokens look like words from the start, ``AlignmentModule``,
+which comes next, need not spend most of its steps on finding such image tokens. No forward of the language model is
+computed, so a step costs a fraction of a step of ``AlignmentModule``.
 
 Differs from the paper (R1V2, arXiv:2504.16656, section 3.1), which starts from the language model's loss.
 
@@ -37,21 +37,21 @@ class WordAlignmentModule(PolicyModule):
 
         Args:
             policy: where the policy comes from.
-            learning: which weights learn, and how; the adapter.
+            learning: which weights learn, and how; here the adapter.
             words_column: column of the rows with one text for each image token, in reading order.
         """
         super().__init__(policy, learning)
         self.words_column = words_column
 
     def training_step(self, batch: Sequence[Prompt], batch_idx: int) -> Tensor:
-        """Return the share of the targets that the image tokens of a batch miss."""
+        """Return the relative squared difference between image tokens and targets, as a loss."""
         said, words = self._said(batch)
         loss = missed_share(said, self._targets(words))
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch))
         return self.connected(loss)
 
     def validation_step(self, batch: Sequence[Prompt], batch_idx: int) -> None:
-        """Log the same of held-out pictures, and the share of image tokens whose nearest word is the right one."""
+        """Log the loss on held-out pictures, and the share of image tokens whose nearest word is the right one."""
         said, words = self._said(batch)
         self.log("val/loss", missed_share(said, self._targets(words)), prog_bar=True, batch_size=len(batch))
         known = sorted(set(words))
@@ -60,7 +60,7 @@ class WordAlignmentModule(PolicyModule):
         self.log("val/word_accuracy", right / len(words), prog_bar=True, batch_size=len(batch))
 
     def _said(self, batch: Sequence[Prompt]) -> tuple[Float[Tensor, "N H"], list[str]]:
-        """Return the image tokens of a batch behind each other, and the word that each should look like.
+        """Return the image tokens of a batch in one row, and the right word for each of them.
 
         Raises:
             DataError: for a row without one text for each of its image tokens.

@@ -1,4 +1,4 @@
-"""The choice of an assembly: a tower and a language model are joined into a model of a family that has this tower."""
+"""Chooses how a tower and a language model are joined: into a model of the family that has this tower."""
 
 import logging
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Assembly = Callable[
 ]
 """Takes a tower, its image processor, a language model, its tokenizer and a tiling; returns model and processor."""
 
-# By the type of the joined model. Its family names the towers.
+# By the type of the joined model; the family of that type names its towers.
 ASSEMBLIES: dict[str, Assembly] = {"internvl": assemble_internvl, "llava": assemble_llava}
 
 
@@ -38,7 +38,8 @@ def assemble(
         image_processor: the tower's own.
         language_model: any causal language model.
         tokenizer: the language model's own; image tokens are added where it has none.
-        tiling: into how many tiles InternVL's processor cuts an image; no other class cuts any.
+        tiling: into how many tiles InternVL's processor cuts an image; the processors of other classes do not cut
+            images.
 
     Raises:
         ConfigError: for a tower that no class takes, a language model that cannot be read here, and a chat template
@@ -51,7 +52,7 @@ def assemble(
             model, processor = assembly(tower, image_processor, language_model, tokenizer, tiling)
             _keep_ways_of_speaking(model, language_model, tokenizer)
             return model, processor
-    # With its type: a tower's config.json has no other name for it.
+    # The error names the tower's type, because a tower's config.json has no other name.
     known = [f"{t.name} ({name})" for key in ASSEMBLIES for name, t in FAMILIES[key].towers.items()]
     raise ConfigError(
         f"model.policy.vision_tower is a {tower_type!r} model; towers that a stock class takes are {', '.join(known)}."

@@ -1,7 +1,8 @@
 """Image tokens in a language model's vocabulary, and image marks in its chat template.
 
-A language model trained on text alone may have neither. Tokens that its tokenizer has are used (Qwen's text models
-have those of Qwen-VL). Missing ones are added, into rows of the embedding that no token uses if there are any.
+A language model trained on text alone may have neither. Image tokens that its tokenizer has are used (Qwen's text
+models have those of Qwen-VL). Missing image tokens are added. They take rows of the embedding that no token uses, where
+there are such rows.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ _FRAMED = (("<img>", "</img>", "<IMG_CONTEXT>"), ("<|vision_start|>", "<|vision_
 _BARE = ("<image>", "<|image_pad|>")
 _VIDEO = ("<video>", "<|video_pad|>")
 
-# Turns a message of several parts into one text, for templates that take text only. Stands before the template.
+# Put in front of a template that takes text only, this turns a message of several parts into one text.
 _FLATTEN = (
     "{%- set flat = namespace(messages=[]) -%}"
     "{%- for message in messages -%}"
@@ -37,8 +38,8 @@ _FLATTEN = (
 
 
 def image_token(tokenizer: Tokenizer) -> str:
-    """Return the token that stands for one image feature; it is added where the tokenizer has none."""
-    # A tokenizer with a name for it has the name in its settings when loaded, or as an attribute when just made.
+    """Return the token that stands for one image feature; add it to a tokenizer that has none."""
+    # A tokenizer may name its image token: in its settings when it was loaded, as an attribute when it was just made.
     named = tokenizer.init_kwargs.get("image_token") or getattr(tokenizer, "image_token", None)
     known = [token for token in _BARE if token in tokenizer.get_vocab()]
     token = named or (known[0] if known else _BARE[0])
@@ -52,7 +53,7 @@ def name_framed_tokens(tokenizer: Tokenizer) -> None:
     start, end, context = next((names for names in _FRAMED if all(n in vocabulary for n in names)), _FRAMED[0])
     video = next((token for token in _VIDEO if token in vocabulary), _VIDEO[0])
     tokenizer.add_tokens([start, end, context, video], special_tokens=True)
-    # What AutoTokenizer.from_pretrained(..., extra_special_tokens={...}) does; no public name does it afterwards.
+    # AutoTokenizer.from_pretrained(..., extra_special_tokens={...}) does the same, but no public method does it later.
     tokenizer._set_model_specific_special_tokens(
         {"start_image_token": start, "end_image_token": end, "context_image_token": context, "video_token": video}
     )
@@ -88,7 +89,7 @@ def chat_template_with_images(tokenizer: Tokenizer, token: str) -> str:
 
 
 def _places_images(tokenizer: Tokenizer, template: str, token: str) -> bool:
-    """Return whether two images and a question come out as two tokens and that question, in order."""
+    """Return whether the template writes two images and a question as two image tokens and that question, in order."""
     content: Sequence[dict[str, str]] = [{"type": "image"}, {"type": "image"}, {"type": "text", "text": "QUESTION"}]
     try:
         text = tokenizer.apply_chat_template(

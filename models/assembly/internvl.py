@@ -21,7 +21,7 @@ from models.loading.processors import image_only
 from models.reading.head import set_head_bias
 from models.reading.prompt_encoder import Tokenizer
 
-# Pixel shuffle halves both sides of a tile's patches, and so joins four of them.
+# Pixel shuffle joins 2 x 2 patches, so each side of a tile has half as many features as patches.
 _DOWNSAMPLE = 0.5
 
 
@@ -65,14 +65,14 @@ def assemble_internvl(
     name_framed_tokens(tokenizer)
     add_embeddings(language_model, tokenizer)
     config = _config(tower.config, language_model.config, tokenizer)
-    # On the meta device nothing is drawn or allocated: at 38B a second copy would be 77 GB.
+    # On the meta device no weight is drawn or allocated: at 38B a second copy would take 77 GB.
     with torch.device("meta"):
         model: Any = InternVLForConditionalGeneration(config)
     adapter: Any = InternVLMultiModalProjector(config)
     for module in (adapter, tower):
         # The method of ``PreTrainedModel`` is annotated for other arguments.
         nn.Module.to(module, language_model.dtype)
-    # As transformers draws it when it makes the whole model.
+    # The adapter is drawn as transformers draws it when it makes the whole model.
     adapter.apply(model._init_weights)
     model.model.vision_tower = tower
     model.model.multi_modal_projector = adapter
@@ -126,6 +126,6 @@ def _processor(config: Any, image_processor: Any, tokenizer: Any, tiling: Tiling
         image_seq_length=config.image_seq_length,
         chat_template=chat_template_with_images(tokenizer, tokenizer.context_image_token),
     )
-    # Settings that the whole processor needs, which is loaded where torchvision is installed.
+    # Users with torchvision load the whole processor, which needs the settings of the video part.
     processor.video_processor = {"video_processor_type": "InternVLVideoProcessor", **pixels}
     return processor

@@ -90,7 +90,7 @@ def fresh_vision_tower(
     )
     size = {"height": image_size, "width": image_size}
     processor: Any = SiglipImageProcessorPil(size=size, image_mean=[0.5] * 3, image_std=[0.5] * 3)
-    # LlavaProcessor reads a crop size to count image tokens without opening the image.
+    # LlavaProcessor counts image tokens from the crop size, without opening the image.
     processor.crop_size = size
     tower = SiglipVisionModel(config)
     if attn_implementation is not None:

@@ -43,7 +43,7 @@ class Family:
     """Towers that ``models.assembly`` joins into models of this family, by ``config.model_type``."""
 
     takes_any_language_model: ClassVar[bool] = False
-    """Whether its language model may be of any type. False: it is the family's own."""
+    """Whether the language model may be of any type. False: the family has a language model of its own."""
 
     def part_modules(self, model: PreTrainedModel) -> dict[str, list[nn.Module]]:
         """Return the modules of ``vision_tower``, ``adapter`` and ``language_model``, each parameter in one of them."""
@@ -61,7 +61,7 @@ class Family:
         return []
 
     def num_features(self, vision: Vision) -> int:
-        """Return the number of feature tensors of one prompt that has images: one per image, or per tile if cut."""
+        """Return the number of feature tensors of a prompt with images: one per image, or one per tile."""
         # The image processor makes one row of pixels of every image or tile.
         return int(vision["pixel_values"].shape[0])
 
@@ -85,8 +85,8 @@ class Family:
         """Return the inputs that a forward needs besides token ids, attention mask and image features.
 
         Args:
-            model: of this family.
-            visions: of each of B rows.
+            model: a model of this family.
+            visions: outputs of the image processor for each of B rows.
             token_ids: B rows, images expanded to their tokens.
         """
         return {}
@@ -95,8 +95,8 @@ class Family:
         """Return the positions of prompts on each axis, counted from their first token; any number at padding.
 
         Args:
-            model: of this family.
-            inputs: for its forward on the prompts, padded on the left.
+            model: a model of this family.
+            inputs: inputs of the model's forward on the prompts, padded on the left.
         """
         return (inputs["attention_mask"].cumsum(1) - 1).clamp_min(0)[None]
 
@@ -104,10 +104,11 @@ class Family:
         """Return the position of the first token after each prompt; None where the model counts positions itself.
 
         Args:
-            model: has just read the prompts.
-            inputs: of that forward.
+            model: a model of this family that has just read the prompts.
+            inputs: inputs of that forward.
         """
-        # transformers counts the tokens in the cache, padding too: only differences of positions matter.
+        # transformers counts all tokens in the cache, padding too. That is right, because only differences of positions
+        # matter.
         return None
 
     def position_inputs(self, positions: Int[Tensor, "B T"] | None) -> dict[str, Tensor]:

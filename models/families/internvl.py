@@ -11,7 +11,7 @@ from models.families.family import Family, Tower
 
 
 class InternVL(Family):
-    """Every tile has the same number of features, so that the forward takes those of all tiles in one tensor."""
+    """InternVL: all tiles have equally many features, so the forward takes the features of all tiles in one tensor."""
 
     takes_any_language_model = True
     towers: ClassVar[Mapping[str, Tower]] = {"internvl_vision": Tower("InternViT", has_class_token=True)}

@@ -1,4 +1,4 @@
-"""Language models: without vision, all of one is one part; joined with a vision tower, it is one of three parts."""
+"""Language models: a model without vision is one part; joined with a vision tower, it is one of three parts."""
 
 from collections.abc import Mapping
 
@@ -29,7 +29,7 @@ class LanguageModelOnly(Family):
 
     def part_modules(self, model: PreTrainedModel) -> dict[str, list[nn.Module]]:
         """Return the whole model as ``language_model``."""
-        # Including the head: it is often tied to the embeddings.
+        # The head belongs to the part too: it is often tied to the embeddings.
         return {"language_model": [model]}
 
 
@@ -37,7 +37,7 @@ def check_language_model(config: PretrainedConfig, subject: str) -> None:
     """Refuse a language model whose prompt cannot be read once for a group of completions.
 
     Args:
-        config: of the language model.
+        config: config of the language model.
         subject: how the error's sentence begins: the key as typed, its value and a verb.
 
     Raises:

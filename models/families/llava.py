@@ -10,7 +10,7 @@ from models.families.family import Family, Tower
 
 
 class Llava(Family):
-    """LLaVA takes the hidden states of one layer of its tower, so that what comes behind that layer is unused."""
+    """LLaVA reads the hidden states of one layer of its tower; the layers behind it are unused."""
 
     takes_any_language_model = True
     towers: ClassVar[Mapping[str, Tower]] = {
@@ -22,7 +22,7 @@ class Llava(Family):
         """Return the tower's layers behind the deepest one that is read, its last norm and its pooling."""
         inner: Any = model.model
         tower = inner.vision_tower
-        # Not every tower has both: CLIP has no head, SigLIP may be built without one.
+        # Some towers lack one of them: CLIP has no head, and SigLIP may be built without a head.
         unused = [module for name in ("post_layernorm", "head") if (module := getattr(tower, name, None)) is not None]
         layers, taken = list(tower.encoder.layers), model.config.vision_feature_layer
         # Entry i of the hidden states is what layer i - 1 returns; entry 0 is the embeddings. Indices may be negative.

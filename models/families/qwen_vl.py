@@ -1,8 +1,9 @@
 """Qwen2-VL (arXiv:2409.12191), Qwen2.5-VL (arXiv:2502.13923) and Qwen3-VL (arXiv:2511.21631).
 
 Images keep their size, so that each has a grid of patches of its own: ``image_grid_thw``, (images, 3), is time, height
-and width in patches. Positions have the same three axes (M-RoPE). All tokens of an image share the position in time,
-and the text behind it continues from the largest position, so that positions run behind the number of tokens.
+and width in patches. Positions have the same three axes (M-RoPE). All tokens of an image share one position in time,
+and the text after an image continues from the largest position. So positions are smaller than the number of tokens
+read.
 
 Shapes: U prompts, B rows, L prompt tokens, T completion tokens, n image tokens of one image, H hidden size.
 """
@@ -41,7 +42,7 @@ class QwenVL(Family):
     def token_inputs(
         self, model: PreTrainedModel, visions: Sequence[Vision], token_ids: Int[Tensor, "B L"]
     ) -> dict[str, Tensor]:
-        """Return the grids and which tokens are image tokens; without them an image is read as a line of text."""
+        """Return the grids and which tokens are image tokens; without them an image would be read as a line of text."""
         grids = [vision["image_grid_thw"] for vision in visions if vision]
         return {
             "image_grid_thw": torch.cat(grids).to(token_ids.device),
@@ -61,7 +62,7 @@ class QwenVL(Family):
         if "image_grid_thw" not in inputs:
             # Without images transformers counts padding too, and leaves ``rope_deltas`` of an earlier call in place.
             return torch.full_like(inputs["input_ids"][:, :1], inputs["input_ids"].shape[1])
-        # How far the positions of each row run behind its number of tokens, padding left out; (U, 1), never positive.
+        # (U, 1), never positive: position minus number of tokens of each row, padding not counted.
         deltas: Any = model.base_model.rope_deltas
         return inputs["attention_mask"].sum(1, keepdim=True) + deltas
 

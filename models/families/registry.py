@@ -37,11 +37,11 @@ FAMILIES: dict[str, Family] = {
 
 
 def family_of(model: PreTrainedModel) -> Family:
-    """Return the family of a model; errors as ``family_of_config``.
+    """Return the family of a model; raises what ``family_of_config`` raises.
 
     Raises:
-        ConfigError: also for a transformers that would drop the images: before 5.18 a model ignores what was made of
-            them beforehand, without a word, and trains on text alone.
+        ConfigError: also for transformers before 5.18: its models silently ignore image features that were computed
+            beforehand, so a policy would train on text alone.
     """
     family = family_of_config(model.config)
     if model.config.model_type in FAMILIES and "mm_encoder_outputs" not in signature(type(model).forward).parameters:
@@ -56,7 +56,7 @@ def family_of_config(config: PretrainedConfig, subject: str = "model.policy is")
     """Return the family of a model with this config.
 
     Args:
-        config: of the whole model.
+        config: config of the whole model.
         subject: how the error's sentence begins: the key as typed, its value and a verb.
 
     Raises:
@@ -67,14 +67,15 @@ def family_of_config(config: PretrainedConfig, subject: str = "model.policy is")
         if family.takes_any_language_model:
             check_language_model(config.get_text_config(), f"{subject} a {config.model_type} model with")
         return family
-    # Most models are in this mapping of transformers. Those with code of their own are not, but have this setting.
+    # Most models are in this mapping of transformers. Models with code of their own are not, but they have this
+    # setting.
     if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING or getattr(config, "vision_config", None) is not None:
         raise ConfigError(
             f"{subject} a vision-language model of type {config.model_type!r}; the known types are "
             f"{', '.join(FAMILIES)}. Types differ in how they read images: take a model of a known type, or add an "
             "entry to FAMILIES in models/families/registry.py."
         )
-    # Any causal language model is read in the same way, so that none needs an entry.
+    # All causal language models are read in the same way, so they need no entries.
     check_language_model(config, subject)
     return LanguageModelOnly()
 
@@ -89,7 +90,7 @@ def untried(config: PretrainedConfig) -> str | None:
     """Return a sentence for the log where the language model is of a type that no test tries; else None.
 
     Args:
-        config: of the whole model, of a known family.
+        config: config of the whole model, whose family is known.
     """
     any_language_model = family_of_config(config).takes_any_language_model
     return untried_sentence(config.get_text_config()) if any_language_model else None

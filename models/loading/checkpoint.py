@@ -45,7 +45,7 @@ def check_model(key: str, path: str, options: LoadOptions) -> None:
     """Refuse a policy of an unknown family, or one that could not be exported, before its weights are read.
 
     Raises:
-        ConfigError: as ``check_family`` and ``check_saveable``.
+        ConfigError: for what ``check_family`` and ``check_saveable`` refuse.
     """
     check_family(key, path, options)
     check_saveable(key, path, trust_remote_code=options.trust_remote_code)
@@ -55,7 +55,7 @@ def check_family(key: str, path: str, options: LoadOptions) -> None:
     """Refuse a model of an unknown family, before its weights are read.
 
     Raises:
-        ConfigError: as ``models.families.family_of_config``, or when there is no config.
+        ConfigError: for what ``models.families.family_of_config`` refuses, and when there is no config.
     """
     with as_config_error(key, path):
         config = AutoConfig.from_pretrained(expanded(path), trust_remote_code=options.trust_remote_code)
@@ -70,11 +70,11 @@ def load_policy_model(key: str, path: str, options: LoadOptions) -> PreTrainedMo
 
 
 def load_model(auto_class: Any, key: str, path: str, options: LoadOptions) -> PreTrainedModel:
-    """Return a model; no weight of it is drawn.
+    """Return a model whose weights all come from files; none is drawn at random.
 
     Args:
         auto_class: which of transformers' auto classes reads it.
-        key: under which key the path was given.
+        key: setting that holds the path, as a user types it.
         path: folder or hub name.
         options: how weights are read.
 
@@ -91,7 +91,7 @@ def load_model(auto_class: Any, key: str, path: str, options: LoadOptions) -> Pr
             ignore_mismatched_sizes=True,  # so that the error below can name them
             output_loading_info=True,
         )
-    # Tied weights that are in the file once do not count as missing.
+    # The second name of a tied weight does not count as missing.
     missing = sorted(info["missing_keys"])
     wrong_shape = sorted(str(entry[0]) for entry in info["mismatched_keys"])
     if missing or wrong_shape:
@@ -100,7 +100,7 @@ def load_model(auto_class: Any, key: str, path: str, options: LoadOptions) -> Pr
             f"of another shape {wrong_shape[:3]} ({len(missing) + len(wrong_shape)} in all): they would be drawn."
         )
     if has_head_bias(model.config):
-        # transformers' class has none, so that it has left the tensor unread.
+        # transformers' class has no bias here, so it left this tensor unread.
         set_head_bias(model, read_tensor(key, path, "lm_head.bias"))
     return model
 
@@ -118,7 +118,7 @@ def load_tower(key: str, path: str, options: LoadOptions) -> PreTrainedModel:
                 key, path, dtype=getattr(torch, options.dtype), attn_implementation=options.attn_implementation
             )
     model = load_model(AutoModel, key, path, options)
-    # LLaVA and InternVL use the first name, CLIP and SigLIP with their text models the second; else it is the tower.
+    # LLaVA and InternVL use the first name, CLIP and SigLIP with their text models the second; other models are towers.
     tower = getattr(model, "vision_tower", getattr(model, "vision_model", model))
     if tower.main_input_name != "pixel_values":
         raise ConfigError(f"{key} is {path!r}, a {type(model).__name__}, which has no vision tower.")
@@ -126,7 +126,7 @@ def load_tower(key: str, path: str, options: LoadOptions) -> PreTrainedModel:
 
 
 def read_processor(key: str, path: str, options: LoadOptions) -> Processor:
-    """Return a model's processor; errors as ``load_model``, and for one without a chat template."""
+    """Return a model's processor; raises what ``load_model`` raises, and refuses a processor without chat template."""
     with as_config_error(key, path):
         processor = load_processor(expanded(path), trust_remote_code=options.trust_remote_code)
     if not getattr(processor, "chat_template", None):
@@ -188,7 +188,7 @@ def _reason(message: str, *, is_folder: bool) -> str:
         return "which holds no weights as .safetensors; other formats can run code and are not read."
     if "Unrecognized configuration class" in message:
         return "a model of another kind than is needed here: " + message.splitlines()[0][:160]
-    # transformers' own words on these two are a page about the hub.
+    # For these two cases transformers' message is a page about the hub.
     if "backend tokenizer" in message:
         return (
             "which has no tokenizer that can be read: tokenizer.json and tokenizer_config.json belong into that folder."

@@ -1,4 +1,4 @@
-"""Paths as users type them, and the files behind them: a folder, with ``~`` or not, or a name on the hub."""
+"""Paths as users type them (a folder, perhaps with ``~``, or a name on the hub), and the files there."""
 
 from pathlib import Path
 
@@ -24,8 +24,8 @@ def weight_files(key: str, path: str) -> list[str]:
     """Return the safetensors files of a folder or hub name.
 
     Args:
-        key: for errors: under which key the path was given.
-        path: as typed.
+        key: setting that holds the path, for errors.
+        path: the path as typed.
 
     Raises:
         ConfigError: where there are none.
@@ -45,9 +45,9 @@ def read_tensor(key: str, path: str, name: str) -> Tensor:
     """Return one tensor of a folder or hub name; arguments as in ``weight_files``.
 
     Args:
-        key: for errors: under which key the path was given.
-        path: as typed.
-        name: how the tensor's name ends; classes of transformers put the names of modules before it.
+        key: setting that holds the path, for errors.
+        path: the path as typed.
+        name: end of the tensor's name; classes of transformers put the names of modules before it.
 
     Raises:
         ConfigError: where there is no such tensor.

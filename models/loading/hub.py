@@ -1,6 +1,6 @@
-"""The Hugging Face hub where it cannot be reached: what is in the cache is used at once, and nothing is tried again.
+"""What to do when the Hugging Face hub cannot be reached: use the cache at once, without repeated attempts.
 
-Left alone, each file of a model that is not cached is asked for six times over a minute.
+By default huggingface_hub asks six times within a minute for each file that is not in the cache.
 """
 
 import threading
@@ -30,7 +30,7 @@ def offline_where_silent() -> Iterator[None]:
 
 @cache
 def hub_answers() -> bool:
-    """Return whether the hub, or the mirror in ``HF_ENDPOINT``, answers within three seconds, whatever it says."""
+    """Return whether the hub, or the mirror in ``HF_ENDPOINT``, answers within three seconds, with any status."""
     answers: list[int] = []
 
     def ask() -> None:

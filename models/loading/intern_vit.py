@@ -18,9 +18,9 @@ from transformers import InternVLVisionConfig, InternVLVisionModel, PretrainedCo
 from algorithms import ConfigError
 from models.loading.files import expanded, weight_files
 
-# The smaller ones carry the name of the largest too.
+# The authors' smaller towers have the name of the largest one too.
 _MODEL_TYPE = "intern_vit_6b"
-# Settings of the same name in transformers, then those of another one: theirs -> transformers'.
+# Settings with the same name in transformers; then those with another name: authors' name -> transformers' name.
 _SAME = (
     "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "hidden_act", "norm_type",
     "layer_norm_eps", "image_size", "patch_size", "num_channels", "attention_dropout",
@@ -49,9 +49,9 @@ def load_intern_vit(key: str, path: str, *, dtype: torch.dtype, attn_implementat
     """Return the tower.
 
     Args:
-        key: for errors: under which key the path was given.
+        key: setting that holds the path, for errors.
         path: folder or hub name in the authors' layout.
-        dtype: of the weights.
+        dtype: dtype of the weights.
         attn_implementation: as in ``from_pretrained``.
 
     Raises:
@@ -59,7 +59,7 @@ def load_intern_vit(key: str, path: str, *, dtype: torch.dtype, attn_implementat
     """
     config = convert_config(PretrainedConfig.get_config_dict(expanded(path))[0])
     config._attn_implementation = attn_implementation
-    # Without memory: the tensors that were read become its weights.
+    # The tower starts on the meta device, without memory; the tensors from the files become its weights.
     with torch.device("meta"):
         tower = InternVLVisionModel(config)
     tensors = {
@@ -84,7 +84,7 @@ def convert_config(settings: dict[str, Any]) -> InternVLVisionConfig:
 
 
 def convert(name: str, tensor: Tensor, hidden_size: int) -> Iterator[tuple[str, Tensor]]:
-    """Yield a tensor under its new name; query, key and value each under their own."""
+    """Yield a tensor under its new name; a joined tensor is split into query, key and value."""
     # The names of a tower within a whole InternVL begin with this.
     name = name.removeprefix("vision_model.")
     for old, new in _NAMES.items():

@@ -36,7 +36,7 @@ def load_processor(path: str, *, trust_remote_code: bool = False) -> Processor:
     """
     config = AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
     family = family_of_config(config)
-    # With code of its own, the class that the code names.
+    # A model with code of its own names the class of its processor.
     if isinstance(family, LanguageModelOnly) and not trust_remote_code:
         return load_tokenizer(path)
     processor_class = family.processor_class
@@ -44,14 +44,14 @@ def load_processor(path: str, *, trust_remote_code: bool = False) -> Processor:
         return AutoProcessor.from_pretrained(path, trust_remote_code=trust_remote_code)
     processor: Any = image_only(processor_class).from_pretrained(path)
     if settings := _video_settings(path):
-        # Saved with the rest. This class never reads it.
+        # Exports save this with the other settings; this class never reads it.
         processor.video_processor = settings
     return processor
 
 
 @cache
 def image_only(processor_class: type[ProcessorMixin]) -> type[ProcessorMixin]:
-    """Return a processor class without its video part; it is saved under the name of the whole."""
+    """Return a processor class without its video part; exports name the whole class."""
     kept = [name for name in processor_class.get_attributes() if name != "video_processor"]
     return type(
         processor_class.__name__,

@@ -1,5 +1,5 @@
-"""Settings that ``save_pretrained`` refuses, found before a model is loaded: else only the export, after all training,
-would meet them.
+"""Finds settings that ``save_pretrained`` refuses before a model is loaded; the export at the end of training would be
+too late.
 """
 
 from tempfile import TemporaryDirectory
@@ -11,10 +11,10 @@ from models.loading.files import expanded
 
 
 def check_saveable(key: str, path: str, *, trust_remote_code: bool = False) -> None:
-    """Write the config and the generation config of a model to a folder that is dropped.
+    """Write the config and the generation config of a model to a temporary folder, as a test.
 
     Args:
-        key: under which key the path was given.
+        key: setting that holds the path, as a user types it.
         path: folder or hub name, which has a config.
         trust_remote_code: run code that lies beside the weights.
 
@@ -45,7 +45,7 @@ def _generation_config(path: str, config: PretrainedConfig) -> GenerationConfig:
 
 def _reason(error: Exception) -> str:
     """Return transformers' list of what is wrong as one line."""
-    # What comes after the list says to fix "these issues", and where they come from.
+    # The text after the list asks to fix "these issues" and links to a page; users do not need it.
     listed = str(error).partition("\n\n")[0].partition("\nIf you're using")[0]
     lines = [line.strip("- ") for line in listed.splitlines()]
     return " ".join(line for line in lines if line).rstrip(".")

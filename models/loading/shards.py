@@ -62,7 +62,7 @@ def read_into_shards(model: PreTrainedModel, path: str, device: torch.device) ->
             tensors = opened.enter_context(safe_open(file, framework="pt"))
             slices |= {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118  (no mapping)
         report, _ = convert_and_load_state_dict_in_model(model, slices, settings)
-        # Non-persistent buffers, such as the frequencies of rotary positions, are in no file: this computes them.
+        # No file holds non-persistent buffers, such as the frequencies of rotary positions; this call computes them.
         report = model._finalize_model_loading(model, settings, report)
     if missing := sorted(report.missing_keys) + sorted(str(key) for key, *_ in report.mismatched_keys):
         raise ConfigError(

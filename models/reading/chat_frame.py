@@ -1,9 +1,9 @@
-"""What a chat template writes around the texts of a conversation, found by rendering one.
+"""The texts that a chat template writes around question and answer, found by rendering a conversation.
 
     <|im_start|>user QUESTION<|im_end|> <|im_start|>assistant ANSWER<|im_end|>
                              '------------ opening -----------'      '- closing -'
 
-Templates are programs, so that nothing else tells which tokens they write.
+Templates are programs: only rendering shows which texts they write.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class ChatFrame:
     """The texts that a template writes itself."""
 
     text: str = ""
-    """All of a conversation but question and answer, and the generation prompt."""
+    """All texts of a conversation except question and answer, and the generation prompt."""
 
     opening: str = ""
     """From the end of the question to where the completion begins."""
@@ -31,11 +31,11 @@ class ChatFrame:
 
 
 def chat_frame(renderer: Renderer, *, has_vision: bool) -> ChatFrame:
-    """Return what the template of a processor or tokenizer writes; nothing where it has none or cannot be rendered.
+    """Return the texts of a processor's or tokenizer's template; empty texts without a template that can be rendered.
 
     Args:
-        renderer: its ``apply_chat_template`` is called.
-        has_vision: whether contents are lists of parts, as for a model with vision.
+        renderer: processor or tokenizer whose ``apply_chat_template`` is called.
+        has_vision: whether the content of a message is a list of parts, as for a model with vision.
     """
     user = {"role": "user", "content": content(_QUESTION, has_vision=has_vision)}
     assistant = {"role": "assistant", "content": content(_ANSWER, has_vision=has_vision)}

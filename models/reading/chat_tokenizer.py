@@ -2,8 +2,8 @@
 
     prompt -> messages, cut where a text holds control tokens -> template -> tokens, one for each image
 
-The tokens are those of ``apply_chat_template(tokenize=True)``: a template that writes the start of a text gets no
-second one. Only control tokens in the words of users and data differ: they are text.
+The tokens are those of ``apply_chat_template(tokenize=True)``, so a template that writes a start-of-text token gets no
+second one. There is one difference: control tokens in the words of users and data stay text.
 """
 
 from collections.abc import Sequence
@@ -38,14 +38,14 @@ class ChatTokenizer:
 
         Args:
             processor: an ``AutoProcessor`` or tokenizer with a chat template.
-            kinds: what its tokens are for; None: what the processor alone tells.
+            kinds: which tokens end turns, are banned, or are content; None: found from the processor alone.
         """
         self.processor = processor
         self.tokenizer: Tokenizer = getattr(processor, "tokenizer", processor)
         self.image_processor: Any = getattr(processor, "image_processor", None)
         self.has_vision = self.image_processor is not None
         self.kinds = kinds or token_kinds(processor)
-        # By number of images, whether there is a system turn, and whether the conversation is answered.
+        # Keys: number of images, whether there is a system turn, whether the conversation is answered.
         self._num_controls: dict[tuple[int, bool, bool], int] = {}
 
     def chat_text(self, prompt: Prompt) -> str:
@@ -53,10 +53,10 @@ class ChatTokenizer:
         return without_cuts(self._chat(prompt))
 
     def chat_ids(self, prompt: Prompt) -> list[int]:
-        """Return the tokens of ``chat_text``, one for each image; text of users is text, whatever it spells.
+        """Return the tokens of ``chat_text``, one for each image; a control token in a user's text stays text.
 
         Raises:
-            PromptError: as ``encode``, but for images that cannot be read.
+            PromptError: for what ``encode`` refuses, except images that cannot be read.
         """
         ids = self.tokenize(self._chat(prompt))
         self.check_controls(prompt, ids, is_answered=False)
@@ -78,8 +78,8 @@ class ChatTokenizer:
 
     def tokenize(self, templated: str) -> list[int]:
         """Return the tokens of a templated text, piece by piece where it is cut."""
-        # As transformers: a tokenizer's method adds no special tokens, a processor's none but the start of a text
-        # that the template did not write.
+        # As in transformers: a tokenizer's method adds no special tokens; a processor's method adds a start-of-text
+        # token where the template did not write one.
         bos = self.tokenizer.bos_token
         adds_special = self.processor is not self.tokenizer and not (bos and templated.startswith(bos))
         pieces = [piece for piece in templated.split(CUT) if piece]
@@ -90,12 +90,12 @@ class ChatTokenizer:
         ]
 
     def check_controls(self, prompt: Prompt, ids: Sequence[int], *, is_answered: bool) -> None:
-        """Refuse tokens in which a text became a control token, as where a tokenizer folds letters before it looks.
+        """Refuse tokens in which a text became a control token, for example because a tokenizer changes the case first.
 
         Args:
-            prompt: whose tokens they are.
-            ids: one token for each image.
-            is_answered: whether they hold a closed turn of the assistant, in place of the generation prompt.
+            prompt: prompt to which the tokens belong.
+            ids: tokens of the conversation, one for each image.
+            is_answered: whether the tokens end with a closed turn of the assistant and not with the generation prompt.
 
         Raises:
             PromptError: for another number of control tokens than the template itself writes.
@@ -119,8 +119,8 @@ class ChatTokenizer:
         """Return the tokens of completions given as texts.
 
         Args:
-            texts: completions; a ``<think>`` that the generation prompt already opened is left out. What spells an end
-                of turn or an image is text.
+            texts: completions; a ``<think>`` that the generation prompt already opened is left out. A text that spells
+                an end of turn or an image stays text.
             ended: for each, whether the end-of-turn token follows.
         """
         if self._opens_reasoning:

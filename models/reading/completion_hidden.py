@@ -4,9 +4,10 @@
                                  -> one forward, in which a completion sees its prompt and itself
                                  -> the states that predict completion tokens (N)
 
-On a CPU a row has some thousand tokens, and there are several. Nothing is kept between two forwards, so that
-activations may be computed again in backward. Ranks that share weights gather them in every forward: all run one. They
-agree on whether an image is read; a rank without images then reads a blank one and adds 0.
+On a CPU there are several rows of some thousand tokens each. No state is kept between two forwards, so activations may
+be computed again in backward. Ranks with sharded weights gather them in every forward, so each rank runs exactly one.
+The ranks agree on whether images are read; a rank without images then reads a blank image and adds 0 times its
+features.
 
 Shapes: U unique prompts, B rows, S tokens of the packed row, T completion tokens, N completion tokens of all rows, H
 hidden size.
@@ -47,7 +48,7 @@ def completion_hidden(
         return _read(policy, prompts, rows, completion_ids, is_completion) + zero
     places: list[Tensor] = []
     hidden: list[Tensor] = []
-    # The place of each completion token among those of all rows.
+    # The place of each completion token among the tokens of all rows.
     place = is_completion.flatten().cumsum(0).view_as(is_completion) - 1
     for part in parts:
         members = torch.isin(rows, part).nonzero().squeeze(1)
@@ -64,13 +65,13 @@ def completion_hidden(
 def _parts(
     policy: "Policy", prompts: Sequence[Prompt], rows: Int[Tensor, " B"], is_completion: Bool[Tensor, "B T"]
 ) -> list[Int[Tensor, " u"]]:
-    """Return the prompts of each forward by index: all of them but on a CPU that shares its weights with no rank."""
+    """Return the prompts of each forward by index: several forwards on a CPU with whole weights, else one."""
     every = torch.arange(len(prompts), device=rows.device)
     if policy.device.type != "cpu" or is_sharded(policy):
         return [every]
     lengths = torch.tensor([policy.encoder.length(prompt) for prompt in prompts])
     lengths.index_add_(0, rows, is_completion.sum(1))
-    # As many prompts as have their last token within the same multiple of the limit.
+    # A forward reads the prompts whose last token lies within the same multiple of the limit.
     number = (lengths.cumsum(0) - 1) // _CACHED_TOKENS
     return list(every.split(number.unique_consecutive(return_counts=True)[1].tolist()))
 
@@ -82,7 +83,7 @@ def _read(
     completion_ids: Int[Tensor, "B T"],
     is_completion: Bool[Tensor, "B T"],
 ) -> Float[Tensor, "N H"]:
-    """Return the same of one packed row."""
+    """Return the hidden states of one packed row."""
     inputs = policy.prompt_inputs(prompts)
     is_prompt = inputs["attention_mask"].bool()  # (U, L)
     layout = pack(is_prompt.sum(1), rows, is_completion.sum(1))
@@ -90,13 +91,13 @@ def _read(
     is_read = is_completion & nn.functional.pad(is_completion[:, 1:], (0, 1))
     ids = torch.cat([inputs["input_ids"][is_prompt], completion_ids[is_read]])  # (S,)
     positions = layout.positions(policy.prompt_positions(inputs), is_prompt)  # (A, S)
-    # Features of images are taken in the order of their tokens, which is that of the prompts here too.
+    # The model takes features in the order of the image tokens, which is the order of the prompts here too.
     images = {key: inputs[key] for key in ("mm_encoder_outputs",) if key in inputs}
     decoder: Any = policy.model.get_decoder()
     with packed(layout, decoder.config.num_hidden_layers):
         read = policy.model.base_model(
             input_ids=ids[None],
-            # Without a mask transformers would look for texts of its own in the positions.
+            # Without a mask transformers would guess from the positions where each text begins.
             attention_mask=torch.ones_like(ids)[None],
             # M-RoPE has its axes in front of the batch, which has one row.
             position_ids=positions if len(positions) == 1 else positions[:, None],

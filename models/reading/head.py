@@ -2,11 +2,12 @@
 
     logits = cap * tanh(scale * (W h + b) / cap)        Gemma 2: cap; Cohere: scale; Granite: 1 / scale; Phi: b
 
-The learner applies the head to a few tokens at a time (``algorithms.logprobs``), so it must know all of this. What it
-knows is compared with the model's own logits when a policy is made, and a model with anything more is refused.
+The learner applies the head to a few tokens at a time (``algorithms.logprobs``), so it must know these four numbers.
+When a policy is made, logits from these numbers are compared with the model's own logits; a model whose logits differ
+is refused.
 
-transformers' vision-language classes have a bare matrix, whatever their language model had: there a ``ShapedHead``
-takes its place, so that a joined model says what the language model would.
+transformers' vision-language classes have a plain matrix, whatever head their language model had. A ``ShapedHead``
+replaces it, so that a joined model has the logits of the language model.
 
 Shapes: V vocabulary, H hidden size.
 """
@@ -22,12 +23,12 @@ from algorithms import ConfigError, HeadShape, head_logits
 from models.families import family_of
 from models.families.language_model import LanguageModelOnly
 
-# Logits of the probe are this large, so that caps of 15 and more are noticed.
+# The logits of the comparison are this large, so that a soft cap of 15 or more changes them noticeably.
 _PROBE_LOGIT = 50.0
 
 
 class ShapedHead(nn.Linear):
-    """A head with its scale and soft cap; its weights have the names of a bare one."""
+    """A head with scale and soft cap; its weights have the names of a linear layer's."""
 
     shape = HeadShape()
 
@@ -37,7 +38,7 @@ class ShapedHead(nn.Linear):
 
 
 def head_shape(config: PretrainedConfig) -> HeadShape:
-    """Return what a language model's config says of its head."""
+    """Return the scale and the soft cap in a language model's config."""
     text = config.get_text_config()
     multiplier, divisor = getattr(text, "logit_scale", None), getattr(text, "logits_scaling", None)
     scale = (1.0 if multiplier is None else multiplier) / (divisor or 1.0)
@@ -45,10 +46,10 @@ def head_shape(config: PretrainedConfig) -> HeadShape:
 
 
 def complete_head(model: PreTrainedModel) -> HeadShape:
-    """Return the shape of a model's head, and see that the model's own logits have it.
+    """Return the shape of a model's head, after comparing it with the model's own logits.
 
     Raises:
-        ConfigError: when the model's logits differ from those that bias, scale and soft cap give.
+        ConfigError: when the model's logits differ from logits computed with this bias, scale and soft cap.
     """
     shape = head_shape(model.config)
     head: Any = model.get_output_embeddings()
@@ -59,11 +60,11 @@ def complete_head(model: PreTrainedModel) -> HeadShape:
 
 
 def set_head_bias(model: PreTrainedModel, bias: Float[Tensor, " V"] | None = None) -> None:
-    """Give a model's head the bias that its language model had, and note that in the config, which exports keep.
+    """Give a model's head the bias of its language model, and record this in the config, which exports keep.
 
     Args:
-        model: of a class whose head has no bias.
-        bias: None: one that is still to be read, beside the weights.
+        model: model of a class whose head has no bias.
+        bias: the bias; None: the bias will be read together with the weights.
     """
     head: Any = model.get_output_embeddings()
     if bias is None:
@@ -80,13 +81,13 @@ def has_head_bias(config: PretrainedConfig) -> bool:
 def _replace(model: PreTrainedModel, weight: nn.Parameter, bias: nn.Parameter | None, shape: HeadShape) -> None:
     with torch.device("meta"):
         head = ShapedHead(weight.shape[1], weight.shape[0], bias=bias is not None)
-    # The same parameters, so that what is tied stays tied and what is sharded stays sharded.
+    # The same parameter objects, so that tied weights stay tied and sharded weights stay sharded.
     head.weight, head.bias, head.shape = weight, bias, shape  # pyright: ignore[reportAttributeAccessIssue]
     model.set_output_embeddings(head)
 
 
 class _Read(dict[int, Any]):
-    """What a model returns to its head, of any class: the hidden states, and None for everything else."""
+    """The output of any model's base class: the hidden states, and None for every other attribute."""
 
     def __getattr__(self, name: str) -> Any:
         return self[0] if name == "last_hidden_state" else None
@@ -102,7 +103,7 @@ def _check(model: PreTrainedModel, shape: HeadShape) -> None:
     hidden = hidden * (_PROBE_LOGIT / raw.abs().max().clamp_min(1e-6))
     ours = head_logits(nn.functional.linear(hidden, head.weight, head.bias), shape)
     base: Any = model.base_model
-    # Nothing but the head runs.
+    # Only the head runs.
     base.forward = lambda *args, **kwargs: _Read({0: hidden})
     try:
         theirs = model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=hidden.device)).logits

@@ -1,8 +1,8 @@
-"""Images through tower and adapter once, and their features back into the model for every row that contains them.
+"""Sends images through tower and adapter once, and gives their features to the model for every row with the image.
 
-Between the two steps the features of an image, or of a tile, are one tensor in every family, so that rows can be picked
-without regard to the family. Qwen3-VL has several levels of features for an image ("deepstack", arXiv:2511.21631);
-here they lie side by side in that tensor.
+Between the two steps the features of an image, or of a tile, are one tensor in every family, so that picking rows needs
+no code per family. Qwen3-VL has several levels of features for an image ("deepstack", arXiv:2511.21631); here they lie
+side by side in that tensor.
 
 Shapes: n image tokens of one image or tile, H hidden size, D deepstack levels (0 but for Qwen3-VL).
 """
@@ -32,7 +32,7 @@ def image_features(model: PreTrainedModel, visions: Sequence[Vision]) -> list[li
     stacked["pixel_values"] = stacked["pixel_values"].to(model.dtype)
     output = model.get_image_features(**stacked)  # pyright: ignore[reportCallIssue]
     levels = family.feature_levels(output)
-    # ``cat`` of a single level would copy it.
+    # Concatenating a single level would only copy it.
     of_images = levels[0] if len(levels) == 1 else [torch.cat(one, dim=-1) for one in zip(*levels, strict=True)]
     features = iter(of_images)
     return [[next(features) for _ in range(family.num_features(vision) if vision else 0)] for vision in visions]
@@ -42,8 +42,8 @@ def encoder_output(model: PreTrainedModel, features: Sequence[Tensor]) -> BaseMo
     """Return features of images, in the order of their tokens, in the form that the model's forward takes.
 
     Args:
-        model: the model that made them.
-        features: (n, H * (1 + D)) each.
+        model: the model that made the features.
+        features: features of each image or tile, (n, H * (1 + D)).
     """
     width = model.config.get_text_config().hidden_size
     starts = range(0, features[0].shape[1], width)

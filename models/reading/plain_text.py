@@ -1,4 +1,4 @@
-"""Text of users and data stays text: no tokenizer finds a control token in it.
+"""Keeps the text of users and data plain text: no tokenizer finds a control token in it.
 
 A text that holds ``<|im_end|>`` is cut within that token, and the pieces are tokenized one by one:
 
@@ -10,18 +10,18 @@ without control tokens has no cut, so that its tokens are those of ``apply_chat_
 
 import re
 
-# A noncharacter, which Unicode reserves for uses like this one: no text holds it. Chat templates let it pass.
+# A noncharacter: Unicode reserves it for internal use, so no text holds it. Chat templates keep it.
 CUT = "\U0010fffe"
 
 
 def cut_controls(text: str, controls: re.Pattern[str] | None) -> str:
-    """Return a text with a cut behind the first character of everything that ``controls`` finds."""
+    """Return a text with a cut after the first character of each control token that ``controls`` finds."""
     if controls is None:
         return text
     pieces: list[str] = []
     start = 0
     while found := controls.search(text, start):
-        # Searched again from within: what is found may hold more, or overlap with it.
+        # The search goes on inside of the match, because a match may contain or overlap further control tokens.
         pieces.append(text[start : found.start() + 1])
         start = found.start() + 1
     return CUT.join([*pieces, text[start:]])

@@ -1,7 +1,7 @@
 """Prompts to tensors: chat template, tokenizer and image processor of a policy, each image processed once.
 
 prompt -> chat tokens, one for each image   (``models.reading.chat_tokenizer``)
-image  -> image processor -> pixels, and the tokens that take the place of that one
+image  -> image processor -> pixels, and the tokens that replace the image's one token
 """
 
 from collections import OrderedDict
@@ -40,7 +40,7 @@ class EncodedPrompt:
 
 
 ReadImage = tuple[Tensor, dict[str, Tensor]]
-"""The tokens that stand for an image, and what the image processor made of it."""
+"""The tokens that stand for an image, and the output of the image processor for it."""
 
 
 class PromptEncoder(ChatTokenizer):
@@ -51,12 +51,12 @@ class PromptEncoder(ChatTokenizer):
 
         Args:
             processor: an ``AutoProcessor`` or tokenizer with a chat template.
-            kinds: what its tokens are for; None: what the processor alone tells.
+            kinds: which tokens end turns, are banned, or are content; None: found from the processor alone.
             cache_megabytes: memory for encoded prompts; the least recently used leave first.
         """
         super().__init__(processor, kinds)
-        # By identity, because uids repeat across data sets. The prompt is kept too: Python gives the identity of an
-        # object that is gone to another one.
+        # Keyed by identity, because uids repeat across data sets. The prompt is stored too, because Python may reuse
+        # the identity of an object that was deleted.
         self._cache: OrderedDict[int, tuple[Prompt, EncodedPrompt]] = OrderedDict()
         self._free_bytes = cache_megabytes * 2**20
 
@@ -75,18 +75,18 @@ class PromptEncoder(ChatTokenizer):
         return encoded
 
     def encode_all(self, prompts: Sequence[Prompt]) -> list[EncodedPrompt]:
-        """Return the tensors of several prompts; new ones go through the processor together where this is equal."""
+        """Return the tensors of several prompts; new prompts are one batch where the result is the same."""
         new = list({id(p): p for p in prompts if p.images and id(p) not in self._cache}.values())
         if len(new) > 1:
             first = self.encode(new[0])
-            # The batch is cut into images by the rows of pixels, which is not possible where patches of different
-            # images lie in one tensor: there the processor makes grids besides.
+            # The batch is cut into images by rows of pixels. This is not possible for processors that put the patches
+            # of all images into one tensor; such processors also return grids.
             if set(first.vision) == {"pixel_values"} and self.tokenizer.pad_token is not None:
                 self._keep_batch(new[1:])
         return [self.encode(prompt) for prompt in prompts]
 
     def length(self, prompt: Prompt) -> int:
-        """Return a prompt's length in tokens, image tokens expanded; errors as ``encode``."""
+        """Return a prompt's length in tokens, image tokens expanded; raises what ``encode`` raises."""
         return len(self.encode(prompt).token_ids)
 
     def _keep(self, prompt: Prompt, encoded: EncodedPrompt) -> None:
@@ -97,17 +97,17 @@ class PromptEncoder(ChatTokenizer):
             self._free_bytes += dropped.num_bytes
 
     def _keep_batch(self, prompts: Sequence[Prompt]) -> None:
-        """Encode prompts with images together; none where the processor makes several rows of pixels of an image."""
+        """Encode prompts with images as one batch; none if the processor makes several rows of pixels per image."""
         try:
             images = [image.load() for prompt in prompts for image in prompt.images]
             inputs = self._process(images)
             if len(inputs["pixel_values"]) != len(images):
                 return
-        except Exception:  # one of them is bad: encoded one by one, the error says which
+        except Exception:  # one image is bad; encoding one by one then names its prompt
             return
         is_token = inputs["attention_mask"].bool()
         read = iter(
-            # Copies: views would keep the pixels of the whole batch in memory.
+            # Copied, because views would keep the pixels of the whole batch in memory.
             (ids[kept], {"pixel_values": pixels[None].clone()})
             for ids, kept, pixels in zip(inputs["input_ids"], is_token, inputs["pixel_values"], strict=True)
         )
@@ -125,7 +125,7 @@ class PromptEncoder(ChatTokenizer):
         return read
 
     def _process(self, images: Sequence[Any]) -> Any:
-        """Return what the processor makes of images, each in a text of its own that is its mark alone."""
+        """Return the processor's output for images; each image has a text that holds its mark only."""
         return self.processor(
             text=[self.processor.image_token] * len(images),
             images=[[image] for image in images],
@@ -135,7 +135,7 @@ class PromptEncoder(ChatTokenizer):
         )
 
     def _joined(self, prompt: Prompt, images: Sequence[ReadImage]) -> EncodedPrompt:
-        """Return a prompt's tensors: the tokens of each image in the place of its mark."""
+        """Return a prompt's tensors; the tokens of each image replace its mark."""
         ids = self.chat_ids(prompt)
         if not prompt.images:
             return EncodedPrompt(torch.tensor(ids), {})
@@ -155,7 +155,7 @@ class PromptEncoder(ChatTokenizer):
 
 
 def _attempt(prompt: Prompt, reason: str, number: int, read: Callable[..., Any], *args: Any) -> Any:
-    """Return what ``read`` returns; an error of any class becomes one about this prompt."""
+    """Return the result of ``read``; an error of any class becomes a ``PromptError`` of this prompt."""
     try:
         return read(*args)
     # A StopIteration of a processor would end the data for Lightning.

@@ -1,10 +1,10 @@
-"""Which tokens end a turn, which no completion may hold, and which no text of a user may become.
+"""Which tokens end a turn, which tokens no completion may hold, and which tokens no text of a user may become.
 
     ends        eos of the tokenizer, eos tokens of generation_config, the token with which the template closes a turn
     banned      images, structure of the conversation, padding, rows of the embeddings that no token uses
     content     special tokens that a completion may need: <think>, <box>, <tool_call>, <answer> ...; never banned
 
-One end token is not enough: Qwen and Llama 3 close a turn with another token than the one that ends a text.
+One end token is not enough: Qwen and Llama 3 close a turn with one token and end a text with another.
 """
 
 import re
@@ -31,36 +31,36 @@ _CONTENT_WORDS = {
 
 @dataclass(frozen=True)
 class TokenKinds:
-    """The tokens of a tokenizer, by what they are for."""
+    """The tokens of a tokenizer, by their purpose."""
 
     end_ids: tuple[int, ...]
-    """Each ends a turn. The first one is written behind completions that are given as texts."""
+    """The tokens that end a turn. The first one is appended to completions that are given as texts."""
 
     structural_ids: frozenset[int]
     """Tokens that only a template or a processor may write, end tokens among them."""
 
     unknown_ids: frozenset[int]
-    """Stand for words that are not in the vocabulary, so that they may come from any text."""
+    """Tokens for words that are not in the vocabulary; any text may contain such words."""
 
     structural_texts: frozenset[str]
-    """How they are written, and the marks by which a processor finds its images."""
+    """The texts of the structural tokens, and the marks by which a processor finds its images."""
 
     special_texts: frozenset[str]
-    """The same, and all other tokens that the tokenizer calls special."""
+    """The structural texts, and all other tokens that the tokenizer calls special."""
 
     @cached_property
     def in_completions(self) -> re.Pattern[str] | None:
-        """Finds what is not text in a completion; None where there is nothing."""
+        """Pattern of control tokens in a completion; None when there are none."""
         return _any_of(self.structural_texts)
 
     @cached_property
     def in_questions(self) -> re.Pattern[str] | None:
-        """Finds what is not text in the words of a user; None where there is nothing."""
+        """Pattern of control tokens in the words of a user; None when there are none."""
         return _any_of(self.special_texts)
 
     @cached_property
     def never_from_text(self) -> frozenset[int]:
-        """The tokens whose number a text must not change."""
+        """Tokens that a text must not add: their number is fixed by the template."""
         return self.structural_ids - self.unknown_ids
 
 
@@ -69,7 +69,7 @@ def token_kinds(processor: Any, model: Any = None) -> TokenKinds:
 
     Args:
         processor: a ``ProcessorMixin`` or tokenizer.
-        model: the model that reads them; its configs name more image and end tokens.
+        model: the model that reads the tokens; its configs name more image and end tokens.
 
     Raises:
         ConfigError: for a chat template that closes a turn with a token that no completion may hold, and for a
@@ -84,7 +84,7 @@ def token_kinds(processor: Any, model: Any = None) -> TokenKinds:
     content = {token for token in words.special | set(words.added) if words.is_content(token, in_frame)} - images
     never_ends = {
         **dict.fromkeys(content, "part of a completion"),
-        # The first one of these may close the user's turn.
+        # The first of the structural tokens after the text may close the user's turn.
         **dict.fromkeys([t for t in words.encode(frame.opening) if words.is_marker(t)][1:], "the start of a turn"),
         **{token: "the unknown word" for token in (tokenizer.unk_token_id,) if token is not None},
         **dict.fromkeys(images, "an image"),
@@ -104,7 +104,7 @@ def token_kinds(processor: Any, model: Any = None) -> TokenKinds:
     return TokenKinds(
         end_ids=ends,
         structural_ids=structural,
-        # By trying: the tokenizer's model may have an unknown word that its settings do not name.
+        # Found by a test: a tokenizer may have an unknown-word token that its settings do not name.
         unknown_ids=structural.intersection(words.encode(_ANY_TEXT)),
         structural_texts=frozenset({words.text(token) for token in structural} | marks),
         special_texts=frozenset({words.text(token) for token in special} | marks),
@@ -116,7 +116,7 @@ class _Words:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        # Added tokens are found in a text before it is cut into words. By no means all of them are called special.
+        # A tokenizer finds added tokens before it cuts a text into words. Many added tokens are not called special.
         self.added: dict[int, str] = {token: str(text) for token, text in tokenizer.added_tokens_decoder.items()}
         self.named = {token for key in _NAMED if (token := getattr(tokenizer, key, None)) is not None}
         flagged = {token for token, text in tokenizer.added_tokens_decoder.items() if text.special}
@@ -129,11 +129,11 @@ class _Words:
         return self.added.get(token) or self.tokenizer.convert_ids_to_tokens(token)
 
     def is_marker(self, token: int) -> bool:
-        """Return whether a token is special, or added and in brackets, as runs of spaces are not."""
+        """Return whether a token is special, or added and written in brackets; added runs of spaces are neither."""
         return token in self.special or self.added.get(token, "").startswith(_BRACKETS)
 
     def is_content(self, token: int, in_frame: Collection[int]) -> bool:
-        """Return whether a special token may be part of what a model says, by its name or its closing partner."""
+        """Return whether a special token may be part of a completion, by its name or its closing partner."""
         text = self.text(token)
         parts = set(re.findall("[a-z]+", text.lower()))
         if token in self.named or parts & _IMAGE_WORDS:
@@ -155,7 +155,7 @@ def _image_ids(processor: Any, tokenizer: Any, model: Any) -> set[int]:
 
 def _listed_ends(model: Any) -> list[int]:
     """Return the end tokens of ``generation_config.json``."""
-    # Without that file transformers takes the default of the model's config, which may be any word.
+    # Without that file transformers takes the end token of the model's config, which may be any word.
     listed = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     return [] if listed is None else [listed] if isinstance(listed, int) else list(listed)
 
@@ -175,6 +175,6 @@ def _check_closing(words: _Words, closing: int | None, never_ends: Mapping[int, 
 
 
 def _any_of(texts: Iterable[str]) -> re.Pattern[str] | None:
-    # The longest first: <|end|> must not hide <|end|>of.
+    # Longest first, so that <|end|> does not hide <|end|>of.
     ordered = sorted((text for text in texts if text), key=lambda text: (-len(text), text))
     return re.compile("|".join(map(re.escape, ordered))) if ordered else None

@@ -1,4 +1,4 @@
-"""Words as a language model reads them, which an adapter can learn to say."""
+"""Input embeddings of words: targets that an adapter can learn to produce."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,8 @@ def word_embeddings(policy: "Policy", texts: Sequence[str]) -> Float[Tensor, "N 
     """Return for each text the mean of the input embeddings of its tokens, in 32 bits and without gradient.
 
     Args:
-        policy: whose language model is to read them.
-        texts: words as they stand within a sentence, so with a space before them.
+        policy: policy whose language model embeds the words.
+        texts: words as they stand within a sentence, with a space before them.
     """
     table: Any = policy.model.get_input_embeddings()
     weight: Tensor = table.weight.detach()

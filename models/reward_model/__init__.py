@@ -1,4 +1,4 @@
-"""The preference reward model: a vision-language model with one number in place of words."""
+"""The preference reward model: a vision-language model that returns one number instead of words."""
 
 from models.reward_model.model import RewardModel
 from models.reward_model.sources import FreshRewardModel, PretrainedRewardModel, RewardModelSource

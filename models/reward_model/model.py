@@ -1,4 +1,4 @@
-"""The preference reward model: a vision-language model with one number in place of words (Skywork-VL-Reward).
+"""The preference reward model: a vision-language model that returns one number (Skywork-VL-Reward).
 
     s(prompt, completion) = w . h_last + b      arXiv:2505.07263, section 3: h_last is the final hidden state at the
                                                 last token of [user(images + question), assistant(completion)]
@@ -30,7 +30,7 @@ from models.reading.prompt_encoder import right_pad
 from models.reward_model.value_head import save_head
 from models.sharding import largest_over_ranks
 
-# Every template lets it pass.
+# Every chat template keeps this text.
 _SHORT_ANSWER = "ANSWER"
 
 
@@ -61,12 +61,12 @@ class RewardModel(nn.Module):
         """
         inputs, lengths = self._inputs(prompts, [self.token_ids(p, t) for p, t in zip(prompts, texts, strict=True)])
         has_images = any(prompt.images for prompt in prompts)
-        # Ranks that share weights must all run the tower, or none of them.
+        # With sharded weights either all ranks run the tower, or none does.
         (any_rank_has_images,) = largest_over_ranks(self, has_images)
         zero = self.policy.zero_from_blank_image() if any_rank_has_images and not has_images else 0.0
         hidden = self.policy.model.base_model(**inputs, use_cache=False).last_hidden_state + zero  # (B, L, H)
         last = hidden[torch.arange(len(lengths), device=lengths.device), lengths - 1]  # (B, H)
-        # The margin between two good completions is lost in the rounding of 16-bit floats.
+        # In 32 bits, because rounding to 16 bits would lose the margin between two good completions.
         with torch.autocast(last.device.type, enabled=False):
             return linear(last.float(), self.head.weight.float(), self.head.bias.float())[:, 0]
 
@@ -77,7 +77,8 @@ class RewardModel(nn.Module):
         are new, so that an image is not processed again for each completion.
 
         Raises:
-            PromptError: for a prompt that the backbone cannot read, or one that the template changes once answered.
+            PromptError: for a prompt that the backbone cannot read, or that the template writes differently once it is
+                answered.
         """
         encoder = self.policy.encoder
         expanded = encoder.encode(prompt).token_ids
@@ -100,8 +101,8 @@ class RewardModel(nn.Module):
     def _conversation(self, prompt: Prompt, text: str) -> str:
         """Return ``chat_text``, cut within control tokens.
 
-        Some templates keep of an answer only what follows ``</think>`` (QwQ, R1-Distill). A score must be of all that
-        was said, so there the completion takes the place of a short answer that the template has let pass.
+        Some templates keep only the part of an answer after ``</think>`` (QwQ, R1-Distill). The score must be that of
+        the whole completion, so a short answer is rendered first, and the completion then replaces it.
         """
         turn = self.policy.encoder.cut_completion(prompt.prefill + text)
         rendered = self._answered(prompt, turn)
@@ -129,7 +130,8 @@ class RewardModel(nn.Module):
             model.requires_grad_(False)
         head = model.get_output_embeddings()
         if head is not None and head.weight is not model.get_input_embeddings().weight:
-            # No score depends on it: it gets no gradient, for which DistributedDataParallel would block.
+            # No score depends on the language-model head. It gets no gradient, and DistributedDataParallel would wait
+            # for one.
             head.requires_grad_(False)
         self.head.requires_grad_(True)
         self.train(self.training)

@@ -29,7 +29,7 @@ class PretrainedRewardModel(RewardModelSource):
 
         Args:
             path: folder in the layout of Skywork-VL-Reward, as ``save_pretrained`` writes it, or a hub name.
-            dtype: of the backbone; ``bfloat16`` halves its memory, for scoring. The head is always 32-bit.
+            dtype: dtype of the backbone; for scoring, ``bfloat16`` halves its memory. The head always has 32 bits.
         """
         self.path, self.dtype = path, dtype
         self._options = LoadOptions(dtype)
@@ -42,7 +42,7 @@ class PretrainedRewardModel(RewardModelSource):
                 of an unknown family, and where weights of it are missing.
         """
         key, options = "path of PretrainedRewardModel", self._options
-        # Everything that can be refused comes before the backbone is loaded, which may take minutes.
+        # All checks come before the backbone is loaded, which may take minutes.
         file = head_file(self.path)
         check_family(key, self.path, options)
         with as_config_error(key, self.path):
@@ -71,7 +71,8 @@ class FreshRewardModel(RewardModelSource):
         """Return the backbone under a head with zero bias and small weights from torch's global generator."""
         policy = self.policy.build()
         head = nn.Linear(policy.model.config.get_text_config().hidden_size, 1)
-        # A final hidden state has entries of order 1: first scores are of order 1 for every hidden size.
+        # Entries of a final hidden state are of order 1, so with this scale first scores are of order 1 for every
+        # hidden size.
         nn.init.normal_(head.weight, std=head.in_features**-0.5)
         nn.init.zeros_(head.bias)
         return RewardModel(policy, head)

@@ -21,7 +21,7 @@ _WEIGHT, _BIAS = "summary.weight", "summary.bias"
 
 
 def save_head(head: nn.Linear, folder: str, *, is_writer: bool) -> None:
-    """Write a head in 32 bits; where its weights are sharded a collective call."""
+    """Write a head in 32 bits; with sharded weights this is a collective call."""
     tensors = {_WEIGHT: whole(head.weight), _BIAS: whole(head.bias)}
     if is_writer:
         save_file({name: t.float().cpu().contiguous() for name, t in tensors.items()}, Path(folder) / HEAD_FILE)
@@ -31,16 +31,16 @@ def read_head(file: str, path: str, config: PretrainedConfig) -> dict[str, Tenso
     """Return the state of a head in 32 bits: ``weight`` (1, H) and ``bias`` (1,).
 
     Args:
-        file: from ``head_file``.
+        file: the head's file, from ``head_file``.
         path: folder or hub name as typed, for errors.
-        config: of the backbone.
+        config: config of the backbone.
 
     Raises:
         ConfigError: when the file lacks one of the tensors, or they do not fit the backbone.
     """
     weight, bias = _read(file, path)
     hidden_size = config.get_text_config().hidden_size
-    # One score: a head with several labels is of another kind of reward model.
+    # A head with several rows belongs to another kind of reward model, which returns several labels.
     if weight.shape != (1, hidden_size) or bias.shape != (1,):
         raise ConfigError(
             f"path of PretrainedRewardModel is {path!r}, whose {HEAD_FILE} has a weight of shape {list(weight.shape)} "
@@ -79,7 +79,7 @@ def _read(file: str, path: str) -> tuple[Tensor, Tensor]:
     """Return weight and bias."""
     with safe_open(file, framework="pt") as tensors:
         names = list(tensors.keys())
-        # Training code differs in what it writes before these names, such as "v_head.".
+        # Training programs write different prefixes before these names, such as "v_head.".
         ends = (_WEIGHT, _BIAS)
         found = {end: tensors.get_tensor(name).float() for end in ends for name in names if name.endswith(end)}
     if len(found) == 2:

@@ -1,4 +1,4 @@
-"""The verifier: is an answer equivalent to the right one, and for what reason."""
+"""The verifier: decides whether an answer is equivalent to the right one, and for what reason."""
 
 from rewards.answers.equivalence import judge_quickly
 from rewards.answers.golds import gold_problem

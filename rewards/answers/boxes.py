@@ -5,7 +5,7 @@ import re
 # An escaped character such as \{ is one token, so that it never counts as a brace.
 _TOKEN = re.compile(
     r"(?P<box>\\(?:boxed|fbox)\s*\{)"
-    # Without braces LaTeX boxes one token; a number is meant whole.
+    # Without braces LaTeX boxes one token, but a model that writes \boxed 12 means the whole number.
     r"|\\(?:boxed|fbox)(?![A-Za-z])\s{0,9}(?P<bare>-?[0-9](?:[0-9.,]*[0-9])?|[A-Za-z])(?![A-Za-z0-9])"
     r"|\\.|(?P<open>\{)|(?P<close>\})",
     re.DOTALL,

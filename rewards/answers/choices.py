@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-# A letter without "(" needs ")", "." or ":" behind it, or the end: else it may begin a word.
+# A letter without "(" must end the text, or have ")", "." or ":" behind it: else it may begin a word.
 _CHOICE = re.compile(
     r"(?:(?i:option|choice|answer) ?:? ?|选项? ?)?"
     r"(?:[(\[](?P<inside>[A-Za-z])[)\]]|(?P<bare>[A-Za-z])(?:(?P<mark>\)|[.:,](?=[ 0-9\\-]|$)|,(?=[^A-Za-z ]))|$)) ?"
@@ -34,13 +34,13 @@ def split_choice(text: str, *, num_options: int | None = None) -> tuple[str, str
         num_options: how many options there are, if that is known.
     """
     found = _CHOICE.fullmatch(text)
-    # "A or B" and "A, B" name two options, so they choose none.
+    # "A or B" and "A, B" name two options, so they are no choice.
     if not found or _SECOND_CHOICE.match(found["option"]):
         return None
     letter = found["inside"] or found["bare"]
     if found["mark"] == "," and (not found["option"] or letters_in(found["option"])):
         return None
-    # A small letter without any mark may be a variable; the first five are mostly options.
+    # A small letter without any mark may be a variable; the first five letters are mostly options.
     is_marked = num_options is not None or found["inside"] or found["mark"] in (")", ".") or letter in _LENIENT
     if letter.islower() and not is_marked:
         return None
@@ -63,12 +63,12 @@ def letters_in(text: str) -> frozenset[str] | None:
 
 
 def is_run(text: str) -> bool:
-    """Return whether letters stand together without separators; "AC" may then also be a segment."""
+    """Return whether letters stand together without separators, as in "AC", which may also be a segment."""
     return _RUN.fullmatch(text) is not None
 
 
 def said(text: str) -> tuple[str, str] | None:
-    """Return whether a text says yes, no, true or false, and how it goes on; None where it says none or several."""
+    """Return which of yes, no, true or false a text says, and its rest; None for none or several of them."""
     found = _SAYING.fullmatch(text)
     if not found or _AGAIN.search(found["rest"]):
         return None
@@ -76,7 +76,7 @@ def said(text: str) -> tuple[str, str] | None:
 
 
 def options_by_letter(choices: Sequence[str]) -> dict[str, str]:
-    """Return the options without a letter of their own in front, by letter."""
+    """Return the texts of the options by letter; a letter that the data put in front of a text is removed."""
     letters = [chr(ord("A") + index) for index in range(min(len(choices), 26))]
     options: dict[str, str] = {}
     for letter, option in zip(letters, choices, strict=False):

@@ -2,12 +2,12 @@ r"""Whether an answer equals the gold answer, and why.
 
     text  ->  choice  ->  yes or no  ->  ratio  ->  equation  ->  range  ->  list, matrix  ->  quantity  ->  expression
 
-Each step takes the answer apart and hands the parts on; only expressions without structure of their own reach symbolic
-comparison, which is a function that the caller passes. Text never reaches it: it reads a word as a product of
-letters and so finds "no" and "on" equal. For the same reason a pair such as 2ab and 2ba counts as different: a wrong
-answer must never count as right, even where that costs a right one.
+Each step takes the answer apart and passes the parts on. Only expressions without further structure reach symbolic
+comparison, which is a function that the caller passes. Words never reach it, because it would read a word as a product
+of letters and find "no" and "on" equal. For the same reason 2ab and 2ba count as different: a wrong answer must never
+count as right, even if a right answer is then refused.
 
-docs/verifier.md says what is decided how, and why.
+docs/verifier.md explains all decisions and their reasons.
 """
 
 import re
@@ -22,12 +22,13 @@ from rewards.answers.spelling import clean, comparison_key
 from rewards.answers.values import ValueJudge
 
 MAX_CHARACTERS = 1000
-"""No gold answer is longer. Longer texts are equal only letter by letter, so every path is bounded."""
+"""Longest text that is analysed; no gold answer is longer. Two longer texts count as equal only if all characters
+are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expressions:
-    """What symbolic comparison decides: two expressions, or the two sides of two equations or inequalities."""
+    """The input of symbolic comparison: two expressions, or the sides of two equations or inequalities."""
 
     kind: str
     """``value``, ``equation`` or ``inequality`` (left < right)."""
@@ -35,7 +36,7 @@ class Expressions:
     gold: tuple[str, ...]
     answer: tuple[str, ...]
     tolerance: str | None = None
-    """Largest difference of values that still is none; a fraction in digits."""
+    """Largest difference at which two values still count as equal; a fraction in digits."""
 
 
 Compare = Callable[[Expressions], bool]
@@ -49,7 +50,7 @@ class NeedsSymbols(Exception):
 def judge_quickly(
     gold: str, answer: str, *, choices: Sequence[str] | None = None, tolerance: float | None = None
 ) -> Reason | None:
-    """Return the verdict on an answer; None when that needs symbolic comparison."""
+    """Return the verdict on an answer; None when only symbolic comparison can decide."""
     try:
         return judge(gold, answer, _refuse, choices=choices, tolerance=tolerance)
     except NeedsSymbols:
@@ -75,7 +76,7 @@ def judge(
 
     Args:
         gold: the right answer, as the data have it.
-        answer: what stands in the box.
+        answer: the content of the box.
         compare: decides expressions.
         choices: texts of the options A, B, C, ...; None where there are none or they are unknown.
         tolerance: largest absolute difference from a gold number that is still right, in the unit of the gold; None:
@@ -97,10 +98,10 @@ def judge(
 
 
 class _Verdict:
-    """Options, and yes or no; all other answers are values."""
+    """Decides options, and yes or no; all other answers are passed on as values."""
 
     def __init__(self, compare: Compare, choices: Sequence[str], tolerance: float | None) -> None:
-        # By way of its digits: 0.1 is a tenth here.
+        # Converted from the digits, so that 0.1 is exactly a tenth.
         exact = None if tolerance is None else Fraction(str(tolerance))
 
         def decide(kind: str, gold: tuple[str, ...], answer: tuple[str, ...], within: Fraction | None) -> bool:
@@ -117,14 +118,14 @@ class _Verdict:
         by_letter = self._by_letter(gold, answer)
         if by_letter is not None:
             return by_letter
-        # Nitrogen monoxide is NO, and nobelium No.
+        # NO may be nitrogen monoxide, and No nobelium.
         said_gold, said_answer = said(gold), None if (gold, answer) == ("NO", "No") else said(answer)
         if said_gold:
             return _same_saying(said_gold, said_answer) if said_answer else Reason.WRONG
         return self.values(_without_letter(gold), _without_letter(answer) if split_choice(gold) is None else answer)
 
     def _by_option(self, gold: str, answer: str) -> Reason | None:
-        """Decide where the options are known; None where the gold is none of them."""
+        """Decide an answer by the texts of the options; None where the gold is no option."""
         right, chosen = self._letters(gold), self._letters(answer)
         if right is None:
             return None
@@ -135,7 +136,7 @@ class _Verdict:
         (letter,) = right
         verdict = self.values(self.options[letter], answer)
         others = [text for other, text in self.options.items() if other != letter]
-        # "12" is no choice between "12 cm" and "12 m".
+        # "12" does not choose between "12 cm" and "12 m".
         if verdict.is_right and any(self._is_value_of(text, answer) for text in others):
             return Reason.SEVERAL_ANSWERS
         return Reason.RIGHT_CHOICE if verdict.is_right else verdict
@@ -150,7 +151,7 @@ class _Verdict:
         """Return the letters of the options that a text names by letter or by text."""
         key = comparison_key(text)
         named = [letter for letter, option in self.options.items() if comparison_key(option) == key]
-        # A single letter is a letter, even where the text of another option is that letter.
+        # A single letter names an option by letter, even where it is the text of another option.
         if named and not (len(text) == 1 and text.upper() in self.options):
             return frozenset(named[:1])
         if one := split_choice(text, num_options=len(self.options)):
@@ -161,14 +162,14 @@ class _Verdict:
     def _letter_with_text(self, letter: str, text: str) -> frozenset[str]:
         key = comparison_key(text)
         others = [other for other, option in self.options.items() if option and comparison_key(option) == key]
-        # "B" with the text of option C is two choices.
+        # The letter B with the text of option C names two options.
         return frozenset([letter]) if not text or letter in others else frozenset([letter, *others])
 
     def _by_letter(self, gold: str, answer: str) -> Reason | None:
         """Decide letters of options whose texts are unknown; None where the gold is no letter."""
         right, chosen = split_choice(gold), split_choice(answer)
         if right and chosen:
-            # A small gold without any mark is a variable, and its capital another one.
+            # A small letter without any mark is a variable here, and its capital is another variable.
             is_variable = len(gold) == 1 and gold.islower() and answer.isupper()
             if right[0] != chosen[0] or is_variable:
                 return Reason.WRONG
@@ -176,7 +177,7 @@ class _Verdict:
             return Reason.RIGHT_CHOICE if same_text else Reason.WRONG
         letters, other_letters = letters_in(gold), letters_in(answer)
         if letters and other_letters and len(letters | other_letters) > 1:
-            # Two runs may be segments, and AC and CA are then not written the same.
+            # Two runs of letters may name segments, and AC and CA then count as different.
             return _compare_letters(letters, other_letters) if not (is_run(gold) and is_run(answer)) else Reason.WRONG
         if letters and is_bet(answer):
             return Reason.SEVERAL_ANSWERS

@@ -1,6 +1,6 @@
-"""Which texts are mathematics that symbolic comparison can decide, and not words.
+"""Decides which texts are mathematics for symbolic comparison, and which texts are words.
 
-Symbolic comparison reads a word as a product of letters, so a text that it should not read must be found before.
+Symbolic comparison reads a word as a product of letters, so words must be found before.
 """
 
 import re
@@ -45,7 +45,7 @@ _ENGLISH = frozenset(
         "yes",
     ]
 )
-# A longer run of letters is taken for a word, and not for a product of variables such as abc.
+# A longer run of letters counts as a word, a shorter one as a product of variables such as abc.
 _LONGEST_PRODUCT = 3
 
 
@@ -54,7 +54,7 @@ def is_mathematics(text: str) -> bool:
     # The 2 of "\log_2 8" is no number beside the 8.
     if _FOREIGN.search(text) or _AMBIGUOUS.search(_LOG_BASE.sub(r"\1\\", text)):
         return False
-    # Commands become a single backslash, which still is a sign of mathematics, so that their letters are no words.
+    # A command becomes a single backslash: it is still a sign of mathematics, but its letters are no word.
     bare = LATEX_COMMAND.sub("\\\\", text)
     for run in _LETTERS.findall(bare):
         if run in _ENGLISH or (len(run) > _LONGEST_PRODUCT and run.lower() not in _MATH_WORDS):
@@ -63,7 +63,7 @@ def is_mathematics(text: str) -> bool:
 
 
 def has_anagrams(gold: str, answer: str) -> bool:
-    """Return whether two different runs of letters, such as "no" and "on", would become the same product."""
+    """Return whether two texts have different runs of letters that become the same product, such as "no" and "on"."""
     # Products commute, so the order of the letters is lost.
     runs = set(_LETTERS.findall(LATEX_COMMAND.sub(" ", f"{gold} {answer}")))
     return len({"".join(sorted(run.lower())) for run in runs}) < len(runs)

@@ -1,4 +1,4 @@
-"""Whether a gold answer can be read at all, found when data are read and not while training."""
+"""Checks whether a gold answer can be read, when data are read and not during training."""
 
 from collections.abc import Sequence
 
@@ -24,15 +24,16 @@ _NOTHING = frozenset({"none", "nan", "null", "n/a", "na", "nil", "unknown", "?",
 
 
 def gold_problem(answer: str, choices: Sequence[str] | None = None, *, compare: Compare | None = None) -> str | None:
-    """Return why no answer could be compared with this gold, as the rest of a sentence; None for a good gold.
+    """Return why no answer can be compared with this gold, as the end of a sentence; None for a good gold.
 
     Args:
         answer: the gold as the data have it.
         choices: texts of the options; None where there are none.
-        compare: reads mathematics, see ``Verifier.gold_problems``; None checks what needs no worker process.
+        compare: reads mathematics, see ``Verifier.gold_problems``; None: only checks that need no worker process are
+            made.
 
     Raises:
-        Unknown: as ``compare`` raises it for another reason than an unreadable gold.
+        Unknown: when ``compare`` raises it for another reason than an unreadable gold.
     """
     if len(answer) > MAX_CHARACTERS:
         return f"has {len(answer)} characters, more than {MAX_CHARACTERS}"
@@ -59,7 +60,7 @@ def _choice_problem(text: str, choices: Sequence[str]) -> str | None:
         return None
     if letters or split_choice(text):
         return f"names the option {text[:40]}, but there are {num_options} choices, A to {last}"
-    # None: equal only by computer algebra, which is not ruled out here.
+    # None: only computer algebra can decide, so the gold may be good.
     verdicts = [judge_quickly(choice, text) for choice in choices]
     is_value = any(verdict is None or verdict.is_right for verdict in verdicts)
     return None if is_value else f"is none of the {num_options} choices: {text[:40]!r}"

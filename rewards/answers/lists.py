@@ -14,18 +14,18 @@ from rewards.answers.structure import (
 )
 
 Values = Callable[[str, str, int], Reason]
-"""Compares two values: gold, answer, depth of the list that they stand in."""
+"""Compares two values. Arguments: gold, answer, depth of the list that contains them."""
 
 
 class ListJudge:
     """Compares values that have parts."""
 
     def __init__(self, values: Values) -> None:
-        """Take what compares the parts."""
+        """Take the function that compares the parts."""
         self.values = values
 
     def __call__(self, gold: str, answer: str, depth: int) -> Reason | None:
-        """Return the verdict; None where neither is a list or a matrix."""
+        """Return the verdict; None when neither text is a list or a matrix."""
         matrix, other_matrix = read_matrix(gold), read_matrix(answer)
         if matrix or other_matrix:
             return self._matrices(matrix, other_matrix, depth) if matrix and other_matrix else Reason.WRONG
@@ -41,7 +41,7 @@ class ListJudge:
     def _list_and_value(
         self, gold: str, answer: str, values: Sequence | None, others: Sequence | None, depth: int
     ) -> Reason | None:
-        """Decide a list and a value: different, but a set of one value is that value, and labels may stand before."""
+        """Decide a list and a value: they differ, but a set of one value equals the value; labels are allowed."""
         present = values or others
         assert present is not None
         if present.brackets == "{}" and len(present.parts) == 1:
@@ -61,7 +61,7 @@ class ListJudge:
             return Reason.UNREADABLE_ANSWER
         named, other_named = _labels(gold.parts), _labels(answer.parts)
         if named and not any(len(split_equation(part)) > 1 for part in answer.parts):
-            # Without names the order says which value is whose.
+            # Without names the order tells which values belong together.
             values = [split_equation(part)[1] for part in gold.parts]
             return (
                 self.all_parts(values, answer.parts, depth)
@@ -79,7 +79,7 @@ class ListJudge:
         )
 
     def all_parts(self, gold: list[str], answer: list[str], depth: int) -> Reason:
-        """Return the verdict on as many parts on both sides, in order."""
+        """Return the verdict on two equally long lists of parts, compared in order."""
         for one, other in zip(gold, answer, strict=True):
             if not (verdict := self.values(one, other, depth + 1)).is_right:
                 return verdict
@@ -102,7 +102,7 @@ class ListJudge:
 
 
 def _labels(parts: list[str]) -> list[str] | None:
-    """Return the different names of parts such as "x = 2" and "y = 3"; None where not each has its own."""
+    """Return the names of parts such as "x = 2" and "y = 3"; None unless every part has a name of its own."""
     sides = [split_equation(part) for part in parts]
     names = [side[0] for side in sides if len(side) == 2 and is_label(side[0])]
     return names if len(names) == len(parts) and len(set(names)) == len(names) else None

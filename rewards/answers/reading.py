@@ -6,15 +6,14 @@ from rewards.answers.reasons import Reason
 
 OPEN, CLOSE = "<think>", "</think>"
 
-# More different boxes than this are a bet, whatever is in them.
+# A completion with more different boxes than this is guessing, whatever the boxes hold.
 _MAX_SPELLINGS = 8
 
 
 def read_answer(text: str, *, needs_reasoning: bool = True) -> str | Reason:
     r"""Return the content of the last box after the reasoning, or why there is none.
 
-    Several boxes are one answer when they are equal without computer algebra; else they are several answers, which is
-    none.
+    Several boxes count as one answer when they are equal without computer algebra. Different boxes give no answer.
 
     Args:
         text: a decoded completion.
@@ -38,5 +37,5 @@ def read_answer(text: str, *, needs_reasoning: bool = True) -> str | Reason:
 
 def _is_same(one: str, other: str) -> bool:
     verdict = judge_quickly(one, other)
-    # None: it would need computer algebra.
+    # None: only computer algebra could decide, so the boxes count as different.
     return verdict is not None and verdict.is_right

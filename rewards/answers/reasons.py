@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """The closed set of reasons; every verdict has exactly one."""
+    """All reasons; every verdict has exactly one of them."""
 
     RIGHT_TEXT = "right_text"
     """The same text, up to styles, spaces and the case of words."""
@@ -29,7 +29,7 @@ class Reason(StrEnum):
     """The same mathematics, by computer algebra."""
 
     WRONG = "wrong"
-    """An answer that was read and is another one."""
+    """The answer was read, and differs from the gold."""
 
     SEVERAL_ANSWERS = "several_answers"
     """Several options or values in one box where the gold has one."""
@@ -50,10 +50,10 @@ class Reason(StrEnum):
     """A unit of another kind than the gold's, such as cm against cm^2."""
 
     UNIT_UNKNOWN = "unit_unknown"
-    """A word where the gold has a unit, and the word is no unit that is known here."""
+    """A word stands where the gold has a unit, and this project does not know it as a unit."""
 
     UNREADABLE_ANSWER = "unreadable_answer"
-    """The gold is mathematics, and the answer is none that can be read."""
+    """The gold is mathematics, and the answer cannot be read as mathematics."""
 
     UNREADABLE_GOLD = "unreadable_gold"
     """Unknown: the gold itself cannot be read."""
@@ -62,7 +62,7 @@ class Reason(StrEnum):
     """Unknown: the comparison hung, or the time of the rollout was used up."""
 
     COMPARISON_FAILED = "comparison_failed"
-    """Unknown: the comparing process died, such as at its limit of memory."""
+    """Unknown: the comparing process died, for example at its memory limit."""
 
     @property
     def is_right(self) -> bool:
@@ -81,9 +81,9 @@ class Reason(StrEnum):
 
 
 class Unknown(Exception):
-    """Two answers cannot be compared; ``reason`` says why."""
+    """Two answers cannot be compared; ``reason`` is one of ``Reason``."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
-        """Keep the reason, and what a log says about it."""
+        """Keep the reason, and a detail for the log."""
         super().__init__(f"{reason}{detail and ': '}{detail}")
         self.reason = reason

@@ -1,4 +1,4 @@
-"""Compares equations, chains of equations, inequalities and the ranges that they mean."""
+"""Compares equations, chains of equations, inequalities, and the ranges that inequalities describe."""
 
 import re
 
@@ -23,21 +23,21 @@ class RelationJudge:
     """Compares values with an equals sign or a sign of inequality."""
 
     def __init__(self, values: Values, lists: ListJudge, decide: Decide) -> None:
-        """Take what compares values, parts and expressions."""
+        """Take the functions that compare values, parts and expressions."""
         self.values, self.lists, self.decide = values, lists, decide
 
     def equations(self, gold: str, answer: str, depth: int) -> Reason | None:
-        """Return the verdict on equations and chains of them; None where neither is one."""
+        """Return the verdict on equations and chains of equations; None when neither text is one."""
         sides, others = split_equation(gold), split_equation(answer)
         if len(sides) == len(others) == 1 or not all((*sides, *others)):
             return None if len(sides) == len(others) == 1 else Reason.UNREADABLE_ANSWER
         has_label, other_has_label = (len(s) > 1 and is_label(s[0]) for s in (sides, others))
         if len(others) == 1:
-            # A gold without a label is an equation, which one of its sides alone is not.
+            # A gold without a label is a whole equation, and one side alone does not equal it.
             verdicts = [self.values(side, answer, depth + 1) for side in sides[1:]] if has_label else [Reason.WRONG]
             return next((verdict for verdict in verdicts if not verdict.is_right), verdicts[-1])
         if len(sides) == 1 or (has_label and other_has_label and same_label(sides[0], others[0])):
-            # Every link of a chain must hold: "x = 11 = 12" is no 12.
+            # Every link of a chain must hold: "x = 11 = 12" does not equal 12.
             values = others
             while len(values) > 1 and is_label(values[0]):
                 values = values[1:]  # "AB = CD = 12" names two
@@ -50,7 +50,7 @@ class RelationJudge:
         if len(values) > MAX_PARTS:
             return Reason.UNREADABLE_ANSWER
         verdict = Reason.WRONG
-        # The last value first: it is what the chain arrives at.
+        # The last value is tried first, because a chain ends with its result.
         for value in reversed(values):
             verdict = self.values(gold, value, depth + 1)
             if not verdict.is_right:
@@ -68,7 +68,7 @@ class RelationJudge:
         return Reason.RIGHT_SYMBOLS if self.decide(kind, gold, answer, None) else Reason.WRONG
 
     def ranges(self, gold: str, answer: str, depth: int) -> Reason | None:
-        """Return the verdict on inequalities and unions; None where neither is one."""
+        """Return the verdict on inequalities and unions; None when neither text is one."""
         (sides, signs), (others, other_signs) = split_relation(gold), split_relation(answer)
         if not signs and not other_signs and "\\cup" not in gold + answer:
             return None

@@ -1,4 +1,4 @@
-"""One spelling for an answer that can be written in many ways: LaTeX styles, Unicode and full-width signs, spaces.
+"""Gives an answer one spelling where there are many: LaTeX styles, Unicode signs, full-width signs, spaces.
 
 As little as possible is rewritten, because every rewriting can make two different answers equal. The case of letters
 stays: MW is not mW, and Co is not CO.
@@ -45,7 +45,7 @@ _REWRITES = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (r"(?<!\\)\\[()]|(?<!\\)\\\[|(?<!\\)\\\]|\\displaystyle(?![A-Za-z])|\\(?:rm|bf)(?![A-Za-z])|(?<!\\)\\!", ""),
-        # Not the second backslash of a new line in a matrix.
+        # A backslash that is the second one of "\\", a new line in a matrix, does not count.
         (r"(?<!\\)\\(?:[,;: ]|qquad(?![A-Za-z])|quad(?![A-Za-z])|thinspace(?![A-Za-z]))", " "),
         (r"\\(?:left|right|[bB]igg?[lr]?)\.", ""),
         (r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])", ""),
@@ -70,7 +70,7 @@ _REWRITES = [
         (r"\^-\^", "^-"),
     )
 ]
-# Braces that LaTeX does not show, around a list: a set is meant.
+# LaTeX does not show these braces, but around a list they mean a set.
 _PLAIN_SET = re.compile(r"\{([^{}\\]*,[^{}\\]*)\}$", re.DOTALL)
 _DIGITS_OF_SIGNS = re.compile(r"(?:[\^_]-?[0-9]){2,9}")
 _PREFIX = re.compile(
@@ -86,7 +86,7 @@ def clean(text: str) -> str:
         text = boxes[0]
     text = text.translate(_FULL_WIDTH).translate(_SYMBOLS)
     text = _without_math_mode(text.replace("**", "").replace("\\$", DOLLAR))
-    # Until nothing changes: styles can be nested. Each round removes one level, and no answer has many.
+    # Repeated until the text stays the same, because styles can be nested; each round removes one level.
     for _ in range(20):
         plain = _STYLED.sub(r" \1 ", text)
         if plain == text:
@@ -103,7 +103,7 @@ def clean(text: str) -> str:
 
 
 def _without_math_mode(text: str) -> str:
-    # A lone sign before a number is a price: "$5".
+    # A single dollar sign before a number marks a price: "$5".
     if text.count("$") == 1:
         return text.replace("$", DOLLAR)
     return text.replace("$", " ")
@@ -116,7 +116,7 @@ def _one_script(found: re.Match[str]) -> str:
 
 
 def comparison_key(text: str) -> str:
-    """Return the answer without the spaces that separate no two words or numbers, in one case where it is prose.
+    """Return the answer without needless spaces, and prose in lower case.
 
     The case of single letters, symbols and formulas stays.
     """
@@ -125,7 +125,7 @@ def comparison_key(text: str) -> str:
     return _in_one_case(text)
 
 
-# Words that begin with a capital, or are small: "Circle", "circle"; or all capitals, where long enough to be a word.
+# Words such as "Circle" and "circle", and words in capitals that are too long for a symbol.
 _WORD = re.compile(r"(?<![A-Za-z\\])(?:[A-Z]?[a-z]{2,}|[A-Z]{5,})(?![A-Za-z])")
 _PROSE = re.compile(r"[A-Za-z]?[a-z]{3,}")
 _FORMULA = re.compile(r"[0-9^_={}\\+*/<>]")
@@ -133,7 +133,7 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 
 
 def _in_one_case(text: str) -> str:
-    # "Abc" may be a triangle or a product, and Co is not CO.
+    # Short words keep their case: "Abc" may be a triangle or a product, and Co is not CO.
     if _FORMULA.search(text) and not _PROSE.search(LATEX_COMMAND.sub("", text)):
         return text
     folded = _WORD.sub(lambda word: word[0] if word[0].lower() in _ALPHABET else word[0].lower(), text)

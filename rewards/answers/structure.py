@@ -1,4 +1,4 @@
-r"""The outer form of an answer: lists, tuples, sets, intervals, matrices, equations, and what stands in them.
+r"""The outer form of an answer (list, tuple, set, interval, matrix, equation) and its parts.
 
 "(1, 2]"  ->  Sequence("(]", ["1", "2"])        "x = 1, x = 2"  ->  Sequence("", ["x = 1", "x = 2"])
 """
@@ -17,10 +17,10 @@ _MATRIX = re.compile(
     re.DOTALL,
 )
 _LIST_WORDS = re.compile(r"(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|[或和且]")
-# The only commas are those of one long number, "3,500 m".
+# All commas belong to one long number, such as "3,500 m".
 _LONG_NUMBER = re.compile(r"[^,;(\[{]*(?<![0-9])[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])[^,;]*")
 MAX_PARTS = 24
-"""More parts than this are no answer: comparing lists takes the square of it."""
+"""Most parts of a list; the time for comparing two lists grows with the square of this number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Sequence:
 
     @property
     def kind(self) -> str:
-        """What it must have in common with another one: two parts in brackets may be an interval, more cannot."""
+        """Only sequences of the same kind are compared: two parts in brackets may be an interval, more parts cannot."""
         if not self.is_ordered:
             return "set"
         if len(self.parts) == 2 and self.brackets != "<>":
@@ -113,7 +113,7 @@ def _both_signs(text: str) -> list[str] | None:
         return None
     upper = signs.sub(lambda sign: "+" if sign[1] == "pm" else "-", text)
     lower = signs.sub(lambda sign: "-" if sign[1] == "pm" else "+", text)
-    # "+2" is no sum at the start of a value.
+    # A sign at the start of a value, such as "+2", is no sum.
     return [re.sub(r"(^|[=({\[]) ?\+", r"\1", upper), lower]
 
 
@@ -158,7 +158,7 @@ def split_equation(text: str) -> list[str]:
 
 
 def is_label(text: str) -> bool:
-    """Return whether the left side of an equation only names what the right side is."""
+    """Return whether the left side of an equation is only a name for the right side."""
     return _LABEL.fullmatch(text) is not None and _NEGATION.search(text.lower()) is None
 
 
@@ -201,7 +201,7 @@ def split_relation(text: str) -> tuple[list[str], list[str]]:
 
 
 def without_builder(text: str) -> str:
-    r"""Return the condition of a set such as \{x | x > 3\}; other texts as they are."""
+    r"""Return the condition of a set such as \{x | x > 3\}; other texts unchanged."""
     found = _SET_BUILDER.fullmatch(text)
     return found["condition"].strip() if found else text
 
@@ -245,7 +245,7 @@ def _half_line(sides: list[str], sign: str) -> list[Sequence] | None:
         sides, sign = sides[::-1], sign.translate(str.maketrans("<>", "><"))
     end = sides[1]
     if re.search(rf"(?<![A-Za-z\\]){re.escape(sides[0])}(?![A-Za-z])", end):
-        return None  # x > 2x + 1 is solved for nothing
+        return None  # x > 2x + 1 is not solved for x
     if sign == "!=":
         return [Sequence("()", [r"-\infty", end]), Sequence("()", [end, r"\infty"])]
     if sign.startswith("<"):

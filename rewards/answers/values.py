@@ -29,7 +29,7 @@ class ValueJudge:
     """Compares cleaned values; raises ``Unknown`` where that is impossible."""
 
     def __init__(self, decide: Decide, tolerance: Fraction | None) -> None:
-        """Take what compares expressions, and the tolerance of numbers."""
+        """Take the function that compares expressions, and the tolerance of numbers."""
         self.decide, self.tolerance = decide, tolerance
         self.lists = ListJudge(self)
         self.relations = RelationJudge(self, self.lists, decide)
@@ -97,7 +97,7 @@ class ValueJudge:
                 body = _converted(answer, gold)
             verdict = self._numbers(gold.body, body)
         elif gold.noun and answer.noun:
-            # "marbles" may be "red marbles", but not other things.
+            # "marbles" may stand for "red marbles", but not for another noun.
             same_noun = gold.noun.split()[-1] == answer.noun.split()[-1] or comparison_key(gold.noun) == answer.noun
             verdict = self._numbers(gold.body, answer.body) if same_noun else Reason.UNIT_DIFFERS
         elif (gold.unit and answer.noun) or (gold.noun and answer.unit):
@@ -118,7 +118,7 @@ class ValueJudge:
         if _is_formula(gold):
             if _formula_key(gold) == _formula_key(answer):
                 return Reason.RIGHT_TEXT
-            # The charge of an ion is no mathematics.
+            # A chemical formula with the charge of an ion is no mathematics.
             if _formula_key(gold)[-1] in "+-":
                 return Reason.WRONG
         return self._expressions(gold, answer)
@@ -157,7 +157,7 @@ def _converted(answer: Quantity, gold: Quantity) -> str:
     assert answer.unit is not None
     assert gold.unit is not None
     ratio = answer.unit.size / gold.unit.size
-    # A scale such as °C starts elsewhere; both offsets are 0 for all other units.
+    # A scale such as °C has another zero; the offsets of all other units are 0.
     shift = (answer.unit.offset - gold.unit.offset) / gold.unit.size
     power = answer.unit.pi_power - gold.unit.pi_power
     number = exact_number(answer.body)

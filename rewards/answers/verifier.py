@@ -2,9 +2,9 @@
 
     questions  ->  most are decided in microseconds  ->  the others by parallel workers  ->  verdicts
 
-Hanging comparisons cannot hold up the others: every question first gets a short time, those that need more get it
-later, and all of them together have one budget. What has used its full time is not tried again in this run. Verdicts do
-not depend on order, number of workers or rank, except for what runs out of time.
+Hanging comparisons do not delay the others: every question first gets a short time, unfinished ones get more time in
+later rounds, and all questions share one budget. A question that has used its full time is not tried again in this run.
+Verdicts do not depend on order, number of workers or rank, except for questions that run out of time.
 """
 
 import os
@@ -22,7 +22,7 @@ from rewards.answers.reasons import Reason, Unknown
 from rewards.answers.symbols.workers import PROGRAM, WALL_FACTOR, Worker
 
 _FIRST_SECONDS = (0.03, 0.3)
-"""Times of the first rounds, of which common answers need a third; the last round has the full timeout."""
+"""Seconds per question in the first rounds; the last has the full timeout. Common answers need a third of the first."""
 
 _MAX_WORKERS = 8
 _MAX_REMEMBERED = 100_000  # hanging pairs
@@ -30,7 +30,7 @@ _MAX_REMEMBERED = 100_000  # hanging pairs
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """An answer, and what is known about the right one."""
+    """An answer, with the gold answer and its choices and tolerance."""
 
     gold: str
     answer: str
@@ -57,7 +57,8 @@ class Verifier:
 
         Args:
             timeout_seconds: longest processor time for one answer; on the wall three times that.
-            budget_seconds: longest time on the wall for all answers of one call; what is left then is unknown.
+            budget_seconds: longest time on the wall for all answers of one call; answers that are not decided by then
+                are unknown.
             num_workers: processes; None: one for each core of this rank, at most 8.
             memory_megabytes: largest address space of a comparison, in MiB.
             program: Python file that the workers run, for tests.
@@ -70,7 +71,7 @@ class Verifier:
         self._owner = os.getpid()
         self._lock = threading.Lock()
         self.workers: list[Worker] = []
-        # Seconds that a question was tried for without an end.
+        # Seconds for which each unfinished question has been tried.
         self._tried: dict[Any, float] = {}
 
     # Processes and locks cannot be copied or pickled: a copy starts with the settings only.
@@ -95,7 +96,7 @@ class Verifier:
         return [verdicts[question] for question in questions]
 
     def gold_problems(self, golds: Sequence[tuple[str, tuple[str, ...] | None]]) -> list[str | None]:
-        """Return for each gold with its choices why no answer could be compared with it; None for a good one."""
+        """Return for each gold with its choices why no answer can be compared with it; None for a good gold."""
         problems = {gold: gold_problem(gold[0], choices=gold[1]) for gold in dict.fromkeys(golds)}
         open_golds = [gold for gold, problem in problems.items() if problem is None]
         verdicts = self._all_slow(open_golds, _read_with)
@@ -117,7 +118,7 @@ class Verifier:
         if not items:
             return []
         if self._owner != os.getpid():
-            self._own_state()  # this process was forked from the one that has the workers
+            self._own_state()  # a fork has no workers of its own yet
         with self._lock:
             verdicts = dict.fromkeys(items, Reason.TIMED_OUT)
             workers = self._ready_workers(len(items))
@@ -145,7 +146,7 @@ class Verifier:
                 if time.monotonic() + min(seconds, 0.05) >= deadline:
                     return
                 verdicts[item] = judge_one(item, _within(worker, seconds, deadline))
-                # What the deadline cut short may be a good answer.
+                # A question that the deadline cut short is not remembered as hanging: the answer may be good.
                 if verdicts[item] is Reason.TIMED_OUT and time.monotonic() < deadline:
                     self._tried[item] = seconds
 
@@ -161,7 +162,7 @@ class Verifier:
         wanted = min(self.num_workers or default_num_workers(), num_items)
         self.workers += [Worker(self.memory_megabytes, self.program) for _ in range(wanted - len(self.workers))]
         used = self.workers[:wanted]
-        # All start at the same time, and the start does not count.
+        # All workers start at the same time, and their start does not count as time of a comparison.
         for worker in used:
             worker.start()
         for worker in used:
@@ -196,7 +197,7 @@ def _read_with(gold: tuple[str, tuple[str, ...] | None], compare: Compare) -> Re
 
 
 def _within(worker: Worker, seconds: float, deadline: float) -> Compare:
-    """Return a comparison that has so many seconds of processor time, more on the wall, and ends before the deadline.
+    """Return a comparison with a limit of processor time, a larger limit on the wall, and a deadline.
 
     A verdict on a list may need several calls, which share the time.
     """

@@ -17,7 +17,7 @@ from rollouts.embedded.decode_cache import make_roomy
 from rollouts.engine import SamplingConfig
 from rollouts.policy_view import SampledPolicy
 
-# Share of ended rows. Dropping rows copies the cache, so rows are dropped many at a time.
+# Share of ended rows at which they are dropped. Dropping copies the cache, so many rows are dropped at a time.
 _DROP_AT = 0.25
 
 
@@ -32,7 +32,7 @@ class DecodeBatch:
 
     attention_mask: Int[Tensor, "A S"]
     logits: Float[Tensor, "A V"]
-    """Of the next token, shaped as they are sampled from."""
+    """Logits of the next token, after temperature and banned tokens."""
 
     rows: Int[Tensor, " A"]
     """Index of each row of the batch among all R rows."""
@@ -91,7 +91,7 @@ class DecodeBatch:
         self.last_tokens = tokens
 
     def drop_ended(self) -> None:
-        """Take ended rows out of the batch when they are many."""
+        """Take ended rows out of the batch when there are many of them."""
         if (~self.is_running).float().mean() < _DROP_AT:
             return
         keep = self.is_running.nonzero().squeeze(1)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicLayer, LinearAttentionCacheLayerMixin
 
-# Little room at a time: attention reads a cache with gaps more slowly. Measured with 24 and with 192 tokens.
+# Least number of spare tokens; few, because attention reads a cache with gaps more slowly (measured: 24, 192 tokens).
 _MIN_ROOM = 8
 
 Layer = CacheLayerMixin | LinearAttentionCacheLayerMixin
@@ -50,7 +50,7 @@ class RoomyLayer(DynamicLayer):
         self._make_room(keys[indices], values[indices])
 
     def _make_room(self, keys: Tensor, values: Tensor, num_new: int = 0) -> None:
-        """Move into tensors a quarter longer, or as long as the new tokens need."""
+        """Move keys and values into tensors that are a quarter longer, or as long as the new tokens need."""
         length = keys.shape[-2]
         room = length + max(_MIN_ROOM, length // 4, num_new)
         self._key_room, self._value_room = _with_room(keys, room), _with_room(values, room)
@@ -61,8 +61,8 @@ class RoomyLayer(DynamicLayer):
 
 
 def _roomy(layer: Layer) -> Layer:
-    """Return a layer with room; a layer with a sliding window or a recurrent state, or without tokens, as it is."""
-    # Not ``isinstance``: a layer with a sliding window is a subclass of this one.
+    """Return a layer with room; layers with a sliding window, a recurrent state or no tokens are returned unchanged."""
+    # ``isinstance`` would be wrong: a layer with a sliding window is a subclass of this class.
     if type(layer) is not DynamicLayer or layer.keys is None or layer.values is None:
         return layer
     return RoomyLayer(layer.keys, layer.values)

@@ -1,7 +1,7 @@
 """The embedded engine: samples from the policy's own module with a batched loop, on any device.
 
 Each prompt is read once, and its key-value cache is copied for its group. Rows that have ended are dropped from the
-batch. No weights are copied: the engine reads the learner's.
+batch. No weights are copied: the engine reads the learner's weights.
 
 Shapes: A rows in the batch, T completion tokens.
 """
@@ -58,7 +58,8 @@ class TransformersEngine(RolloutEngine):
             # Sharded weights are gathered once for all prompts, not once per token.
             with policy.whole_weights():
                 for start in range(0, len(prompts), num_prompts):
-                    # Named after its first prompt: prompts that come later cannot change its draws.
+                    # Seeded by the place of its first prompt: prompts that come later cannot change the draws of a
+                    # batch.
                     chunk_seed = position_seed(seed, "chunk", start)
                     groups += _sample(policy, prompts[start : start + num_prompts], sampling, chunk_seed)
             return groups

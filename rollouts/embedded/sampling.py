@@ -1,8 +1,8 @@
-"""Drawing tokens from uniform numbers that are fixed beforehand.
+"""Draws tokens from uniform numbers that are fixed beforehand.
 
-Each completion owns one uniform number per token, drawn from the seed of its prompt. A token is where the
-number falls in the cumulative distribution. So a completion does not depend on which rows share its batch
-or on when finished rows are dropped, beyond the rounding of the forward itself.
+Each completion owns one uniform number per token, drawn from the seed of its prompt. The sampled token is the one at
+which the cumulative distribution reaches the number. So a completion does not depend on which rows share its batch, nor
+on when finished rows are dropped, except for rounding in the forward.
 
 Shapes: R rows, T tokens, V vocabulary.
 """
@@ -39,7 +39,7 @@ def pick_tokens(
 def _invert(probs: Float[Tensor, "R V"], uniforms: Float[Tensor, " R"]) -> Int[Tensor, " R"]:
     """Return where each uniform number falls in its row's cumulative distribution.
 
-    First which block of words, then which word of the block: only one block needs sums in 64 bits.
+    The block of words is found first, then the word in the block, so only one block needs sums in 64 bits.
     """
     num_words = probs.shape[1]
     if num_words <= _BLOCK:
@@ -55,10 +55,10 @@ def _first_above(weights: Float[Tensor, "R N"], fractions: Float[Tensor, " R"]) 
     """Return the first place at which the sum exceeds a fraction of the total, and how far into that place it falls."""
     sums = weights.double().cumsum(dim=-1)
     total = sums[:, -1:]
-    # Never the total itself, which nothing exceeds. ``right`` skips weights of zero: they share their bound with the
-    # place before.
+    # Below the total, because no sum exceeds the total. ``right`` skips places of weight zero, whose sum equals that of
+    # the place before.
     bound = torch.minimum(fractions.to(sums)[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
-    # NaN exceeds nothing, and would end beyond the last place. Its log-probability tells the caller.
+    # NaN would give a place beyond the last one. The caller notices NaN by its log-probability.
     place = torch.searchsorted(sums, bound, right=True).clamp_max(sums.shape[-1] - 1)
     weight = weights.gather(-1, place).double()
     within = 1.0 - (sums.gather(-1, place) - bound) / weight

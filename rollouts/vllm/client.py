@@ -27,7 +27,7 @@ _RETRY_SECONDS = 1.0
 
 
 class _NotNow(EngineError):
-    """A refusal that only says: later."""
+    """The server refuses the request now, but may accept it later."""
 
 
 class ServerClient:
@@ -39,7 +39,7 @@ class ServerClient:
         Args:
             address: ``HOST:PORT``.
             timeout_s: longest wait for an answer, in seconds.
-            token: the server's.
+            token: the server's token.
         """
         self.address, self._timeout_s, self._token = address, timeout_s, token
 
@@ -52,7 +52,7 @@ class ServerClient:
         started = time.monotonic()
         while True:
             try:
-                # A model is not needed yet.
+                # The server answers this request also while it has no model.
                 self._call("GET", "/health", None, {}, _HEALTH_TIMEOUT)
                 return
             except (OSError, _NotNow) as error:
@@ -69,15 +69,15 @@ class ServerClient:
     def send_weights(
         self, session: str, weights: Iterable[tuple[str, Tensor]], version: int, tied: Mapping[str, str]
     ) -> None:
-        """Stream weights; the server refuses to sample until it has read all of them.
+        """Stream weights to the server, which refuses to sample until it has read all of them.
 
         Args:
-            session: the run's.
+            session: the run's session.
             weights: each tensor under one name.
             version: optimizer steps behind them.
-            tied: for each further name of a tensor the one it comes under.
+            tied: for each further name of a tied tensor the name under which it is sent.
         """
-        # Chunked, because the total size is not known before the last tensor was gathered.
+        # Sent in chunks, because the total size is not known before the last tensor is gathered.
         headers = {"Session": session, "Version": str(version), "Transfer-Encoding": "chunked"}
         headers["Tied"] = json.dumps(dict(tied))
         self._post("/weights", weight_chunks(weights), headers)
@@ -88,7 +88,7 @@ class ServerClient:
         Args:
             step: vLLM's name of it.
             arguments: as vLLM's own client sends them.
-            session: the run's.
+            session: the run's session.
             version: optimizer steps behind the weights.
         """
         headers = {"Session": session, "Version": str(version)}
@@ -123,20 +123,20 @@ class ServerClient:
         timeout_s: float,
     ) -> tuple[int, bytes]:
         """Return status and body of the answer."""
-        # A connection per call: nothing is left open between rollouts, which may be hours apart.
+        # Each call has its own connection, so none stays open between rollouts, which may be hours apart.
         with closing(http.client.HTTPConnection(self.address, timeout=timeout_s)) as connection:
             signed = headers | {"Authorization": f"Bearer {self._token}"}
             try:
                 connection.request(method, path, body, signed, encode_chunked="Transfer-Encoding" in headers)
             except (BrokenPipeError, ConnectionResetError):
-                # A server that refuses stops reading; what it has to say is still to be read.
+                # A server that refuses a request stops reading, but its answer can still be read.
                 logger.debug("the server stopped reading %s", path)
             response = connection.getresponse()
             return response.status, response.read()
 
 
 def attempt(call: Callable[[], T]) -> tuple[T | None, str]:
-    """Run a call of a client; return its result and "", or None and what failed.
+    """Run a call of a client; return its result and "", or None and the failure as a text.
 
     Failures are values here, because ranks must agree on them before any of them acts.
     """

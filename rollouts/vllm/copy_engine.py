@@ -1,4 +1,4 @@
-"""An engine that samples from a copy of the policy: what the two vLLM engines have in common."""
+"""Base of the two vLLM engines, which sample from a copy of the policy."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from rollouts.vllm.weights.lora_adapter import check_served
 
 
 class CopyEngine(RolloutEngine):
-    """Keeps track of which weights the copy has. Subclasses copy the weights and sample."""
+    """Records which weights the copy has. Subclasses copy the weights and sample."""
 
     def __init__(self, settings: VLLMSettings) -> None:
         """Remember how vLLM runs the policy."""
@@ -43,7 +43,7 @@ class CopyEngine(RolloutEngine):
             ConfigError: for a temperature that vLLM refuses.
             EngineError: before the first ``sync``, and when there were too many failures.
         """
-        # Made once: a call that is repeated has the same seeds, so a failure does not change the completions.
+        # The requests are made once: a repeated call has the same seeds, so a failure does not change the completions.
         requests = self._requests(prompts, sampling, seed)
         return self._completions(prompts, sampling, self._sample(requests))
 
@@ -67,6 +67,6 @@ class CopyEngine(RolloutEngine):
         return policy_files(policy, lora_rank=0 if self.merges_lora else max(policy.lora_ranks.values()))
 
     def _has_weights_of(self, policy: SampledPolicy, version: int) -> bool:
-        """Return whether the copy has these very weights."""
-        # By identity: two policies may be at the same version.
+        """Return whether the copy has exactly these weights."""
+        # Policies are compared by identity, because two policies may have the same version.
         return policy is self._policy and version == self._version

@@ -50,7 +50,7 @@ class VLLMEngine(CopyEngine):
                 "model.engine.settings.weight_transfer is for rollouts.VLLMServerEngine: leave it out, because "
                 "rollouts.VLLMEngine gets its weights in the same process, without a transfer."
             )
-        # vLLM can sleep only if it was built for it.
+        # vLLM can sleep only if it was built with this setting.
         args = settings.engine_args | ({"enable_sleep_mode": True} if sleep_level else {})
         super().__init__(replace(settings, engine_args=args))
         self.sleep_level = sleep_level
@@ -74,7 +74,7 @@ class VLLMEngine(CopyEngine):
         self._policy, self._version = policy, None  # until all tensors have arrived
         counted = CountedWeights(policy.stream_weights(only_trainable=has_frozen, merge_lora=self.merges_lora))
         self._model.load(counted)
-        # The cache takes its memory last, when no tensor is on its way any more.
+        # The cache takes its memory last, when no tensor is being copied any more.
         if self._is_asleep:
             self._model.wake(what="kv_cache")
         self._is_asleep, self._version = False, version
@@ -99,7 +99,7 @@ class VLLMEngine(CopyEngine):
         except Exception as first:
             logger.warning("vLLM failed and tries again: %s", first)
             self.num_restarts += 1
-        # Outside of the handler, whose error would keep the memory of the failed call.
+        # Outside of the except block: its error would keep the memory of the failed call alive.
         try:
             return self._model.generate(requests)
         except Exception as error:

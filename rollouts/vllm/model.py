@@ -1,6 +1,6 @@
-"""A policy inside vLLM 0.32: built empty, filled and refilled with weights, sampled from.
+"""A policy inside vLLM 0.32: it is built empty, gets weights again and again, and samples.
 
-Tried on exactly this version. What vLLM does to the process is undone here, or prevented in ``patches``.
+Tested with exactly this version. Changes that vLLM makes to the process are undone here, or prevented in ``patches``.
 """
 
 # pyright: reportMissingImports=false, reportPrivateImportUsage=false
@@ -28,7 +28,7 @@ from rollouts.vllm.weights.lora_adapter import room_for, set_aside, write_adapte
 
 _BANNED = "banned_token_ids"
 _CPU_CACHE_MEGABYTES = 256
-# Tokens of one step. On CPUs vLLM copies both matrices of a LoRA update for every one of them.
+# Most tokens of one step, without LoRA and with it: on CPUs vLLM copies both matrices of an update for every token.
 _CPU_STEP_TOKENS, _CPU_STEP_TOKENS_BESIDE_LORA = 8192, 1024
 
 
@@ -42,7 +42,7 @@ class VLLMModel:
             ConfigError: when vLLM is not installed, or weights would come over NCCL to a machine without a GPU.
         """
         self._folder = Path(tempfile.mkdtemp(prefix="vllm-policy-"))
-        # Spread over several GPUs vLLM runs in worker processes, otherwise in this process.
+        # On several GPUs vLLM runs in worker processes, otherwise in this process.
         self._is_spread = settings.tensor_parallel_size > 1
         self._adapter: Any = None
         for name, content in policy.files.items():
@@ -52,14 +52,15 @@ class VLLMModel:
         quiet_updates()
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Replace these tensors, named as in a Hugging Face ``state_dict``, one at a time; other tensors stay.
+        """Replace these tensors, named as in a Hugging Face ``state_dict``, one at a time; other tensors keep their
+        values.
 
         LoRA updates that come apart from their weights replace all earlier ones.
         """
         updates: dict[str, Tensor] = {}
         with restored_random_states():
             others = set_aside(iter(weights), updates)
-            # Where LoRA alone learns there is no other tensor, and nothing to reload.
+            # When only LoRA learns, the update holds no other tensor, and there is nothing to reload.
             if (first := next(others, None)) is not None:
                 self._reload(chain([first], others))
             if updates:
@@ -67,7 +68,7 @@ class VLLMModel:
         self._clear_caches()
 
     def generate(self, requests: Sequence[SampleRequest]) -> list[SampledGroup]:
-        """Return the completions of every request, in order; after a failure no request is left in the queue."""
+        """Return the completions of every request, in order; after a failure vLLM's queue is empty again."""
         prompts: list[Any] = [_prompt(request) for request in requests]
         params = [_params(request) for request in requests]
         try:
@@ -110,10 +111,10 @@ class VLLMModel:
 
     def _reload(self, weights: Iterator[tuple[str, Tensor]]) -> None:
         if not self._is_spread:
-            # Not ``load_weights``: the CPU backend packs linear weights away, out of its reach.
+            # ``load_weights`` does not serve: the CPU backend packs linear weights into a form that it cannot reach.
             self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
             return
-        # Through shared memory: vLLM's workers are processes of their own.
+        # Tensors go through shared memory, because vLLM's workers are processes of their own.
         with _shared_folder() as folder:
             for number, (name, tensor) in enumerate(weights):
                 save_file({name: tensor.contiguous().cpu()}, Path(folder) / f"{number:06d}.safetensors")
@@ -123,7 +124,7 @@ class VLLMModel:
         from vllm.lora.request import LoRARequest
 
         old = self._adapter
-        # A number and a name that no earlier one had: vLLM keeps adapters, and keys of its caches, by them.
+        # Number and name are new for each update: vLLM stores adapters and cache entries under them.
         number = 1 if old is None else old.lora_int_id + 1
         engine: Any = self._llm.llm_engine
         with _shared_folder() as folder:
@@ -131,7 +132,7 @@ class VLLMModel:
             self._adapter = LoRARequest(lora_name=f"policy-{number}", lora_int_id=number, lora_path=folder)
             if old is not None:
                 engine.remove_lora(old.lora_int_id)
-            # Read now, so that the files are not needed any more.
+            # vLLM reads the adapter now, so that the files can be removed.
             engine.add_lora(self._adapter)
         if not self._is_spread:
             self._llm.collective_rpc(_check_all_served)
@@ -139,7 +140,7 @@ class VLLMModel:
     def _clear_caches(self) -> None:
         """Drop keys, values and image features that were computed with old weights."""
         self._llm.reset_prefix_cache()
-        # Without this an image seen before would keep the features of the old weights.
+        # Without this call an image that vLLM has seen before would keep the features of the old weights.
         self._llm.llm_engine.reset_encoder_cache()
 
     def _empty_queue(self) -> None:
@@ -154,7 +155,7 @@ def _shared_folder() -> "tempfile.TemporaryDirectory[str]":
 
 
 def _check_all_served(worker: Any) -> None:
-    """Raise an error for a LoRA update that vLLM took and applies nowhere, which it does without a word."""
+    """Raise an error for a LoRA update that vLLM accepted but silently applies nowhere."""
     manager = worker.model_runner.lora_manager._adapter_manager
     for adapter in manager.list_adapters().values():
         if unserved := sorted(set(adapter.loras) - set(manager.modules)):
@@ -197,9 +198,9 @@ def _build(folder: Path, policy: PolicyFiles, settings: VLLMSettings) -> Any:
         tensor_parallel_size=settings.tensor_parallel_size,
         gpu_memory_utilization=settings.gpu_memory_utilization,
         kv_cache_memory_bytes=cache * 2**20 if cache else None,
-        # With the CPU's usual blocks of 128 the cache of a shorter prompt would never be shared within its group.
+        # The CPU's default is blocks of 128 tokens: the cache of a shorter prompt would never be shared in its group.
         block_size=32 if on_cpu else None,
-        # A prompt read in two parts makes it turn a seeded generator back, which CPU generators cannot do.
+        # When vLLM reads a prompt in two parts it resets a seeded generator, which CPU generators cannot do.
         enable_chunked_prefill=False if on_cpu else None,
         max_num_batched_tokens=max(step_tokens, settings.max_model_len) if on_cpu else None,
         limit_mm_per_prompt={"image": settings.max_images},
@@ -218,7 +219,7 @@ def _build(folder: Path, policy: PolicyFiles, settings: VLLMSettings) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    """Make ``BannedTokens`` when vLLM imports it by name, in whichever process: its base class is vLLM's own."""
+    """Define ``BannedTokens`` when vLLM imports it by name, in any process: its base class comes from vLLM."""
     if name != "BannedTokens":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from vllm.v1.sample.logits_processor import LogitsProcessor

@@ -2,8 +2,8 @@
 
 connections (one thread each)  ->  queue  ->  the model's thread  ->  vLLM
 
-Everything in the queue is complete: a connection has read its policy, weights or requests before, so a sender that
-falls silent holds up nobody.
+Every entry of the queue is complete: its connection has read the whole policy, update or request before. So a sender
+that stops sending does not delay the others.
 """
 
 import logging
@@ -25,12 +25,12 @@ from rollouts.vllm.wire import SERVER_TAKEN
 
 logger = logging.getLogger(__name__)
 
-# How long a batch stays open. All ranks send their requests at about the same time.
+# Seconds for which a batch stays open, because all ranks send their requests at about the same time.
 _GATHER_SECONDS = 0.01
 
 
 class _Call(NamedTuple):
-    """Any work with the model but sampling."""
+    """Any work with the model except sampling."""
 
     work: Callable[[], Any]
     future: "Future[Any]"
@@ -51,8 +51,8 @@ class _Sampling(NamedTuple):
 class ModelThread:
     """Holds the model, and runs every call to it in the thread that calls ``run``.
 
-    All other methods may be called from any thread: they return when the model's thread has done the work, and raise
-    what it raised.
+    All other methods may be called from any thread. They return when the model's thread has done the work, and raise
+    the error that the work raised.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class ModelThread:
         """Replace the model by one of this policy without weights; return the new session."""
 
         def build() -> str:
-            # Closed first: there may not be memory for two models.
+            # The old model is closed first, because there may not be memory for two models.
             if self._model is not None:
                 self._model.close()
             self._model, self.version = VLLMModel(policy, settings), -1
@@ -80,7 +80,7 @@ class ModelThread:
         return self._run_in_thread(build)
 
     def take_weights(self, session: str, weights: list[tuple[str, Tensor]], version: int) -> None:
-        """Load an update, and empty the list on the way, so that the tensors are not held twice.
+        """Load an update and empty the given list meanwhile, so that memory does not hold the tensors twice.
 
         Raises:
             Refusal: status 409 when another run has taken the server meanwhile.
@@ -89,7 +89,7 @@ class ModelThread:
         def load() -> None:
             self.check_session(session)
             assert self._model is not None  # there is a session, so there was a policy
-            # Before loading: an error in the middle leaves new tensors beside old ones.
+            # Reset before loading: an error in the middle leaves new tensors beside old ones.
             self.version = -1
             self._model.load(_taken_from(weights))
             self.version = version
@@ -97,7 +97,8 @@ class ModelThread:
         self._run_in_thread(load)
 
     def take_step(self, session: str, step: str, arguments: dict[str, Any], version: int) -> None:
-        """Take a step of vLLM's weight transfer; from the start of an update to its end there are no weights.
+        """Take a step of vLLM's weight transfer; from the start of an update to its end the weights count as
+        incomplete.
 
         Raises:
             Refusal: status 409 when another run has taken the server meanwhile.
@@ -125,7 +126,7 @@ class ModelThread:
         return job.future.result()
 
     def check_session(self, session: str) -> None:
-        """Refuse a session that is not, or no longer, that of the model.
+        """Refuse a session that is not the model's session, or no longer is.
 
         Raises:
             Refusal: status 409; ``TryAgain`` when there is no policy at all.
@@ -138,7 +139,7 @@ class ModelThread:
     def run(self) -> None:
         """Run calls for as long as the process lives. One thread, because vLLM's ``LLM`` is not safe to share."""
         while True:
-            # In a call of its own, so that nothing holds a job's tensors while the next one is waited for.
+            # A call of its own, so that no local variable holds a job's tensors while the next job is awaited.
             self._run_next()
 
     def _run_next(self) -> None:
@@ -154,17 +155,17 @@ class ModelThread:
         return job.future.result()
 
     def _run_batch(self, first: _Sampling) -> None:
-        """Sample a job with those behind it, up to the next job of another class, which is run afterwards."""
+        """Sample a job and the jobs behind it, up to the next job of another class; run that one afterwards."""
         batch, call = [first], None
         time.sleep(_GATHER_SECONDS)
         while call is None and not self._jobs.empty():
             job = self._jobs.get()
             if isinstance(job, _Call):
-                # No further: later requests may be meant for the weights that this call loads.
+                # The batch ends here: later requests may be meant for the weights that this call loads.
                 call = job
             else:
                 batch.append(job)
-        # One that is refused must not take the others with it.
+        # A request that is refused must not make the others fail.
         batch = [job for job in batch if self._is_granted(job)]
         if batch:
             _settle([job.future for job in batch], lambda: self._sample([job.requests for job in batch]))

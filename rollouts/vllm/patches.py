@@ -1,6 +1,6 @@
-"""What vLLM 0.32 does to the process and to the learner's classes, prevented before its ``LLM`` is used.
+"""Prevents changes that vLLM 0.32 would make to the process and to the learner's classes, before ``LLM`` is used.
 
-All of it was tried on exactly this version; a private name that is missing in another version is an error.
+All patches were tested with exactly this version; a private name that is missing in another version is an error.
 """
 
 # pyright: reportMissingImports=false, reportPrivateImportUsage=false
@@ -18,21 +18,21 @@ from algorithms import ConfigError
 
 
 def quiet_vllm() -> None:
-    """Have vLLM log warnings only and report nothing over the network; before it is imported."""
+    """Make vLLM log warnings only and send no usage reports; must be called before vLLM is imported."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 
 
 def quiet_updates() -> None:
-    """Have vLLM say nothing of weights that did not come with an update: only those that learn are meant to come.
+    """Silence vLLM's warning about weights that an update lacks: updates hold only the weights that learn.
 
-    After ``LLM`` is built, which sets up logging anew and forgets levels that were set before.
+    Must be called after ``LLM`` is built, because building it sets up logging anew and resets levels.
     """
     logging.getLogger("vllm.model_executor.model_loader.reload").setLevel(logging.ERROR)
 
 
 def patched_llm(*, is_eager: bool, is_spread: bool) -> Any:
-    """Import vLLM and return its ``LLM``, without what would harm the learner."""
+    """Import vLLM and return its ``LLM``, with patches against what would harm the learner."""
     # Before the import, because vLLM sets up its logging while it is imported.
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1" if is_spread else "0"
     quiet_vllm()
@@ -47,7 +47,7 @@ def patched_llm(*, is_eager: bool, is_spread: bool) -> Any:
             "CPU, `pip install -e .[vllm]` for GPUs; or use rollouts.TransformersEngine."
         ) from error
     if is_eager:
-        # It rewrites Hugging Face classes for compilation, and the learner uses the same classes.
+        # vLLM would rewrite Hugging Face classes for compilation, and the learner uses the same classes.
         _replace(transformers_backend.Base, "_decorate_cls_for_torch_compile", _leave_class)
     clean_up = partial(_leave_process_group, is_ours=not dist.is_initialized())
     _replace(core, "cleanup_dist_env_and_memory", clean_up)
@@ -66,7 +66,7 @@ def _replace(holder: Any, name: str, new: Any) -> None:
 
 
 def _leave_process_group(*, is_ours: bool) -> None:
-    """Undo what vLLM built on the default process group, and the group itself only if vLLM made it."""
+    """Remove vLLM's groups from the default process group, and destroy the default group only if vLLM made it."""
     from vllm.distributed import parallel_state
 
     # A trainer that ended before has destroyed the group with everything built on it.

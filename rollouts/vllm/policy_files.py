@@ -1,4 +1,4 @@
-"""What vLLM must be given to build a copy of a policy, before it gets the weights."""
+"""The files and numbers that vLLM needs to build a copy of a policy without weights."""
 
 import copy
 import json
@@ -23,20 +23,20 @@ class PolicyFiles(NamedTuple):
     """Longest text that the language model was made for, in tokens."""
 
     lora_rank: int = 0
-    """Largest rank of LoRA updates that come apart from their weights; 0: none do."""
+    """Largest rank of LoRA updates that are sent apart from their weights; 0: all updates are merged."""
 
 
 def policy_files(policy: SampledPolicy, *, lora_rank: int = 0) -> PolicyFiles:
     """Return the files and numbers that describe a policy.
 
     Args:
-        policy: what vLLM is to sample from.
+        policy: the policy that vLLM will sample from.
         lora_rank: see ``PolicyFiles``.
     """
     model = policy.model
     config = copy.deepcopy(model.config)
-    # vLLM picks the kind of model by this name, and takes a model without one for a model that generates nothing.
-    # FSDP2 puts a class of its own in front of the model's class.
+    # vLLM chooses its model class by this name; a model without the name counts as one that generates no text. FSDP2
+    # puts a class of its own in front of the model's class.
     config.architectures = [next(c.__name__ for c in type(model).__mro__ if not c.__name__.startswith("FSDP"))]
     with TemporaryDirectory() as folder:
         config.save_pretrained(folder)
@@ -55,7 +55,7 @@ def policy_files(policy: SampledPolicy, *, lora_rank: int = 0) -> PolicyFiles:
 
 
 def _without_auto_map(name: str, content: bytes) -> bytes:
-    """Drop what names a repository's own code, which transformers' classes have taken the place of."""
+    """Drop the entries that name a repository's own code: transformers' classes have replaced it."""
     if not name.endswith("config.json") or b'"auto_map"' not in content:
         return content
     return json.dumps(_pruned(json.loads(content)), indent=2).encode()

@@ -14,7 +14,7 @@ import torch
 def restored_process_state() -> Iterator[None]:
     """Restore environment variables, number of threads and random states when the context ends; unfreeze garbage.
 
-    For the time in which vLLM builds a model.
+    Used while vLLM builds a model.
     """
     environment, set_threads, threads = dict(os.environ), torch.set_num_threads, torch.get_num_threads()
     try:
@@ -23,7 +23,7 @@ def restored_process_state() -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(environment)
-        # The function first: vLLM may have replaced it.
+        # The function itself is restored first, because vLLM may have replaced it.
         torch.set_num_threads = set_threads
         torch.set_num_threads(threads)
         # vLLM freezes all objects that exist after building, and frozen objects are never collected.

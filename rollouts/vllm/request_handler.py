@@ -1,4 +1,4 @@
-"""The HTTP side of a vLLM server: who may come in, what is read, and how it is answered."""
+"""The HTTP side of a vLLM server: checks a request, reads it, and answers."""
 
 import json
 import logging
@@ -36,7 +36,7 @@ TRANSFER_REFUSED = (
     "with --allow-weight-transfer, which docs/security.md describes, or leave weight_transfer at http."
 )
 
-# For what a refused sender still sends, in seconds.
+# Seconds for reading and dropping bytes that a refused sender still sends.
 _FAREWELL_S = 1.0
 
 
@@ -75,16 +75,17 @@ class RolloutServer(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log what no answer could be given to; by default it would be printed."""
+        """Log an error after which no answer could be sent; by default it would be printed."""
         logger.warning("a connection broke off", exc_info=True)
 
     @contextmanager
     def update_of(self, connection: socket.socket) -> Iterator[None]:
-        """Cut the connection of an earlier update: its sender has given up, and two updates would take memory twice."""
+        """Close the connection of an earlier update, which its sender has given up: two updates need twice the
+        memory."""
         with self._update_lock:
             if self._update is not None:
                 with suppress(OSError):
-                    # Reading alone, so that the sender is still told.
+                    # Only reading is shut down, so that the sender still gets an answer.
                     self._update.shutdown(socket.SHUT_RD)
             self._update = connection
         try:
@@ -100,7 +101,7 @@ class Handler(BaseHTTPRequestHandler):
 
     # Weights come in chunks.
     protocol_version = "HTTP/1.1"
-    # The base class answers requests of version 0.9, which have none, without a status.
+    # The base class would answer requests of HTTP 0.9 without a status.
     default_request_version = request_version = "HTTP/1.1"
     server_version, sys_version = "rollouts", ""
     server: RolloutServer  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -119,11 +120,11 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse(refusal)
         except ConnectionError:
             logger.debug("a sender has gone before it was answered")
-        # Part of the body may be unread; on an open connection it would be taken for the next request.
+        # Part of the body may be unread, and on an open connection it would be read as the next request.
         self.close_connection = True
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Refuse what the base class finds wrong, in JSON like every other refusal."""
+        """Refuse a request that the base class finds wrong, in JSON like every other refusal."""
         self._refuse(Refusal(code, message or explain or "this is no request that the server knows."))
 
     def do_GET(self) -> None:
@@ -135,7 +136,7 @@ class Handler(BaseHTTPRequestHandler):
         self._do()
 
     def _do(self) -> None:
-        """Check who asks, and answer with a result or with an error."""
+        """Check the sender, and answer with a result or with an error."""
         try:
             server, address = self.server, self.connection.getsockname()
             check_visitor(self.headers, hosts=server.hosts, address=address, token=server.token)
@@ -155,7 +156,7 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(200, body)
 
     def _health(self) -> bytes:
-        """Say whether the weights are complete, and of which version."""
+        """Answer whether the weights are complete, and their version."""
         version = self.server.model.version
         return json.dumps({"is_ready": version >= 0, "version": version}).encode()
 
@@ -169,7 +170,7 @@ class Handler(BaseHTTPRequestHandler):
         session = self._session()
         check_chunked(self.headers)
         version = weights_version(self.headers)
-        # Complete before the model's thread hears of it: a sender may be slow, or fall silent.
+        # The whole body is read before the model's thread gets the job, because a sender may be slow or stop sending.
         with self.server.update_of(self.connection), _refused("the weights"):
             tied = unpack_tied(self.headers.get("Tied", "{}"))
             weights = list(with_tied(read_weights(self.rfile, self.server.limits.update_bytes), tied))
@@ -219,7 +220,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, body: bytes) -> None:
         limits = self.server.limits
-        # For all of the answer: ``sendall`` does not start anew with every byte.
+        # The time-out covers the whole answer: for ``sendall`` it does not start again with every byte.
         self.connection.settimeout(limits.idle_s + len(body) / limits.bytes_per_s)
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body))}.items():

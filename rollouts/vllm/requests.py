@@ -1,4 +1,4 @@
-"""What goes into vLLM and comes out of it, in plain data that can be sent to a server.
+"""The requests to vLLM and its results, as plain data that can be sent to a server.
 
 Prompt -> SampleRequest -> vLLM -> SampledGroup -> Completion
 """
@@ -23,8 +23,8 @@ class SampleRequest(NamedTuple):
     """One prompt and how its group is sampled."""
 
     prompt_ids: list[int]
-    """Chat-formatted tokens, one for each image, not expanded. No text: vLLM would find control tokens in it, and write
-    the start of a text a second time."""
+    """Chat-formatted tokens, with one token for each image. Tokens and not text: in a text vLLM would find control
+    tokens, and it would add a second start-of-text token."""
 
     images: list[Image.Image]
     sampling: SamplingConfig
@@ -37,7 +37,7 @@ class SampledGroup(NamedTuple):
     """The completions of one request."""
 
     prompt_token_ids: list[int]
-    """What the model read, image tokens expanded."""
+    """Tokens that the model read, image tokens expanded."""
 
     token_ids: list[list[int]]
     """Sampled tokens of each completion."""
@@ -66,7 +66,8 @@ def requests_of(
             images=[image.load() for image in prompt.images],
             sampling=requested,
             stop_token_ids=list(policy.end_token_ids),
-            # vLLM adds the number of the completion to it; halved, because it takes 64 bits with a sign.
+            # vLLM adds the number of the completion to the seed. Halved, because vLLM's seeds are signed 64-bit
+            # integers.
             seed=position_seed(seed, "sampling", place) % 2**62,
         )
         for place, prompt in enumerate(prompts)
@@ -79,7 +80,7 @@ def completions_of(
     """Return ``group_size`` completions for each prompt; the one greedy completion of a prompt is repeated.
 
     Raises:
-        EngineError: when vLLM read other tokens than the learner will, because its log-probabilities would be of
+        EngineError: when vLLM read other prompt tokens than the learner will: its log-probabilities would belong to
             another prompt.
     """
     return [_completions(policy, prompt, group, group_size) for prompt, group in zip(prompts, groups, strict=True)]

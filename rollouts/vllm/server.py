@@ -3,9 +3,10 @@
     python -m rollouts.vllm.server --port 8000             # on the machine with the GPUs; prints where its token is
     python train.py fit ... --model.engine.url=http://HOST:8000 --model.engine.token_file=FILE
 
-It starts empty. The training run sends it the policy's config and processor, then the weights, and after every update
-the weights that changed; so nothing has to be set twice. The last run that sent a policy has the server; requests of
-earlier runs are refused. Every request needs the server's token; docs/security.md says what that protects from.
+The server starts without a model. The training run sends the policy's config and processor, then the weights, and after
+every update the weights that changed. So no setting is needed twice. The server works for the run that sent a policy
+last; requests of earlier runs are refused. Every request needs the server's token; docs/security.md explains what the
+token protects from.
 
     GET  /health            {"is_ready", "version"}
     POST /policy            JSON, see rollouts/vllm/wire.py  ->  {"session"}
@@ -54,12 +55,12 @@ def http_server(
     """Return a server that listens, and answers in a thread of its own.
 
     Args:
-        model: what the requests are for; ``ModelThread.run`` must be called in some thread.
+        model: the model that requests use; some thread must run ``ModelThread.run``.
         host: interface to listen on.
         port: 0 takes a free one, which ``server_port`` of the result names.
         token: what every request must show.
         allowed_hosts: names by which requests may ask for the server, besides this machine's own.
-        limits: what a sender may cost.
+        limits: what one sender may cost the server.
         allows_transfer: whether a run may have the server connect to it for vLLM's weight transfer.
     """
     server = RolloutServer(
@@ -76,14 +77,14 @@ def end_with_parent() -> None:
 
 
 def stay_offline() -> None:
-    """Keep Hugging Face libraries, also in processes started later, from fetching what a policy's files may name."""
+    """Stop Hugging Face libraries, also in processes started later, from downloading what a policy's files may name."""
     os.environ["HF_HUB_OFFLINE"] = "1"
-    # Read from the environment when it was imported, which has happened.
+    # The library has read the environment when it was imported, so its own variable is set too.
     huggingface_hub.constants.HF_HUB_OFFLINE = True
 
 
 def announce(token: str, token_file: Path | None, port: int) -> None:
-    """Write the token into a file that only this user can read, and say where it is; never say the token.
+    """Write the token into a file that only this user can read, and print the file's path but never the token.
 
     Raises:
         ConfigError: for a file that would be overwritten.
@@ -129,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             allowed_hosts=options.allowed_host,
             allows_transfer=options.allow_weight_transfer,
         )
-        # Who set the variable knows the token already.
+        # The user who set the variable knows the token already.
         if given is None or options.token_file is not None:
             announce(token, options.token_file, server.server_port)
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""Rollouts by a vLLM server over HTTP: one that this run starts on its machine, or one that runs elsewhere.
+"""Samples rollouts on a vLLM server over HTTP. The run starts the server on its machine, or uses one elsewhere.
 
 All ranks sample from one server. Rank 0 starts it and streams the weights to it; the other ranks only take part in
 gathering sharded weights. When a call fails on any rank, all ranks bring the server back together: restart it or wait
@@ -33,7 +33,7 @@ from rollouts.vllm.wire import SERVER_TAKEN
 
 logger = logging.getLogger(__name__)
 
-# A failure with one of these in its text would come again: bad settings, or a server that another run needs.
+# A failure with one of these texts would happen again: a bad setting, or a server that another run uses.
 _PERMANENT = ("ConfigError", "ValidationError", "Refusal", SERVER_TAKEN)
 
 
@@ -46,7 +46,7 @@ class _Flight(NamedTuple):
     session: str
     version: int
     call: BackgroundCall[tuple[list[SampledGroup] | None, str]]
-    """Gives the groups and "", or None and what failed."""
+    """Returns the groups and "", or None and the failure as a text."""
 
 
 class VLLMServerEngine(CopyEngine):
@@ -67,12 +67,13 @@ class VLLMServerEngine(CopyEngine):
 
         Args:
             settings: how vLLM runs the policy; sent to the server.
-            url: of a running ``python -m rollouts.vllm.server``; null starts one on this machine and ends it again.
+            url: address of a running ``python -m rollouts.vllm.server``; null starts a server on this machine and ends
+                it again.
             environment: variables for a server started here, such as ``CUDA_VISIBLE_DEVICES``.
             timeout_s: longest wait for an answer, in seconds, and for a server elsewhere to come back.
-            max_restarts: failures of a run that are repaired; one more stops the run.
-            token_file: of a server at ``url``, which printed it; null: the token is in the environment variable
-                ``ROLLOUT_SERVER_TOKEN``. A server started here gets a token of its own.
+            max_restarts: number of failures of a run that are repaired; a further failure stops the run.
+            token_file: token file of the server at ``url``, which the server has printed; null: the token is in the
+                environment variable ``ROLLOUT_SERVER_TOKEN``. A server started here gets a token of its own.
         """
         if url is not None and (urlsplit(url).scheme != "http" or not urlsplit(url).hostname):
             raise ConfigError(f"model.engine.url must look like http://HOST:PORT, got {url!r}.")
@@ -95,7 +96,7 @@ class VLLMServerEngine(CopyEngine):
         self.url, self.environment = url, environment
         self.token_file = Path(token_file).expanduser() if token_file else None
         if url is not None:
-            self._token_of_url()  # in the first second, and not with the first rollout
+            self._token_of_url()  # a bad token stops the run here and not at the first rollout
         self.timeout_s, self.max_restarts = timeout_s, max_restarts
         self.process: ServerProcess | None = None
         """The server, on the rank that started it."""
@@ -107,13 +108,13 @@ class VLLMServerEngine(CopyEngine):
         """Send the weights that changed since the last time; all of them the first time, none for the same version.
 
         Raises:
-            EngineError: when there were more than ``max_restarts`` failures, or one that would come again.
+            EngineError: after more than ``max_restarts`` failures, or after a failure that would happen again.
         """
         if self._has_weights_of(policy, version):
             return
         if self._flight is not None:
             self.wait()
-            # For all ranks: they share the server, and rank 0 is about to replace its weights.
+            # Waits for the flights of all ranks: they share the server, and rank 0 is about to replace its weights.
             gather_ranks(None)
         while failure := self._try_sync(policy, version):
             self._prepare_retry(failure)
@@ -148,7 +149,7 @@ class VLLMServerEngine(CopyEngine):
             return super().finish(version=version)
         groups, failure = flight.call.result()
         failure = first_failure(failure)
-        # Only now: a repair must not wait for a flight that it replaces.
+        # The flight is forgotten before a repair, because the repair replaces it and must not wait for it.
         self._flight = None
         sampled_by = flight.version
         if failure:
@@ -171,7 +172,7 @@ class VLLMServerEngine(CopyEngine):
     def _sampled_again(self, flight: _Flight, failure: str, version: int) -> list[SampledGroup]:
         policy = self._policy
         assert policy is not None  # something was in flight
-        # Another session: a sync has met the same failure, and has brought the server back already.
+        # The session has changed: a sync met the same failure and has brought the server back already.
         if flight.session == self._session:
             self._prepare_retry(failure)
         logger.warning(
@@ -186,7 +187,7 @@ class VLLMServerEngine(CopyEngine):
     def _sample(self, requests: Sequence[SampleRequest]) -> list[SampledGroup]:
         self.wait()
         policy, version = self._policy, self._version
-        # ``generate`` has checked both.
+        # ``generate`` has checked policy and version.
         assert policy is not None
         assert version is not None
         while True:
@@ -215,18 +216,18 @@ class VLLMServerEngine(CopyEngine):
         return failure
 
     def _try_connect(self, policy: SampledPolicy) -> str:
-        """Make sure that a server has this policy, with or without weights."""
+        """Make sure that a server runs and has this policy, with or without weights."""
         failure = ""
         if is_first_rank():
             _, failure = attempt(lambda: self._connect(policy))
-        # All ranks get what rank 0 has.
+        # All ranks get the address, token and session of rank 0.
         shared = self._address, self._session, self._token, failure
         self._address, self._session, self._token, failure = gather_ranks(shared)[0]
         return failure
 
     def _connect(self, policy: SampledPolicy) -> None:
         if self.url is not None:
-            # Read each time: a server that was started anew has a new token.
+            # The token is read each time, because a server that was started anew has a new token.
             self._address, self._token = urlsplit(self.url).netloc, self._token_of_url()
             self._client().wait_until_up()
         elif self.process is not None and not self.process.is_running and self._session:
@@ -256,7 +257,7 @@ class VLLMServerEngine(CopyEngine):
 
     def _try_sample(self, requests: Sequence[SampleRequest], version: int) -> tuple[list[SampledGroup], str]:
         groups, failure = None, ""
-        # A rank without prompts sends nothing, but must learn of the failures of other ranks.
+        # A rank without prompts sends no request, but must know the failures of other ranks.
         if requests:
             groups, failure = attempt(lambda: self._client().sample(self._session, requests, version))
         return groups or [], first_failure(failure)
@@ -272,7 +273,7 @@ class VLLMServerEngine(CopyEngine):
             self.shut_down()
             raise EngineError(f"the vLLM server failed {self.num_restarts} time(s); the last time: {failure}")
         logger.warning("the vLLM server failed and is brought back: %s", failure)
-        # A server that failed may hang; killed, it is started anew.
+        # A server that failed may hang, so it is killed and started anew.
         if self.process is not None:
             self.process.stop()
         self._session, self._version = "", None

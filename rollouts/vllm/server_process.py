@@ -1,4 +1,4 @@
-"""A vLLM server started for one run, which never outlives it."""
+"""A vLLM server that is started for one run and never outlives the run."""
 
 import os
 import signal
@@ -39,8 +39,8 @@ class ServerProcess:
 
         # Through the environment, which only this user can read; command lines are open to all.
         secret = {TOKEN_VARIABLE: self.token}
-        # Standard input stays open as long as this process lives, and closes however it ends: the server's signal to
-        # end. A session of its own makes a process group that can be killed together with vLLM's workers.
+        # Standard input stays open while this process lives, and closes when the process ends in any way: then the
+        # server ends too. A session of its own makes a process group that can be killed together with vLLM's workers.
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from algorithms import ConfigError, check_at_least
 
 TRANSFER_STEPS = ("init_weight_transfer_engine", "start_weight_update", "update_weights", "finish_weight_update")
-"""vLLM's weight transfer, by its own names: once the first, then for every update the others in this order."""
+"""Steps of vLLM's weight transfer, by vLLM's names: the first once, then for every update the others in order."""
 
 NO_GPU = (
     "model.engine.settings.weight_transfer must be http on this machine, got nccl: NCCL copies between GPUs, and "
@@ -47,16 +47,16 @@ class VLLMSettings:
     """GPUs that one copy of the model is spread over."""
 
     lora: Literal["merged", "adapter"] = "merged"
-    """How LoRA updates get into the copy. merged: added to their weights, each of which then goes over again. adapter:
-    the updates alone go over, and vLLM applies them beside its weights (S-LoRA, arXiv:2311.03285); in the language
-    model only, up to rank 512."""
+    """How LoRA updates get into the copy. merged: each update is added to its weight, and the whole weight is sent
+    again. adapter: only the updates are sent, and vLLM applies them beside its weights (S-LoRA, arXiv:2311.03285); only
+    for the language model, up to rank 512."""
 
     weight_transfer: Literal["http", "nccl", "gloo"] = "http"
     """How weights reach a server. http: streamed, everywhere. nccl: vLLM's weight transfer, from GPU to GPUs. gloo: the
     same for machines without GPUs. ``vllm.config.WeightTransferConfig`` has vLLM's own description."""
 
     engine_args: dict[str, Any] = field(default_factory=dict[str, Any])
-    """Any further arguments of ``vllm.LLM``, as they are; a server takes only those of ``ENGINE_ARGS``
+    """Further arguments of ``vllm.LLM``, passed on unchanged; a server accepts only those of ``ENGINE_ARGS``
     (rollouts/vllm/guard/policy_rules.py)."""
 
     def __post_init__(self) -> None:

@@ -3,8 +3,8 @@
 policy, requests, groups, errors    JSON, bytes and images (PNG) in base64
 weights                             one HTTP chunk per tensor: a small safetensors file
 
-Nothing is pickled: reading a pickle runs code, and the port is open to a network. For the same reason what a server
-reads is held against types and lists (``guard``) before anything is built from it.
+Nothing is pickled: reading a pickle runs code, and the port is open to a network. For the same reason all data that a
+server reads is checked against types and lists (``guard``) before objects are built from it.
 """
 
 import base64
@@ -29,7 +29,7 @@ from rollouts.vllm.requests import SampledGroup, SampleRequest
 from rollouts.vllm.settings import VLLMSettings
 
 SERVER_TAKEN = "another run has taken this server"
-"""The error of a request whose session is no longer that of the server."""
+"""Error for a request with the session of an earlier run."""
 
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,12})\r\n")
 _LINE_BYTES = 64
@@ -45,7 +45,7 @@ def unpack_policy(body: bytes) -> tuple[PolicyFiles, VLLMSettings]:
     """Undo ``pack_policy``.
 
     Raises:
-        ValueError: for what is not a policy, or one with files or settings that are not allowed (``DataError``,
+        ValueError: for data that is no policy, and for files or settings that are not allowed (``DataError``,
             ``ConfigError``).
     """
     fields = _object(body)
@@ -71,7 +71,7 @@ def unpack_requests(body: bytes) -> list[SampleRequest]:
     """Undo ``pack_requests``.
 
     Raises:
-        ValueError: for what are no requests.
+        ValueError: for data that is no list of requests.
     """
     return [_request(fields) for fields in _object(body, of=list)]
 
@@ -93,7 +93,7 @@ def pack_error(error: BaseException) -> bytes:
 
 
 def unpack_error(body: bytes) -> str:
-    """Return class and message in one line; the beginning of the body where another program has answered."""
+    """Return class and message in one line; the beginning of the body when another program answered."""
     try:
         return str(json.loads(body)["error"])
     except (ValueError, KeyError, TypeError):
@@ -121,7 +121,7 @@ def read_weights(stream: BufferedIOBase, max_bytes: int) -> Iterator[tuple[str, 
     # Chunked transfer coding, RFC 9112, section 7.1: size in hexadecimal, line end, content, line end; size 0 is last.
     while size := _chunk_size(stream):
         max_bytes -= size
-        # Before reading: the size is only what the sender says.
+        # Checked before reading, because the sender may announce any size.
         if max_bytes < 0:
             raise DataError(f"the weights are larger than this server takes, by {-max_bytes} bytes or more.")
         content = stream.read(size)
@@ -133,10 +133,10 @@ def read_weights(stream: BufferedIOBase, max_bytes: int) -> Iterator[tuple[str, 
 
 
 def unpack_tied(header: str) -> dict[str, str]:
-    """Return for each further name of a tied tensor the name it comes under.
+    """Return for each further name of a tied tensor the name under which it was sent.
 
     Raises:
-        ValueError: for what is no object of texts.
+        ValueError: for data that is no object of texts.
     """
     tied = _object(header.encode())
     if not all(isinstance(name, str) for name in tied.values()):
@@ -155,7 +155,7 @@ def unpack_step(body: bytes) -> dict[str, Any]:
     """Return the arguments of a step of vLLM's weight transfer.
 
     Raises:
-        ValueError: for what is no object.
+        ValueError: for data that is no object.
     """
     return _object(body)
 
@@ -208,5 +208,5 @@ def _png(image: Image.Image) -> str:
 
 
 def _image(png: Any) -> Image.Image:
-    # Only this format: PIL's other readers would be open to whatever a client sends.
+    # Only PNG: other readers of PIL would be exposed to any data that a client sends.
     return Image.open(BytesIO(_decoded(png)), formats=["PNG"]).convert("RGB")

@@ -1,10 +1,11 @@
-"""A packed row cut into rectangles: kernels without a mask of blocks compute whole rectangles of scores.
+"""Cuts a packed row into rectangles, for attention kernels that can only compute whole rectangles of scores.
 
-    block: prompts of similar length, padded to the longest  -> causal attention among themselves
-           their completions, cut by length in the same way  -> attention to [prompt, completion], the prompt's keys
+    block: prompts of similar length, padded to the longest  -> causal attention within each prompt their completions,
+           cut by length in the same way  -> attention to [prompt, completion], the prompt's keys
                                                                 copied for each completion
 
-Only attention sees padding; the other layers compute the row. Padding is on the right, where no token sees it.
+Only attention works on padded rectangles; the other layers work on the row. Padding is on the right, and no token sees
+it.
 
 Shapes: U prompts, B completions, S tokens of the row, M places of all rectangles, n rows of a rectangle, l its length.
 """
@@ -18,8 +19,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-# A shorter text starts a rectangle of its own where it is below this share of the longest one's length, and where the
-# rectangle before it has so many scores that one more call is worth it.
+# A text starts a new rectangle when it is shorter than this share of the longest text, and when the rectangle before it
+# has so many scores that a further call of the kernel pays off.
 _SIMILAR = 0.8
 _FEW_SCORES = 2**18
 
@@ -32,7 +33,7 @@ class Rectangle:
     """Real tokens of each row."""
 
     prompts: Int[Tensor, " n"] | None
-    """For completions: the row of each one's prompt in the rectangle of prompts. None: these are the prompts."""
+    """For completions: the row of each one's prompt in the rectangle of prompts. None: the rectangle holds prompts."""
 
     length: int
     """Tokens of a row, padding included."""
@@ -45,14 +46,14 @@ class Rectangle:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Rectangles one behind the other, in blocks: that of the prompts first, then those of their completions."""
+    """The places of all rectangles, block by block: first the block's prompts, then their completions."""
 
     blocks: Sequence[Sequence[Rectangle]]
     index: Int[Tensor, " M"]
-    """For each place its token in the row; any token at padding."""
+    """For each place the index of its token in the row; at padding the index of any token."""
 
     inverse: Int[Tensor, " S"]
-    """For each token of the row its place."""
+    """For each token of the row its place in the rectangles."""
 
     padding: Int[Tensor, " P"]
     """The places that are padding."""
@@ -64,23 +65,23 @@ class Blocks:
 
     @cached_property
     def is_row(self) -> bool:
-        """Whether the rectangles are the row itself, as where all lengths are equal."""
+        """Whether the rectangles are the row itself, for example because all lengths are equal."""
         return len(self.index) == len(self.inverse) and bool((self.index.diff() == 1).all())
 
     def spread(self, row: Tensor) -> Tensor:
-        """Return the tokens (M, ...) of the rectangles of a row (S, ...)."""
+        """Return the rectangles' tokens (M, ...), from a row (S, ...)."""
         return row if self.is_row else _Rearranged.apply(row, self.index, self.inverse, None)  # pyright: ignore
 
     def gather(self, places: Tensor) -> Tensor:
-        """Return the row (S, ...) of rectangles (M, ...)."""
+        """Return the row (S, ...), from rectangles (M, ...)."""
         return places if self.is_row else _Rearranged.apply(places, self.inverse, self.index, self.padding)  # pyright: ignore
 
 
 class _Rearranged(torch.autograd.Function):
-    """Picks rows, each row of a packed row exactly once, so that backward picks too, which is faster than adding.
+    """Picks rows by index. Each token of a packed row is picked exactly once, so backward can pick too, which is faster
+    than adding gradients up.
 
-    What padding gets in the one direction is dropped in the other: in forward nothing sees padding, and in backward it
-    has no gradient.
+    The values at padding are never used: in forward no token sees padding, and in backward padding has no gradient.
     """
 
     @staticmethod
@@ -104,7 +105,7 @@ def arrange(
 
     Args:
         prompt_lengths: tokens of each prompt.
-        prompts: of each completion.
+        prompts: index of each completion's prompt.
         reads: tokens of each completion that are in the row.
         device: for what is returned.
     """
@@ -125,7 +126,7 @@ def arrange(
         block = [add(of_prompts[members], prompt_lengths[members], None)]
         row_of = torch.full_like(prompt_lengths, -1)
         row_of[members] = torch.arange(len(members))
-        # Those of a single token have nothing in the row.
+        # Completions of a single token have no token in the row: their last token is never read.
         theirs = ((row_of[prompts] >= 0) & (reads > 0)).nonzero().squeeze(1)
         for group in _similar(reads[theirs], reads[theirs] + block[0].length):
             rows = theirs[group]
@@ -142,7 +143,7 @@ def _similar(lengths: Int[Tensor, " n"], keys: Int[Tensor, " n"]) -> list[Int[Te
 
     Args:
         lengths: in tokens.
-        keys: how many tokens each text's tokens see at most.
+        keys: for each text, how many tokens one of its tokens sees at most.
     """
     groups: list[list[int]] = []
     longest = scores = 0

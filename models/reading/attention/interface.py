@@ -1,7 +1,8 @@
-"""How a policy's language model comes to this project's attention: through the interfaces of transformers.
+"""Makes a policy's language model call this project's attention, through the interfaces of transformers.
 
-The model makes its masks and calls its attention by the name in its config. Here that name stands for two: a packed
-row is attended to as a tree, and everything else as the user's choice of ``attn_implementation`` says.
+The model makes its masks and calls its attention by the name in its config. Here that name stands for two kinds of
+attention: packed rows get tree attention, all other rows get the attention that the user chose
+(``attn_implementation``).
 
     with packed(layout): model(row)      mask -> ``TreeMask`` -> passed through the layers -> ``tree_attention``
     model(rows)                          mask -> ...          -> that of ``sdpa``, ``eager``, a kernel
@@ -29,10 +30,10 @@ _LAYOUT: ContextVar[Layout | None] = ContextVar("layout", default=None)
 
 
 def set_attention(model: PreTrainedModel) -> None:
-    """Let the language model of a policy read packed rows; how it reads others stays the user's choice.
+    """Let the language model of a policy read packed rows; other rows keep the attention that the user chose.
 
     Raises:
-        ConfigError: for a class whose attention is its own.
+        ConfigError: for a class of models with attention code of its own, which cannot be replaced.
     """
     decoder: Any = model.get_decoder()
     chosen: str = decoder.config._attn_implementation or "eager"
@@ -53,14 +54,14 @@ def set_attention(model: PreTrainedModel) -> None:
 
 @contextmanager
 def packed(layout: Layout, num_layers: int) -> Iterator[None]:
-    """Read rows as this layout says until the context ends.
+    """Use this layout for the row that is read until the context ends.
 
     Args:
-        layout: of the only row that is read.
-        num_layers: of the language model.
+        layout: layout of the row.
+        num_layers: number of the language model's layers.
 
     Raises:
-        ConfigError: when not every layer has read the row as a tree: the others would have mixed up its texts.
+        ConfigError: when a layer did not use tree attention: it would have mixed up the texts of the row.
     """
     token = _LAYOUT.set(layout)
     try:
@@ -75,14 +76,14 @@ def packed(layout: Layout, num_layers: int) -> Iterator[None]:
 
 
 def _attention(chosen: str) -> Callable[..., Any]:
-    """Return attention that reads trees, and all else as the chosen one does."""
+    """Return attention that reads packed rows as trees, and all other rows with the chosen attention."""
 
     def attention(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **kwargs: Any) -> Any:
         if isinstance(attention_mask, TreeMask):
             return tree_attention(module, query, key, value, attention_mask, **kwargs)
         if chosen == "sdpa":
             return shared_key_attention(module, query, key, value, attention_mask, **kwargs)
-        # Every modeling file has its own ``eager``.
+        # transformers has no shared ``eager``: every modeling file defines its own.
         eager: Any = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
         plain: Any = ALL_ATTENTION_FUNCTIONS.get_interface(chosen, eager)
         return plain(module, query, key, value, attention_mask, **kwargs)
@@ -91,7 +92,7 @@ def _attention(chosen: str) -> Callable[..., Any]:
 
 
 def _mask(plain: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what makes the masks: a tree for a packed row, else what the plain one makes."""
+    """Return the function that makes masks: a ``TreeMask`` for a packed row, else the mask of the chosen attention."""
 
     def mask(*args: Any, **kwargs: Any) -> Any:
         layout = _LAYOUT.get()

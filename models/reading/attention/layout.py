@@ -1,7 +1,7 @@
 """Prompts and their completions in one row of tokens, each prompt once, without padding.
 
     prompt 0 | prompt 1 | ... | completion 0 | completion 1 | ...          S tokens
-    a completion sees its prompt and itself; its positions go on from those of its prompt
+    a completion sees its prompt and itself; its positions continue those of its prompt
 
 The last token of a completion predicts nothing and is left out. A completion's first token is predicted by the last
 token of its prompt.
@@ -27,10 +27,10 @@ them; causal, or causal within a window."""
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Where everything lies in the row."""
+    """Where each prompt and each completion lies in the row."""
 
     prompt_lengths: Int[Tensor, " U"]
-    """In tokens; these three on the CPU."""
+    """Tokens of each prompt. This tensor and the next two are on the CPU."""
 
     prompts: Int[Tensor, " B"]
     """The prompt of each completion."""
@@ -39,7 +39,7 @@ class Layout:
     """Tokens of each completion."""
 
     device: torch.device
-    """Of the model."""
+    """Device of the model."""
 
     readers: set[int] = field(default_factory=set)
     """Identities of the attention layers that have read the row."""
@@ -78,7 +78,7 @@ class Layout:
 
     @cached_property
     def blocks(self) -> Blocks:
-        """The row cut into pieces that are attended to together, for kernels that know only rectangles."""
+        """The row cut into rectangles, for attention kernels that cannot read a tree."""
         return arrange(self.prompt_lengths, self.prompts, self.reads, self.device)
 
     def positions(self, of_prompts: Int[Tensor, "A U L"], is_prompt: Bool[Tensor, "U L"]) -> Int[Tensor, "A S"]:
@@ -88,22 +88,22 @@ class Layout:
             of_prompts: positions of the prompts, padded.
             is_prompt: False at padding.
         """
-        # On all axes behind the largest: text goes on from there behind a picture too (arXiv:2409.12191).
+        # A completion continues from the largest position on any axis, as text after a picture does (arXiv:2409.12191).
         ends = of_prompts.amax(0).masked_fill(~is_prompt, -1).amax(1)  # (U,)
         prompts, reads = self.prompts.to(self.device), self.reads.to(self.device)
         behind = (ends + 1)[prompts].repeat_interleave(reads) + _count(self.reads).to(self.device)
         return torch.cat([of_prompts[:, is_prompt], behind.expand(len(of_prompts), -1)], dim=1)
 
     def sees(self, within: PlaceMask, query: Any, key: Any) -> Any:
-        """Return whether tokens of the row see others, by index; indices broadcast.
+        """Return whether one token of the row sees another; both are given by index, and indices broadcast.
 
         Args:
-            within: the same for two tokens of one text, by their places.
-            query: index of the one that looks.
-            key: index of the one that is seen.
+            within: whether one token of a text sees another token of the same text, by their places in the text.
+            query: index of the token that looks.
+            key: index of the token that is looked at.
         """
         branch = self.branch[key]
-        # Each completion has its prompt and itself, and no prompt has a completion.
+        # A completion sees its prompt and itself; a prompt sees no completion.
         is_related = (self.owner[query] == self.owner[key]) & ((branch == -1) | (branch == self.branch[query]))
         return is_related & within(0, 0, self.place[query], self.place[key])
 
@@ -114,6 +114,6 @@ def pack(prompt_lengths: Tensor, prompts: Tensor, lengths: Tensor) -> Layout:
 
 
 def _count(lengths: Int[Tensor, " n"]) -> Int[Tensor, " m"]:
-    """Return 0, 1, 2 ... for each length, one behind the other."""
+    """Return the numbers 0, 1, 2, ... below each length, joined into one tensor."""
     starts = lengths.cumsum(0) - lengths
     return torch.arange(int(lengths.sum())) - starts.repeat_interleave(lengths)

@@ -2,8 +2,8 @@
 
 ``transformers`` repeats keys and values for every query head when a mask is given. In decoding this copies the whole
 cache for every token. A single new token needs no copy: its query heads become several queries of their shared head.
-For more tokens torch's CPU kernel shares heads itself. In bfloat16 its backward is slower than that of scores that are
-written out, all B x H x Q x S of them: packed rows are cut into rectangles that are small enough.
+For more tokens torch's CPU kernel shares heads itself. In bfloat16 the backward of this kernel is slower than plain
+matrix products that hold all B x H x Q x S scores. Packed rows are cut into rectangles that are small enough for this.
 
 Shapes: B rows, H query heads, K key heads, Q queries, S keys, D width of a head.
 """
@@ -30,14 +30,14 @@ def shared_key_attention(
 
     Args:
         module: the layer.
-        query: of all heads.
-        key: of shared heads.
-        value: of shared heads.
+        query: queries of all heads.
+        key: keys of the shared heads.
+        value: values of the shared heads.
         attention_mask: True where a query sees a key; None: as ``transformers`` reads it.
-        scaling: of the scores.
-        dropout: of the weights.
-        kwargs: for ``transformers``, and what torch's kernels do not know: ``softcap``, a bound of the scores (Gemma 2,
-            arXiv:2408.00118), and ``s_aux``, (H,) scores of a key that every query sees and that has no value
+        scaling: factor of the scores.
+        dropout: dropout probability of the attention weights.
+        kwargs: further arguments of ``transformers``. Torch's kernels lack two of them: ``softcap``, a bound of the
+            scores (Gemma 2, arXiv:2408.00118), and ``s_aux``, (H,) scores of a key without value that every query sees
             (attention sinks, arXiv:2309.17453).
     """
     if (
@@ -47,7 +47,7 @@ def shared_key_attention(
     ):
         settings = {"scaling": scaling, "dropout": dropout, **kwargs}
         return _written_out(module, query, key, value, attention_mask, settings), None
-    # H / K, an attribute of every attention layer whose heads share keys.
+    # H / K; every attention layer whose heads share keys has this attribute.
     num_shared = getattr(module, "num_key_value_groups", 1)
     is_single = query.shape[2] == 1
     # A mask or bias per query head cannot be shared.
@@ -67,7 +67,7 @@ def shared_key_attention(
 
 
 def _is_slow_backward(query: Tensor, value: Tensor, mask: Tensor | None, settings: Mapping[str, Any]) -> bool:
-    """Return whether torch's CPU kernel would be slow and ``_written_out`` can take its place."""
+    """Return whether torch's CPU kernel would be slow and ``_written_out`` can replace it."""
     is_learnt = query.device.type == "cpu" and value.dtype == torch.bfloat16 and query.requires_grad
     return is_learnt and (mask is None or mask.dtype == torch.bool) and settings.get("position_bias") is None
 
@@ -83,10 +83,10 @@ def _written_out(
     if softcap is not None:
         scores = softcap * torch.tanh(scores / softcap)
     if mask is None:
-        # As transformers reads no mask: a single query sees everything, several see what is before them.
+        # transformers passes no mask for two cases: a single query, which sees all keys, and causal attention.
         queries, keys = (torch.arange(size, device=query.device) for size in scores.shape[2:])
         mask = (keys <= queries[:, None]) | (len(queries) == 1)
-    # Finite, as in transformers: a row of padding sees nothing, and must not become NaN.
+    # Finite as in transformers: a row of padding sees no key, and with -inf its softmax would be NaN.
     scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     if sinks is not None:
         scores = torch.cat([scores, sinks.to(scores).view(1, -1, 1, 1).expand(*scores.shape[:3], 1)], dim=-1)

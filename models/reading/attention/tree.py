@@ -1,7 +1,7 @@
 """Attention in a packed row: each completion sees its prompt and itself, as if it had a row of its own.
 
-On a GPU FlexAttention (arXiv:2412.05496) leaves out every block of scores that the mask makes empty. Its backward does
-not exist for CPUs; there, and for what it cannot do, the row is cut into rectangles (``blocks.py``).
+On a GPU, FlexAttention (arXiv:2412.05496) skips every block of scores that the mask makes empty. It has no backward on
+CPUs: on a CPU, and for layers that FlexAttention does not support, the row is cut into rectangles (``blocks.py``).
 
 Shapes: S tokens of the row, H query heads, K key heads, D width of a head; n rows of a rectangle, l its length, L the
 length of its prompts.
@@ -22,15 +22,15 @@ from models.reading.attention.blocks import Rectangle
 from models.reading.attention.layout import Layout, PlaceMask
 from models.reading.attention.shared_keys import shared_key_attention
 
-# Narrower heads are below what FlexAttention's kernels multiply.
+# FlexAttention's kernels cannot multiply narrower heads.
 _NARROWEST_FLEX = 16
 
 
 class TreeMask:
-    """What the tokens of a packed row see in one kind of layer. Takes the place of a mask in the model's forward."""
+    """Which tokens of a packed row see each other in one kind of layer; the model's forward passes it on as a mask."""
 
     def __init__(self, layout: Layout, within: PlaceMask) -> None:
-        """Remember the layout, and what tokens of one text see of each other in these layers."""
+        """Remember the layout, and which tokens of one text see each other in these layers."""
         self.layout, self.within = layout, within
         self._rectangles: dict[int, Tensor | None] = {}
 
@@ -47,17 +47,17 @@ class TreeMask:
         def sees(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
             return self.layout.sees(self.within, query, key)
 
-        # Uncompiled it would hold all S x S numbers.
+        # Without compilation the mask would hold all S x S numbers.
         return create_block_mask(sees, 1, None, size, size, device=str(device), _compile=device.type == "cuda")
 
     def of(self, rectangle: Rectangle, prompts: Rectangle) -> Bool[Tensor, "n 1 l s"] | None:
-        """Return the mask of a rectangle: of prompts, s = l keys; of completions, s = L + l. None: causal.
+        """Return the mask of a rectangle, with s = l keys for prompts and s = L + l keys for completions. None: causal.
 
         Args:
-            rectangle: whose queries.
+            rectangle: the rectangle of the queries.
             prompts: the rectangle of their prompts.
         """
-        # Layers of a kind share this mask, so that each rectangle's is made once.
+        # All layers of a kind share this object, so each rectangle's mask is made once.
         if id(rectangle) not in self._rectangles:
             self._rectangles[id(rectangle)] = self._of(rectangle, prompts)
         return self._rectangles[id(rectangle)]
@@ -65,7 +65,8 @@ class TreeMask:
     def _of(self, rectangle: Rectangle, prompts: Rectangle) -> Tensor | None:
         steps = torch.arange(rectangle.length, device=self.layout.device)
         if rectangle.prompts is None:
-            # A causal kernel leaves half of the scores out. Padding is behind all real tokens, which do not see it.
+            # No mask: a causal kernel skips half of the scores, and padding is behind all real tokens, which cannot see
+            # it.
             if self.within is causal_mask_function:
                 return None
             return self._places(steps[None], steps[None])
@@ -79,7 +80,7 @@ class TreeMask:
         return mask & is_there[:, None, None]
 
     def _places(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Return which places (n, s) those of queries (n, l) see, as (n, 1, l, s)."""
+        """Return as (n, 1, l, s) which of the key places (n, s) the query places (n, l) see."""
         return self.within(0, 0, queries[:, None, :, None], keys[:, None, None, :])
 
 
@@ -106,7 +107,7 @@ def tree_attention(
         )
     mask.layout.readers.add(id(module))
     if query.is_cuda and not dropout and query.shape[-1] >= _NARROWEST_FLEX:
-        # Rotary tables may have made 32 bits of queries and keys under autocast.
+        # Under autocast, rotary tables may have turned queries and keys into 32-bit floats.
         query, key = query.to(value.dtype), key.to(value.dtype)
         out: Any = flex_attention_forward(module, query, key, value, mask.flex, scaling=scaling, **kwargs)
         return out[0], None

@@ -3,7 +3,7 @@ r"""Numbers as people write them, read exactly: 1,200 and 1/2, 50% and 3e8, 0.\o
 import re
 from fractions import Fraction
 
-# 1e999999999 would fill the memory with digits.
+# Largest exponent: 1e999999999 would fill the memory with digits.
 _LARGEST_EXPONENT = 400
 
 # Thousands may be separated by commas or by spaces, but not by both.
@@ -63,7 +63,7 @@ def _times(number: Fraction | None, factor: Fraction) -> Fraction | None:
 
 def _scientific(found: re.Match[str]) -> Fraction | None:
     exponent = int((found["e"] or found["braced"] or found["bare"] or "0").replace(" ", ""))
-    # An exponent out of range is no number that could be compared here.
+    # A number whose exponent is out of range cannot be compared here.
     return _decimal(found["mantissa"]) * Fraction(10) ** exponent if abs(exponent) <= _LARGEST_EXPONENT else None
 
 
@@ -76,7 +76,7 @@ def _fraction(found: re.Match[str]) -> Fraction | None:
 def _mixed(found: re.Match[str]) -> Fraction | None:
     top = int(found["top"] or found["top_digit"] or found["left"])
     bottom = int(found["bottom"] or found["bottom_digit"] or found["right"])
-    # 3 5/2 is no mixed number: the fraction of one is below 1.
+    # 3 5/2 is no mixed number, because the fraction of a mixed number is below 1.
     return _signed(found, int(found["whole"]) + Fraction(top, bottom)) if bottom > top else None
 
 

@@ -17,7 +17,7 @@ _MAX_TERMS = 6
 
 
 def compare_colons(gold: str, answer: str, is_same: Callable[[str, str], bool]) -> Reason | None:
-    """Decide times and ratios; None where neither has a colon that makes it one.
+    """Decide times and ratios; None when neither text is a time or a ratio.
 
     A gold such as 3:30 is a time, so 1:10 is another one although the ratios are equal. A ratio equals its multiples
     and, where it has two terms, its fraction.
@@ -49,7 +49,7 @@ def compare_colons(gold: str, answer: str, is_same: Callable[[str, str], bool]) 
 def _same_time(one: re.Match[str], other: re.Match[str]) -> bool:
     seconds = [_seconds(time) for time in (one, other)]
     if bool(one["half"]) != bool(other["half"]):
-        # Which half of the day may be left out, but 15:30 says it: "3:30 pm" is both 3:30 and 15:30.
+        # A time may leave out am or pm, but 15:30 implies pm: so "3:30 pm" equals both 3:30 and 15:30.
         with_half, without = (one, other) if one["half"] else (other, one)
         return _seconds(without) in (_seconds(with_half), _seconds(with_half, keeps_half=False))
     return seconds[0] == seconds[1]

@@ -20,10 +20,10 @@ class Unit:
     """How many base units one of it is."""
 
     pi_power: int = 0
-    """The size is multiplied with this power of pi: a degree is pi/180."""
+    """Power of pi by which the size is multiplied: a degree is pi/180."""
 
     offset: Fraction = Fraction(0)
-    """What the scale starts at, in base units: 0 °C is 273.15 K."""
+    """Value of the scale's zero in base units: 0 °C is 273.15 K."""
 
     def to_the(self, power: int) -> "Unit":
         """Return this unit to an integer power."""
@@ -31,7 +31,7 @@ class Unit:
         return Unit(dimension, self.size**power, self.pi_power * power, self.offset if power == 1 else Fraction(0))
 
     def times(self, other: "Unit") -> "Unit":
-        """Return the product; a scale with an offset loses it."""
+        """Return the product of two units; offsets of scales are dropped."""
         powers = Counter(dict(self.dimension))
         powers.update(dict(other.dimension))
         dimension = tuple(sorted((name, power) for name, power in powers.items() if power))
@@ -90,7 +90,7 @@ min 分钟|h 小时 时|day 天 日|week 周 星期|month 个月|year 年|N 牛 
 Ω 欧 欧姆|Pa 帕 帕斯卡|kPa 千帕|Hz 赫兹|C 库仑|T 特斯拉|K 开尔文|mol 摩尔|kWh 千瓦时|ha 公顷|亩|CNY 元 块|jiao 角|USD 美元
 EUR 欧元|GBP 英镑|in 英寸|ft 英尺|mi 英里|° 度|°C 摄氏度|rad 弧度
 """
-# Spellings in a wrong case that cannot mean anything else.
+# Spellings in the wrong case that can mean only one unit.
 _SLOPPY = {
     "Kg": "kg", "KG": "kg", "Km": "km", "KM": "km", "Cm": "cm", "CM": "cm", "Hr": "h", "hz": "Hz", "pa": "Pa",
     "KPa": "kPa", "kpa": "kPa", "kw": "kW", "KW": "kW", "kj": "kJ", "KJ": "kJ", "kv": "kV", "KV": "kV", "Ft": "ft",

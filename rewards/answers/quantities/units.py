@@ -1,7 +1,7 @@
-"""Splits an answer into what it counts and the unit it counts in: "12 cm", "$5", "12 students", "1 h 30 min".
+"""Splits an answer into a number and its unit or noun: "12 cm", "$5", "12 students", "1 h 30 min".
 
-Case means something in symbols (MW, mW) and nothing in words (Meters). A symbol of one letter is a unit only with a
-space before it, or in a style of its own: "5m" is a product, "5 m" a length.
+Case matters in symbols (MW, mW) and does not matter in words (Meters). A symbol of one letter is a unit only if a space
+comes before it, or if LaTeX sets it in another style: "5m" is a product, "5 m" a length.
 """
 
 import re
@@ -15,7 +15,7 @@ from rewards.answers.spelling import DOLLAR, LATEX_COMMAND
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """What an answer counts, and in what."""
+    """A number or an expression, with its unit or noun."""
 
     body: str
     """The number, or an expression."""
@@ -28,7 +28,7 @@ class Quantity:
 
     @property
     def is_bare(self) -> bool:
-        """Whether it names no unit."""
+        """Whether the quantity has neither unit nor noun."""
         return self.unit is None and not self.noun
 
 
@@ -50,7 +50,7 @@ _PRICE = re.compile(
 _VARIABLE = re.compile(r"(?<![A-Za-z\\])[A-Za-z]")
 _PIECE = re.compile(r"([0-9][0-9.,]*) ?([A-Za-z\u4e00-\u9fff]+|°|''|')[ ,]*(?:and )?")
 _ANGLE_PIECES = {"'": Fraction(1, 60), "''": Fraction(1, 3600)}
-# What may follow a number and changes it, or makes it another claim.
+# Words after a number that change its value or its meaning, so that they are no nouns.
 _NO_NOUNS = frozenset(
     re.findall(
         "[a-z]+",
@@ -70,7 +70,7 @@ _GENERIC = frozenset({"unit", "square unit", "sq unit", "cubic unit", "cu unit"}
 
 
 def split_unit(text: str) -> Quantity:
-    """Return the quantity that a cleaned text means; one without a unit where none is known."""
+    """Return the quantity of a cleaned text; its unit is None when no known unit is found."""
     spelled = _SPLIT_OHM.sub(r"\1", _MICRO.sub("μ", _OHM.sub("Ω", text)))
     for read in (_price, _compound, _measured, _counted):
         if (quantity := read(spelled)) is not None:
@@ -112,7 +112,7 @@ def _price(text: str) -> Quantity | None:
     sign = {"R": "₹", "U": "$", "E": "€", DOLLAR: "$"}.get(found["sign"][0], found["sign"])
     name = "CNY" if sign == "RMB" else CURRENCY_SIGNS[sign]
     amount = split_unit(found["amount"])
-    # "$12.50 USD" names it twice.
+    # "$12.50 USD" names the currency twice.
     if not amount.is_bare and amount.unit != SYMBOLS[name]:
         return None
     return Quantity(found["minus"].strip() + amount.body, SYMBOLS[name])
@@ -131,7 +131,7 @@ def _compound(text: str) -> Quantity | None:
         if unit is None or first is None or number is None or unit.dimension != first.dimension or unit.offset:
             return None
         total += number * unit.size / first.size
-    # From large to small, else it is a list.
+    # Units must go from large to small, else the text is a list.
     sizes = [unit.size for unit in units if unit is not None]
     return Quantity(str(total), first) if sizes == sorted(set(sizes), reverse=True) else None
 
@@ -145,7 +145,7 @@ def _piece_unit(name: str, text: str) -> Unit | None:
 
 
 def _measured(text: str) -> Quantity | None:
-    # From the left: the longest unit is the right one, "km/h" and not "h".
+    # Tried from the left, because the longest unit is the right one: "km/h" and not "h".
     start = max(1, len(text) - _LONGEST)
     for found in _UNIT_START.finditer(text, start):
         body, rest = text[: found.start()], text[found.start() :]
@@ -159,7 +159,7 @@ def _measured(text: str) -> Quantity | None:
 
 def _may_have_unit(body: str, rest: str) -> bool:
     name = rest.strip()
-    # The m of "x + 5 m" may be another variable, and the m of "5m" too.
+    # The m of "x + 5 m" and of "5m" may be a variable.
     if re.match(r"[A-Za-z](?![A-Za-z])", name) and not rest.startswith(" ") and not body.endswith((" ", "}", ")")):
         return False
     # The degrees of \sin 30° belong to its argument.

@@ -6,8 +6,8 @@ One JSON object per line each way: ``{"kind", "gold", "answer", "tolerance", "se
 by ``{"is_same": ...}`` or ``{"error": ..., "detail": ...}`` with the error ``unreadable_gold``, ``unreadable_answer``,
 ``timed_out`` or ``failed``. The first reply comes before the first request and says that the keeper is ready.
 
-The child ends itself by an alarm that no C code can hold up, so a hanging comparison costs its time limit and the few
-milliseconds of a fork, not the seconds that an import of SymPy takes. The keeper ends with its parent.
+The child ends itself by an alarm that works even during C code. So a hanging comparison costs its time limit and the
+few milliseconds of a new fork, and not the seconds of importing SymPy again. The keeper ends with its parent.
 
 ``workers.py`` starts this file by path, so it imports nothing of this project.
 """
@@ -64,11 +64,11 @@ def _state_at_death(read_end: int, child: int) -> bytes:
     state = _IS_CHILD_IDLE
     poller = select.poll()
     poller.register(read_end, select.POLLIN)
-    poller.register(0, 0)  # only that the other end has closed
+    poller.register(0, 0)  # events only when the other end has closed
     while True:
         for descriptor, _ in poller.poll():
             if descriptor == 0:
-                # A busy child would not see it.
+                # A busy child would not notice that the parent has gone.
                 os.kill(child, signal.SIGKILL)
                 os._exit(0)
             written = os.read(read_end, 64)
@@ -102,13 +102,13 @@ def _serve(replies: int, states: int, memory_megabytes: int) -> None:
 
 def _set_alarms(seconds: float, wall_seconds: float) -> None:
     """End this process after so many seconds of processor time or on the wall; 0 switches the alarms off."""
-    # Without a handler an alarm ends any work. Processor time: a busy machine must not change verdicts.
+    # An alarm without a handler ends the process. It counts processor time, so a busy machine does not change verdicts.
     signal.setitimer(signal.ITIMER_PROF, seconds)
     signal.setitimer(signal.ITIMER_REAL, wall_seconds)
 
 
 def _reply(replies: int, content: dict[str, Any]) -> None:
-    # The parent may have gone.
+    # Writing fails when the parent has gone.
     with contextlib.suppress(OSError):
         os.write(replies, (json.dumps(content) + "\n").encode())
 
@@ -130,10 +130,10 @@ class Unreadable(ValueError):
 
 _DECIMAL = re.compile(r"(?<![\w.])([0-9]+(?:,[0-9]{3})*)?\.([0-9]+)(?![0-9.])")
 _DEGREES = re.compile(r"(?P<angle>[0-9.]+|\\[a-z]+|[A-Za-z])? ?°")
-# 0 is left out, where many functions vanish or have a pole; both signs, because sqrt(x^2) is x only for positive x.
+# Not 0, where many functions vanish or have a pole. Of both signs, because sqrt(x^2) is x only for positive x.
 _POINTS = ((7, 11), (-13, 17), (29, 23), (-5, 31))
 _DIGITS = 40
-# The parser learns its tables from what it reads, and a fork inherits them.
+# The parser builds its tables when it parses; a fork inherits the tables.
 _WARM_UP = (
     ("x+1", "1+x"), (r"\frac{x^2-1}{x-1}", "x+1"), (r"2\sqrt{3}", r"\sqrt{12}"), (r"\sin^{2} x + \cos^2 x", "1"),
     (r"\frac{\pi}{4}", r"\arctan 1"), (r"-2(a-b)^{n} \cdot 3", r"e^{x}"), (r"\log_{2} 8", r"3!"), (r"|x_1|", r"\ln 2"),
@@ -232,13 +232,13 @@ def _is_surely_not_zero(number: Any) -> bool:
     from sympy import nan, zoo
 
     try:
-        # SymPy raises the precision until the digits are right; a true zero never gets there.
+        # SymPy raises the precision until the digits are right; for a true zero it would never stop.
         value = number.doit().evalf(15, maxn=_DIGITS * 10)
     except (TypeError, ValueError, ArithmeticError, AttributeError):
         return False
     if value in (nan, zoo) or not value.is_number or value.is_finite is False:
         return False
-    # At a true zero what is left is rounding noise without one digit that is known.
+    # At a true zero only rounding noise is left, without a single known digit.
     parts: list[Any] = list(value.as_real_imag())
     return any(part != 0 and (part.is_Rational or (part.is_Float and part._prec > 1)) for part in parts)
 
@@ -273,7 +273,7 @@ def spelled_for_parser(text: str) -> str:
     text = re.sub(r"(?<![\\A-Za-z])(sin|cos|tan|cot|sec|csc|log|ln|exp)(?![A-Za-z])", r"\\\1 ", text)
     text = re.sub(r"\\log ?_ ?([0-9A-Za-z]) ?(?=\S)", r"\\log_{\1} ", text)
     text = re.sub(r"\\sqrt ?\(([^()]*)\)", r"\\sqrt{\1}", text)
-    # LaTeX draws the root over the first digit only; all digits are meant.
+    # LaTeX draws the root over the first digit only, but the writer means all digits.
     text = re.sub(r"\\sqrt ?([0-9]+|[A-Za-z])", r"\\sqrt{\1}", text)
     text = re.sub(r"\^ ?\(([^()]*)\)", r"^{\1}", text)
     text = re.sub(r"\\frac ?([0-9A-Za-z]) ?([0-9A-Za-z])", r"\\frac{\1}{\2}", text)

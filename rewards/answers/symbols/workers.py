@@ -1,4 +1,4 @@
-"""A process that compares expressions and cannot hold up the run.
+"""Runs comparisons in a process of its own, so that a hanging comparison cannot stop the run.
 
 math_verify's own timeouts use SIGALRM of the main thread, and SymPy can hang in one C call. So the comparison runs in a
 process of its own, ``worker_program.py``, started by path in a fresh interpreter: ``multiprocessing`` would import the
@@ -21,10 +21,10 @@ from rewards.answers.reasons import Reason, Unknown
 
 # The imports of SymPy and math_verify, on a busy machine.
 _START_SECONDS = 120.0
-# The process ends a comparison by itself; after this it is taken to be broken.
+# The process ends a comparison by itself; after this many further seconds it counts as broken.
 _GRACE_SECONDS = 5.0
 WALL_FACTOR = 3.0
-"""Time on the wall over processor time: how busy a machine may be before it changes verdicts."""
+"""Limit of wall time divided by the limit of processor time: a machine that is busier than this changes verdicts."""
 
 PROGRAM = Path(__file__).with_name("worker_program.py")
 _REASONS = {
@@ -35,7 +35,7 @@ _REASONS = {
 
 
 class Worker:
-    """Compares expressions in a child process, which ends with its owner. For one thread at a time."""
+    """Compares expressions in a child process, which ends with this object. Only one thread at a time may use it."""
 
     def __init__(self, memory_megabytes: int, program: Path = PROGRAM) -> None:
         """Keep the settings; the process starts at the first comparison.
@@ -102,7 +102,7 @@ class Worker:
             "gold": expressions.gold,
             "answer": expressions.answer,
             "tolerance": expressions.tolerance,
-            # 0 would switch the alarms off.
+            # A limit of 0 would switch the alarms off.
             "seconds": max(seconds, 0.001),
             "wall_seconds": max(seconds, 0.001) * WALL_FACTOR,
         }
@@ -143,7 +143,7 @@ class Worker:
 
 
 def _kill(process: "subprocess.Popen[bytes]", owner: int) -> None:
-    # A process that was forked from the owner has a copy of this object, but not the child.
+    # A fork of the owner's process has a copy of this object, but the child is not its own.
     if os.getpid() == owner:
         process.kill()
         process.wait()

@@ -1,1 +1,1 @@
-"""What stands between a vLLM server and whoever reaches its port; docs/security.md has the whole picture."""
+"""Protects a vLLM server from everyone who can reach its port; docs/security.md explains the whole design."""

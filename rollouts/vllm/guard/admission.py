@@ -1,4 +1,4 @@
-"""Who may come in: checks of a request's headers, before any of its body is read."""
+"""Checks the headers of a request before its body is read: the sender, the token, the length."""
 
 import re
 import socket
@@ -15,12 +15,12 @@ _MAX_DIGITS = 15  # of a length
 
 
 def host_names(interface: str, port: int, extra: Collection[str] = ()) -> frozenset[str]:
-    """Return the ``Host`` headers under which a server may be asked for.
+    """Return the ``Host`` headers that a request to this server may have.
 
     Args:
-        interface: what it listens on.
-        port: its port.
-        extra: further names, each with or without a port.
+        interface: interface that the server listens on.
+        port: port of the server.
+        extra: further host names, each with or without a port.
     """
     own = (socket.gethostname(), socket.getfqdn()) if interface in _ANY_INTERFACE else (interface,)
     names = [_with_port(name.lower(), port) for name in (*_LOOPBACK, *own, *extra)]
@@ -31,15 +31,15 @@ def check_visitor(headers: Message, *, hosts: Collection[str], address: tuple[st
     """Refuse a request that a web page sent, or one without the token.
 
     Args:
-        headers: of the request.
-        hosts: from ``host_names``.
+        headers: headers of the request.
+        hosts: allowed ``Host`` headers, from ``host_names``.
         address: numeric address and port that the connection reached, which is a good ``Host`` too.
-        token: the server's.
+        token: the server's token.
 
     Raises:
         Refusal: status 400, 401, 403 or 421.
     """
-    # A page whose name was pointed at this machine sends its own name here (DNS rebinding).
+    # DNS rebinding: a web page whose host name was redirected to this machine sends that name as ``Host``.
     named = headers.get_all("Host", [])
     if len(named) != 1:
         raise Refusal(400, f"a request must have one Host header, this one has {len(named)}.")
@@ -47,7 +47,7 @@ def check_visitor(headers: Message, *, hosts: Collection[str], address: tuple[st
         raise Refusal(
             421, f"this server does not go by the name {named[0]!r}: start it with --allowed-host to let that name in."
         )
-    # Browsers add these to what a page sends, and a training run never does.
+    # Browsers add these headers to requests of web pages; a training run never sends them.
     page = [name for name in headers if name.lower() in ("origin", "referer") or name.lower().startswith("sec-")]
     if page:
         raise Refusal(403, f"requests of web pages are refused, and this one has the header {page[0]}.")
@@ -69,7 +69,7 @@ def content_length(headers: Message, limit: int) -> int:
     lengths = headers.get_all("Content-Length", [])
     if headers.get_all("Transfer-Encoding") or not lengths:
         raise Refusal(411, "the body must be sent whole, with its Content-Length and no Transfer-Encoding.")
-    # Neither "-1" nor "+1", "1_0" or " 1, 1", all of which some reader takes for a number.
+    # Only digits: some HTTP readers accept "-1", "+1", "1_0" or " 1, 1" as numbers.
     if len(lengths) != 1 or not re.fullmatch(rf"[0-9]{{1,{_MAX_DIGITS}}}", lengths[0]):
         raise Refusal(400, f"Content-Length must be one whole number of bytes, got {', '.join(lengths)[:80]!r}.")
     if int(lengths[0]) > limit:

@@ -1,4 +1,4 @@
-"""What a connection sends, read within limits of size and time."""
+"""Reads the bytes that a connection sends, within limits of size and time."""
 
 import io
 import socket
@@ -11,21 +11,21 @@ _PIECE = 2**20  # bytes
 
 
 class _TimedSocket(io.RawIOBase):
-    """Reads from a socket until a moment."""
+    """Reads from a socket until a deadline."""
 
     def __init__(self, connection: socket.socket, seconds: float) -> None:
         self._connection = connection
         self.allow(seconds)
 
     def allow(self, seconds: float) -> None:
-        """Set how long reading may take from now on, over all reads."""
+        """Set how many seconds all reads together may take from now on."""
         self._seconds, self._end = seconds, time.monotonic() + seconds
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: "memoryview[int]", /) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        # Not the socket's own time-out alone, which starts again with every byte.
+        # The socket's own time-out is not enough, because it starts again with every byte.
         left = self._end - time.monotonic()
         try:
             if left <= 0:
@@ -37,7 +37,7 @@ class _TimedSocket(io.RawIOBase):
 
 
 class Incoming(io.BufferedReader):
-    """First the headers of one request, together within limits; then its body, each read within limits of its own."""
+    """Reads the headers of one request within one limit, and then its body, where each read has a limit of its own."""
 
     def __init__(self, connection: socket.socket, limits: Limits) -> None:
         """Give the sender ``limits.header_s`` seconds for its headers, from now on."""
@@ -47,7 +47,7 @@ class Incoming(io.BufferedReader):
         self._in_header = True
 
     def start_body(self) -> None:
-        """Say that the headers are read, and that what follows was asked for."""
+        """Switch from the limits of headers to those of the body."""
         self._in_header = False
 
     def readline(self, size: int | None = -1, /) -> bytes:
@@ -82,7 +82,7 @@ class Incoming(io.BufferedReader):
         Raises:
             Refusal: status 400 when it ends early, 408 for a sender that is too slow.
         """
-        # In pieces, so that memory is taken for what came and not for what was announced.
+        # Read in pieces, so that memory is allocated for bytes that arrived and not for the announced length.
         body = bytearray()
         while len(body) < length:
             piece = self.read(min(_PIECE, length - len(body)))
@@ -92,7 +92,7 @@ class Incoming(io.BufferedReader):
         return bytes(body)
 
     def discard(self, seconds: float) -> None:
-        """Throw away what still comes, for at most this long: closing before would take our answer from the sender."""
+        """Read and drop further bytes for at most so many seconds: closing at once could lose the server's answer."""
         self._socket.allow(seconds)
         try:
             while self.read1(_PIECE):

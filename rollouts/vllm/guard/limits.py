@@ -1,4 +1,4 @@
-"""How much a server takes, and how long it waits."""
+"""Limits of a server: how many bytes it accepts, and how long it waits."""
 
 import os
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ def _main_memory() -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one sender may cost the server. Nothing here bounds what an honest run of usual size needs."""
+    """What one sender may cost the server. A real training run of usual size stays far below these limits."""
 
     header_bytes: int = 16 * 2**10
     """First line and headers of a request, together."""
@@ -34,7 +34,7 @@ class Limits:
     """Slowest sender: a read of n bytes has ``idle_s + n / bytes_per_s`` seconds."""
 
     max_strangers: int = 32
-    """Connections that have not shown the token yet; one more drops the oldest of them."""
+    """Connections that have not shown the token yet; a further one drops the oldest of them."""
 
     max_connections: int = 256
-    """Connections that have shown it; further ones are refused."""
+    """Connections that have shown the token; further ones are refused."""

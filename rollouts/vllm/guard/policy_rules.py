@@ -1,4 +1,4 @@
-"""What a policy from the network may bring: settings, tokenizer and processor files, and never code.
+"""What a policy from the network may contain: settings, tokenizer files and processor files, but never code.
 
 The server writes the files to its disk and has transformers and vLLM read them. So names, kinds and contents are listed
 here, and everything else is refused.
@@ -37,11 +37,11 @@ _TOKENIZER_FILES = {
     "chat_template.jinja", "merges.txt", "vocab.txt",
     "sentencepiece.bpe.model", "spiece.model", "tokenizer.model",
 }  # fmt: skip
-# Of a kind, but naming another model that would be fetched.
+# These have an allowed type, but they name another model, which would be downloaded.
 _REFUSED_CONFIGS = {"adapter_config.json"}
-# Keys by which transformers and vLLM find code outside of themselves.
+# Keys by which transformers and vLLM find code outside of their own packages.
 _CODE_KEYS = {"auto_map", "code_revision", "custom_generate", "custom_pipelines", "kernel_config", "trust_remote_code"}
-# Their values are names of their own, or else a repository with kernels.
+# The values are built-in names; any other value is a repository with kernels, which is code.
 _IMPLEMENTATION_KEYS = ("attn_implementation", "experts_implementation")
 
 
@@ -88,13 +88,13 @@ def _check_content(name: str, content: bytes) -> None:
     try:
         if name.endswith(".json"):
             fields = json.loads(content.decode())
-            # Only configs: a vocabulary may have any word for a key.
+            # Only in configs: in a vocabulary any word may be a key.
             if name.endswith("config.json"):
                 _check_keys(name, fields)
         elif name.endswith(".safetensors"):
             deserialize(content)
         elif name.endswith(".model"):
-            # The first field of a SentencePiece model; pickles and archives start otherwise.
+            # The first field of a SentencePiece model; pickles and archives start with other bytes.
             if not content.startswith(b"\n"):
                 raise ValueError("not a SentencePiece model")
         else:

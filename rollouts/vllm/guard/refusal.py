@@ -1,8 +1,8 @@
-"""How a server says no: a status and a sentence."""
+"""How a server refuses a request: with an HTTP status and a sentence."""
 
 
 class Refusal(Exception):
-    """A request that is never granted, however often it comes."""
+    """The request is refused for good: repeating it does not help."""
 
     def __init__(self, status: int, sentence: str) -> None:
         """Remember the HTTP status and the sentence that the sender gets."""
@@ -11,4 +11,4 @@ class Refusal(Exception):
 
 
 class TryAgain(Refusal):
-    """A request that may be granted later, or when all that belongs to it is sent again."""
+    """The request is refused now: it may be accepted later, or after policy and weights are sent again."""

@@ -1,4 +1,4 @@
-"""The token of a server: made anew at every start, shared through a private file or the environment.
+"""The token of a server, which is new at every start and shared through a private file or the environment.
 
 It is never on a command line, which every user of a machine can read, and never in a log.
 """
@@ -20,13 +20,13 @@ _HOW = "`python -c 'import secrets; print(secrets.token_urlsafe())'` makes one"
 
 
 def new_token() -> str:
-    """Return 256 bits of chance in 43 characters."""
+    """Return 256 random bits as 43 characters."""
     return secrets.token_urlsafe(32)
 
 
 def is_token(given: str, token: str) -> bool:
-    """Return whether a sender has the token, in a time that does not depend on how much of it is right."""
-    # As bytes: the comparison refuses text outside of ASCII, and senders choose theirs freely.
+    """Return whether a sender has the token; the time does not depend on how many characters are right."""
+    # Compared as bytes, because the comparison refuses text outside of ASCII, which a sender may send.
     return hmac.compare_digest(given.encode(errors="replace"), token.encode())
 
 
@@ -34,7 +34,7 @@ def token_of_environment() -> str | None:
     """Return the token that the environment holds, or None.
 
     Raises:
-        ConfigError: for one that is too short or has other characters than a token; an empty one never means "none".
+        ConfigError: for a token that is too short, that is empty, or that has other characters than a token.
     """
     token = os.environ.get(TOKEN_VARIABLE)
     if token is not None and not _TOKEN.fullmatch(token):
@@ -46,7 +46,7 @@ def token_of_environment() -> str | None:
 
 
 def token_file_of(host_name: str, port: int) -> Path:
-    """Return where a server on this machine and port puts its token by default: in the user's home."""
+    """Return the default file of a server's token, in the user's home, for this machine and port."""
     return Path.home() / ".cache" / "rollouts" / f"vllm-server-{host_name}-{port}.token"
 
 
@@ -54,12 +54,12 @@ def write_token(path: Path, token: str) -> None:
     """Write the token into a file that only its owner can read, in place of an older token.
 
     Raises:
-        ConfigError: when the path has a file that is no token, which would be lost.
+        ConfigError: when the path holds a file that is no token and would be overwritten.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.is_symlink() or (path.exists() and not _holds_token(path)):
         raise ConfigError(f"--token-file must be a new file or an older token, got {path}: it would be overwritten.")
-    # Under another name first, so that a reader never meets half a token, and with O_EXCL, which follows no link.
+    # Written under another name and renamed, so that no reader sees half a token; O_EXCL does not follow links.
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(token + "\n")
@@ -70,11 +70,12 @@ def read_token(path: Path) -> str:
     """Return the token of a file.
 
     Raises:
-        ConfigError: when there is none, or when others than its owner may read or may have written it.
+        ConfigError: when there is no token, or when users other than the owner can read the file or could have written
+            it.
     """
     key = f"model.engine.token_file={path}"
     try:
-        # Without O_NONBLOCK a named pipe would block here until someone writes.
+        # Without O_NONBLOCK opening a named pipe would block until another process writes into it.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK)) as file:
             state = os.fstat(file.fileno())
             if not stat.S_ISREG(state.st_mode):

@@ -1,4 +1,4 @@
-"""What the steps of vLLM's weight transfer may bring: numbers, names and an address, and never anything that runs."""
+"""What the steps of vLLM's weight transfer may contain: numbers, names and an address, but no code."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -21,15 +21,15 @@ _ARGUMENTS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def check_step(step: str, arguments: Mapping[str, Any], max_bytes: int) -> None:
-    """Refuse arguments that vLLM's own trainer does not send.
+    """Refuse arguments that vLLM's own trainer would not send.
 
     Args:
-        step: a route, which is vLLM's name of a step.
-        arguments: what came with it.
-        max_bytes: largest update, about.
+        step: the route of the request, which is vLLM's name of the step.
+        arguments: the arguments that came with the step.
+        max_bytes: largest size of an update, approximately.
 
     Raises:
-        DataError: with the first of them.
+        DataError: names the first such argument.
     """
     wanted = _ARGUMENTS[step]
     check_values(step, arguments, dict.fromkeys(wanted, dict[str, Any]))
@@ -49,7 +49,7 @@ def _check_sizes(shapes: list[list[int]], max_bytes: int) -> None:
             if extent < 0:
                 raise DataError(f"update_info: a shape must have no negative number, got {shape}.")
             size *= extent
-        # One byte a number is the least that there is.
+        # No dtype needs less than one byte per number.
         left -= size
         if left < 0:
             raise DataError(f"update_info: the tensors are larger than this server takes, {max_bytes} bytes.")

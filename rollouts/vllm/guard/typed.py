@@ -1,4 +1,4 @@
-"""Plain data from a network, held against the types it is meant for."""
+"""Checks plain data from a network against the types that it must have."""
 
 import math
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ def check_values(what: str, values: Mapping[Any, Any], hints: Mapping[str, Any])
     """Refuse values that are not listed, or not of their type.
 
     Raises:
-        DataError: with the first of them.
+        DataError: names the first such value.
     """
     for name, value in values.items():
         if name not in hints:
@@ -42,7 +42,7 @@ def check_values(what: str, values: Mapping[Any, Any], hints: Mapping[str, Any])
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Return whether a value has a type; numbers must be finite, and truth values are no numbers."""
+    """Return whether a value has a type; numbers must be finite, and true and false are no numbers."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Literal:
         return any(type(value) is type(choice) and value == choice for choice in inner)

@@ -1,4 +1,4 @@
-"""How many connections a server holds open."""
+"""Counts and limits the connections that a server holds open."""
 
 import json
 import socket
@@ -15,7 +15,7 @@ def _dropped() -> bytes:
 
 
 class Visitors:
-    """Open connections: strangers, which are many at most times of an attack, and those that have shown the token."""
+    """Open connections, in two groups: those that have shown the token, and strangers, which have not."""
 
     def __init__(self, max_strangers: int, max_known: int) -> None:
         """Start without any."""
@@ -25,14 +25,14 @@ class Visitors:
         self._lock = threading.Lock()
 
     def enter(self, connection: socket.socket) -> None:
-        """Count a new connection. One too many drops the oldest stranger: an honest sender is none for long."""
+        """Count a new connection. Of too many strangers the oldest is dropped: a real run shows its token soon."""
         with self._lock:
             self._strangers[connection] = None
             if len(self._strangers) > self._max_strangers:
                 oldest = next(iter(self._strangers))
                 del self._strangers[oldest]
                 with suppress(OSError):
-                    # This thread accepts all connections, so it must not wait for anyone.
+                    # This thread accepts all connections, so it must not wait for one of them.
                     oldest.send(_dropped(), socket.MSG_DONTWAIT)
                     oldest.shutdown(socket.SHUT_RDWR)
 

@@ -1,1 +1,1 @@
-"""How weights get into vLLM other than one by one in the place of the old ones; docs/scaling.md compares the ways."""
+"""Ways to get weights into vLLM besides replacing tensors one by one; docs/scaling.md compares all ways."""

@@ -1,10 +1,10 @@
-"""A backend of vLLM's weight transfer for machines without GPUs: its NCCL backend, with gloo to carry the bytes.
+"""A backend of vLLM's weight transfer for machines without GPUs: vLLM's NCCL backend, but gloo sends the bytes.
 
     trainer  init, start, names and shapes, finish  --HTTP-->  server
              tensors                                --gloo-->
 
-Only group and broadcast are made here. Handshake, order of calls, checks of names and shapes and the way into the model
-are vLLM's own NCCL classes, so that they run, and are tested, where there is no GPU.
+Only group and broadcast are code of this file. Handshake, order of calls, checks of names and shapes, and loading into
+the model come from vLLM's NCCL classes, so this code of vLLM also runs, and is tested, without a GPU.
 """
 
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
@@ -31,13 +31,13 @@ from vllm.distributed.weight_transfer.nccl_engine import (
 )
 
 NAME = "gloo"
-# As long as vLLM waits for a rendezvous of NCCL.
+# The same time that vLLM waits for a rendezvous of NCCL.
 _TIMEOUT = timedelta(seconds=300)
 
 
 def register() -> None:
     """Make the backend known to vLLM in this process, by name."""
-    # An error says that it is known already.
+    # vLLM raises an error when the backend is registered already.
     with suppress(ValueError):
         WeightTransferEngineFactory.register_engine(NAME, __name__, "GlooEngine")
         WeightTransferTrainerFactory.register_engine(NAME, __name__, "GlooTrainerEngine")
@@ -50,7 +50,7 @@ class GlooGroup:
         """Block until all of them are there.
 
         Raises:
-            RuntimeError: when they are not within five minutes.
+            RuntimeError: when they do not meet within five minutes.
         """
         self._group: Any = stateless_init_torch_distributed_process_group(
             address, port, rank, world_size, backend=NAME, timeout=_TIMEOUT
@@ -60,11 +60,11 @@ class GlooGroup:
         """Send a contiguous tensor from rank 0, or overwrite it with what rank 0 sends.
 
         Raises:
-            RuntimeError: when another process has ended or says nothing for five minutes.
+            RuntimeError: when another process has ended, or does not answer for five minutes.
         """
         options = dist.BroadcastOptions()
         options.rootRank = options.rootTensor = 0
-        # As bytes, of which every type is made.
+        # Sent as bytes, because gloo does not know every dtype.
         self._group.broadcast([tensor.reshape(-1).view(torch.uint8)], options).wait()
 
     def destroy(self) -> None:
@@ -74,16 +74,16 @@ class GlooGroup:
 
 @dataclass(kw_only=True)
 class GlooInitInfo(NCCLWeightTransferInitInfo):
-    """What a worker needs to join."""
+    """What a worker needs to join the group."""
 
     tied: dict[str, str] = field(default_factory=dict[str, str])
-    """For each further name of a tied tensor the one it comes under. The CPU backend packs the head away from the
-    embeddings, so it must be given both; on GPUs they stay one tensor."""
+    """For each further name of a tied tensor the name under which it is sent. The CPU backend copies the head when it
+    packs it, so head and embeddings must both be loaded; on GPUs they stay one tensor."""
 
 
 @dataclass
 class GlooTrainerInitInfo(NCCLTrainerInitInfo):
-    """What a rank of the trainer needs to join."""
+    """What a rank of the trainer needs to join the group."""
 
     backend: ClassVar[str] = NAME
 
@@ -98,7 +98,7 @@ class GlooEngine(NCCLWeightTransferEngine):
 
     def init_transfer_engine(self, init_info: Any) -> None:
         """Join the trainer's group, as its only worker."""
-        # Given up with the server's earlier run.
+        # A group of an earlier run is given up.
         self.shutdown()
         self._tied = init_info.tied
         self.model_update_group = GlooGroup(
@@ -107,7 +107,7 @@ class GlooEngine(NCCLWeightTransferEngine):
 
     def update_weights(self, update_info: dict[str, Any]) -> None:
         """Receive an update."""
-        # The base class waits for an accelerator afterwards, which there is none of.
+        # The base class would wait for an accelerator afterwards, and this machine has none.
         self.receive_weights(self.parse_update_info(update_info))
 
     def receive_weights(self, update_info: NCCLWeightTransferUpdateInfo) -> None:
@@ -140,7 +140,7 @@ class GlooTrainerEngine(NCCLTrainerWeightTransferEngine):
             world_size=init_info.world_size,
             tied=init_info.tied,
         )
-        # The worker waits for us, and we for the worker.
+        # Worker and trainer wait for each other, so the worker's call needs a thread of its own.
         with ThreadPoolExecutor(max_workers=1) as pool:
             met = pool.submit(client.init_weight_transfer_engine, worker_init_payload(worker))
             engine.model_update_group = GlooGroup(

@@ -1,4 +1,4 @@
-"""LoRA updates that vLLM applies beside its weights: what can be served so, and the files that vLLM reads them from."""
+"""LoRA updates that vLLM applies beside its weights: which updates it can apply, and the files that it reads."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,11 +9,11 @@ from torch import Tensor
 
 from algorithms import ConfigError
 
-# vLLM sets aside room for one of these, see its ``MaxLoRARanks``.
+# vLLM reserves room for one of these ranks, see its ``MaxLoRARanks``.
 _ROOMS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 _SERVED_PART = "language_model"
 _MATRICES = (".lora_A.weight", ".lora_B.weight")
-# Where peft keeps the model inside its own.
+# Prefix of tensor names in peft's files.
 _PREFIX = "base_model.model."
 
 
@@ -46,7 +46,7 @@ def check_served(ranks: Mapping[str, int]) -> None:
 
 
 def room_for(rank: int) -> int:
-    """Return the least ``max_lora_rank`` of vLLM that an update of this rank fits in."""
+    """Return vLLM's smallest ``max_lora_rank`` that is at least this rank."""
     return next(room for room in _ROOMS if room >= rank)
 
 
@@ -70,6 +70,6 @@ def write_adapter(folder: Path, updates: Mapping[str, Tensor]) -> None:
     save_file(tensors, folder / "adapter_model.safetensors")
     rank = max(tensor.shape[0] for name, tensor in updates.items() if name.endswith(_MATRICES[0]))
     layers = sorted(name.removesuffix(_MATRICES[0]) for name in updates if name.endswith(_MATRICES[0]))
-    # Scaled by alpha / r = 1, as the scale is in the matrices.
+    # alpha / r is 1 here, because the matrices already contain the scale.
     config = {"peft_type": "LORA", "r": rank, "lora_alpha": rank, "target_modules": layers}
     (folder / "adapter_config.json").write_text(json.dumps(config))

@@ -1,4 +1,4 @@
-"""How the ranks of a run send weights to a server: streamed over HTTP, or by vLLM's weight transfer."""
+"""Sends the weights of a run to a server: streamed over HTTP, or by vLLM's weight transfer."""
 
 import time
 from collections.abc import Iterator
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 
 
 class WeightSender:
-    """Sends each tensor once, also one that is tied under several names. Every method is called on all ranks."""
+    """Sends each tensor once, also a tied tensor with several names. Every method is called on all ranks."""
 
     def __init__(self, settings: VLLMSettings) -> None:
         """Remember how weights travel."""
         self._settings = settings
         self._transfer: WeightTransfer | None = None
         self._transfer_session = ""
-        # What the steps of a transfer show the server.
+        # The session and the version that every step of a transfer sends to the server.
         self._client: ServerClient | None = None
         self._session, self._version = "", 0
 
     def send(
         self, client: ServerClient, session: str, policy: SampledPolicy, *, only_trainable: bool, version: int
     ) -> tuple[SyncReport | None, str]:
-        """Return what was sent and "", or None and what failed on any rank.
+        """Return a report of the sent tensors and "", or None and the failure of any rank as a text.
 
         Args:
-            client: the server; the first rank's is used.
-            session: the run's at the server.
-            policy: whose weights.
-            only_trainable: leave out what no optimizer step changes.
+            client: the server; only the client of the first rank is used.
+            session: the run's session at the server.
+            policy: the policy whose weights are sent.
+            only_trainable: leave out tensors that no optimizer step changes.
             version: optimizer steps behind the weights.
         """
         tied, merge_lora = policy.tied_names, self._settings.lora == "merged"
@@ -62,7 +62,7 @@ class WeightSender:
                 pass
         else:
             _, failure = attempt(lambda: self._connect(tied))
-            # Agreed on before anyone sends: a rank that is not connected would gather nothing.
+            # All ranks agree on this before sending starts: a rank without connection would not take part in gathering.
             if failure := first_failure(failure):
                 return None, failure
             transfer: Any = self._transfer
@@ -86,7 +86,7 @@ class WeightSender:
             return
         self.close()
         try:
-            # vLLM sets environment variables and threads while it is imported.
+            # Importing vLLM changes environment variables and the number of threads.
             with restored_process_state():
                 quiet_vllm()
                 from rollouts.vllm.weights.transfer import WeightTransfer

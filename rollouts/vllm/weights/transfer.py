@@ -3,7 +3,7 @@
     rank 0     stream -> vLLM's trainer engine -> NCCL or gloo -> vLLM's workers
     all ranks  stream: gathering sharded weights is a collective call per tensor
 
-Steps go over our own HTTP calls with the server's token, tensors over a group of their own.
+Steps are HTTP calls of this project, with the server's token; tensors go over a process group of their own.
 """
 
 # pyright: reportMissingImports=false
@@ -37,14 +37,14 @@ class WeightTransfer:
 
         Args:
             backend: ``nccl`` or ``gloo``.
-            post: sends a step's name and arguments to the server, and returns when it is done.
-            rank: this process's; the first sends.
+            post: function that sends a step's name and arguments to the server, and returns when the step is done.
+            rank: rank of this process; rank 0 sends.
             server: ``HOST:PORT``, by which the workers' machine is reached.
             num_workers: processes that the server's model is spread over.
-            tied: for each further name of a tied tensor the one it is sent under.
+            tied: for each further name of a tied tensor the name under which it is sent.
 
         Raises:
-            EngineError: when they cannot be met.
+            EngineError: when the workers cannot be reached.
         """
         self._source = _Source()
         place: dict[str, Any] = {
@@ -64,12 +64,12 @@ class WeightTransfer:
         """Send an update, and return when the server has all of it.
 
         Args:
-            stream: gives the tensors anew, each under one name.
-            counted: the tensors, to be read once.
-            kind: the same for streams of the same names, types and shapes.
+            stream: function that starts a new stream of the tensors, each under one name.
+            counted: the tensors to send; they can be read once.
+            kind: key that is equal for streams with equal names, types and shapes.
 
         Raises:
-            EngineError: when the transfer broke off; the connection is then of no use any more.
+            EngineError: when the transfer broke off; the connection cannot be used after that.
         """
         self._source.take(stream, counted, kind)
         try:
@@ -77,7 +77,7 @@ class WeightTransfer:
         except (RuntimeError, ValueError) as error:
             raise EngineError(f"the transfer of weights broke off: {error}") from error
         finally:
-            # The other ranks gather to the end, and wait for this one.
+            # The other ranks gather to the end, and then wait for rank 0.
             for _ in counted:
                 pass
 
@@ -87,7 +87,7 @@ class WeightTransfer:
 
 
 class _Source(WeightSource):
-    """An update as vLLM reads it: first what will come, then the tensors."""
+    """An update as vLLM reads it: first names, types and shapes, then the tensors."""
 
     def __init__(self) -> None:
         self._described: dict[str, list[ParamMeta]] = {}
@@ -97,7 +97,8 @@ class _Source(WeightSource):
 
     def metadata(self) -> list[ParamMeta]:
         if self._kind not in self._described:
-            # The shape of a sum of weight and update is known when it was made, so one pass is made for nothing else.
+            # The dtype of weight plus update is known only after adding, so one pass over the stream collects names,
+            # types and shapes only.
             self._described[self._kind] = [
                 ParamMeta(name, tensor.dtype, tuple(tensor.shape)) for name, tensor in self._stream()
             ]
@@ -121,7 +122,7 @@ class _Client(HTTPVLLMWeightSyncClient):
 def _address_towards(server: str) -> str:
     """Return this machine's address on the way to another machine."""
     place = urlsplit(f"//{server}")
-    # Of datagrams, of which none is sent: the system only chooses the way.
+    # A datagram socket: no packet is sent, the system only chooses the route.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((place.hostname, place.port or 80))
         return probe.getsockname()[0]
