@@ -238,9 +238,10 @@ class GRPOModule(AheadModule):
         """Return log-probs and entropies (B, T) of stored samples, each prompt read once for its group."""
         uids, rows = samples.prompt_uids.unique(return_inverse=True)  # (U,), (B,)
         prompts = [self.experience.prompt("train", uid) for uid in uids.tolist()]
-        return policy.completion_scores(
-            prompts, rows, samples.completion_ids, samples.is_completion, temperature=self.sampling.temperature
-        )
+        with self.keeping_images():
+            return policy.completion_scores(
+                prompts, rows, samples.completion_ids, samples.is_completion, temperature=self.sampling.temperature
+            )
 
     @torch.no_grad()
     def reference_logps(self, samples: ExperienceBatch) -> Tensor | None:

@@ -29,7 +29,8 @@ from models.parts import frozen_parts, part_modules, set_trainable_parts
 from models.reading.attention import set_attention
 from models.reading.completion_hidden import completion_hidden
 from models.reading.head import complete_head
-from models.reading.image_features import encoder_output, image_features
+from models.reading.image_features import encoder_output, image_features, unadapted
+from models.reading.kept_images import BLANK, KeptImages
 from models.reading.prompt_encoder import EncodedPrompt, Processor, PromptEncoder, left_pad, right_pad
 from models.reading.token_kinds import TokenKinds, token_kinds
 from models.sharding import whole_weights
@@ -60,6 +61,9 @@ class Policy(nn.Module):
         self.model = model
         set_attention(model)
         self.head_shape = complete_head(model)
+        self.kept_images = KeptImages()
+        """What a frozen tower made of the images of a rollout; empty and closed unless a module opens it."""
+
         kinds = token_kinds(processor, model)
         self.encoder = PromptEncoder(processor, kinds)
         self.end_token_ids = kinds.end_ids
@@ -145,17 +149,25 @@ class Policy(nn.Module):
             "input_ids": ids.to(self.device),
             "attention_mask": is_prompt.long().to(self.device),
         }
-        return inputs | self.image_inputs(encoded, torch.arange(len(prompts)), inputs["input_ids"])
+        features = self.kept_images.features(self.model, prompts, [e.vision for e in encoded])
+        return inputs | self.image_inputs(encoded, torch.arange(len(prompts)), inputs["input_ids"], features)
 
-    def image_inputs(self, encoded: Sequence[EncodedPrompt], rows: Tensor, ids: Tensor) -> dict[str, Any]:
+    def image_inputs(
+        self,
+        encoded: Sequence[EncodedPrompt],
+        rows: Tensor,
+        ids: Tensor,
+        features: Sequence[Sequence[Tensor]] | None = None,
+    ) -> dict[str, Any]:
         """Return the model inputs for the images of B rows; none where no row has an image.
 
         Args:
             encoded: U prompts; the images of each go through tower and adapter once.
             rows: for each of B rows its prompt.
             ids: (B, L) tokens, images expanded.
+            features: of the images of each prompt; None: they are read now.
         """
-        features = self.image_features([e.vision for e in encoded])
+        features = self.image_features([e.vision for e in encoded]) if features is None else features
         per_row = tuple(feature for i in rows.tolist() for feature in features[i])
         if not per_row:
             return {}
@@ -167,15 +179,28 @@ class Policy(nn.Module):
         ``models.reading.image_features``."""
         return image_features(self.model, visions)
 
+    @torch.no_grad()
+    def read_images(self, prompts: Sequence[Prompt]) -> None:
+        """Read the images of prompts as ``prompt_inputs`` does, where they are kept."""
+        visions = [encoded.vision for encoded in self.encoder.encode_all(prompts)]
+        self.kept_images.features(self.model, prompts, visions)
+
     def zero_from_blank_image(self) -> Float[Tensor, ""]:
         """Return 0, computed from a black image: for a rank without images where the ranks share weights.
 
         So this rank gathers the tower's weights as often, in forward and backward, as ranks with images do.
         """
-        image = Image.new("RGB", (_BLANK_SIDE, _BLANK_SIDE))
-        vision = dict(self.encoder.image_processor(images=[image], return_tensors="pt"))
-        (features,) = self.image_features([vision])
+        (features,) = self.kept_images.features(self.model, [BLANK], [self._blank_vision()])
         return 0.0 * torch.stack([feature.sum() for feature in features]).sum()
+
+    @torch.no_grad()
+    def run_tower_on_blank_image(self) -> None:
+        """Run the tower for a rank whose images are kept, where another rank has some that are not."""
+        unadapted(self.model, [self._blank_vision()])
+
+    def _blank_vision(self) -> dict[str, Tensor]:
+        image = Image.new("RGB", (_BLANK_SIDE, _BLANK_SIDE))
+        return dict(self.encoder.image_processor(images=[image], return_tensors="pt"))
 
     def prompt_positions(self, inputs: dict[str, Any]) -> Int[Tensor, "A U L"]:
         """Return the positions of prompts on each axis, any number at padding; inputs as of ``prompt_inputs``."""

@@ -4,16 +4,18 @@ Shapes: P prompts, G completions per prompt.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 from algorithms import Completion, Prompt, position_seed
+from lightning_modules.ahead.images import RolloutImages
 from lightning_modules.ahead.rollout import RolloutAhead
 from lightning_modules.ahead.waiting import WaitingTimes
 from lightning_modules.data_contracts import ExperienceSource
 from lightning_modules.rollout_module import RolloutModule
 from rollouts import Sampled, SamplingConfig, gather_ranks, state_of_rank
 
-_KEY = "rollout_ahead"
+_KEY, _IMAGES_KEY = "rollout_ahead", "rollout_images"
 
 
 class AheadModule(RolloutModule):
@@ -27,6 +29,7 @@ class AheadModule(RolloutModule):
         super().__init__(*args, **kwargs)
         self.ahead, self.waiting = RolloutAhead(self.engine), WaitingTimes()
         self._waiting_shares: dict[str, float] = {}
+        self.images = RolloutImages()
 
     @property
     def experience(self) -> ExperienceSource:
@@ -50,13 +53,18 @@ class AheadModule(RolloutModule):
             prompts: P prompts of the rollout, or further prompts for another attempt.
             attempt: number of the attempt, from 0; only the first attempt can have been sampled ahead.
         """
-        sampled = self._sampled(rollout, prompts, attempt)
+        with self.keeping_images():
+            sampled = self._sampled(rollout, prompts, attempt)
         if self.rollouts_ahead:
             # The next rollout begins here, before scoring, so that rewards are computed while the engine samples.
             self.engine.sync(self.loaded_policy, version=self.trainer.global_step)
             following = self.experience.rollout_prompts(rollout + 1)
             self.ahead.start(rollout + 1, following, self.sampling, seed=self._rollout_seed(rollout + 1))
         return sampled
+
+    def keeping_images(self) -> AbstractContextManager[None]:
+        """Return a context in which the frozen tower of the policy reads each image of a rollout once."""
+        return self.images.kept(self.loaded_policy, lambda uid: self.experience.prompt("train", uid))
 
     def _sampled(self, rollout: int, prompts: Sequence[Prompt], attempt: int) -> Sampled:
         """Return the completions (P, G) of an attempt: those that were sampled ahead, or new ones."""
@@ -87,19 +95,27 @@ class AheadModule(RolloutModule):
 
     # --- hooks of Lightning ---------------------------------------------------------------------------------
 
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Act as every ``RolloutModule`` does; where a rollout is due, images of the one before are not kept longer."""
+        if self.starts_rollout(batch):
+            self.images.forget()
+        super().on_train_batch_start(batch, batch_idx)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Wait for the rollout in flight, and add the rollouts of all ranks."""
         super().on_save_checkpoint(checkpoint)
         with self.waiting.for_engine():
             state = self.ahead.state_dict(version=self.trainer.global_step)
         checkpoint[_KEY] = gather_ranks(state)
+        checkpoint[_IMAGES_KEY] = gather_ranks(self.images.state_dict())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore this rank's rollout that was sampled ahead."""
+        """Restore this rank's rollout that was sampled ahead, and the names of its images that have been read."""
         super().on_load_checkpoint(checkpoint)
-        # Checkpoints of earlier versions lack this key.
-        if _KEY in checkpoint:
-            self.ahead.load_state_dict(state_of_rank(checkpoint[_KEY], self.global_rank, self.trainer.world_size))
+        # Checkpoints of earlier versions lack these keys.
+        for key, part in ((_KEY, self.ahead), (_IMAGES_KEY, self.images)):
+            if key in checkpoint:
+                part.load_state_dict(state_of_rank(checkpoint[key], self.global_rank, self.trainer.world_size))
 
     def teardown(self, stage: str) -> None:
         """Give up a rollout in flight, and shut the engine down."""

@@ -56,6 +56,15 @@ class Family:
             "language_model": [inner.language_model, head],
         }
 
+    def adapters(self, model: PreTrainedModel) -> list[nn.Module]:
+        """Return the module that makes each level of features, in the order of ``feature_levels``."""
+        inner: Any = model.model
+        return [inner.multi_modal_projector]
+
+    def patches_per_token(self, model: PreTrainedModel) -> int:
+        """Return how many rows of the tower an adapter merges into the features of one image token."""
+        return 1
+
     def unused_modules(self, model: PreTrainedModel) -> list[nn.Module]:
         """Return the modules of the parts that no forward reads."""
         return []

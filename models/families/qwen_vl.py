@@ -35,6 +35,15 @@ class QwenVL(Family):
             "language_model": [inner.language_model, head],
         }
 
+    def adapters(self, model: PreTrainedModel) -> list[nn.Module]:
+        """Return the merger."""
+        inner: Any = model.model
+        return [inner.visual.merger]
+
+    def patches_per_token(self, model: PreTrainedModel) -> int:
+        """Return the patches of a square that the merger makes one token of."""
+        return model.config.vision_config.spatial_merge_size**2
+
     def num_features(self, vision: Vision) -> int:
         """Return the number of images: ``pixel_values`` has a row per patch here."""
         return int(vision["image_grid_thw"].shape[0])
@@ -73,6 +82,11 @@ class QwenVL(Family):
 
 class Qwen3VL(QwenVL):
     """Qwen3-VL: features of some earlier layers of the tower are added within the language model ("deepstack")."""
+
+    def adapters(self, model: PreTrainedModel) -> list[nn.Module]:
+        """Return the merger, and that of each level of deepstack."""
+        inner: Any = model.model
+        return [inner.visual.merger, *inner.visual.deepstack_merger_list]
 
     def feature_levels(self, output: Any) -> list[Sequence[Tensor]]:
         """Return the features of every image in 1 + D levels, those of deepstack last."""

@@ -7,7 +7,8 @@
 On a CPU there are several rows of some thousand tokens each. No state is kept between two forwards, so activations may
 be computed again in backward. Ranks with sharded weights gather them in every forward, so each rank runs exactly one.
 The ranks agree on whether images are read; a rank without images then reads a blank image and adds 0 times its
-features.
+features. Where images are kept, the ranks agree on whether the tower runs, and apart from that on whether the adapter
+does.
 
 Shapes: U unique prompts, B rows, S tokens of the packed row, T completion tokens, N completion tokens of all rows, H
 hidden size.
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from algorithms import Prompt
 from models.reading.attention import pack, packed
+from models.reading.kept_images import BLANK
 from models.sharding import is_sharded, largest_over_ranks
 
 if TYPE_CHECKING:
@@ -40,8 +42,11 @@ def completion_hidden(
     is_completion: Bool[Tensor, "B T"],
 ) -> Float[Tensor, "N H"]:
     """Return the last hidden states that predict each completion token, row by row; arguments as in Policy."""
-    has_images = any(prompt.images for prompt in prompts)
-    (any_rank_has_images,) = largest_over_ranks(policy, has_images)
+    pictured = [prompt for prompt in prompts if prompt.images]
+    has_images, needs_tower = bool(pictured), policy.kept_images.lacks(pictured or [BLANK])
+    any_rank_has_images, any_rank_needs_tower = largest_over_ranks(policy, has_images, needs_tower)
+    if any_rank_has_images and any_rank_needs_tower and not needs_tower:
+        policy.run_tower_on_blank_image()
     zero = policy.zero_from_blank_image() if any_rank_has_images and not has_images else 0.0
     parts = _parts(policy, prompts, rows, is_completion)
     if len(parts) == 1:
