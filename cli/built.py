@@ -57,6 +57,19 @@ def built_folder(config: str, seed: int, sources: SourceTree = _SOURCES) -> Path
     return BUILT_ROOT / f"{Path(config).stem}-{_digest(config, seed, sources)}"
 
 
+def referred_folder(value: str, seed: int) -> Path | None:
+    """Return the folder that ``${built_by:CONFIG,SEED}`` stands for; None for a value without such a reference.
+
+    Args:
+        value: as a config has it.
+        seed: that of the run, for a reference whose seed is not a number.
+    """
+    if (found := _REFERENCE.match(value)) is None:
+        return None
+    given = re.match(r",\s*(\d+)", value[found.end() :])
+    return built_folder(found[1], int(given[1]) if given else seed)
+
+
 def missing() -> dict[Path, tuple[str, int]]:
     """Return the folders that the last parsed config refers to and that do not exist yet, with config and seed."""
     return {folder: source for folder, source in _wanted.items() if not folder.is_dir()}

@@ -65,6 +65,11 @@ class RunRecord:
     git: Mapping[str, Any] | None = None
     """``commit`` and ``is_dirty`` of the project's sources; None where they are in no repository."""
 
+    starts_from: Mapping[str, str | None] | None = None
+    """Of training: ``path`` of the policy that it starts from, digest of its ``weights``, and ``first_weights``, those
+    of the policy that the first of a chain of trainings started from; None where the config names no folder of one,
+    and in records of before it was kept."""
+
     versions: Mapping[str, str] = field(default_factory=dict)
     machine: Mapping[str, Any] = field(default_factory=dict)
 

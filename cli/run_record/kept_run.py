@@ -18,6 +18,7 @@ from cli.run_record.locks import locked_folders
 from cli.run_record.loggers import given_name, keep_csv, point_at, runs_parent
 from cli.run_record.names import RunName, run_name
 from cli.run_record.recorded import CHECKPOINTS, Told, discard, recorded, started_record
+from cli.run_record.starting_policy import starting_policy
 from cli.run_record.tensorboard_pages import RunPages
 from storage import check_writable
 
@@ -129,7 +130,8 @@ class KeptRun:
         if not (self.is_first and trainer.is_global_zero):
             yield
             return
-        record = started_record(self.folder, self.command, self.line.arguments)
+        start = starting_policy(config, BUILDS) if self.command == "fit" else None
+        record = started_record(self.folder, self.command, self.line.arguments, start)
         with ExitStack() as locks:
             try:
                 locks.enter_context(locked_folders(trainer, self.folder.path, self.command))

@@ -18,6 +18,7 @@ import torch
 
 from algorithms import ConfigError, DataError
 from cli.run_record.folders import RunFolder
+from cli.run_record.starting_policy import StartingPolicy
 from cli.stop_signals import Stopped
 from run_records import FILE_NAME, Attempt, RunRecord, read_record
 from run_records.record import FAILED, FINISHED, STOPPED, plain_metrics
@@ -41,7 +42,9 @@ class Told:
     lines: list[str] = field(default_factory=list)
 
 
-def started_record(folder: RunFolder, command: str, arguments: Sequence[str]) -> RunRecord:
+def started_record(
+    folder: RunFolder, command: str, arguments: Sequence[str], starts_from: StartingPolicy | None = None
+) -> RunRecord:
     """Return the record of a run that starts now: a new one, or that of the run that goes on, with one attempt more.
 
     Read it before the folder is locked: reading a lock file would release the lock.
@@ -50,6 +53,7 @@ def started_record(folder: RunFolder, command: str, arguments: Sequence[str]) ->
         folder: the run's folder.
         command: fit, validate, test or predict.
         arguments: the command line behind ``train.py``.
+        starts_from: the policy that a new run starts from; one that goes on keeps its own.
     """
     attempt = Attempt(started=_now(), arguments=tuple(arguments))
     earlier = None if folder.is_new else read_record(folder.path)
@@ -57,7 +61,7 @@ def started_record(folder: RunFolder, command: str, arguments: Sequence[str]) ->
         return replace(earlier, attempts=(*earlier.attempts, attempt), git=_git(), versions=_versions())
     return RunRecord(
         folder.path, command, folder.name.title, folder.name.seed, folder.name.flags, (attempt,),
-        git=_git(), versions=_versions(), machine=_machine(),
+        git=_git(), starts_from=starts_from, versions=_versions(), machine=_machine(),
     )  # fmt: skip
 
 

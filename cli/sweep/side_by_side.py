@@ -77,15 +77,19 @@ def run_side_by_side(
             time.sleep(_PAUSE)
 
 
+def with_threads(number: int) -> dict[str, str]:
+    """Return the environment of a process that computes with so many threads."""
+    return os.environ | dict.fromkeys(_THREADS, str(number))
+
+
 def _started(job: Job, threads: int) -> "subprocess.Popen[bytes]":
     job.log.parent.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | dict.fromkeys(_THREADS, str(threads))
     # Appended: a run that goes on adds to what it has printed before.
     with job.log.open("ab") as log:
         # A session of its own: Ctrl-C in a terminal reaches a whole group, and would reach these twice.
         return subprocess.Popen(
             [sys.executable, str(TRAIN), *job.arguments], stdout=log, stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL, env=environment, start_new_session=True,
+            stdin=subprocess.DEVNULL, env=with_threads(threads), start_new_session=True,
         )  # fmt: skip
 
 

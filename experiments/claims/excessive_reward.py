@@ -4,9 +4,15 @@ from experiments.claims.arms import SSB, TINY, grpo
 from experiments.claims.measures import GREEDY, HALLUCINATION, MOVED, PREFERENCE, PREFERENCE_EARLY, SAMPLED
 from experiments.claims.records import Claim, Expectation
 
-RAW = grpo("grpo_biased_raw", f"{TINY}/grpo_biased.yaml")
+RAW = grpo(
+    "grpo_biased_raw",
+    f"{TINY}/grpo_biased.yaml",
+    says="GRPO, the score of a faulty preference model added to the reward",
+)
 CALIBRATED = (f"{TINY}/grpo_biased.yaml", f"{TINY}/grpo_calibrated.yaml")
-EARNED = grpo("grpo_biased_calibrated", *CALIBRATED)
+EARNED = grpo(
+    "grpo_biased_calibrated", *CALIBRATED, says="GRPO, the weight of the faulty score moved by the loop, from 0 up"
+)
 # From the weight of the raw runs down, in steps of a quarter, and up again by a sixteenth while the rate is below 14 %.
 HELD = grpo(
     "grpo_biased_calibrated_from_1",
@@ -16,6 +22,7 @@ HELD = grpo(
         "--callbacks.calibrator.strategy.target=0.15",
         "--callbacks.calibrator.strategy.step=0.25",
     ),
+    says="GRPO, the weight of the faulty score moved by the loop, from 1 down",
 )
 
 CLAIM = Claim(
@@ -40,12 +47,14 @@ CLAIM = Claim(
     curves=("val/hallucination_rate", "val/sampled_accuracy", "rollout/preference", "calibration/threshold"),
     why=(
         "The raw score pays about as much for one claim more as the rules pay for a right answer, and the policy "
-        "follows it. Runs with the loop that start at the same weight lose it within 40 steps, because the monitored "
-        "rate is above its target, and then learn from the rules alone. The loop reads the rate and not its cause: the "
-        "aligned policy starts above the target too, so that a good preference model would lose its weight as well. "
-        "Whether the loop gives it back to a good one is not shown: below the target the weight may rise again, and "
-        "hardly did in 160 steps. Runs that start at weight 0 (`grpo_biased_calibrated`) never left it and equal "
-        "those of `grpo_ssb` with the same seeds."
+        "follows it. Runs with the loop that start at the same weight lose it early, because the monitored rate is "
+        "above its target, and then learn from the rules alone: the weight, 1 at the start, is "
+        '{{ mean("grpo_biased_calibrated_from_1", MOVED) }} as a mean over a run, and at its end '
+        '{{ span("grpo_biased_calibrated_from_1", MOVED_AT_END) }}. '
+        "The loop reads the rate and not its cause: the aligned policy starts above the target too, so "
+        "that a good preference model would lose its weight as well. Whether the loop gives it back to a good one is "
+        "not shown. Runs that start at weight 0 (`grpo_biased_calibrated`) never left it "
+        '({{ span("grpo_biased_calibrated", MOVED) }}).'
     ),
     limits=(
         "The preference model was made faulty on purpose: half of its training pairs prefer more claims to true ones. "

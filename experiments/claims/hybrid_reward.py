@@ -4,12 +4,18 @@ from experiments.claims.arms import ABLATIONS, SSB, TINY, grpo
 from experiments.claims.measures import COVERAGE, GREEDY, HALLUCINATION, SAMPLED
 from experiments.claims.records import Claim, Expectation
 
-BOTH = grpo("grpo_rule_and_preference", f"{TINY}/hybrid.yaml", f"{TINY}/from_aligned.yaml")
+BOTH = grpo(
+    "grpo_rule_and_preference",
+    f"{TINY}/hybrid.yaml",
+    f"{TINY}/from_aligned.yaml",
+    says="GRPO with rules and the score of a preference model",
+)
 PREFERENCE = grpo(
     "grpo_preference_only",
     f"{TINY}/hybrid.yaml",
     f"{TINY}/from_aligned.yaml",
     f"{ABLATIONS}/reward/preference_only.yaml",
+    says="GRPO with the score of a preference model alone",
 )
 
 CLAIM = Claim(

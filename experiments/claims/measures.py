@@ -12,5 +12,8 @@ EFFECTIVE = Measure("rollout/effective_fraction", "effective groups in the last 
 EFFECTIVE_EARLY = Measure("rollout/effective_fraction", "effective groups in the first rollouts", at="start")
 PREFERENCE = Measure("rollout/preference", "preference score in the last rollouts", is_share=False)
 PREFERENCE_EARLY = Measure("rollout/preference", "preference score in the first rollouts", at="start", is_share=False)
-BATCH = Measure("buffer/batch_samples", "samples with an advantage in the last batches, of 256", is_share=False)
+BATCH = Measure(
+    "buffer/batch_samples", "samples with an advantage in the last batches, of 256", is_share=False, digits=0
+)
+MOVED_AT_END = Measure("calibration/threshold", "what the calibrator has set at the end", is_share=False)
 MOVED = Measure("calibration/threshold", "what the calibrator sets, mean over the run", at="mean", is_share=False)

@@ -11,6 +11,7 @@ CHAIN = grpo(
     f"{ABLATIONS}/reward/no_preference_reward.yaml",
     steps=32,
     completions_before=PAIRS,
+    says="MPO, then GRPO, with as many completions in all as GRPO alone",
 )
 
 CLAIM = Claim(

@@ -4,9 +4,14 @@ from experiments.claims.arms import ABLATIONS, BASE, PAIRS, TINY, grpo, mpo
 from experiments.claims.measures import COVERAGE, GREEDY, HALLUCINATION, SAMPLED
 from experiments.claims.records import Claim, Expectation
 
-SFT = mpo("sft", f"{ABLATIONS}/objective/sft.yaml")
-MPO = mpo("mpo")
-HYBRID = grpo("mpo_then_grpo_hybrid", f"{TINY}/hybrid.yaml", completions_before=PAIRS)
+SFT = mpo("sft", f"{ABLATIONS}/objective/sft.yaml", says="fine-tuning on the chosen completions of the pairs")
+MPO = mpo("mpo", says="MPO on the pairs")
+HYBRID = grpo(
+    "mpo_then_grpo_hybrid",
+    f"{TINY}/hybrid.yaml",
+    completions_before=PAIRS,
+    says="MPO, then GRPO with rules and the score of a preference model",
+)
 
 CLAIM = Claim(
     name="table3",

@@ -1,7 +1,7 @@
 """The records that a claim is made of. They say what to run and what to expect, and do nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -24,6 +24,9 @@ class Arm:
     completions_before: int = 0
     """Completions that the policy sampled before this run, for pairs or for a pool of prompts."""
 
+    says: str = field(default="", compare=False)
+    """What it is, in words; no part of what is run."""
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -36,6 +39,9 @@ class Measure:
 
     is_share: bool = True
     """Shown in percent, and its differences in points."""
+
+    digits: int = 2
+    """Behind the point, where it is no share."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,9 @@ class Claim:
     """Metrics of the figure's panels."""
 
     why: str
-    """How we read the result; a guess is called one."""
+    """How we read the result; a guess is called one. A measured number in it or in ``limits`` is written as
+    ``{{ mean("ARM", MEASURE) }}`` or ``{{ span("ARM", MEASURE) }}``, with a name of ``measures.py``: it is filled in
+    from the stored runs."""
 
     trials: Sequence[Arm] = ()
     """Arms that are run with the first seed alone, to choose a setting by the first measure."""
@@ -88,3 +96,10 @@ class Claim:
 
     over: Literal["steps", "completions"] = "steps"
     """What the figure's curves run over; completions count those before the run too."""
+
+    @property
+    def metrics(self) -> list[str]:
+        """All logged metrics that it measures or draws."""
+        compared = [each for expected in self.expectations for each in (expected.measure, expected.than_measure)]
+        measured = [measure.metric for measure in (*self.measures, *compared) if measure is not None]
+        return list(dict.fromkeys([*measured, *self.curves]))

@@ -13,6 +13,7 @@ def _tau(value: int) -> Arm:
             f"--data.selection.threshold={value}",
             "--model.learning.optimizer.cosine=false",
         ),
+        says=f"MPO on pairs whose scores differ by {value} or more",
     )
 
 

@@ -12,7 +12,11 @@ from experiments.claims.measures import (
 )
 from experiments.claims.records import Claim, Expectation
 
-UNIFORM = grpo("grpo_uniform_replay", f"{ABLATIONS}/replay/uniform_replay.yaml")
+UNIFORM = grpo(
+    "grpo_uniform_replay",
+    f"{ABLATIONS}/replay/uniform_replay.yaml",
+    says="GRPO with a buffer that is drawn from at random",
+)
 
 CLAIM = Claim(
     name="ssb",

@@ -5,14 +5,22 @@ from experiments.claims.measures import HALLUCINATION, MOVED, SAMPLED
 from experiments.claims.records import Arm, Claim, Expectation
 
 
-def _online(name: str, *overlays: str) -> Arm:
+def _online(name: str, *overlays: str, says: str) -> Arm:
     shared = (f"{TINY}/mpo_online.yaml", f"{TINY}/mpo_biased.yaml")
-    return Arm(name, MPO_CONFIG, (*shared, *overlays), steps=160)
+    return Arm(name, MPO_CONFIG, (*shared, *overlays), steps=160, says=says)
 
 
-LOW = _online("mpo_online_biased_tau_too_low", f"{ABLATIONS}/loop/low_threshold.yaml")
-CHOSEN = _online("mpo_online_biased_tau_chosen")
-HELD = _online("mpo_online_biased_tau_calibrated", f"{TINY}/mpo_calibrated.yaml")
+LOW = _online(
+    "mpo_online_biased_tau_too_low",
+    f"{ABLATIONS}/loop/low_threshold.yaml",
+    says="MPO on pairs that a faulty preference model chooses anew while it trains, threshold too low",
+)
+CHOSEN = _online("mpo_online_biased_tau_chosen", says="MPO on such pairs, threshold chosen by hand")
+HELD = _online(
+    "mpo_online_biased_tau_calibrated",
+    f"{TINY}/mpo_calibrated.yaml",
+    says="MPO on such pairs, threshold moved by the loop",
+)
 
 CLAIM = Claim(
     name="threshold_loop",
@@ -32,10 +40,10 @@ CLAIM = Claim(
     why=(
         "With a threshold that is too low, pairs that differ by next to nothing in the faulty score are learnt from, "
         "and the policy learns what this score likes. The loop raises the threshold while the monitored rate is above "
-        "its target of 15 %. It ends above the 8 that was chosen by hand, on one seed at its upper bound of 16, and "
-        "about as well: there the pairs of a right against a wrong answer are most of what is left. So it shuts a "
-        "faulty model out; whether it would find a good threshold for a good model is not shown. That right against "
-        "wrong is what then teaches is a guess."
+        'its target of 15 %. It ends at {{ span("mpo_online_biased_tau_calibrated", MOVED_AT_END) }}, above the 8 '
+        "that was chosen by hand and up to its upper bound of 16, and answers about as well: there the pairs of a "
+        "right against a wrong answer are most of what is left. So it shuts a faulty model out; whether it would find "
+        "a good threshold for a good model is not shown. That right against wrong is what then teaches is a guess."
     ),
     limits=(
         "Pairs are built anew every ten steps from the policy's own completions: 512 each time, 8,192 in a run, the "

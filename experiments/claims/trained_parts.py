@@ -5,16 +5,19 @@ from experiments.claims.measures import GREEDY, HALLUCINATION, SAMPLED
 from experiments.claims.records import Arm, Claim, Expectation
 
 
-def _with_rate(name: str, rate: str, *overlays: str) -> Arm:
-    return grpo(f"{name}_lr_{rate}", *overlays, flags=(f"--model.learning.optimizer.learning_rate={rate}",))
+def _with_rate(name: str, rate: str, *overlays: str, says: str = "GRPO with the buffer") -> Arm:
+    flags = (f"--model.learning.optimizer.learning_rate={rate}",)
+    return grpo(f"{name}_lr_{rate}", *overlays, flags=flags, says=f"{says}, learning rate {rate}")
 
 
 def _adapter(rate: str) -> Arm:
-    return _with_rate("grpo_adapter_only", rate, f"{ABLATIONS}/parts/adapter_only.yaml")
+    says = "GRPO in which the adapter alone learns"
+    return _with_rate("grpo_adapter_only", rate, f"{ABLATIONS}/parts/adapter_only.yaml", says=says)
 
 
 def _tower(rate: str) -> Arm:
-    return _with_rate("grpo_adapter_and_tower", rate, f"{ABLATIONS}/parts/adapter_and_tower.yaml")
+    says = "GRPO in which adapter and vision tower learn"
+    return _with_rate("grpo_adapter_and_tower", rate, f"{ABLATIONS}/parts/adapter_and_tower.yaml", says=says)
 
 
 # The best of the trials below; none lies at an end of its grid. For `grpo_ssb` that is 1e-4, its config's.

@@ -4,9 +4,21 @@ from experiments.claims.arms import BASE, NOTHING_LEARNT, SSB, TINY, grpo
 from experiments.claims.measures import GREEDY, HALLUCINATION, SAMPLED
 from experiments.claims.records import Claim, Expectation
 
-TEXT = grpo("grpo_trained_in_words", f"{TINY}/trained_in_words.yaml")
-BASE_IN_WORDS = grpo("base_measured_in_words", f"{TINY}/measured_in_words.yaml", flags=NOTHING_LEARNT, steps=1)
-VISION = grpo("grpo_measured_in_words", f"{TINY}/measured_in_words.yaml")
+TEXT = grpo(
+    "grpo_trained_in_words", f"{TINY}/trained_in_words.yaml", says="GRPO on scenes told in words, measured on pictures"
+)
+BASE_IN_WORDS = grpo(
+    "base_measured_in_words",
+    f"{TINY}/measured_in_words.yaml",
+    flags=NOTHING_LEARNT,
+    steps=1,
+    says="the aligned policy, measured on scenes told in words",
+)
+VISION = grpo(
+    "grpo_measured_in_words",
+    f"{TINY}/measured_in_words.yaml",
+    says="GRPO on pictures, measured on scenes told in words",
+)
 
 CLAIM = Claim(
     name="transfer",

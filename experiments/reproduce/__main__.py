@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from experiments.claims import all_claims
+from experiments.reproduce.missing import left_to_run, start_today
 from experiments.reproduce.publish import publish
-from experiments.reproduce.runs import planned_runs, run_all, sweep_command, without_stored
+from experiments.reproduce.runs import planned_runs, run_all, sweep_command
 from experiments.reproduce.scales import SCALES
 
 console = Console(highlight=False, soft_wrap=True)
@@ -39,9 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     failed: list[str] = []
     if not options.pages_only:
-        planned = planned_runs(claims, scale)
-        wanted_runs = without_stored(planned, scale) if options.only_missing else planned
-        failed = run_all(wanted_runs, scale, at_once=options.jobs)
+        runs = planned_runs(claims, scale)
+        if options.only_missing:
+            runs, told = left_to_run(runs, claims, scale, start_today)
+            for line in told:
+                console.print(line, markup=False)
+        failed = run_all(runs, scale, at_once=options.jobs)
     console.print(f"written: {', '.join(map(str, publish(scale)))}")
     return 1 if failed else 0
 

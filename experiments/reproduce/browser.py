@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.claims import Claim
+from experiments.claims import Arm, Claim
 from experiments.reproduce import shown
 from experiments.reproduce.page import rendered
+from experiments.reproduce.readings import filled_in
 from experiments.reproduce.scales import Scale
+from experiments.reproduce.starts import told_of_claim
 from experiments.reproduce.stored import StoredRun, stored_mean, stored_runs
 from experiments.reproduce.verdicts import Judged, RunsByArm, Verdict, verdict
 from storage import whole_file
@@ -28,11 +30,14 @@ _HPARAMS = ("val/greedy_accuracy", "val/sampled_accuracy", "val/hallucination_ra
 @dataclass(frozen=True)
 class _Section:
     verdict: Verdict
-    rows: Sequence[tuple[str, int, Sequence[str]]]
+    rows: Sequence[tuple[Arm, int, Sequence[str]]]
     figure: str
     """PNG in base64."""
 
     cards: Sequence[tuple[str, Sequence[str]]]
+    starts: str
+    why: str
+    limits: str
 
 
 def write_browser(claims: Sequence[Claim], scale: Scale) -> Path:
@@ -46,7 +51,7 @@ def write_browser(claims: Sequence[Claim], scale: Scale) -> Path:
         _log(run, folder / run.name)
     text = rendered(
         "browser.html.jinja", is_html=True, claims=[_section(claim, runs, scale) for claim in claims],
-        num_runs=len(every), tensorboard=folder, told=_told,
+        num_runs=len(every), tensorboard=folder, told=_told, seeds=shown.seeds,
     )  # fmt: skip
     page = scale.browser / "index.html"
     with whole_file(page) as draft:
@@ -71,7 +76,7 @@ def _section(claim: Claim, runs: RunsByArm, scale: Scale) -> _Section:
     figure = scale.figures / f"{claim.name}.png"
     rows = [
         (
-            arm.name,
+            arm,
             len(runs[arm.name]),
             [shown.mean(stored_mean(runs[arm.name], each), each) for each in claim.measures],
         )
@@ -82,7 +87,10 @@ def _section(claim: Claim, runs: RunsByArm, scale: Scale) -> _Section:
         for arm in claim.arms
         if (pictures := [_base64(path) for path in sorted(_card_files(arm.name, runs, scale))])
     ]
-    return _Section(verdict(claim, runs), rows, _base64(figure) if figure.is_file() else "", cards)
+    return _Section(
+        verdict(claim, runs), rows, _base64(figure) if figure.is_file() else "", cards,
+        starts=told_of_claim(claim, runs), why=filled_in(claim.why, runs), limits=filled_in(claim.limits, runs),
+    )  # fmt: skip
 
 
 def _card_files(arm: str, runs: RunsByArm, scale: Scale) -> Sequence[Path]:

@@ -7,6 +7,7 @@ from experiments.claims import Arm, Claim
 from experiments.reproduce.verdicts import RunsByArm
 from run_records import draw_panels
 
+# Of the metrics that have a title in words; others are called by their names.
 TITLES = {
     "val/greedy_accuracy": "greedy accuracy (validation)",
     "val/sampled_accuracy": "sampled accuracy (validation)",
@@ -34,7 +35,7 @@ def draw_claim(claim: Claim, runs: RunsByArm, folder: Path) -> Path | None:
         drawn = {name: lines for name, lines in curves.items() if lines}
         if drawn:
             unit = "completions of the policy" if column else "optimizer steps"
-            panels[f"{TITLES[metric]} over {unit}"] = curves
+            panels[f"{TITLES.get(metric, metric)} over {unit}"] = curves
     return draw_panels(panels, folder / f"{claim.name}.png")[0] if panels else None
 
 

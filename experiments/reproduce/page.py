@@ -2,7 +2,6 @@
 
 import os
 import shlex
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,11 +11,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from experiments.claims import Arm, Claim, Measure
 from experiments.reproduce import shown
-from experiments.reproduce.in_short import ranking, rates, spans, the_buffer
+from experiments.reproduce.in_short import of_hallucination, ranking, the_buffer
+from experiments.reproduce.readings import filled_in
 from experiments.reproduce.scales import Scale
+from experiments.reproduce.starts import told_of_all, told_of_claim
 from experiments.reproduce.stored import StoredRun, stored_mean, stored_runs
 from experiments.reproduce.verdicts import MANY_SEEDS, Judged, RunsByArm, Verdict, verdict
 
+_LIBRARIES = ("torch", "lightning", "transformers")
 _FINDINGS = ("claim", "paper", "here", "verdict", "confidence")
 
 
@@ -35,6 +37,12 @@ class Section:
     figure: str
     """Path from the page; empty where there is none."""
 
+    starts: str
+    """What is known of the policies that its runs started from."""
+
+    why: str
+    limits: str
+
 
 def results_page(claims: Sequence[Claim], scale: Scale) -> str:
     """Return the page in Markdown."""
@@ -42,17 +50,23 @@ def results_page(claims: Sequence[Claim], scale: Scale) -> str:
     verdicts = [verdict(claim, runs) for claim in claims]
     every = [run for by_seed in runs.values() for run in by_seed.values()]
     days = sorted({run.date for run in every})
+    arms = {arm.name: arm for claim in claims for arm in claim.arms}
+    of_buffer = next((each for each in verdicts if each.claim.name == "ssb"), None)
     return rendered(
         "results.md.jinja",
         findings=shown.table(_FINDINGS, [_finding(each) for each in verdicts]),
-        buffer=the_buffer(verdicts[0], runs),
-        rates=defaultdict(lambda: shown.NONE, rates(runs)), spans=defaultdict(lambda: shown.NONE, spans(runs)),
-        ranking=ranking({arm.name: runs[arm.name] for claim in claims for arm in claim.arms}),
+        buffer=the_buffer(of_buffer, runs) if of_buffer is not None else None,
+        hallucination=of_hallucination(arms, runs), ranking=ranking(arms, runs), starts=told_of_all(every),
         sections=[_section(each, runs, scale) for each in verdicts],
         scale=scale, link=partial(_link, scale=scale), fewest=shown.FEWEST_SEEDS, many=MANY_SEEDS,
         runs=every, hours=sum(run.seconds for run in every) / 3600, dates=" to ".join(sorted({*days[:1], *days[-1:]})),
-        libraries=", ".join(sorted({f"{name} {version}" for run in every for name, version in run.versions.items()})),
+        libraries=", ".join(_libraries(every)),
     )  # fmt: skip
+
+
+def _libraries(runs: Sequence[StoredRun]) -> list[str]:
+    """Return the versions that the runs were made with, of the libraries that decide the most."""
+    return sorted({f"{name} {run.versions[name]}" for run in runs for name in _LIBRARIES if name in run.versions})
 
 
 def rendered(template: str, *, is_html: bool = False, **values: object) -> str:
@@ -68,7 +82,7 @@ def _finding(found: Verdict) -> tuple[str, ...]:
     """Return the row of a claim in the table on top."""
     claim = found.claim
     main = found.judged[0] if found.judged else None
-    here = claim.why if main is None else f"{main.expectation.says}: {_told(main)}"
+    here = claim.why if main is None else f"{main.expectation.says}: {_told(main)}, {main.answer}"
     answers = [judged.answer for judged in found.judged]
     tally = ", ".join(f"{answers.count(each)} {each}" for each in ("shown", "contradicted", "open") if each in answers)
     told = f"**{found.word}**{f' ({tally})' if tally else ''}"
@@ -89,8 +103,13 @@ def _section(found: Verdict, runs: RunsByArm, scale: Scale) -> Section:
         sentences=shown.table(("the claim needs that", "difference", "seed by seed", "which is"), sentences),
         arms=_arms_table(claim.arms, claim.measures, runs),
         trials=_arms_table(claim.trials, claim.measures, _first_seed(runs)) if claim.trials else "",
-        commands=shown.table(("run", "config", "overlays and flags"), [_laid_over(arm) for arm in claim.arms]),
+        commands=shown.table(
+            ("run", "what it is", "config", "overlays and flags"), [_laid_over(arm) for arm in claim.arms]
+        ),
         figure=_link(figure, scale) if figure.is_file() else "",
+        starts=told_of_claim(claim, runs),
+        why=filled_in(claim.why, runs),
+        limits=filled_in(claim.limits, runs),
     )
 
 
@@ -132,9 +151,9 @@ def _range(numbers: set[int]) -> str:
     return " to ".join(f"{number:,}" for number in sorted({min(numbers), max(numbers)}))
 
 
-def _laid_over(arm: Arm) -> tuple[str, str, str]:
+def _laid_over(arm: Arm) -> tuple[str, ...]:
     words = [*arm.overlays, *arm.flags]
-    return f"`{arm.name}`", f"`{arm.config}`", f"`{shlex.join(words)}`" if words else shown.NONE
+    return f"`{arm.name}`", arm.says, f"`{arm.config}`", f"`{shlex.join(words)}`" if words else shown.NONE
 
 
 def _told(judged: Judged) -> str:
@@ -142,8 +161,7 @@ def _told(judged: Judged) -> str:
 
 
 def _by_seed(judged: Judged) -> str:
-    factor, digits = (100.0, 1) if judged.expectation.measure.is_share else (1.0, 2)
-    return ", ".join(f"{factor * value:+.{digits}f}" for value in judged.by_seed.values())
+    return ", ".join(shown.change(value, judged.expectation.measure) for value in judged.by_seed.values())
 
 
 def _anchor(title: str) -> str:

@@ -12,12 +12,12 @@ from cli.sweep.side_by_side import Job, run_side_by_side
 from experiments.claims import Arm, Claim
 from experiments.reproduce.browser import keep_cards
 from experiments.reproduce.scales import MEASURED, Scale
-from experiments.reproduce.stored import store, stored_runs
+from experiments.reproduce.stored import store
 from run_records.record import FINISHED, RUNNING
 
 console = Console(highlight=False, soft_wrap=True)
 # Sums are taken in another order with other numbers of threads: one thread gives the same numbers on every machine.
-_THREADS = 1
+THREADS = 1
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,6 @@ def planned_runs(claims: Iterable[Claim], scale: Scale) -> list[ArmRun]:
     return [ArmRun(arm, seed, by_arm[arm.name][seed]) for arm, seed in wanted.values()]
 
 
-def without_stored(runs: Sequence[ArmRun], scale: Scale) -> list[ArmRun]:
-    """Return the runs of which no file is stored: elsewhere, the folder of a stored run is not there."""
-    known = stored_runs(scale.results, [run.arm for run in runs])
-    return [run for run in runs if run.seed not in known[run.arm.name]]
-
-
 def run_all(runs: Sequence[ArmRun], scale: Scale, *, at_once: int) -> list[str]:
     """Run what is left, store what has finished, and return the names of runs that have failed.
 
@@ -85,7 +79,7 @@ def run_all(runs: Sequence[ArmRun], scale: Scale, *, at_once: int) -> list[str]:
     logs = scale.browser.parent / "logs"
     jobs = {Job(run.name, run.planned.command(), logs / f"{run.name}.log"): run for run in left}
     failed: list[str] = []
-    for ended in run_side_by_side(list(jobs), at_once=at_once, threads=_THREADS, started=lambda job: None):
+    for ended in run_side_by_side(list(jobs), at_once=at_once, threads=THREADS, started=lambda job: None):
         run = jobs[ended.job]
         left.remove(run)
         if ended.status != 0 or not _stored(run, scale):

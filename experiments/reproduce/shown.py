@@ -48,5 +48,20 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
+def span(values: Sequence[float], measure: Measure) -> str:
+    """Return the lowest and the highest of some values: ``12.50 to 16.00``; one number where they look the same."""
+    if not values:
+        return NONE
+    factor, unit, digits = _scale(measure)
+    ends = dict.fromkeys(f"{factor * value:.{digits}f}" for value in (min(values), max(values)))
+    return f"{' to '.join(ends)}{unit}"
+
+
+def change(value: float, measure: Measure) -> str:
+    """Return the difference of one seed, without unit: ``+2.3``."""
+    factor, _, digits = _scale(measure)
+    return f"{factor * value:+.{digits}f}"
+
+
 def _scale(measure: Measure) -> tuple[float, str, int]:
-    return (100.0, " %", 1) if measure.is_share else (1.0, "", 2)
+    return (100.0, " %", 1) if measure.is_share else (1.0, "", measure.digits)

@@ -4,19 +4,20 @@
      "curves": {"val/sampled_accuracy": [[50, 0.61, 6400], ...]}}
 
 A point of a curve is [optimizer step, value, completions of the policy so far]. Validations are kept as they are;
-what is logged at every rollout or step is averaged over ten equal parts of the run.
+what is logged at every rollout or step is averaged over ten equal parts of the run. What else a claim measures is kept
+too. ``starts_from`` is that of ``run.json``: a digest of the weights that the run started from.
 """
 
 import itertools
 import json
 import shlex
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.claims import Arm, Measure
+from experiments.claims import Arm, Claim, Measure, all_claims
 from run_records import Curve, Interval, RunRecord, mean_interval, read_curves
 from storage import whole_file
 
@@ -28,7 +29,6 @@ CURVES = (
 )  # fmt: skip
 _COMPLETIONS = "rollout/completions_so_far"
 _PARTS = 10
-_LIBRARIES = ("torch", "lightning", "transformers")
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,21 @@ class StoredRun:
     curves: Mapping[str, Sequence[Sequence[float]]]
     versions: Mapping[str, str]
     commit: str | None
+    is_dirty: bool | None = None
+    """Whether the code was changed after that commit; None where no commit is known, and in older files."""
+
+    starts_from: Mapping[str, str | None] | None = None
+    """As in ``run.json``; None in files of before it was kept."""
 
     @property
     def name(self) -> str:
         """Name of the file, without its ending."""
         return f"{self.arm.name}-s{self.seed}"
+
+    @property
+    def start(self) -> str | None:
+        """Digest of the policy that the run, or the first of the trainings before it, started from; None: not known."""
+        return (self.starts_from or {}).get("first_weights")
 
     def value(self, measure: Measure) -> float | None:
         """Return a measure; None where the run has no such curve."""
@@ -64,13 +74,19 @@ class StoredRun:
         return {"start": points[0], "end": points[-1], "mean": statistics.fmean(points)}[measure.at]
 
 
+def of_claims_alone(claims: Iterable[Claim]) -> list[str]:
+    """Return the metrics that claims measure or draw and that are not stored of every run anyway."""
+    return [*dict.fromkeys(metric for claim in claims for metric in claim.metrics if metric not in CURVES)]
+
+
 def store(record: RunRecord, arm: Arm, folder: Path) -> Path:
     """Write the numbers of a finished run, and return the file."""
-    logged = read_curves(record.folder, [*CURVES, _COMPLETIONS])
+    further = of_claims_alone(all_claims().values())
+    logged = read_curves(record.folder, [*CURVES, *further, _COMPLETIONS])
     sampled = logged.pop(_COMPLETIONS, [])
     git = record.git or {}
     content = {
-        "arm": asdict(arm),
+        "arm": {key: value for key, value in asdict(arm).items() if key != "says"},
         "seed": record.seed,
         "command": f"python train.py {shlex.join(record.arguments)}",
         "date": record.attempts[-1].started[:10],
@@ -78,9 +94,12 @@ def store(record: RunRecord, arm: Arm, folder: Path) -> Path:
         "seconds": round(record.seconds, 1),
         "completions": round(sampled[-1].value) if sampled else 0,
         "metrics": {name: _rounded(value) for name, value in record.metrics.items() if name.startswith("val/")},
-        "curves": {name: _points(name, curve, sampled, arm) for name, curve in logged.items()},
-        "versions": {name: record.versions[name] for name in _LIBRARIES if name in record.versions},
+        # A claim's metric that the run does not log is kept as an empty curve: it was asked for.
+        "curves": {name: _points(name, logged.get(name, []), sampled, arm) for name in [*logged, *further]},
+        "starts_from": record.starts_from,
+        "versions": dict(record.versions),
         "commit": git.get("commit"),
+        "is_dirty": git.get("is_dirty"),
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{arm.name}-s{record.seed}.json"

@@ -1,7 +1,7 @@
 """What the stored numbers say of a claim, by one rule for all.
 
 A sentence of a claim says that a measure of one arm is higher, or lower, than that of another. Its difference is taken
-seed by seed. With three seeds or more,
+seed by seed, over the seeds whose runs are not known to have started from different policies. With three seeds or more,
 
     shown          the 95 % interval of the difference lies wholly on the expected side of 0
     contradicted   it lies wholly on the other side
@@ -25,6 +25,7 @@ from typing import Literal
 
 from experiments.claims import Claim, Expectation
 from experiments.reproduce.shown import FEWEST_SEEDS
+from experiments.reproduce.starts import differ
 from experiments.reproduce.stored import StoredRun
 from run_records import Interval, mean_interval
 
@@ -95,7 +96,12 @@ class Verdict:
 
 def verdict(claim: Claim, runs: RunsByArm) -> Verdict:
     """Return what the stored runs say of a claim."""
-    return Verdict(claim, [Judged(each, _differences(each, runs)) for each in claim.expectations])
+    return Verdict(claim, [judge(each, runs) for each in claim.expectations])
+
+
+def judge(expectation: Expectation, runs: RunsByArm) -> Judged:
+    """Return what the stored runs say of one sentence."""
+    return Judged(expectation, _differences(expectation, runs))
 
 
 def _differences(expectation: Expectation, runs: RunsByArm) -> dict[int, float]:
@@ -104,6 +110,7 @@ def _differences(expectation: Expectation, runs: RunsByArm) -> dict[int, float]:
         other = runs[expectation.than].get(seed)
         ours = run.value(expectation.measure)
         theirs = other.value(expectation.than_measure or expectation.measure) if other is not None else None
-        if ours is not None and theirs is not None:
+        is_comparable = other is not None and not differ(run, other)
+        if is_comparable and ours is not None and theirs is not None:
             found[seed] = ours - theirs
     return found

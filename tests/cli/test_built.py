@@ -8,7 +8,7 @@ import pytest
 
 import cli.built
 from algorithms import ConfigError
-from cli.built import built_folder
+from cli.built import built_folder, referred_folder
 from cli.given.settings import read_config, texts
 from cli.sources import SourceTree
 
@@ -96,3 +96,9 @@ def test_the_name_follows_text_seed_and_library_versions(root: Path, monkeypatch
 def test_a_moved_config_is_named_where_it_is_now() -> None:
     with pytest.raises(ConfigError, match=r"built_by:configs/tiny/adapter.yaml.*configs/tiny/stages/adapter.yaml"):
         built_folder("configs/tiny/adapter.yaml", 0)
+
+
+def test_a_reference_in_a_config_stands_for_the_folder_of_its_seed_or_of_the_runs() -> None:
+    assert referred_folder(f"${{built_by:{ADAPTER},${{seed_everything}}}}", 4) == built_folder(ADAPTER, 4)
+    assert referred_folder(f"${{built_by:{ADAPTER},2}}", 4) == built_folder(ADAPTER, 2)
+    assert referred_folder("runs/mine/export", 4) is None

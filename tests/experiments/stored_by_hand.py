@@ -1,6 +1,9 @@
 """Stored runs with chosen numbers."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
 
 from experiments.claims import Arm, Claim, Expectation, Measure
 from experiments.reproduce.stored import StoredRun
@@ -9,13 +12,15 @@ ACCURACY = Measure("val/sampled_accuracy", "sampled accuracy")
 ONE, TWO = Arm("one", "configs/tiny/grpo.yaml"), Arm("two", "configs/tiny/grpo.yaml")
 
 
-def run(arm: Arm, seed: int, *accuracies: float) -> StoredRun:
-    """A run with these validations."""
+def run(arm: Arm, seed: int, *accuracies: float, start: str | None = None) -> StoredRun:
+    """A run with these validations, and the digest of the policy that it started from."""
     points = [[step, value, 100 * step] for step, value in enumerate(accuracies)]
     curves = {ACCURACY.metric: points} if accuracies else {}
+    starts_from = None if start is None else {"path": "runs/built/adapter-1", "weights": start, "first_weights": start}
     return StoredRun(
         arm=arm, seed=seed, command="", date="2026-11-26", steps=160, seconds=1.0, completions=100, metrics={},
         curves=curves, versions={"torch": "2"}, commit=None,
+        starts_from=starts_from,
     )  # fmt: skip
 
 
@@ -25,6 +30,14 @@ def runs(one: list[float], two: list[float]) -> Mapping[str, Mapping[int, Stored
         arm.name: {seed: run(arm, seed, value) for seed, value in enumerate(values)}
         for arm, values in ((ONE, one), (TWO, two))
     }
+
+
+def written(found: StoredRun, folder: Path) -> Path:
+    """The file of a run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{found.name}.json"
+    path.write_text(json.dumps(asdict(found)))
+    return path
 
 
 def claim(*directions: str) -> Claim:

@@ -1,29 +1,25 @@
 """``make reproduce``: its runs are distinct, kept when they finish, and not run twice."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from lightning.pytorch import Callback
 
-from cli.run_record.kept_run import Place
-from cli.run_record.names import RunName
-from cli.sweep.plan import PlannedRun
+from cli.run_record.starting_policy import weights_digest
 from experiments.claims import Arm, all_claims
-from experiments.claims.arms import PLAIN, SSB
 from experiments.reproduce import runs
 from experiments.reproduce.__main__ import main
 from experiments.reproduce.browser import write_browser
-from experiments.reproduce.runs import ArmRun, planned_runs, run_all, without_stored
+from experiments.reproduce.runs import planned_runs, run_all
 from experiments.reproduce.scales import SCALES, Scale
+from experiments.reproduce.stored import read
 from tests.experiments.stored_by_hand import claim
 from tests.test_training import arguments, policy_folder
 
 __all__ = ["policy_folder"]
 
 GRPO = "configs/tiny/grpo.yaml"
-PLANNED = PlannedRun((), Place(Path("runs"), RunName("grpo", 0, {})))
 
 
 class Broken(Callback):
@@ -57,15 +53,6 @@ def test_claims_share_runs_and_each_seed_comes_whole_before_the_next(monkeypatch
     assert [run.planned for run in planned if run.seed == 1] == ["--one/1", "--two/1", "--three/1"]
 
 
-def test_a_stored_run_is_left_out_where_only_missing_ones_are_asked_for(tmp_path: Path) -> None:
-    scale = in_folder(tmp_path)
-    asked = [ArmRun(arm, seed, PLANNED) for arm in (SSB, PLAIN) for seed in (0, 1)]
-    assert without_stored(asked, scale) == asked
-    scale.results.mkdir()
-    shutil.copy(SCALES["full"].results / "grpo_ssb-s0.json", scale.results)
-    assert [run.name for run in without_stored(asked, scale)] == ["grpo_ssb-s1", "grpo_plain-s0", "grpo_plain-s1"]
-
-
 def test_the_commands_of_a_claim_are_shown_without_running_any(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--claims", "chain", "--dry_run"]) == 0
     shown = capsys.readouterr().out
@@ -94,6 +81,7 @@ def test_a_run_is_stored_when_it_finishes_and_not_run_twice_and_one_that_fails_i
     asked = replace(claim(), arms=arms[:1])
     assert run_all(planned_runs([asked], scale), scale, at_once=1) == []
     assert [path.name for path in scale.results.iterdir()] == ["good-s0.json"]
+    assert read(scale.results / "good-s0.json").start == weights_digest(policy_folder)
     before = [path.stat().st_mtime_ns for path in policy_folder.parent.rglob("run.json")]
     assert run_all(planned_runs([asked], scale), scale, at_once=1) == []
     assert [path.stat().st_mtime_ns for path in policy_folder.parent.rglob("run.json")] == before

@@ -27,7 +27,21 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
     attempt = Attempt("2026-11-26T10:00:00+00:00", ("fit", "--config", "a b.yaml"), seconds=12.34, status=FINISHED)
     versions = {"torch": "2", "x": "1"}
     metrics = {"val/sampled_accuracy": 0.39, "val/coverage": None, "train/loss": 1.0}
-    return RunRecord(folder, "fit", "title", 3, {}, (attempt,), step=40, metrics=metrics, versions=versions)
+    start = {"path": "runs/built/mpo-1", "weights": "bb", "first_weights": "aa"}
+    git = {"commit": "0123", "is_dirty": True}
+    return RunRecord(
+        folder,
+        "fit",
+        "title",
+        3,
+        {},
+        (attempt,),
+        step=40,
+        metrics=metrics,
+        versions=versions,
+        starts_from=start,
+        git=git,
+    )
 
 
 def test_a_stored_run_is_read_back_as_it_was_written(record: RunRecord, tmp_path: Path) -> None:
@@ -36,7 +50,8 @@ def test_a_stored_run_is_read_back_as_it_was_written(record: RunRecord, tmp_path
     assert run.command == "python train.py fit --config 'a b.yaml'"
     assert run.completions == 320
     assert dict(run.metrics) == {"val/sampled_accuracy": 0.39, "val/coverage": None}
-    assert dict(run.versions) == {"torch": "2"}
+    assert (dict(run.versions), run.commit, run.is_dirty) == ({"torch": "2", "x": "1"}, "0123", True)
+    assert (run.start, run.starts_from) == ("aa", record.starts_from)
     assert stored_runs(tmp_path, [ARM]) == {"arm": {3: run}}
 
 

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback
 
 from algorithms import ConfigError
 from cli.app import main, run
+from cli.run_record.starting_policy import weights_digest
 from tests.test_training import arguments, policy_folder
 
 __all__ = ["policy_folder"]
@@ -73,6 +74,8 @@ def test_a_run_that_goes_on_stays_in_its_folder_and_keeps_its_first_config(polic
     ((name, record),) = records(root).items()
     assert [attempt["from_step"] for attempt in record["attempts"]] == [0, 1]
     assert record["step"] == 2
+    assert record["starts_from"]["path"] == str(policy_folder)
+    assert record["starts_from"]["first_weights"] == record["starts_from"]["weights"] == weights_digest(policy_folder)
     steps = [
         yaml.safe_load((root / name / f).read_text())["trainer"]["max_steps"] for f in ("config.yaml", "config-2.yaml")
     ]
