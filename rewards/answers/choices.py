@@ -9,7 +9,11 @@ _CHOICE = re.compile(
     r"(?:[(\[](?P<inside>[A-Za-z])[)\]]|(?P<bare>[A-Za-z])(?:(?P<mark>\)|[.:,](?=[ 0-9\\-]|$)|,(?=[^A-Za-z ]))|$)) ?"
     r"(?P<option>.*)"
 )
-_SECOND_CHOICE = re.compile(r"(?:or|and)\b|[,/&或和]|.*(?<![^ ,/])\(?[A-J](?:\)|[.:](?: |$))")
+_SECOND_CHOICE = re.compile(
+    r"(?:or|and)\b|[,/&或和]|.*(?<![^ ,/])\(?[A-J](?:\)|[.:](?: |$))|\(?[A-J]\)?$"
+    r"|(?:.* )?(?i:maybe|perhaps|possibly|alternatively|if not|else|not sure|unsure|could be)(?![a-z])"
+)
+_LETTER_LAST = re.compile(r"(?:.*[ ,(])?[A-J]\)?")
 _BET = re.compile(r"(?<![A-Za-z])or(?![A-Za-z])|[/|?]|或")
 _SEPARATORS = re.compile(r"(?<![A-Za-z])and(?![A-Za-z])|[,;&+和与及 ]|(?:(?i:options?|choices?)|选项?)(?![A-Za-z])")
 _RUN = re.compile(r"[A-J]{1,10}")
@@ -17,12 +21,16 @@ _NUM_LETTERS = 10  # A to J
 _LENIENT = "abcde"
 
 _SAID = {
-    "yes": "yes", "no": "no", "true": "true", "false": "false", "是": "yes", "是的": "yes", "否": "no", "不是": "no",
-    "对": "true", "错": "false", "正确": "true", "错误": "false",
+    "yes": "yes", "no": "no", "true": "yes", "false": "no", "是": "yes", "是的": "yes", "否": "no", "不是": "no",
+    "对": "yes", "错": "no", "正确": "yes", "错误": "no", "不对": "no", "不正确": "no",
 }  # fmt: skip
-_SAYING = re.compile(rf"(?P<head>(?i:{'|'.join(sorted(_SAID, key=len, reverse=True))}))(?P<rest>|(?:[,.;:!-]| -).*)")
+_SAYING = re.compile(
+    rf"(?P<head>(?i:{'|'.join(sorted(_SAID, key=len, reverse=True))}))(?P<rest>|(?:[,;:!-]|\.(?! ?[0-9])| -).*)"
+)
 _AGAIN = re.compile(
-    r"(?<![A-Za-z])(?:yes|no|true|false|or|but|maybe|however|wait)(?![A-Za-z])|是|否|对|错", re.IGNORECASE
+    r"(?<![A-Za-z])(?:yes|no|true|false|or|but|maybe|perhaps|however|wait|unless|unsure|depends|not sure)(?![A-Za-z])"
+    r"|是|否|对|错",
+    re.IGNORECASE,
 )
 
 
@@ -38,7 +46,7 @@ def split_choice(text: str, *, num_options: int | None = None) -> tuple[str, str
     if not found or _SECOND_CHOICE.match(found["option"]):
         return None
     letter = found["inside"] or found["bare"]
-    if found["mark"] == "," and (not found["option"] or letters_in(found["option"])):
+    if found["mark"] == "," and (not found["option"] or _LETTER_LAST.fullmatch(found["option"])):
         return None
     # A small letter without any mark may be a variable; the first five letters are mostly options.
     is_marked = num_options is not None or found["inside"] or found["mark"] in (")", ".") or letter in _LENIENT

@@ -19,6 +19,7 @@ from typing import NoReturn
 from rewards.answers.choices import is_bet, is_run, letters_in, options_by_letter, said, split_choice
 from rewards.answers.reasons import Reason, Unknown
 from rewards.answers.spelling import clean, comparison_key
+from rewards.answers.structure import read_sequence
 from rewards.answers.values import ValueJudge
 
 MAX_CHARACTERS = 1000
@@ -157,7 +158,18 @@ class _Verdict:
         if one := split_choice(text, num_options=len(self.options)):
             return self._letter_with_text(*one)
         letters = letters_in(text.upper() if re.fullmatch(r"[a-j](?:, ?[a-j])+", text) else text)
-        return letters if letters and letters <= self.options.keys() else None
+        if letters:
+            return letters if letters <= self.options.keys() else None
+        return self._several_texts(text)
+
+    def _several_texts(self, text: str) -> frozenset[str] | None:
+        """Return the letters of options whose texts stand in a list: "p, r"."""
+        several = None if re.search(r"(?<![A-Za-z])or(?![A-Za-z])|或", text) else read_sequence(text)
+        if several is None or several.is_ordered:
+            return None
+        named = [self._letters(part) for part in several.parts if part]
+        letters = [next(iter(one)) for one in named if one is not None and len(one) == 1]
+        return frozenset(letters) if len(letters) == len(named) == len(set(letters)) > 1 else None
 
     def _letter_with_text(self, letter: str, text: str) -> frozenset[str]:
         key = comparison_key(text)

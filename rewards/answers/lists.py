@@ -7,6 +7,7 @@ from rewards.answers.structure import (
     MAX_PARTS,
     Sequence,
     is_label,
+    read_cases,
     read_matrix,
     read_sequence,
     split_equation,
@@ -26,9 +27,14 @@ class ListJudge:
 
     def __call__(self, gold: str, answer: str, depth: int) -> Reason | None:
         """Return the verdict; None when neither text is a list or a matrix."""
+        cases, other_cases = read_cases(gold), read_cases(answer)
+        if cases or other_cases:
+            return self._cases(cases, other_cases, gold, answer, depth)
         matrix, other_matrix = read_matrix(gold), read_matrix(answer)
+        if matrix and other_matrix:
+            return self._matrices(matrix, other_matrix, depth)
         if matrix or other_matrix:
-            return self._matrices(matrix, other_matrix, depth) if matrix and other_matrix else Reason.WRONG
+            return self._vectors(matrix, other_matrix, read_sequence(answer if matrix else gold), depth)
         if any(split_relation(text)[1] or "\\cup" in text for text in (gold, answer)):
             return None
         values, others = read_sequence(gold), read_sequence(answer)
@@ -93,6 +99,43 @@ class ListJudge:
                 return Reason.WRONG
             left.remove(match)
         return Reason.RIGHT_PARTS
+
+    def _cases(
+        self, rows: list[list[str]] | None, others: list[list[str]] | None, gold: str, answer: str, depth: int
+    ) -> Reason:
+        """Decide functions in pieces, whose order does not matter, and systems, which are lists of equations."""
+        if all(len(row) == 1 for row in [*(rows or ()), *(others or ())]):
+            lists = [
+                Sequence("", [cell for (cell,) in cases]) if cases else read_sequence(text)
+                for cases, text in ((rows, gold), (others, answer))
+            ]
+            return self.two_lists(lists[0], lists[1], depth) if lists[0] and lists[1] else Reason.WRONG
+        if not rows or not others or len(rows) != len(others) or len(rows) > MAX_PARTS:
+            return Reason.WRONG
+        left = list(others)
+        for row in rows:
+            pairs = (other for other in left if len(row) == len(other))
+            match = next((other for other in pairs if self.all_parts(row, other, depth).is_right), None)
+            if match is None:
+                return Reason.WRONG
+            left.remove(match)
+        return Reason.RIGHT_PARTS
+
+    def _vectors(
+        self,
+        matrix: list[list[str]] | None,
+        other_matrix: list[list[str]] | None,
+        sequence: Sequence | None,
+        depth: int,
+    ) -> Reason:
+        """Decide a matrix and coordinates: equal where the matrix is one row or one column."""
+        rows = matrix or other_matrix or []
+        cells = [cell for row in rows for cell in row]
+        is_vector = len(cells) > 1 and (len(rows) == 1 or len(rows) == len(cells))
+        # [1, 2] may be an interval.
+        if not is_vector or sequence is None or sequence.kind not in ("()", "<>") or len(cells) != len(sequence.parts):
+            return Reason.WRONG
+        return self.all_parts(*((cells, sequence.parts) if matrix else (sequence.parts, cells)), depth)
 
     def _matrices(self, gold: list[list[str]], answer: list[list[str]], depth: int) -> Reason:
         if [len(row) for row in gold] != [len(row) for row in answer]:

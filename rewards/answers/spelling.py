@@ -60,6 +60,8 @@ _REWRITES = [
         (r"\\(?:rightarrow|longrightarrow)(?![A-Za-z])|->", r"\\to "),
         (r"\\(?:varnothing)(?![A-Za-z])|\\\{ *\\\}", r"\\emptyset "),
         (r"\\bar(?![A-Za-z])", r"\\overline"),
+        # Unit vectors are written with and without an arrow.
+        (r"\\(?:vec|hat|overrightarrow) ?(?:\{ ?(?:\\(?=[ij]math))?([ijk])(?:math)? ?\}|([ijk])(?![A-Za-z]))", r"\1\2"),
         (r"\{,\}", ","),
         (r"\\%| ?percent\b| ?per cent\b", "%"),
         (r" ?\^ ?(?:\{ ?\\circ ?\}|\\circ(?![A-Za-z]))|\\degree(?![A-Za-z])", "°"),

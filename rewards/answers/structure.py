@@ -131,6 +131,22 @@ def read_matrix(text: str) -> list[list[str]] | None:
     return [split_top(row, frozenset("&")) for row in rows]
 
 
+_CASES = re.compile(
+    r"(?:\\\{ ?)?\\begin\{(?P<name>cases|aligned|array)\} ?(?:\{[lcr| ]*\})?(?P<body>.*)\\end\{(?P=name)\}", re.DOTALL
+)
+_CONDITION = re.compile(r"^(?:if|when|for|where|当|若)(?![a-z]) ?|[,;]$")
+
+
+def read_cases(text: str) -> list[list[str]] | None:
+    """Return the rows of a function in pieces or of a system of equations; None for anything else."""
+    found = _CASES.fullmatch(text)
+    # A table without the brace is a matrix.
+    if not found or (found["name"] == "array" and not text.startswith("\\{")):
+        return None
+    rows = split_top(re.sub(r"\\\\ *$", "", found["body"].strip()), frozenset(["\\\\"]))
+    return [[_CONDITION.sub("", cell.rstrip(",; ")).strip() for cell in split_top(row, frozenset("&"))] for row in rows]
+
+
 # --- equations ----------------------------------------------------------------------------------------------------
 
 _SYMBOL = r"(?:[A-Za-z]|\\[A-Za-z]+)(?:_ ?(?:\{[^{}]{0,20}\}|[A-Za-z0-9]|\\[A-Za-z]+))?'{0,2}"
@@ -141,17 +157,28 @@ _LABEL = re.compile(
     rf"|\\(?:sin|cos|tan) ?(?:\\angle ?)?(?:[A-Z]{{1,3}}|{_SYMBOL})|[Ss]_ ?\{{[^{{}}]{{1,30}}\}}"
     r"|(?:[A-Za-z]|[A-Z]{2})(?: ?[+-] ?(?:[A-Za-z]|[A-Z]{2}))+|[A-Za-z]{2}"
     r"|\\frac ?\{ ?[A-Z]{1,2} ?\} ?\{ ?[A-Z]{1,2} ?\}"
+    r"|\\frac ?\{ ?d ?[A-Za-z] ?\} ?\{ ?d ?[A-Za-z] ?\}|d[a-z]/d[a-z]"
     r"|[A-Z]{2}/[A-Z]{2}|[A-Za-z][A-Za-z]+(?: [A-Za-z]+){0,5}|[\u4e00-\u9fff]{1,10})"
 )
 _WORDS = re.compile(r"[A-Za-z][A-Za-z]+(?: [A-Za-z]+){0,5}|[\u4e00-\u9fff]{1,10}")
-_NEGATION = re.compile(r"(?<![a-z])(?:not|no|never|except|cannot)(?![a-z])|[不非]")
+_NEGATION = re.compile(
+    r"(?<![a-z])(?:not|no|never|except|cannot|none|nothing|neither|nor|false|wrong|incorrect|if|unless)(?![a-z])|[不非错]"
+)
+# Before mathematics only: "the sky is blue" is text.
+_SENTENCE = re.compile(
+    r"^(?:[Tt]he )?(?P<label>[A-Za-z]{2,}(?: [A-Za-z]+){0,3}|[\u4e00-\u9fff]{1,8}?) ?(?: (?:is|are|equals)(?= )|是|为)"
+    r"(?: equal to)? ?(?=[-+(\[\\]? ?[0-9]|\\frac|\\sqrt)"
+)
+_POINT = re.compile(r"^(?P<name>[A-Z]'?) ?(?P<pair>\([^()]*,[^()]*\))$")
 
 
 def split_equation(text: str) -> list[str]:
     r"""Return the sides of an equation or chain of equations; one side where there is no "=".
 
-    "Area: 12" and "x \in (0, 1)" are read as equations too.
+    "Area: 12", "The area is 12", "P(1, 2)" and "x \in (0, 1)" are read as equations too.
     """
+    text = _SENTENCE.sub(r"\g<label> = ", text)
+    text = _POINT.sub(r"\g<name> = \g<pair>", text)
     text = re.sub(r"^(?P<label>[A-Za-z]{2,}(?: [A-Za-z]+){0,3}|[\u4e00-\u9fff]{1,8}) ?: ?(?=\S)", r"\g<label> = ", text)
     text = re.sub(r"^([A-Za-z]) ?\\in(?![A-Za-z]) ?(?=[(\[\\])", r"\1 = ", text)
     return split_top(text, frozenset("="))
@@ -179,10 +206,25 @@ def same_label(one: str, other: str) -> bool:
     return "angle" in one + other and keys[0] == keys[1]
 
 
+_SYMMETRIC = ("\\parallel", "\\perp", "\\cong", "\\sim")
+
+
+def sides_of_statement(text: str) -> tuple[str, frozenset[str]] | None:
+    r"""Return the sign and the sides, in no order, of a statement such as "AB \parallel CD"; None for other texts."""
+    for sign in _SYMMETRIC:
+        sides = split_top(text, frozenset([sign]))
+        if len(sides) == 2 and all(sides):
+            return sign, frozenset(re.sub(r"[ {}]", "", side) for side in sides)
+    return None
+
+
 # --- inequalities -------------------------------------------------------------------------------------------------
 
 _RELATIONS = {"<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\ne": "!="}
 _VARIABLE = re.compile(_SYMBOL)
+_REALS = re.compile(
+    r"(?:[a-z] ?\\in ?)?(?:\\mathbb ?\{? ?R ?\}?|(?:[Aa]ll |the )?real numbers|[Aa]ll reals|全体实数|实数集?R?)"
+)
 _SET_BUILDER = re.compile(
     r"\\\{ ?([A-Za-z])(?: ?\\in ?(?:\\mathbb\{R\}|R))? ?(?:\||\\mid|:) ?(?P<condition>.+)\\\}", re.DOTALL
 )
@@ -201,7 +243,9 @@ def split_relation(text: str) -> tuple[list[str], list[str]]:
 
 
 def without_builder(text: str) -> str:
-    r"""Return the condition of a set such as \{x | x > 3\}; other texts unchanged."""
+    r"""Return the condition of a set such as \{x | x > 3\}, and \mathbb{R} as an interval; other texts unchanged."""
+    if _REALS.fullmatch(text):
+        return r"(-\infty,\infty)"
     found = _SET_BUILDER.fullmatch(text)
     return found["condition"].strip() if found else text
 

@@ -8,21 +8,23 @@ from fractions import Fraction
 
 from rewards.answers.expressions import has_anagrams, is_balanced, is_mathematics
 from rewards.answers.lists import ListJudge
+from rewards.answers.quantities.dates import compare_dates
 from rewards.answers.quantities.exact_numbers import exact_number
 from rewards.answers.quantities.times_and_ratios import compare_colons
-from rewards.answers.quantities.units import Quantity, split_unit
+from rewards.answers.quantities.units import Quantity, split_both, split_unit
 from rewards.answers.reasons import Reason, Unknown
 from rewards.answers.relations import RelationJudge
 from rewards.answers.spelling import LATEX_COMMAND, comparison_key
-from rewards.answers.structure import is_label, split_equation, split_top, without_builder
+from rewards.answers.structure import is_label, sides_of_statement, split_equation, split_top, without_builder
 from rewards.answers.symbols import Decide
 
 _MAX_DEPTH = 6  # lists in lists
+_INSIDE = Fraction(10**6 - 1, 10**6)  # a bound itself is no rounding: 8 is not 7 cut off
 _BASE = re.compile(
     r"(?P<digits>-?[0-9][0-9A-Za-z.]*) ?(?:_ ?\{? ?(?P<index>[0-9]{1,2}|[a-z]{3,7}) ?\}?|\(base (?P<base>[0-9]{1,2})\))"
 )
 _BASE_NAMES = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}
-_FORMULA = re.compile(r"(?:[0-9(+=\\to>)-]*[A-Z][a-z]?[0-9()]*)+(?:\^[0-9]*[+-])?")
+_FORMULA = re.compile(r"(?:[0-9(+=\\to>)-]*[A-Z][a-z]?[0-9()]*)+(?:\^[0-9]+[+-]|[+-])?")
 
 
 class ValueJudge:
@@ -42,6 +44,8 @@ class ValueJudge:
         if comparison_key(gold) == comparison_key(answer):
             return Reason.RIGHT_TEXT
         steps = (
+            self._statements,
+            self._dates,
             self._based,
             self._colons,
             self._approximated,
@@ -52,9 +56,19 @@ class ValueJudge:
         for step in steps:
             if (verdict := step(gold, answer, depth)) is not None:
                 return verdict
-        return self._quantities(split_unit(gold), split_unit(answer))
+        return self._quantities(*split_both(gold, answer))
 
     # --- forms ----------------------------------------------------------------------------------------------------
+
+    def _statements(self, gold: str, answer: str, depth: int) -> Reason | None:
+        r"""Decide "AB \parallel CD", whose sides may change places."""
+        statements = sides_of_statement(gold), sides_of_statement(answer)
+        if None in statements:
+            return None
+        return Reason.RIGHT_TEXT if statements[0] == statements[1] else Reason.WRONG
+
+    def _dates(self, gold: str, answer: str, depth: int) -> Reason | None:
+        return compare_dates(gold, answer)
 
     def _based(self, gold: str, answer: str, depth: int) -> Reason | None:
         r"""Decide numbers with a base, 101_2: the same digits in the same base."""
@@ -78,8 +92,12 @@ class ValueJudge:
         if number is None or others:
             return Reason.UNREADABLE_ANSWER
         digits = len(split_unit(last).body.partition(".")[2].rstrip("%"))
-        body = split_unit(value).body
-        if not is_mathematics(body) or not self.decide("value", (str(number),), (body,), Fraction(1, 10**digits)):
+        body, half_digit = split_unit(value).body, Fraction(1, 2 * 10**digits)
+        # Rounded, or cut off, to the digits that are shown.
+        cut_off = number + half_digit * (-1 if number < 0 else 1)
+        if not is_mathematics(body) or not any(
+            self.decide("value", (str(middle),), (body,), half_digit * _INSIDE) for middle in (number, cut_off)
+        ):
             return Reason.WRONG
         verdict = self(gold, exact, depth + 1)
         return verdict if verdict.is_right else self(gold, last, depth + 1)
@@ -182,6 +200,6 @@ def _is_formula(text: str) -> bool:
 
 def _formula_key(text: str) -> str:
     r"""Return a chemical formula without the signs of its indices: H_2O is H2O, and CO is not Co."""
-    return re.sub(
-        r"[ {}_]", "", LATEX_COMMAND.sub(lambda command: {"\\to": "=", "\\cdot": "."}.get(command[0], command[0]), text)
-    )
+    text = LATEX_COMMAND.sub(lambda command: {"\\to": "=", "\\cdot": "."}.get(command[0], command[0]), text)
+    # A single charge may be written without its "^"; in Fe2+ the 2 could be an index.
+    return re.sub(r"(?<=[A-Za-z0-9)])\^(?=[+-]$)", "", re.sub(r"[ {}_]", "", text))

@@ -16,7 +16,7 @@ WELL_FORMED = "I see two circles.</think>\nAnswer: \\boxed{2}"
 
 
 def test_right_answers_score_one_and_wrong_ones_zero() -> None:
-    completions = [answered(answer) for answer in ("3", "3.0", "4", "three")]
+    completions = [answered(answer) for answer in ("3", "3.0", "4", "thirteen")]
     assert AccuracyReward()([prompt("3")] * 4, completions) == [1.0, 1.0, 0.0, 0.0]
 
 

@@ -1,7 +1,9 @@
-r"""Numbers as people write them, read exactly: 1,200 and 1/2, 50% and 3e8, 0.\overline{3} and 1.2 million."""
+r"""Numbers as people write them, read exactly: 1,200 and 1/2, 50% and 3e8, 0.\overline{3}, 1.2 million, twelve."""
 
 import re
 from fractions import Fraction
+
+from rewards.answers.quantities.number_words import number_in_words
 
 # Largest exponent: 1e999999999 would fill the memory with digits.
 _LARGEST_EXPONENT = 400
@@ -54,7 +56,7 @@ def exact_number(text: str) -> Fraction | None:
             return read(found)
     if found := _COUNTED.fullmatch(body):
         return _times(exact_number(found[1]), Fraction(_COUNTS[found[2]]))
-    return None
+    return number_in_words(body)
 
 
 def _times(number: Fraction | None, factor: Fraction) -> Fraction | None:

@@ -9,7 +9,9 @@ from rewards.answers.reasons import Reason
 from rewards.answers.structure import split_top
 
 _CLOCK = re.compile(
-    r"(?P<hour>[01]?[0-9]|2[0-4]) ?: ?(?P<minute>[0-5][0-9])(?: ?: ?(?P<second>[0-5][0-9]))?"
+    r"(?P<hour>[01]?[0-9]|2[0-4])"
+    # "4 pm" and "4 o'clock" are full hours.
+    r"(?: ?: ?(?P<minute>[0-5][0-9])(?: ?: ?(?P<second>[0-5][0-9]))?| ?o'clock|(?= ?[ap]\.? ?m\.?$))"
     r"(?: ?(?P<half>[ap])\.? ?m\.?)?",
     re.IGNORECASE,
 )
@@ -59,7 +61,7 @@ def _seconds(time: re.Match[str], *, keeps_half: bool = True) -> int:
     hour = int(time["hour"])
     if time["half"] and keeps_half:
         hour = hour % 12 + (12 if time["half"].lower() == "p" else 0)
-    return 3600 * hour + 60 * int(time["minute"]) + int(time["second"] or 0)
+    return 3600 * hour + 60 * int(time["minute"] or 0) + int(time["second"] or 0)
 
 
 def _terms(text: str) -> list[str] | None:

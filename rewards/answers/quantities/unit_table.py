@@ -60,6 +60,7 @@ rpm 1/60 revolution time^-1|rev 1 revolution            |dB 1 decibel           
 bit* 1 bit                 |px 1 pixel                  |mmHg 133322387415/1000000000 mass length^-1 time^-2
 USD 1 USD                  |cent 1/100 USD              |EUR 1 EUR                   |GBP 1 GBP
 CNY 1 CNY                  |jiao 1/10 CNY               |fen 1/100 CNY               |INR 1 INR
+pence 1/100 GBP
 亩 2000/3 length^2         |Å 1/10000000000 length      |M* 1000 amount length^-3
 """
 _PREFIXES = {
@@ -82,7 +83,7 @@ s sec secs|min minute minutes mins|h hour hours hr hrs|day days|week weeks|month
 in inch inches|ft foot feet|yd yard yards|mi mile miles|nmi|kn knot knots|acre acres|ha hectare hectares
 oz ounce ounces|lb lbs pound pounds|gal gallon gallons|t tonne tonnes|mph|rpm|rev revolution revolutions
 dB decibel decibels|px pixel pixels|atm atmosphere atmospheres|USD dollar dollars usd|cent cents|EUR euro euros eur
-GBP pence|CNY yuan cny rmb|INR rupee rupees rs inr
+pence penny|GBP sterling|CNY yuan cny rmb|INR rupee rupees rs inr
 """
 _CHINESE = """
 mm 毫米|cm 厘米 公分|dm 分米|m 米 公尺|km 千米 公里|μm 微米|nm 纳米|g 克|kg 千克 公斤|mg 毫克|t 吨|L 升|mL 毫升|s 秒 秒钟|ms 毫秒

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from rewards.answers.quantities.exact_numbers import exact_number
+from rewards.answers.quantities.number_words import with_digits
 from rewards.answers.quantities.unit_table import CURRENCY_SIGNS, SYMBOLS, WORDS, Unit
 from rewards.answers.spelling import DOLLAR, LATEX_COMMAND
 
@@ -33,6 +34,8 @@ class Quantity:
 
 
 _LONGEST = 48  # characters of a unit
+# Pounds are money beside pounds sterling, and cents are those of the other currency.
+_ALSO_MONEY = {"pound": SYMBOLS["GBP"], "cent": SYMBOLS["EUR"].times(Unit((), Fraction(1, 100)))}
 _OHM = re.compile(r"\\(?:Omega|ohm)(?![A-Za-z])")
 _SPLIT_OHM = re.compile(r"(?<![A-Za-z])([kMGm]) (?=Ω)")
 _ANGLE_FUNCTION = re.compile(r"\\?(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
@@ -47,6 +50,7 @@ _UNIT_START = re.compile(rf"(?<=[0-9}})\]%\w ])(?=(?: ?)(?:{_NAME}))|(?= )")
 _PRICE = re.compile(
     rf"(?P<minus>-? ?)(?:US|HK|A|C)? ?(?P<sign>[{DOLLAR}€£¥₹]|Rs\.?|USD|EUR|RMB) ?(?P<amount>-?[0-9.].*)", re.DOTALL
 )
+_PRICE_BEHIND = re.compile(rf"(?P<minus>)(?P<amount>-?[0-9][0-9.,]*) ?(?P<sign>[{DOLLAR}€£¥₹])")
 _VARIABLE = re.compile(r"(?<![A-Za-z\\])[A-Za-z]")
 _PIECE = re.compile(r"([0-9][0-9.,]*) ?([A-Za-z\u4e00-\u9fff]+|°|''|')[ ,]*(?:and )?")
 _ANGLE_PIECES = {"'": Fraction(1, 60), "''": Fraction(1, 3600)}
@@ -73,9 +77,27 @@ def split_unit(text: str) -> Quantity:
     """Return the quantity of a cleaned text; its unit is None when no known unit is found."""
     spelled = _SPLIT_OHM.sub(r"\1", _MICRO.sub("μ", _OHM.sub("Ω", text)))
     for read in (_price, _compound, _measured, _counted):
-        if (quantity := read(spelled)) is not None:
+        if (quantity := read(with_digits(spelled))) is not None:
             return quantity
     return Quantity(text)
+
+
+def split_both(gold: str, answer: str) -> tuple[Quantity, Quantity]:
+    """Return the quantities of a gold and an answer; a unit of one side may say what the other side means."""
+    one, other = split_unit(gold), split_unit(answer)
+    return _beside(one, gold, other), _beside(other, answer, one)
+
+
+def _beside(quantity: Quantity, text: str, other: Quantity) -> Quantity:
+    if other.unit is None:
+        return quantity
+    # Beside degrees a bare multiple of pi is in radians.
+    if other.unit == SYMBOLS["°"] and quantity.is_bare and "\\pi" in quantity.body and "\\pi" not in other.body:
+        return Quantity(quantity.body, SYMBOLS["rad"])
+    for word, meant in _ALSO_MONEY.items():
+        if quantity.unit is not None and word in text.lower() and other.unit.dimension == meant.dimension:
+            return Quantity(quantity.body, meant)
+    return quantity
 
 
 def unit_of(text: str) -> Unit | None:
@@ -106,7 +128,7 @@ def _named(name: str) -> Unit | None:
 
 
 def _price(text: str) -> Quantity | None:
-    found = _PRICE.fullmatch(text)
+    found = _PRICE.fullmatch(text) or _PRICE_BEHIND.fullmatch(text)
     if not found or (found["minus"].strip() and found["amount"].startswith("-")):
         return None
     sign = {"R": "₹", "U": "$", "E": "€", DOLLAR: "$"}.get(found["sign"][0], found["sign"])

@@ -128,8 +128,6 @@ class Unreadable(ValueError):
         self.side = side
 
 
-_DECIMAL = re.compile(r"(?<![\w.])([0-9]+(?:,[0-9]{3})*)?\.([0-9]+)(?![0-9.])")
-_DEGREES = re.compile(r"(?P<angle>[0-9.]+|\\[a-z]+|[A-Za-z])? ?°")
 # Not 0, where many functions vanish or have a pole. Of both signs, because sqrt(x^2) is x only for positive x.
 _POINTS = ((7, 11), (-13, 17), (29, 23), (-5, 31))
 _DIGITS = 40
@@ -164,8 +162,9 @@ class Comparison:
         from sympy.core.random import seed
 
         seed(0)  # SymPy decides some equalities at random points
-        gold = [_parse(text, "unreadable_gold") for text in self.gold]
-        answer = [_parse(text, "unreadable_answer") for text in self.answer]
+        is_complex = any(_may_be_complex(text) for text in (*self.gold, *self.answer))
+        gold = [_parse(text, "unreadable_gold", is_complex) for text in self.gold]
+        answer = [_parse(text, "unreadable_answer", is_complex) for text in self.answer]
         if self.kind == "value":
             return self._same_value(gold[0], answer[0])
         one, other = gold[0] - gold[1], answer[0] - answer[1]
@@ -245,15 +244,14 @@ def _is_surely_not_zero(number: Any) -> bool:
 
 # Completions of one prompt have one gold.
 @lru_cache(maxsize=512)
-def _parse(text: str, side: str) -> Any:
+def _parse(text: str, side: str, is_complex: bool) -> Any:
     from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
-    from math_verify.grader import should_treat_as_complex
-    from sympy import Expr, MatrixBase
+    from sympy import Expr, I, MatrixBase
 
     try:
         parsed = latex2sympy(
-            spelled_for_parser(text),
-            is_real=not should_treat_as_complex(text),
+            text,
+            is_real=not is_complex,
             convert_degrees=False,
             normalization_config=None,
             conversion_config=ConversionConfig(lowercase_symbols=False),  # else R and r are one symbol
@@ -264,36 +262,15 @@ def _parse(text: str, side: str) -> Any:
         raise Unreadable(side, text) from error
     if not isinstance(parsed, Expr | MatrixBase):
         raise Unreadable(side, text)
-    return parsed
+    symbols = {str(symbol): symbol for symbol in parsed.free_symbols}
+    # Beside j or k it is a unit vector.
+    return parsed.subs(symbols["i"], I) if is_complex and "i" in symbols and not symbols.keys() & {"j", "k"} else parsed
 
 
-def spelled_for_parser(text: str) -> str:
-    r"""Return an expression as latex2sympy wants it: \lg is \log_{10}, decimals are fractions, degrees numbers."""
-    text = re.sub(r"\\lg(?![A-Za-z])", r"\\log_{10}", text)
-    text = re.sub(r"(?<![\\A-Za-z])(sin|cos|tan|cot|sec|csc|log|ln|exp)(?![A-Za-z])", r"\\\1 ", text)
-    text = re.sub(r"\\log ?_ ?([0-9A-Za-z]) ?(?=\S)", r"\\log_{\1} ", text)
-    text = re.sub(r"\\sqrt ?\(([^()]*)\)", r"\\sqrt{\1}", text)
-    # LaTeX draws the root over the first digit only, but the writer means all digits.
-    text = re.sub(r"\\sqrt ?([0-9]+|[A-Za-z])", r"\\sqrt{\1}", text)
-    text = re.sub(r"\^ ?\(([^()]*)\)", r"^{\1}", text)
-    text = re.sub(r"\\frac ?([0-9A-Za-z]) ?([0-9A-Za-z])", r"\\frac{\1}{\2}", text)
-    text = re.sub(r"\\frac ?\{([^{}]*)\} ?([0-9A-Za-z])", r"\\frac{\1}{\2}", text)
-    text = re.sub(r"\\frac ?([0-9A-Za-z]) ?\{", r"\\frac{\1}{", text)
-    # x' is another symbol than x; the parser would drop the sign.
-    text = re.sub(r"([A-Za-z])('{1,3})", lambda found: rf"{found[1]}_{{prime{len(found[2])}}}", _with_degrees(text))
-    return _DECIMAL.sub(_as_fraction, text)
+def _may_be_complex(text: str) -> bool:
+    from math_verify.grader import should_treat_as_complex
 
-
-def _with_degrees(text: str) -> str:
-    if not re.search(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])", text):
-        return text.replace("°", "")
-    return _DEGREES.sub(lambda found: rf"({found['angle'] or 1} \cdot \frac{{\pi}}{{180}})", text)
-
-
-def _as_fraction(found: re.Match[str]) -> str:
-    whole, digits = (found[1] or "0").replace(",", ""), found[2]
-    fraction = rf"\frac{{{int(whole + digits)}}}{{{10 ** len(digits)}}}"
-    return f"{{{fraction}}}" if found.string[: found.start()].endswith(("^", "_")) else f"({fraction})"
+    return should_treat_as_complex(text) or re.search(r"(?<![A-Za-z\\])i(?![A-Za-z])", text) is not None
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from rewards.answers.equivalence import Expressions
 from rewards.answers.reasons import Reason, Unknown
+from rewards.answers.symbols.parser_spelling import spelled_for_parser
 
 # The imports of SymPy and math_verify, on a busy machine.
 _START_SECONDS = 120.0
@@ -99,8 +100,8 @@ class Worker:
         self.wait_until_ready()
         request = {
             "kind": expressions.kind,
-            "gold": expressions.gold,
-            "answer": expressions.answer,
+            "gold": [spelled_for_parser(text) for text in expressions.gold],
+            "answer": [spelled_for_parser(text) for text in expressions.answer],
             "tolerance": expressions.tolerance,
             # A limit of 0 would switch the alarms off.
             "seconds": max(seconds, 0.001),
