@@ -58,10 +58,10 @@ quickstart: $(STAMP)  ## build the tiny policy, train it with GRPO, print before
 hybrid: $(STAMP)  ## the paper's chain in the tiny world: align, reward model, pairs, MPO, then GRPO with the hybrid reward
 	$(BIN)/python train.py fit --config configs/tiny/grpo.yaml --config configs/tiny/overlays/hybrid.yaml --seed_everything $(SEED)
 
-real: setup-real  ## a real language model looks at real photographs: all stages, resumable; 40 to 50 minutes a seed on one core that multiplies bfloat16; REAL_FLAGS="--scale gpu" and others
+real: setup-real  ## a real language model looks at real photographs: all stages, resumable; 40 to 50 minutes a seed on one core that multiplies bfloat16; SEED="0 1", REAL_FLAGS="--engine vllm" and others
 	$(BIN)/python -m experiments.real --seeds $(SEED) $(REAL_FLAGS)
 
-real-fast: setup-real  ## the same in fewer steps, about 20 minutes by the same rates; too few for the results page
+real-fast: setup-real  ## the same in fewer steps, about 20 minutes; writes runs/real-fast/results.md, and is too short to tell one policy from another
 	$(BIN)/python -m experiments.real --seeds $(SEED) --scale fast --root runs/real-fast $(REAL_FLAGS)
 
 real-page: $(STAMP)  ## docs/results-real.md from the numbers of `make real`

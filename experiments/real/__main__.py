@@ -1,53 +1,65 @@
 """``make real``: tower, words, alignment, answers, GRPO, reward model, pairs, SFT, MPO on real photographs, measured.
 
-Writes runs/real/seed-SEED/STAGE.json for every stage, and the models beside them. A stage whose file is there is not
-run again.
+Writes runs/real/seed-SEED/STAGE.json for every stage, the models beside them, and a page of results. A stage whose file
+is there is not run again. Options that are not listed are settings of the stages, such as --trainer.precision=32-true.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
 from algorithms import ConfigError, DataError
+from experiments.real.asked import Asked, asked, check_asked
+from experiments.real.estimate import seconds_left, told
 from experiments.real.inputs import check_inputs
-from experiments.real.stages import QUIET, ROOT, SCALES, STAGES, run_stage
+from experiments.real.page import write_page
+from experiments.real.running import run_language_model, run_stage
+from storage.folder_lock import FolderInUse, folder_lock
 
-SHOWN = ("greedy_accuracy", "sampled_accuracy", "hallucination_rate", "item_accuracy", "pope_f1", "blind_gap")
+SHOWN = ("greedy_accuracy", "sampled_accuracy", "hallucination_rate", "pope_accuracy", "pope_f1", "blind_gap")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the stages of every seed, one seed after the other."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    default = "gpu" if torch.cuda.is_available() else "laptop"
-    parser.add_argument(
-        "--scale", choices=list(SCALES), default=default, help=f"how long the stages run; {default} here"
-    )
-    parser.add_argument("--stages", nargs="+", choices=list(STAGES), help="default: those of the scale")
-    parser.add_argument("--root", type=Path, default=ROOT, help="where models and numbers are written")
-    parser.add_argument("--quiet", action="store_true", help="no progress bars, for logs in files")
-    options, flags = parser.parse_known_args(arguments)
-    flags += QUIET if options.quiet else ()
-    stages = options.stages or SCALES[options.scale].stages
+    """Run the stages of every seed, one seed after the other.
+
+    Raises:
+        ConfigError: Something is asked for that cannot be, or another process writes to the folder.
+        DataError: Photographs or stored numbers cannot be used.
+    """
+    what = asked(__doc__, arguments)
     check_inputs()
+    try:
+        with folder_lock(what.chain.root):
+            check_asked(what)
+            _run(what)
+    except FolderInUse as error:
+        raise ConfigError(f"{error}: wait for it, or choose another folder with --root.") from error
+
+
+def _run(what: Asked) -> None:
     console = Console()
-    for seed in options.seeds:
-        table = Table(title=f"seed {seed}, scale {options.scale}")
-        for heading in ("stage", "seconds", *SHOWN):
+    run_language_model(what.chain)
+    for seed in what.seeds:
+        table = Table(title=f"seed {seed}, scale {what.chain.scale.name}")
+        for heading in ("stage", "seconds", "items", *SHOWN):
             table.add_column(heading.replace("_", " "))
-        for number, name in enumerate(stages, start=1):
-            console.rule(f"seed {seed}: {name} ({number}/{len(stages)}), {time.strftime('%H:%M:%S')}")
-            result = run_stage(name, seed, SCALES[options.scale], root=options.root, flags=flags)
+        for number, name in enumerate(what.stages, start=1):
+            left = told(seconds_left(what))
+            console.rule(f"seed {seed}: {name} ({number}/{len(what.stages)}), {time.strftime('%H:%M:%S')}{left}")
+            result = run_stage(what.chain, name, seed)
             measures = result.get("measures", {})
-            cells = [f"{measures[key]:.3f}" if key in measures else "" for key in SHOWN]
-            table.add_row(name, f"{result['seconds']:.0f}", *cells)
+            items = (result.get("items") or measures).get("item_accuracy")
+            cells = [measures.get(key) for key in SHOWN]
+            table.add_row(
+                name, f"{result['seconds']:.0f}", *("" if cell is None else f"{cell:.3f}" for cell in (items, *cells))
+            )
             console.print(table)
+    page: Path = write_page(what.chain.root, what.chain.root / "results.md", what.chain.root / "pictures")
+    console.print(f"Tables, intervals and completions: {page}", soft_wrap=True)
 
 
 if __name__ == "__main__":

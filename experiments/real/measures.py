@@ -18,6 +18,7 @@ from datamodules.photographs.questions import QUESTION_KINDS, QuestionKind
 from datamodules.photographs.reasoning import CLAIM_GRAMMAR
 from experiments.real.text_check import text_only_check
 from hallucination import GrammarJudge, PopeMetric
+from hallucination.yes_no import poll_answer
 from models import Policy
 from rewards import AccuracyReward
 from rollouts import SamplingConfig, TransformersEngine
@@ -101,7 +102,7 @@ def measured(
         sampled = measurer.answers(questions, num_samples=SAMPLES)
         unseen = measurer.answers(blind, num_samples=0)
         items = _items(measurer, seed, num_prompts // 2, root)
-        pope = _pope(measurer, PopeFolder(
+        pope, polled = _pope(measurer, PopeFolder(
             MosaicFolder(**sizes, num_test=max(8, num_prompts // 4)),
             num_pairs=1, template=POPE_QUESTION, seed=seed, root=root,
         ))  # fmt: skip
@@ -119,7 +120,7 @@ def measured(
         **pope,
         "text_check": text["all"],
         "seconds": round(time.perf_counter() - started, 1),
-        "by_picture": _by_picture(questions, greedy, sampled, unseen, items),
+        "by_picture": _by_picture(questions, greedy, sampled, unseen, items) | {"pope": polled},
         "samples": [
             {"key": p.key, "question": p.question, "answer": p.answer, "greedy": g, "sampled": s}
             for p, g, s in list(zip(questions, greedy["texts"], sampled["texts"], strict=True))[:12]
@@ -190,15 +191,20 @@ def _named(items: Sequence[tuple[int, int]]) -> float:
     return sum(right for right, _ in items) / max(1, sum(number for _, number in items))
 
 
-def _pope(measurer: Measurer, source: PopeFolder) -> dict[str, float]:
-    """Return POPE's scores of greedy answers."""
+def _pope(measurer: Measurer, source: PopeFolder) -> tuple[dict[str, float], list[list[int]]]:
+    """Return POPE's scores of greedy answers, and for each picture true yes, false yes, true no and false no."""
     prompts = _test_prompts(source)
     texts = [group[0].text for group in measurer.completions(prompts, num_samples=0)]
     metric = PopeMetric()
     metric.update(texts, [p.answer or "" for p in prompts], [p.columns["category"] for p in prompts])
     scores = metric.compute()
     names = ("pope_accuracy", "pope_f1", "pope_yes_ratio", "pope_silent_fraction")
-    return {name: float(scores[name]) for name in names}
+    by_picture: dict[Any, list[int]] = {}
+    for prompt, text in zip(prompts, texts, strict=True):
+        counts = by_picture.setdefault(prompt.images[0], [0, 0, 0, 0])
+        says_yes = poll_answer(text).is_yes
+        counts[(0 if says_yes else 2) + ((prompt.answer == "yes") != says_yes)] += 1
+    return {name: float(scores[name]) for name in names}, list(by_picture.values())
 
 
 def _rate(answers: dict[str, list[int]]) -> float:

@@ -14,9 +14,11 @@ from algorithms import Prompt
 from cli.app import run
 from datamodules.photographs.collection import CollectionName
 from datamodules.photographs.mosaic import placed
-from experiments.real import measures, stages, text_check
+from experiments.real import measures, running, stages, text_check
 from experiments.real.measures import measured
-from experiments.real.stages import SCALES, STAGES, run_stage
+from experiments.real.running import Chain, run_stage
+from experiments.real.scales import SCALES
+from experiments.real.stages import STAGES
 from experiments.real.text_check import CHECKS, text_only_check
 from models import Policy
 from rollouts import SamplingConfig
@@ -48,17 +50,6 @@ def test_every_stage_comes_after_those_that_it_reads() -> None:
     for scale in SCALES.values():
         assert set(scale.flags) <= set(scale.stages) <= set(order)
         assert list(scale.stages) == sorted(scale.stages, key=order.index)
-
-
-def test_a_stage_whose_numbers_are_there_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    commands: list[Sequence[str]] = []
-    monkeypatch.setattr(stages, "run", commands.append)
-    first = run_stage("tower", 0, SCALES["smoke"], root=tmp_path)
-    assert json.loads((tmp_path / "seed-0" / "tower.json").read_text()) == first
-    assert run_stage("tower", 0, SCALES["smoke"], root=tmp_path) == first
-    assert len(commands) == 1
-    run_stage("tower", 1, SCALES["smoke"], root=tmp_path)
-    assert len(commands) == 2
 
 
 class KnowsThePicture(TransformersEngine):
@@ -171,9 +162,7 @@ def test_every_stage_runs_from_what_the_ones_before_it_wrote(photographs_folder:
         data = "pairs" if name == "reward_model" else "source"
         flags = [f"--data.init_args.{data}.init_args.folder={root / 'idx'}", *stages.QUIET]
         flags += [f"--data.init_args.{data}.init_args.root={root}", *further.get(name, ())]
-        if name != "pairs":
-            flags.append(f"--trainer.logger.init_args.save_dir={root}")
-        run_stage(name, 0, replace(SCALES["smoke"], num_prompts=2), root=root, flags=flags, data=str(root))
+        run_stage(Chain(replace(SCALES["smoke"], num_prompts=2), root, flags, data=str(root)), name, 0)
     numbers = [json.loads(path.read_text()) for path in (root / "seed-0").glob("*.json")]
     assert {each["stage"] for each in numbers if "measures" in each} == {"answers", "grpo", "no_ssb", "sft", "mpo"}
     assert {each["stage"] for each in numbers} == set(STAGES)
@@ -183,12 +172,12 @@ def test_every_stage_runs_from_what_the_ones_before_it_wrote(photographs_folder:
 def test_every_stage_runs_with_the_real_model(
     tmp_path: Path, measured_collection: CollectionName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order = SCALES["smoke"].stages
+    order, result = SCALES["smoke"].stages, dict[str, Any]()
     for name in order:
         # Measuring takes three quarters of the time and is the same for every policy: the last one stands for all.
-        monkeypatch.setattr(stages, "measured", measured if name == order[-1] else lambda *_, **__: {})
+        monkeypatch.setattr(running, "measured", measured if name == order[-1] else lambda *_, **__: {})
         flags = [*stages.QUIET, *collection_flags(name, measured_collection)]
-        result = run_stage(name, 0, SCALES["smoke"], root=tmp_path, flags=flags)
+        result = run_stage(Chain(SCALES["smoke"], tmp_path, flags), name, 0)
         assert ("measures" in result) == (STAGES[name].measures == "all")
     assert {path.stem for path in (tmp_path / "seed-0").glob("*.json")} == set(STAGES)
     assert {"greedy_accuracy", "hallucination_rate", "pope_f1", "blind_gap", "text_check"} <= result["measures"].keys()

@@ -107,7 +107,8 @@ def test_a_folder_that_the_user_names_is_used_or_refused_and_never_replaced_by_d
 def test_the_chain_asks_for_what_its_later_stages_need_before_the_first_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacks: str
 ) -> None:
-    monkeypatch.setattr(chain, "run_stage", lambda *_, **__: pytest.fail("no stage shall run"))
+    for name in ("run_stage", "run_language_model"):
+        monkeypatch.setattr(chain, name, lambda *_, **__: pytest.fail("nothing shall run"))
     folder = str(write_collection(tmp_path) if lacks == "language model" else tmp_path / "none")
     monkeypatch.setattr(inputs, "photographs", lambda *_: read_from(folder))
     monkeypatch.setattr(inputs, "LANGUAGE_MODEL", "wheel:no_such_package")
