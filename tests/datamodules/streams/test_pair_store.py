@@ -64,7 +64,8 @@ def test_a_prompt_stays_on_its_side_whatever_else_is_in_the_file() -> None:
 def test_few_pairs_are_left_without_neither_training_nor_validation(number: int, held_out: float, salt: int) -> None:
     given_pairs = pairs(number + salt)[salt:]
     split = split_by_prompt(given_pairs, held_out)
-    assert split["train"] and split["val"]
+    assert split["train"]
+    assert split["val"]
     assert sorted(pair.uid for side in split.values() for pair in side) == [pair.uid for pair in given_pairs]
 
 
