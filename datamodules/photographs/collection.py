@@ -13,7 +13,7 @@ import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -162,7 +162,7 @@ def _digits(key: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         from sklearn.datasets import load_digits  # pyright: ignore[reportMissingImports]  (an extra)
     except ImportError:
         raise ConfigError(f"{key}.collection is 'digits', which scikit-learn holds: run `pip install scikit-learn`.") from None  # fmt: skip  # noqa: E501
-    bundled = load_digits()
+    bundled: Any = load_digits()
     # Shades from 0 to 16.
     shades = (bundled.images * (255 / 16)).astype(np.uint8)
     pixels = np.stack([
