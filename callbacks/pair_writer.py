@@ -44,6 +44,11 @@ class PairWriter(Callback):
             score_part: name of the reward part that is the preference reward model.
             name: first part of the names of the files.
         """
+        if selection.top_share is not None:
+            raise ConfigError(
+                f"callbacks.pairs.selection.top_share must be null, got {selection.top_share}: pairs are selected "
+                "group by group here. Set data.selection.top_share in the training run."
+            )
         self.folder, self.selection = None if folder is None else Path(folder), selection
         self.score_part, self.name = score_part, name
         # Of this rank: all pairs that can be built, and the pairs that the selection keeps.

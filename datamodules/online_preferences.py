@@ -120,16 +120,18 @@ class OnlinePreferenceDataModule(PromptDataModule):
         """
         candidates = [pair for group in phase.groups for pair in group_pairs(group, score_part=self.score_part)]
         candidates += blind
-        selected = select_pairs(candidates, self.selection, seed=self.seed + number)
+        selection = self.selection.for_pairs(candidates)
+        selected = select_pairs(candidates, selection, seed=self.seed + number)
         kept = [pair for pair in selected if self._problem(pair) is None]
-        self.kept_fraction = sum(map(self.selection.keeps, candidates)) / max(1, len(candidates))
+        self.kept_fraction = sum(map(selection.keeps, candidates)) / max(1, len(candidates))
         if kept:
             self.pool, self.pool_number = kept, number
         # Asked on every rank, so that all of them stop.
         if not all(gather_ranks(len(self.pool))):
             raise DataError(
                 f"data.selection keeps none of {len(candidates)} pairs of the first rollout: {self.selection}; "
-                f"{margins_in_words(candidates)}. Lower data.selection.threshold or allow more kinds."
+                f"{margins_in_words(candidates)}. "
+                "Lower data.selection.threshold, set data.selection.top_share in its place, or allow more kinds."
             )
         if not kept:
             logger.warning("rollout %d gave no pair that passes data.selection; the older pairs are used again", number)

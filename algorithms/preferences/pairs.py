@@ -32,6 +32,10 @@ class PairSelection:
     """tau, in units of the reward model's score, for pairs of kind ``reward_model`` and for given ones with scores.
     null: no pair is left out by its score."""
 
+    top_share: float | None = None
+    """Share in (0, 1] of the scored pairs of wanted kinds, those with the largest number: tau is then where that share
+    begins, whatever the scale of the reward model. In place of ``threshold``. Own addition, not in the paper."""
+
     by: Literal["margin", "chosen_score"] = "margin"
     """The number of a pair that must be at least tau."""
 
@@ -43,6 +47,13 @@ class PairSelection:
 
     def __post_init__(self) -> None:
         check_at_least("selection.max_per_prompt", self.max_per_prompt, 1, "no prompt would keep a pair")
+        if self.top_share is not None and not 0.0 < self.top_share <= 1.0:
+            raise ConfigError(f"selection.top_share must lie in (0, 1], got {self.top_share}: it is a share of pairs.")
+        if self.top_share is not None and self.threshold is not None:
+            raise ConfigError(
+                f"selection.top_share is {self.top_share} and selection.threshold {self.threshold}: set one of them to "
+                "null, because a share sets the threshold by itself."
+            )
 
     def check_buildable(self, score_part: str, reward_parts: Collection[str]) -> None:
         """Refuse kinds that cannot be built from rollouts with these reward parts.
@@ -66,18 +77,36 @@ class PairSelection:
                 f"(score_part), only {', '.join(reward_parts)}: add it, or leave reward_model out of the kinds."
             )
 
+    def for_pairs(self, pairs: Sequence[PreferencePair]) -> "PairSelection":
+        """Return the same with the threshold at which ``top_share`` of these pairs begins; without a share, itself."""
+        if self.top_share is None:
+            return self
+        wanted = replace(self, top_share=None)
+        numbers = [self._number(pair) for pair in pairs if _has_threshold(pair) and wanted.keeps(pair)]
+        ordered = sorted((number for number in numbers if number is not None), reverse=True)
+        # At least one pair. Pairs with equal numbers stay together, so it may be more than the share.
+        last = max(1, round(self.top_share * len(ordered))) - 1
+        return replace(wanted, threshold=ordered[last] if ordered else None)
+
     def keeps(self, pair: PreferencePair) -> bool:
         """Return whether a pair is of a wanted kind and reaches the threshold."""
         if self.kinds and pair.kind not in self.kinds:
             return False
-        # The other kinds come from rules or from blind continuations: no score decided which completion is better.
-        if self.threshold is None or pair.kind not in ("reward_model", "given"):
+        if self.threshold is None or not _has_threshold(pair):
             return True
-        value = pair.margin if self.by == "margin" else pair.chosen_score
+        value = self._number(pair)
         if value is None:
             # A file may have pairs without scores, but a pair of the reward model cannot be checked without them.
             return pair.kind == "given"
         return value >= self.threshold
+
+    def _number(self, pair: PreferencePair) -> float | None:
+        return pair.margin if self.by == "margin" else pair.chosen_score
+
+
+def _has_threshold(pair: PreferencePair) -> bool:
+    # The other kinds come from rules or from blind continuations: no score decided which completion is better.
+    return pair.kind in ("reward_model", "given")
 
 
 def group_pairs(group: RolloutGroup, *, score_part: str = "preference") -> list[PreferencePair]:
@@ -114,8 +143,9 @@ def select_pairs(pairs: Sequence[PreferencePair], selection: PairSelection, *, s
     """Return the pairs to learn from, in their order, numbered from 0 on.
 
     Of pairs with the same prompt and the same two texts the first one is kept. Of a prompt with too many pairs
-    ``max_per_prompt`` are drawn at random.
+    ``max_per_prompt`` are drawn at random. ``top_share`` is a share of these pairs.
     """
+    selection = selection.for_pairs(pairs)
     # uid of a prompt -> (chosen, rejected) -> position of the first such pair
     by_prompt: dict[int, dict[tuple[str, str], int]] = {}
     for position, pair in enumerate(pairs):

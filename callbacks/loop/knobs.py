@@ -65,5 +65,10 @@ def _cap(cap: Cap) -> Knob:
 
 
 def _tau(data: OnlinePreferenceDataModule) -> Knob:
+    if data.selection.top_share is not None:
+        raise ConfigError(
+            f"data.selection.top_share must be null where data.selection.threshold is moved, got "
+            f"{data.selection.top_share}: a share sets the threshold by itself."
+        )
     # A config may set no threshold (null): a calibrator then starts from 0.
     return Knob(get=lambda: data.selection.threshold or 0.0, set=data.set_threshold, stricter=1)

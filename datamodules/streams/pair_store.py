@@ -90,10 +90,11 @@ class PairStore:
         else:
             given = split_by_prompt(training.pairs, self.settings.held_out)
         # Held-out pairs are selected in the same way, so that losses of training and validation can be compared.
-        self.pairs |= {name: self._selected(pairs) for name, pairs in given.items()}
+        selection = self.settings.selection.for_pairs(given["train"])
+        self.pairs |= {name: select_pairs(pairs, selection, seed=self.settings.seed) for name, pairs in given.items()}
         self._check_some_left(given["train"])
         # Of all usable pairs, duplicates and those beyond max_per_prompt too: what threshold and kinds alone keep.
-        self.kept_fraction = sum(map(self.settings.selection.keeps, given["train"])) / len(given["train"])
+        self.kept_fraction = sum(map(selection.keeps, given["train"])) / len(given["train"])
         if is_first_rank:
             rejections = training.rejections + (validation.rejections if validation else ())
             counts = PairReport.of(given["train"], self.pairs["train"], self.pairs["val"], rejections)
@@ -115,7 +116,7 @@ class PairStore:
         rows = self._read_split(split, module)
         if rows is None:
             return False
-        self.pairs[split] = self._selected(rows.pairs)
+        self.pairs[split] = select_pairs(rows.pairs, self.settings.selection, seed=self.settings.seed)
         if not self.pairs[split]:
             found = summary(rows.rejections, rows.num_rows)
             raise DataError(
@@ -149,15 +150,13 @@ class PairStore:
         rows = self.source.read(split, max_image_pixels=self.max_image_pixels)
         return None if rows is None else reject_unusable_pairs(rows, self.settings.max_pair_tokens, module)
 
-    def _selected(self, pairs: Sequence[PreferencePair]) -> list[PreferencePair]:
-        return select_pairs(pairs, self.settings.selection, seed=self.settings.seed)
-
     def _check_some_left(self, given: Sequence[PreferencePair]) -> None:
         if not self.pairs["train"]:
             raise DataError(
                 f"data.selection keeps none of {len(given)} pairs, which are of kind "
                 f"{', '.join(sorted({pair.kind for pair in given}))}: {self.settings.selection}; "
-                f"{margins_in_words(given)}. Lower data.selection.threshold or allow more kinds."
+                f"{margins_in_words(given)}. "
+                "Lower data.selection.threshold, set data.selection.top_share in its place, or allow more kinds."
             )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from algorithms import ConfigError
+from algorithms import ConfigError, PairSelection
 from callbacks import ExportPolicy, PairWriter, PredictionWriter, PromptPoolWriter
 from callbacks.destination import check_destination
 from lightning_modules import RolloutModule
@@ -36,6 +36,11 @@ class Sampling(RolloutModule):
 def test_every_callback_that_writes_at_the_end_looks_at_its_place_at_the_start(key: str, callback) -> None:
     with pytest.raises(ConfigError, match=rf"^{key} is {NOWHERE}, where nothing can be written: "):
         callback.setup(trainer=None, pl_module=Sampling(), stage="predict")
+
+
+def test_a_writer_that_sees_one_group_at_a_time_refuses_a_share_of_all_pairs() -> None:
+    with pytest.raises(ConfigError, match=r"callbacks.pairs.selection.top_share must be null, got 0.3"):
+        PairWriter(selection=PairSelection(top_share=0.3))
 
 
 def test_a_file_where_a_folder_is_written_is_refused_and_the_other_way_round(tmp_path: Path) -> None:

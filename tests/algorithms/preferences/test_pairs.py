@@ -81,6 +81,41 @@ def test_just_the_pairs_with_a_margin_of_at_least_the_threshold_are_kept(margins
     assert [pair.uid for pair in kept] == list(range(len(kept)))
 
 
+@given(st.lists(st.floats(0, 5), min_size=1, max_size=20, unique=True), st.floats(0.01, 1.0))
+def test_a_top_share_keeps_the_pairs_with_the_largest_margins(margins: list[float], share: float) -> None:
+    pairs = [scored_pair(margin, chosen=str(i)) for i, margin in enumerate(margins)]
+    kept = select_pairs(pairs, PairSelection(top_share=share, max_per_prompt=99), seed=0)
+    largest = sorted(margins)[-max(1, round(share * len(margins))) :]
+    assert sorted(pair.margin or 0.0 for pair in kept) == largest
+    # Another unit of the score leaves the same pairs; a power of two rounds nothing.
+    in_other_unit = [scored_pair(1024.0 * margin, chosen=str(i)) for i, margin in enumerate(margins)]
+    again = select_pairs(in_other_unit, PairSelection(top_share=share, max_per_prompt=99), seed=0)
+    assert [pair.chosen for pair in again] == [pair.chosen for pair in kept]
+
+
+def test_a_top_share_counts_scored_pairs_of_wanted_kinds_only() -> None:
+    scored = [scored_pair(float(i), chosen=str(i), kind="given") for i in range(10)]
+    others = [scored_pair(9.0, chosen=f"r{i}", kind="reward_model") for i in range(50)]
+    unscored = [replace(scored_pair(0.0, chosen="u", kind="given"), chosen_score=None)]
+    selection = PairSelection(top_share=0.3, kinds=("given",), max_per_prompt=99)
+    kept = select_pairs(scored + others + unscored, selection, seed=0)
+    assert [pair.chosen for pair in kept] == ["7", "8", "9", "u"]
+    assert select_pairs(unscored, selection, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"top_share": 0.0}, r"selection.top_share must lie in \(0, 1\], got 0.0"),
+        ({"top_share": 1.5}, "got 1.5"),
+        ({"top_share": 0.5, "threshold": 2.0}, "selection.top_share is 0.5 and selection.threshold 2.0: set one"),
+    ],
+)
+def test_a_share_that_is_none_or_stands_beside_a_threshold_is_refused(settings, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        PairSelection(**settings)
+
+
 def test_the_threshold_can_be_on_the_chosen_score() -> None:
     pair = replace(scored_pair(0.0), chosen_score=3.0, rejected_score=2.5)
     assert PairSelection(threshold=2.0, by="chosen_score").keeps(pair)

@@ -56,6 +56,12 @@ def test_a_moved_margin_changes_nothing_else_of_the_selection() -> None:
     assert data.state_dict()["threshold"] == 1.5
 
 
+def test_a_margin_that_a_share_sets_cannot_be_moved() -> None:
+    data = OnlinePreferenceDataModule(PromptFolder("unread"), selection=PairSelection(top_share=0.3))
+    with pytest.raises(ConfigError, match=r"data.selection.top_share must be null where data.selection.threshold is"):
+        find_knob("data.selection.threshold", reward(), data)
+
+
 def test_a_threshold_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(
         ConfigError, match=r"it has reward\.rule\.weight, reward\.taste\.weight, reward\.taste\.cap\. A"

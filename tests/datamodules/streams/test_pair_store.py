@@ -95,6 +95,26 @@ def test_a_selection_that_keeps_nothing_says_which_kinds_there_are(tmp_path: Pat
         )
 
 
+def test_held_out_pairs_reach_the_threshold_of_the_training_pairs_top_share(tmp_path: Path) -> None:
+    scored = [replace(pair, chosen_score=float(pair.uid), rejected_score=0.0) for pair in pairs(40)]
+
+    class Scored(TrainingOnly):
+        def read(self, split: str, *, max_image_pixels: int) -> PairRows | None:
+            return PairRows(tuple(scored), (), 40) if split == "train" else None
+
+    settings = PairSettings(
+        selection=PairSelection(top_share=0.2), pairs_per_batch=4, held_out=0.25, seed=0, max_pair_tokens=None
+    )
+    data = PairStore(Scored(tmp_path), settings, max_image_pixels=100)
+    data.read(None, tmp_path / "pairs.json", is_first_rank=True)
+    split = split_by_prompt(scored, 0.25)
+    kept = {name: [pair.margin or 0.0 for pair in side] for name, side in data.pairs.items()}
+    assert len(kept["train"]) == round(0.2 * len(split["train"]))
+    lowest = min(kept["train"])
+    assert kept["val"] == [pair.margin for pair in split["val"] if (pair.margin or 0.0) >= lowest]
+    assert data.kept_fraction == len(kept["train"]) / len(split["train"])
+
+
 def test_only_the_first_rank_writes_the_counts(tmp_path: Path) -> None:
     store(tmp_path).read(None, tmp_path / "pairs.json", is_first_rank=False)
     assert list(tmp_path.iterdir()) == []
