@@ -1,9 +1,11 @@
 """Every claim is one file, and what it names is there."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from jinja2 import UndefinedError
 
 from cli.given.overlays import check_overlays
 from cli.given.settings import config_files, flags
@@ -12,8 +14,10 @@ from experiments import claims
 from experiments.claims import Arm, Claim, all_claims, offline_filter
 from experiments.claims.arms import PLAIN
 from experiments.reproduce.figures import TITLES
+from experiments.reproduce.readings import filled_in
 from experiments.reproduce.scales import MEASURED, SCALES
 from experiments.reproduce.stored import of_claims_alone
+from tests.experiments.stored_by_hand import ONE, run
 
 CLAIMS = all_claims()
 ARMS = {arm.name: arm for claim in CLAIMS.values() for arm in (*claim.arms, *claim.trials)}
@@ -66,3 +70,21 @@ def test_an_expectation_of_an_arm_that_is_not_there_is_refused(monkeypatch: pyte
     monkeypatch.setattr(offline_filter, "CLAIM", replace(offline_filter.CLAIM, arms=(PLAIN,)))
     with pytest.raises(ValueError, match="grpo_offline_filter"):
         claims.all_claims()
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=list(CLAIMS))
+def test_a_percentage_in_a_claims_own_words_is_a_setting_and_what_was_measured_is_filled_in(claim: Claim) -> None:
+    words = re.sub(r"\{\{.*?\}\}", "", f"{claim.why} {claim.limits}")
+    files = {file for arm in claim.arms for file in (arm.config, *arm.overlays)}
+    settings = " ".join([*(flag for arm in claim.arms for flag in arm.flags), *(Path(f).read_text() for f in files)])
+    shares = [float(number) / 100 for number in re.findall(r"(\d+(?:\.\d+)?) %", words)]
+    assert [share for share in shares if not re.search(rf"[:=] ?{re.escape(f'{share:g}')}\b", settings)] == []
+
+
+def test_a_number_of_a_claims_text_comes_from_the_stored_runs() -> None:
+    runs = {ONE.name: {seed: run(ONE, seed, 0.5 + seed / 10) for seed in range(3)}}
+    text = 'from {{ span("one", SAMPLED) }}, on average {{ mean("one", SAMPLED) }}'
+    assert filled_in(text, runs) == "from 50.0 to 70.0 %, on average 60.0 ± 24.8 %"
+    assert filled_in(text, {ONE.name: {}}) == "from –, on average –"  # noqa: RUF001
+    with pytest.raises(UndefinedError, match="SAMPELD"):
+        filled_in('{{ mean("one", SAMPELD) }}', runs)
