@@ -6,7 +6,8 @@
     answers      what the policies of seed 0 answer to the first test questions, at the end
     ten pairs    preference pairs with log-probabilities before and after MPO
 
-About an hour on two cores; what is there already is not run again.
+About an hour on two cores; what is there already is not run again. ``--short`` takes two steps of one seed each, and
+writes to runs/notebook-data: to see that all of it works. Any other flag is given to every run.
 """
 
 import argparse
@@ -24,36 +25,33 @@ from callbacks import PairWriter
 from cli.app import run
 from cli.notebook import built, stand_in_project
 from cli.sweep.command import main as sweep
+from cli.sweep.options import read_options
+from cli.sweep.plan import plan
+from cli.sweep.side_by_side import cores
 from datamodules import MMPRFolder, PairDataModule, PromptDataModule, ReadingConfig, ShapesFolder
 from lightning_modules import LearningConfig, MPOModule, OptimizerConfig, RolloutModule
 from lightning_modules.pair_logps import pair_logps
 from models import PretrainedPolicy, PretrainedRewardModel
 from rewards import AccuracyReward, PreferenceReward, RewardPart, WeightedReward
 from rollouts import SamplingConfig, TransformersEngine
-from run_records import FILE_NAME, RunRecord, read_curves, read_record
+from run_records import FILE_NAME, RunRecord, read_curves
 from storage import whole_file
 
-DATA = Path("notebooks/data")
-RUNS = Path("runs/tiny")
+DATA, SHORT_DATA = Path("notebooks/data"), Path("runs/notebook-data")
 GRPO = "configs/tiny/grpo.yaml"
 BIASED = "configs/tiny/overlays/grpo_biased.yaml"
-EXPORT = "--callbacks.export=callbacks.ExportPolicy"
-LENGTH = ("--trainer.max_steps=150", "--trainer.val_check_interval=25", "--callbacks.completions=null", EXPORT)
 CALIBRATED = "configs/tiny/overlays/grpo_calibrated.yaml"
+EVERY_RUN = ("--callbacks.completions=null", "--callbacks.export=callbacks.ExportPolicy")
+LENGTH = ("--trainer.max_steps=150", "--trainer.val_check_interval=25")
+SHORT_LENGTH = ("--trainer.max_steps=2", "--trainer.val_check_interval=2")
 # The overlay of the calibrator starts at weight 0; here it starts where hacking does, and has something to take back.
 SWEEPS = (
-    ["--config", GRPO, "--baseline", "--seeds", "0", "1", "2", "--overlays", "configs/ablations/replay/no_ssb.yaml",
-     "configs/ablations/replay/uniform_replay.yaml"],
-    ["--config", GRPO, "--config", BIASED, "--seeds", "0"],
-    ["--config", GRPO, "--config", BIASED, "--config", CALIBRATED, "--seeds", "0",
-     "--model.reward.parts.preference.weight=1.0"],
+    (("--config", GRPO, "--baseline", "--overlays", "configs/ablations/replay/no_ssb.yaml",
+      "configs/ablations/replay/uniform_replay.yaml"), ("0", "1", "2")),
+    (("--config", GRPO, "--config", BIASED), ("0",)),
+    (("--config", GRPO, "--config", BIASED, "--config", CALIBRATED, "--model.reward.parts.preference.weight=1.0"),
+     ("0",)),
 )  # fmt: skip
-# Of the runs of these sweeps, without their seeds.
-TITLES = (
-    "grpo", "grpo-no_ssb", "grpo-uniform_replay", "grpo-grpo_biased",
-    "grpo-grpo_biased-grpo_calibrated-preference.weight=1.0",
-)  # fmt: skip
-ANSWERED = ("grpo-s0", "grpo-grpo_biased-s0", "grpo-grpo_biased-grpo_calibrated-preference.weight=1.0-s0")
 CURVES = (
     "rollout/effective_fraction", "rollout/accuracy", "rollout/preference", "rollout/hallucination_rate",
     "rollout/completion_tokens", "buffer/batch_samples", "buffer/replay_fraction", "buffer/replay_age",
@@ -64,21 +62,44 @@ CURVES = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what is missing, then write the files."""
+    """Run what is missing, then write the files.
+
+    Raises:
+        SystemExit: where a run has failed.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", default="2")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--jobs", type=int, default=min(2, cores()))
+    parser.add_argument("--short", action="store_true", help="a few steps, to see that it works")
+    options, flags = parser.parse_known_args(arguments)
     stand_in_project()
-    for configs in SWEEPS:
-        if sweep([*configs, "--jobs", options.jobs, *LENGTH]):
-            raise SystemExit("a run has failed; the sweep above says which")
-    for folder in sorted(file.parent for file in RUNS.glob(f"grpo*/{FILE_NAME}")):
-        record = read_record(folder)
-        if record is not None and record.title in TITLES and (record.command, record.status) == ("fit", "finished"):
-            keep(record, DATA / "finished" / folder.name)
-    for name in ANSWERED:
-        keep_answers(name, DATA / "answers" / f"{name}.jsonl")
-    keep_ten_pairs(DATA / "ten_pairs.json")
+    data = SHORT_DATA if options.short else DATA
+    for words, seeds in SWEEPS:
+        length = SHORT_LENGTH if options.short else LENGTH
+        line = [*words, "--seeds", *(seeds[:1] if options.short else seeds), *length, *EVERY_RUN, *flags]
+        records = swept([*line, "--jobs", str(options.jobs)])
+        for name, record in records.items():
+            keep(record, data / "finished" / name)
+        # The first one is of the first seed, without an overlay to compare with.
+        name, record = next(iter(records.items()))
+        keep_answers(record, data / "answers" / f"{name}.jsonl", flags=flags)
+    keep_ten_pairs(data / "ten_pairs.json", steps=2 if options.short else 100)
+
+
+def swept(line: Sequence[str]) -> dict[str, RunRecord]:
+    """Run a sweep and return the records of its runs by name: of these, and of no other run that is called the same.
+
+    Args:
+        line: the command line behind ``train.py sweep``.
+
+    Raises:
+        SystemExit: where a run has failed.
+    """
+    if sweep(line):
+        raise SystemExit("a run has failed; the sweep above says which")
+    options = read_options(line)
+    runs = plan(options.configs, options.variants, options.seeds, options.shared)
+    records = {run.name: run.record() for run in runs}
+    return {name: record for name, record in records.items() if record is not None}
 
 
 def keep(record: RunRecord, folder: Path, metrics: Sequence[str] = CURVES) -> None:
@@ -103,12 +124,22 @@ def keep(record: RunRecord, folder: Path, metrics: Sequence[str] = CURVES) -> No
     written.rename(folder / "events.out.tfevents.0.kept")
 
 
-def keep_answers(run_name: str, file: Path, *, num_prompts: int = 8, num_completions: int = 2) -> None:
-    """Write what the policy of a run answers to the first test questions."""
-    written = RUNS / f"{run_name}-answers.jsonl"
-    policy = ["--model.policy=models.PretrainedPolicy", f"--model.policy.path={RUNS / run_name / 'export'}"]
+def keep_answers(
+    record: RunRecord, file: Path, *, flags: Sequence[str] = (), num_prompts: int = 8, num_completions: int = 2
+) -> None:
+    """Write what the policy of a run answers to the first test questions.
+
+    Args:
+        record: of a run that has written its export.
+        file: where to, as lines of JSON.
+        flags: of every run, besides those that say what is asked.
+        num_prompts: questions that are kept.
+        num_completions: answers to each.
+    """
+    written = record.folder.parent / f"{record.folder.name}-answers.jsonl"
+    policy = ["--model.policy=models.PretrainedPolicy", f"--model.policy.path={record.folder / 'export'}"]
     run(
-        ["predict", "--config", GRPO, *policy, "--seed_everything=0", "--data.reading.predict_split=test",
+        ["predict", "--config", GRPO, *flags, *policy, "--seed_everything=0", "--data.reading.predict_split=test",
          "--trainer.limit_predict_batches=1", f"--model.sampling.group_size={num_completions}",
          f"--callbacks.predictions.path={written}"]
     )  # fmt: skip
@@ -152,6 +183,7 @@ def keep_ten_pairs(file: Path, *, steps: int = 100) -> None:
         | {"num_tokens": before.num_tokens[i].tolist()}
         for i, pair in enumerate(pairs)
     ]
+    file.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(file) as draft:
         draft.write_text(json.dumps(rows, indent=1) + "\n")
 
