@@ -93,8 +93,8 @@ test-long: $(STAMP)  ## kills, sweeps, whole chains and every overlay: some ten 
 notebooks: $(STAMP)  ## run every notebook and write it with its outputs; NOTEBOOKS="02 05" only these
 	OMP_NUM_THREADS=1 $(BIN)/python notebooks/run_all.py $(NOTEBOOKS)
 
-notebook-runs: $(STAMP)  ## the finished runs that the notebooks read, into notebooks/data; about an hour on two cores
-	$(BIN)/python -m experiments.notebook_runs
+notebook-runs: $(STAMP)  ## the finished runs that the notebooks read, into notebooks/data; about an hour on two cores; NOTEBOOK_RUNS_FLAGS=--short for two steps of each
+	$(BIN)/python -m experiments.notebook_runs $(NOTEBOOK_RUNS_FLAGS)
 
 test-notebooks: $(STAMP)  ## every notebook from scratch, in Jupyter's kernel and as a script
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m notebooks tests/notebooks

@@ -77,7 +77,23 @@ class Comparison:
             for metric in self.metrics:
                 if 0 < (known := len(self.values(title, metric))) < len(by_seed):
                     notes.append(f"{title}: {metric} is known of {known} of {len(by_seed)} seeds.")
+            if elsewhere := self._started_elsewhere(title):
+                notes.append(
+                    f"{title}: started from another policy than {self.baseline} with seed "
+                    f"{', '.join(map(str, elsewhere))}, so their difference is not only that of what was changed."
+                )
         return notes
+
+    def _started_elsewhere(self, title: str) -> list[int | None]:
+        """Return the seeds whose run is known to have started from another policy than that of the baseline."""
+        if self.baseline is None:
+            return []
+        ours, theirs = self._starts(title), self._starts(self.baseline)
+        return [seed for seed, start in ours.items() if start is not None and theirs.get(seed) not in (None, start)]
+
+    def _starts(self, title: str) -> dict[int | None, str | None]:
+        trained = {s: r for s, records in self.runs[title].items() for r in records if r.command == "fit"}
+        return {seed: (record.starts_from or {}).get("first_weights") for seed, record in trained.items()}
 
     def markdown(self) -> str:
         """Return the tables and the notes."""

@@ -1,12 +1,13 @@
 """Runs in a table: nothing counts twice, and nothing is left out in silence."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from algorithms import ConfigError, DataError
-from run_records import compare, write_report
+from run_records import compare, read_record, write_report
 from tests.cli.run_record.hand_made import written
 
 ACCURACY, CLAIMS = "val/greedy_accuracy", "val/hallucination_rate"
@@ -112,3 +113,15 @@ def test_the_report_is_the_same_in_markdown_and_json(root: Path, tmp_path: Path)
     assert row["seeds"] == [0, 1, 2]
     assert row["metrics"][ACCURACY]["values"] == {"0": 0.4, "1": 0.52, "2": 0.58}
     assert row["metrics"][ACCURACY]["difference"]["n"] == 3
+
+
+def test_a_difference_between_runs_that_started_from_different_policies_is_pointed_out(root: Path) -> None:
+    starts = {"grpo-s0": "aa", "grpo-s1": "aa", "grpo-no_ssb-s0": "bb", "grpo-no_ssb-s1": "aa", "grpo-no_ssb-s2": "bb"}
+    for name, start in starts.items():
+        record = read_record(root / name)
+        assert record is not None
+        replace(record, starts_from={"path": "base", "weights": start, "first_weights": start}).write()
+    # Of seed 2 the baseline does not say: unknown is not wrong.
+    (note,) = compare([root], baseline="grpo").notes()
+    assert note.startswith("grpo-no_ssb: started from another policy than grpo with seed 0, so")
+    assert compare([root]).notes() == []
