@@ -65,6 +65,8 @@ def test_the_browser_is_one_page_with_tables_and_a_folder_of_event_files(tmp_pat
     page = write_browser([all_claims()["ssb"]], scale).read_text()
     assert "<code>grpo_ssb</code>" in page
     assert 'src="http' not in page
+    # What is not there is said.
+    assert "No completions are shown" in page
     logged = {path.parent.name for path in (tmp_path / "browser" / "tensorboard").glob("*/events*")}
     assert {"grpo_ssb-s0", "grpo_plain-s0"} <= logged
 

@@ -7,16 +7,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from experiments.claims import all_claims
 from experiments.reproduce import publish
+from experiments.reproduce.figures import draw_claim
 from experiments.reproduce.page import results_page
 from experiments.reproduce.readme import BEGIN, README, with_numbers
 from experiments.reproduce.scales import SCALES
-from experiments.reproduce.stored import read
+from experiments.reproduce.stored import read, stored_runs
+from tests.conftest import long
 
 FULL = SCALES["full"]
+CLAIMS = all_claims()
 STORED = sorted(FULL.results.glob("*.json"))
 
 
@@ -120,3 +125,29 @@ def test_completions_that_a_run_does_not_count_are_not_given_as_none(tmp_path: P
 def test_the_readme_must_have_a_place_for_the_table() -> None:
     with pytest.raises(ValueError, match="numbers from experiments/results"):
         with_numbers("a README without the marks", {})
+
+
+def pixels_that_differ(one: Path, other: Path) -> float:
+    """The share of pixels that are clearly another colour."""
+    a, b = (np.asarray(Image.open(path).convert("RGB")).astype(int) for path in (one, other))
+    return 1.0 if a.shape != b.shape else float((abs(a - b).max(axis=-1) > 40).mean())
+
+
+@pytest.mark.parametrize(
+    "name", ["ssb", *(long(name) for name, claim in CLAIMS.items() if claim.curves and name != "ssb")]
+)
+def test_a_figure_shows_the_stored_runs(name: str, tmp_path: Path) -> None:
+    claim = CLAIMS[name]
+    runs = stored_runs(FULL.results, claim.arms)
+    draw_claim(claim, runs, tmp_path)
+    committed = FULL.figures / f"{name}.png"
+    assert pixels_that_differ(committed, tmp_path / f"{name}.png") < 0.002, "run `make results`"
+    assert committed.with_suffix(".svg").is_file()
+    # One point of one run moved is seen.
+    arm = claim.arms[-1].name
+    seed, found = next(iter(runs[arm].items()))
+    metric = claim.curves[0]
+    moved = [*found.curves[metric][:-1], [found.curves[metric][-1][0], 0.0, found.curves[metric][-1][2]]]
+    changed = {**runs, arm: {**runs[arm], seed: replace(found, curves={**found.curves, metric: moved})}}
+    draw_claim(claim, changed, tmp_path)
+    assert pixels_that_differ(committed, tmp_path / f"{name}.png") > 0.002
