@@ -12,6 +12,7 @@ from cli.run_record.starting_policy import weights_digest
 from cli.sweep.plan import PlannedRun
 from experiments.claims import all_claims
 from experiments.claims.arms import PLAIN, SSB
+from experiments.reproduce import __main__ as command
 from experiments.reproduce import missing
 from experiments.reproduce.missing import left_to_run, start_today
 from experiments.reproduce.page import results_page
@@ -149,3 +150,18 @@ def test_todays_start_is_built_in_a_process_of_one_thread_where_it_is_missing(
 def test_todays_start_of_a_policy_that_the_user_names_is_that_folders(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     assert start_today(asked(SSB, 0, f"--model.policy.path={tmp_path}")) == weights_digest(tmp_path)
+
+
+def test_the_command_says_which_stored_runs_it_runs_again_and_runs_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(run(SSB, 0, 0.5, start="aa"), tmp_path)
+    ran: list[str] = []
+    monkeypatch.setattr(command, "SCALES", {"full": scale_in(tmp_path)})
+    monkeypatch.setattr(command, "planned_runs", lambda claims, scale: [asked(SSB, 0), asked(PLAIN, 0)])
+    monkeypatch.setattr(command, "start_today", lambda run: "bb")
+    monkeypatch.setattr(command, "run_all", lambda runs, scale, *, at_once: ran.extend(run.name for run in runs))
+    monkeypatch.setattr(command, "publish", lambda scale: [])
+    command.main(["--claims", "ssb", "--only_missing"])
+    assert "grpo_ssb-s0 is run again: it started from policy aa" in capsys.readouterr().out
+    assert ran == ["grpo_ssb-s0", "grpo_plain-s0"]

@@ -30,7 +30,7 @@ def outputs(source: Path) -> list[dict[str, Any]]:
 def test_there_are_seven_notebooks_each_with_its_source_and_a_line_in_the_readme() -> None:
     assert len(SOURCES) == 7
     assert sorted(Path("notebooks").glob("*.ipynb")) == [source.with_suffix(".ipynb") for source in SOURCES]
-    lines = re.findall(r"^\| \[(\w+)\]\(\1\.ipynb\) \| .+ \| \d+ \|$", Path("notebooks/README.md").read_text(), re.M)
+    lines = re.findall(r"^\| \[(\w+)\]\(\1\.ipynb\) \| .+ \| \d+ s \|$", Path("notebooks/README.md").read_text(), re.M)
     assert lines == [source.stem for source in SOURCES]
 
 

@@ -143,5 +143,7 @@ def _says(sentence: str, number: str, unit: str) -> bool:
     """Whether a sentence of the log has a unit, and a number that is the one of the page when it is rounded alike."""
     plain = number.replace(",", "")
     digits = len(plain.partition(".")[2])
-    logged = (float(found.replace(",", "")) for found in re.findall(_NUMBER, sentence))
-    return unit in sentence and any(round(each, digits) == float(plain) for each in logged)
+    logged = (float(found.replace(",", "")) for found in re.findall(rf"(?<![\w.,]){_NUMBER}(?!\w)", sentence))
+    return re.search(rf"(?<!\w){unit}(?!\w)", sentence) is not None and any(
+        round(each, digits) == float(plain) for each in logged
+    )
