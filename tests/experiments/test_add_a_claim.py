@@ -14,11 +14,11 @@ from experiments.reproduce.browser import write_browser
 from experiments.reproduce.figures import draw_claim
 from experiments.reproduce.missing import left_to_run
 from experiments.reproduce.page import results_page
-from experiments.reproduce.runs import planned_runs
 from experiments.reproduce.scales import SCALES
 from experiments.reproduce.stored import StoredRun, read, store, stored_runs
 from tests.experiments.stored_by_hand import run, written
 from tests.experiments.test_claims import test_an_arm_names_files_and_flags_that_exist_and_fit_each_other as fits
+from tests.experiments.test_starts import asked
 from tests.experiments.test_stored_runs import record
 from tests.pages.blocks import block_with
 
@@ -87,6 +87,7 @@ def test_a_shared_run_that_was_stored_before_without_its_metric_is_run_again(add
     for seed in scale.seeds:
         written(measured(SSB, seed, 0.5, passes=seed == 0), scale.results)
         written(measured(added.arms[1], seed, 0.5), scale.results)
-    left, told = left_to_run(planned_runs([added], scale), [added], scale, today=lambda run: None)
+    runs = [asked(arm, seed) for seed in scale.seeds for arm in added.arms]
+    left, told = left_to_run(runs, [added], scale, today=lambda run: None)
     assert [each.name for each in left] == ["grpo_ssb-s1"]
     assert told[0] == "grpo_ssb-s1 is run again: its file was stored without val/pass_at_4."
