@@ -20,7 +20,10 @@ TITLES = {
 
 
 def draw_claim(claim: Claim, runs: RunsByArm, folder: Path) -> Path | None:
-    """Draw a claim's figure and return its PNG file, beside which its SVG lies; None where there is nothing to draw."""
+    """Draw a claim's figure and return its PNG file, beside which its SVG lies; None where there is nothing to draw.
+
+    An earlier figure is removed then: it shows runs that are no longer those of the claim.
+    """
     column = 2 if claim.over == "completions" else 0
     panels = {}
     for metric in claim.curves:
@@ -36,7 +39,12 @@ def draw_claim(claim: Claim, runs: RunsByArm, folder: Path) -> Path | None:
         if drawn:
             unit = "completions of the policy" if column else "optimizer steps"
             panels[f"{TITLES.get(metric, metric)} over {unit}"] = curves
-    return draw_panels(panels, folder / f"{claim.name}.png")[0] if panels else None
+    path = folder / f"{claim.name}.png"
+    if panels:
+        return draw_panels(panels, path)[0]
+    for old in (path, path.with_suffix(".svg")):
+        old.unlink(missing_ok=True)
+    return None
 
 
 def draw_accuracy(arms: Sequence[Arm], runs: RunsByArm, path: Path) -> None:
