@@ -114,8 +114,9 @@ SCENARIOS: dict[str, Scenario] = {
     "grpo_fsdp2": lambda root: grpo(root, FSDP2),
     "idle_ddp": lambda root: grpo(root, DDP, *IDLE),
     "idle_fsdp2": lambda root: grpo(root, FSDP2, *IDLE),
-    "grpo_half": lambda root: grpo(root, FSDP2, *saved(root, "sharded")),
-    "grpo_resumed": lambda root: grpo(root, FSDP2, resumed(root, "sharded")),
+    # Within a rollout, whose images are then read again.
+    "grpo_half": lambda root: grpo(root, FSDP2, *saved(root, "sharded", steps=3)),
+    "grpo_resumed": lambda root: grpo(root, FSDP2, resumed(root, "sharded", steps=3)),
     "mpo_half_full": lambda root: mpo(root, FSDP2, FULL, NO_RANDOM_STATE, *saved(root, "full")),
     "mpo_half_ddp": lambda root: mpo(root, DDP, *saved(root, "ddp")),
     "mpo_ddp_to_fsdp2": lambda root: mpo(root, FSDP2, resumed(root, "ddp")),

@@ -80,3 +80,25 @@ def test_every_python_module_on_a_page_is_there() -> None:
     named = {name for _, line in LINES for name in re.findall(r"python -m ([\w.]+)", line)}
     assert "rollouts.vllm.server" in named
     assert [name for name in named if find_spec(name) is None] == []
+
+
+def engine_table() -> list[list[str]]:
+    """The arguments that each row of the table of engines stands for, once for each overlay that it names."""
+    table = Path("docs/scaling.md").read_text().split("**Which to take.**")[1].split("\n\n")[1]
+    rows = [re.findall(r"`([^`]+)`", row.split("|", 2)[2]) for row in table.splitlines()[2:]]
+    found: list[list[str]] = []
+    for words in rows:
+        overlays = [word for word in words if re.fullmatch("transformers|vllm(_[a-z]+)?", word)]
+        flags = " ".join(word for word in words if word.startswith("--")).split()
+        # A row for any overlay names none.
+        for name in overlays or ["vllm_server"]:
+            found.append(["fit", "--config=configs/tiny/grpo.yaml", f"--config=configs/engines/{name}.yaml", *flags])
+    return found
+
+
+def test_the_table_of_engines_names_overlays_and_keys_that_exist() -> None:
+    named = engine_table()
+    overlays = {Path(arguments[2].split("=")[1]).name for arguments in named}
+    assert overlays == {path.name for path in Path("configs/engines").iterdir()}
+    for arguments in named:
+        check(arguments)

@@ -35,7 +35,7 @@ class ImagesRead(Callback):
 
         pl_module.policy.model.model.vision_tower.register_forward_hook(count)
 
-    def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *args: Any, **kwargs: Any) -> None:
         self.by_step.append(self.number)
 
 
