@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parsed(arguments: Sequence[str] | None) -> EvaluationConfig:
     """Return the evaluation that a command line asks for."""
-    # What a key means stands below it in the dataclass.
+    # The meaning of a key is the docstring below it in the dataclass.
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(prog="python -m evaluation", description=__doc__, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="a file of configs/evaluation")

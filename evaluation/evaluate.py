@@ -1,12 +1,12 @@
-"""One evaluation from beginning to end, benchmark by benchmark; what is finished is not done again.
+"""Runs one evaluation, benchmark by benchmark; finished benchmarks are not repeated.
 
     OUT/NAME/BENCHMARK/IDENTITY/evalscope/    what evalscope wrote
                                 result.json   the benchmark's numbers, with their identity
                                 samples.jsonl its judged samples; pictures/ beside them
     OUT/NAME/table.md, table.json, table.html samples.jsonl of all benchmarks, samples.html to look through them
 
-IDENTITY is a digest of all that decides a number: the policy's files, the sampling, the prompts, the data's files, the
-harness, the judge. Another one gets a folder of its own, so that no table mixes two.
+IDENTITY is a digest of everything that determines a score: the policy's files, sampling, prompts, the data's files, the
+harness, the judge. Each identity has a folder of its own, so that no table mixes two.
 """
 
 import json
@@ -41,7 +41,7 @@ def evaluate(config: EvaluationConfig) -> list[Outcome]:
     """Run an evaluation and write its tables.
 
     Returns:
-        One outcome for each benchmark, in the order of the config; imported ones last.
+        One outcome for each benchmark, in the order of the config; imported outcomes last.
 
     Raises:
         ConfigError: wrong settings, missing data, or no harness.
@@ -65,10 +65,10 @@ def evaluate(config: EvaluationConfig) -> list[Outcome]:
 
 
 def check_data(config: EvaluationConfig) -> None:
-    """Refuse, before a model loads, benchmarks whose data are not there.
+    """Refuse benchmarks whose data are missing, before a model loads.
 
     Raises:
-        ConfigError: names all of them, and how to get them.
+        ConfigError: names all missing data, and how to get them.
     """
     missing = [
         f"{name}: {config.data_folder(name)} (the data set {BENCHMARKS[name].data_set}, cloned whole)"

@@ -1,4 +1,4 @@
-"""What decides a number, as digests: of a folder's files, and of settings."""
+"""Digests of everything that determines a score: a folder's files, and settings."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ _BLOCKS, _BLOCK_BYTES = 16, 64 << 10
 
 
 def folder_digest(folder: Path) -> str:
-    """Return a digest of names and contents of all files below a folder; of a large file size and some blocks."""
+    """Return a digest of names and contents of all files below a folder; of large files, size and some blocks."""
     digest = hashlib.sha256()
     files = (path for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts)
     for file in sorted(files):

@@ -1,4 +1,4 @@
-"""What is missing or double in the rows of one split: said before training starts."""
+"""Reports what is missing or duplicate in the rows of one split, before training starts."""
 
 import glob
 import logging
@@ -16,22 +16,22 @@ from rewards import AccuracyReward, gold_problem
 logger = logging.getLogger(__name__)
 
 MAX_UNKNOWN = 0.1
-"""Share of unknown tokens that is taken for a few rare words."""
+"""Largest share of unknown tokens that counts as a few rare words."""
 
 _ROWS_LOOKED_AT = 64
 
 
 def check_answers(rows: PromptRows, where: str, module: object, *, is_trained_on: bool) -> None:
-    """Refuse training prompts without any answer where accuracy is rewarded; warn of missing and unreadable answers.
+    """Refuse training prompts without answers when accuracy is rewarded; warn of missing and unreadable answers.
 
     Args:
         rows: the split.
-        where: its file, for messages.
-        module: its ``reward`` tells whether accuracy is rewarded; None: nobody asks.
-        is_trained_on: False: a warning is enough.
+        where: file of the split, for messages.
+        module: module whose ``reward`` shows whether accuracy is rewarded; None: there is no module.
+        is_trained_on: whether the split is for training; False: only warnings are given.
 
     Raises:
-        DataError: training would see no accuracy at all, without a word.
+        DataError: no training prompt has an answer, so accuracy would silently never be rewarded.
     """
     if not rewards_accuracy(module) or not rows.prompts:
         return
@@ -63,7 +63,7 @@ def check_answers(rows: PromptRows, where: str, module: object, *, is_trained_on
 
 
 def rewards_accuracy(module: object) -> bool:
-    """Return whether a module's reward has a part that compares answers, with a weight."""
+    """Return whether a module's reward has a part that compares answers and whose weight is not 0."""
     parts = getattr(getattr(module, "reward", None), "parts", None)
     if not isinstance(parts, Mapping):
         return False
@@ -71,8 +71,8 @@ def rewards_accuracy(module: object) -> bool:
 
 
 def warn_of_unknown_words(rows: PromptRows, where: str, module: object) -> None:
-    """Warn where the policy's tokenizer does not know many words of the prompts, as one of a small vocabulary."""
-    # Asked of the class: the property builds the policy, and a module without one has none to build.
+    """Warn when the policy's tokenizer lacks many words of the prompts, as one with a small vocabulary does."""
+    # The class is checked, because the property of an instance would build the policy.
     policy = getattr(module, "loaded_policy") if hasattr(type(module), "loaded_policy") else None  # noqa: B009
     encoder = getattr(policy, "encoder", None)
     tokenizer = getattr(encoder, "tokenizer", None)
@@ -95,7 +95,7 @@ def warn_of_unknown_words(rows: PromptRows, where: str, module: object) -> None:
 
 
 def warn_of_hidden_choices(rows: PromptRows, where: str) -> None:
-    """Warn where the text of a prompt lacks one of its choices."""
+    """Warn when the text of a prompt lacks one of its choices."""
     hidden = [p for p in rows.prompts if p.choices and not all(choice in p.question for choice in p.choices)]
     if hidden:
         logger.warning(
@@ -107,7 +107,7 @@ def warn_of_files_beside(files: Sequence[Path]) -> None:
     """Warn of further data files with the name of a split, such as ``train.csv`` beside ``train.jsonl``.
 
     Args:
-        files: those of the split that are read.
+        files: files of the split that are read.
     """
     for file in files:
         named = sorted(set(file.parent.glob(f"{glob.escape(file.stem)}.*")) - set(files))
@@ -117,7 +117,7 @@ def warn_of_files_beside(files: Sequence[Path]) -> None:
 
 
 def warn_of_duplicates(rows: PromptRows, where: str) -> None:
-    """Warn of rows that ask the same about the same pictures."""
+    """Warn of rows with equal questions about equal pictures."""
     first: dict[Any, Prompt] = {}
     twice: list[tuple[str, str]] = []
     for prompt in rows.prompts:

@@ -45,7 +45,7 @@ class Buffer:
     confidence: str
     seeds: str
     answers: str
-    """What is shown, contradicted and open, in words."""
+    """The shown, contradicted and open sentences of the claim, in words."""
 
 
 def the_buffer(found: Verdict, runs: RunsByArm) -> Buffer:
@@ -141,5 +141,5 @@ def _seconds_more(with_it: Mapping[int, StoredRun], without: Mapping[int, Stored
 
 
 def _seconds(by_seed: Mapping[int, StoredRun]) -> float:
-    # The quickest: other programs only ever make a run slower.
+    # The fastest run counts, because other programs can only make a run slower.
     return min(run.seconds for run in by_seed.values())

@@ -1,4 +1,4 @@
-"""How much is run: everything, a fast form, and a check that it runs at all."""
+"""The sizes of a reproduction: full, fast, and a check that everything runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ class Scale:
     """One size of ``make reproduce``, and where its files go."""
 
     name: str
-    """Of the target of ``make``."""
+    """Name, as in the target of ``make``."""
 
     seeds: tuple[int, ...]
     results: Path
@@ -26,26 +26,26 @@ class Scale:
     """Folder of the results browser."""
 
     share: float = 1.0
-    """Of each arm's optimizer steps."""
+    """Share of each arm's optimizer steps."""
 
     flags: tuple[str, ...] = ()
-    """Of every run."""
+    """Flags of every run."""
 
     claims: tuple[str, ...] = ()
-    """Names of the claims; none stands for all."""
+    """Names of the claims; empty: all claims."""
 
     pictures: int = 512
-    """Validation pictures."""
+    """Number of validation pictures."""
 
     def with_seeds(self, seeds: Sequence[int] | None) -> "Scale":
-        """Return the same with other seeds, where there are any."""
+        """Return this scale with other seeds, if any are given."""
         return replace(self, seeds=tuple(seeds)) if seeds else self
 
     def steps(self, arm: Arm) -> int:
         """Return the optimizer steps of an arm: a multiple of its validations, so that the last one is at the end."""
         if arm.steps < arm.validations:
             return arm.steps
-        # Two steps to a rollout.
+        # A rollout has two steps.
         unit = 2 * arm.validations if self.share < 1 else arm.validations
         return max(1, round(self.share * arm.steps / unit)) * unit
 
