@@ -1,6 +1,6 @@
 """A model as a judge, behind any address that speaks OpenAI's protocol. It is asked once for each completion.
 
-Its answers are kept in a file, one line each, so that nothing is asked twice, not after a kill either. Its verdicts are
+Its answers are stored in a file, one per line, so that no question is asked twice, also after a kill. Its verdicts are
 shown beside the scores and never change them.
 """
 
