@@ -9,6 +9,7 @@ from algorithms.errors import ConfigError, DataError
 from algorithms.records import Prompt
 from cli.inspection.golds import GoldReading, read_golds
 from cli.inspection.reader import PromptReading, reader_of
+from datamodules.experience import ExperienceDataModule
 from datamodules.prompts import PromptDataModule
 from datamodules.reading import SPLITS
 from datamodules.rows.prompt_rows import PromptRows
@@ -101,8 +102,8 @@ def inspected(model: object, data: PromptDataModule, *, num_prompts: int, num_me
             _look_at(one, data, encoder, num_prompts, num_measured)
         found.splits.append(one)
     _compare(found.splits)
-    pool = getattr(data, "pool", None)
-    found.pass_rates = summary(read_entries(Path(pool.path))) if pool is not None else None
+    if isinstance(data, ExperienceDataModule) and data.pool is not None:
+        found.pass_rates = summary(read_entries(Path(data.pool.path)))
     return found
 
 

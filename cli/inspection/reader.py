@@ -9,6 +9,7 @@ from typing import Any
 
 from algorithms.errors import ConfigError
 from algorithms.records import Prompt
+from lightning_modules.policy_module import PolicyModule
 from models import PolicySource, PretrainedPolicy
 from models.loading.checkpoint import read_processor
 from models.reading.prompt_encoder import PromptEncoder
@@ -42,7 +43,7 @@ class PromptReading:
 def reader_of(module: Any) -> tuple[Callable[[Prompt], PromptReading], str]:
     """Return a function that reads a prompt, and why it shows prompts as text only (empty if it reads them fully)."""
     try:
-        encoder = _encoder(getattr(module, "policy_source", None))
+        encoder = _encoder(module.policy_source if isinstance(module, PolicyModule) else None)
     # Building a tokenizer or a skeleton runs code of other libraries, which may raise errors of any class.
     except Exception as error:
         return PromptReading, f"{type(error).__name__}: {error}"

@@ -84,7 +84,14 @@ def look_at_prompts(files: DataFiles) -> DataLook:
             f"{files.files[0]} has no row that can be used: {describe_reasons(best.rejections)}; columns found: "
             f"{', '.join(guess.names)}."
         )
-    return DataLook(files, files.num_rows, guess, known[0] if known else None, best.prompts, rejections=best.rejections)
+    return DataLook(
+        files=files,
+        num_rows=files.num_rows,
+        guess=guess,
+        preset=known[0] if known else None,
+        prompts=best.prompts,
+        rejections=best.rejections,
+    )
 
 
 def look_at_pairs(files: DataFiles) -> DataLook:
@@ -124,7 +131,15 @@ def _of_pairs(files: DataFiles, guess: Guess, preset: str | None, rows: Any, num
     if not rows.pairs:
         raise DataError(f"{files.files[0]} has no pair that can be used: {describe_reasons(rows.rejections)}.")
     prompts = list({id(pair.prompt): pair.prompt for pair in rows.pairs}.values())
-    return DataLook(files, num_rows, guess, preset, prompts, rows.pairs, rows.rejections)
+    return DataLook(
+        files=files,
+        num_rows=num_rows,
+        guess=guess,
+        preset=preset,
+        prompts=prompts,
+        pairs=rows.pairs,
+        rejections=rows.rejections,
+    )
 
 
 def measure(look: DataLook, model: ModelLook, asked: Callable[[Prompt], Prompt]) -> None:

@@ -61,9 +61,17 @@ def started_record(
     if earlier is not None:
         return replace(earlier, attempts=(*earlier.attempts, attempt), git=_git(), versions=_versions())
     return RunRecord(
-        folder.path, command, folder.name.title, folder.name.seed, folder.name.flags, (attempt,),
-        git=_git(), starts_from=starts_from, versions=_versions(), machine=_machine(),
-    )  # fmt: skip
+        folder=folder.path,
+        command=command,
+        title=folder.name.title,
+        seed=folder.name.seed,
+        flags=folder.name.flags,
+        attempts=(attempt,),
+        git=_git(),
+        starts_from=starts_from,
+        versions=_versions(),
+        machine=_machine(),
+    )
 
 
 @contextmanager

@@ -69,9 +69,17 @@ def read_options(arguments: Sequence[str]) -> SweepOptions:
             "--cores says how many the sweep may use."
         )
     return SweepOptions(
-        found.config, variants, baseline, found.seeds, found.jobs, found.cores // found.jobs, shared,
-        found.dry_run, found.slurm, found.out,
-    )  # fmt: skip
+        configs=found.config,
+        variants=variants,
+        baseline=baseline,
+        seeds=found.seeds,
+        jobs=found.jobs,
+        threads=found.cores // found.jobs,
+        shared=shared,
+        dry_run=found.dry_run,
+        slurm=found.slurm,
+        out=found.out,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -37,7 +37,7 @@ class ShapesInWords(ShapesFolder):
         Raises:
             ConfigError: for an unknown split.
         """
-        super().__init__(level, num_train, num_val, num_test, seed, root)
+        super().__init__(level=level, num_train=num_train, num_val=num_val, num_test=num_test, seed=seed, root=root)
         unknown = sorted(set(splits) - set(self.num_rows))
         if unknown:
             raise ConfigError(f"data.source.splits holds {', '.join(unknown)}; it may hold {', '.join(self.num_rows)}.")

@@ -42,7 +42,7 @@ class HubPrompts(PromptFolder):
                 rows before.
             revision: branch, tag or commit of the data set; null: the newest.
         """
-        super().__init__(name, train, val, test, columns, streamed)
+        super().__init__(path=name, train=train, val=val, test=test, columns=columns, streamed=streamed)
         sliced = [split for split in (train, val, test) if split is not None and "[" in split]
         if sliced:
             raise ConfigError(

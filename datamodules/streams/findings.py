@@ -2,16 +2,16 @@
 
 import glob
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from algorithms.errors import DataError
 from algorithms.records import Prompt
 from datamodules.rows.cells import IMAGE_MARK
 from datamodules.rows.prompt_rows import PromptRows
 from datamodules.sources.split_files import FURTHER_SUFFIXES, SUFFIXES, is_unread
-from rewards import AccuracyReward, gold_problem
+from rewards import AccuracyReward, WeightedReward, gold_problem
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +19,14 @@ MAX_UNKNOWN = 0.1
 """Largest share of unknown tokens that counts as a few rare words."""
 
 _ROWS_LOOKED_AT = 64
+
+
+# A protocol, because data modules must not import lightning_modules.
+@runtime_checkable
+class ScoresCompletions(Protocol):
+    """A module that scores completions; its reward may be of any class."""
+
+    reward: object
 
 
 def check_answers(rows: PromptRows, where: str, module: object, *, is_trained_on: bool) -> None:
@@ -64,10 +72,9 @@ def check_answers(rows: PromptRows, where: str, module: object, *, is_trained_on
 
 def rewards_accuracy(module: object) -> bool:
     """Return whether a module's reward has a part that compares answers and whose weight is not 0."""
-    parts = getattr(getattr(module, "reward", None), "parts", None)
-    if not isinstance(parts, Mapping):
+    if not isinstance(module, ScoresCompletions) or not isinstance(module.reward, WeightedReward):
         return False
-    return any(isinstance(getattr(part, "reward", None), AccuracyReward) and part.weight for part in parts.values())
+    return any(isinstance(part.reward, AccuracyReward) and part.weight for part in module.reward.parts.values())
 
 
 def warn_of_unknown_words(rows: PromptRows, where: str, module: object) -> None:

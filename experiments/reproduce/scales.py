@@ -60,24 +60,28 @@ def _in_runs(name: str, share: float, num_val: int, claims: tuple[str, ...] = ()
     folder = Path("runs") / name
     flags = (f"--trainer.logger.name={name}", f"--data.source.num_val={num_val}")
     return Scale(
-        name,
-        (0,),
-        folder / "results",
-        folder / "results.md",
-        folder / "figures",
-        folder / "browser",
-        share,
-        flags,
-        claims,
-        num_val,
+        name=name,
+        seeds=(0,),
+        results=folder / "results",
+        page=folder / "results.md",
+        figures=folder / "figures",
+        browser=folder / "browser",
+        share=share,
+        flags=flags,
+        claims=claims,
+        pictures=num_val,
     )
 
 
 SCALES = {
     "full": Scale(
-        "reproduce", (0, 1, 2), Path("experiments/results"), Path("docs/results.md"), Path("docs/figures/results"),
-        Path("runs/reproduce/browser"),
+        name="reproduce",
+        seeds=(0, 1, 2),
+        results=Path("experiments/results"),
+        page=Path("docs/results.md"),
+        figures=Path("docs/figures/results"),
+        browser=Path("runs/reproduce/browser"),
     ),
     "fast": _in_runs("reproduce-fast", 0.4, 128),
     "check": _in_runs("reproduce-check", 0.01, 16, ("ssb",)),
-}  # fmt: skip
+}
