@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from algorithms import Completion, Prompt
 from models import Policy
@@ -107,7 +107,7 @@ class SlowEngine(RolloutEngine):
         return self._first
 
 
-def copy_of(policy: Any) -> Policy:
+def copy_of(policy: SampledPolicy) -> Policy:
     """Return a policy with weights and a processor of its own, and with the same banned tokens."""
     copied = Policy(deepcopy(policy.model), deepcopy(policy.processor))
     copied.banned_token_ids = policy.banned_token_ids
