@@ -152,6 +152,7 @@ class PromptDataModule(ReadingDataModule):
         if not self.source.has(split):
             raise ConfigError(f"data.source.{split} is null, so there are no prompts for this: name the split's files.")
         file = self.source.split_file(split)
+        # Read and measured apart: checks of the data come before the model is built.
         if split not in self._rows:
             self._rows[split] = self._checked(split, self._read(split))
         if is_to_measure:

@@ -50,7 +50,9 @@ def evaluate(config: EvaluationConfig) -> list[Outcome]:
     root = Path(config.out) / config.title
     root.mkdir(parents=True, exist_ok=True)
     outcomes: list[Outcome] = []
+    # Two evaluations of one policy would mix their files.
     with folder_lock(root):
+        # All checks come before the model is exported and loaded, which takes minutes.
         if config.benchmarks:
             check_data(config)
             check_harness(config.harness.python)

@@ -45,6 +45,7 @@ def _vlmevalkit(file: Path) -> tuple[str, float, Mapping[str, float]]:
         raise ValueError(f"it has none of the columns {', '.join(_COLUMNS)}")
     # The first column names the split, task or category of a row.
     label = next(iter(rows[0]))
+    # Without such a row the first one is taken.
     row = next((row for row in rows if row[label] == "Overall"), rows[0])
     numbers = {name: _number(text) for name, text in row.items() if name and _number(text) is not None}
     value = numbers[column]
@@ -59,6 +60,7 @@ def _language_model_harness(file: Path) -> tuple[str, float, Mapping[str, float]
     if len(results) != 1:
         raise ValueError(f"it holds {len(results)} tasks ({', '.join(results)}), and one benchmark is named")
     scores = next(iter(results.values()))
+    # A name is such as "exact_match,none", where the part after the comma is a filter; standard errors are no scores.
     metrics = {
         name.partition(",")[0]: float(value)
         for name, value in scores.items()

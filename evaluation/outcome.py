@@ -97,6 +97,7 @@ def outcome_of(
 def write_outcome(folder: Path, outcome: Outcome, samples: Sequence[tuple[JudgedSample, tuple[bytes, ...]]]) -> Outcome:
     """Write samples and pictures, then the result, which marks the benchmark as finished; return it with its folder."""
     written: list[JudgedSample] = []
+    # Encoded picture -> name of its file: completions of one question share the picture.
     names: dict[bytes, str] = {}
     outcome = replace(outcome, folder=str(folder))
     for number, (sample, pictures) in enumerate(samples):
@@ -108,6 +109,7 @@ def write_outcome(folder: Path, outcome: Outcome, samples: Sequence[tuple[Judged
                 file.write_bytes(picture)
         written.append(replace(sample, pictures=tuple(names[picture] for picture in pictures)))
     write_samples(folder / SAMPLES, written)
+    # Written last: a benchmark counts as finished when this file exists.
     with whole_file(folder / RESULT) as draft:
         draft.write_text(json.dumps(asdict(outcome), indent=2))
     return outcome

@@ -51,6 +51,7 @@ def samples_of_predictions(file: Path, benchmark: str = "") -> list[JudgedSample
 
 def _sample(row: dict[str, Any], completion: dict[str, Any], benchmark: str) -> JudgedSample:
     accuracy = completion["reward_parts"].get("accuracy")
+    # A score between 0 and 1 is not right; None is an unknown score, which is not wrong.
     correct = None if accuracy is None else accuracy >= 1.0
     claims = [
         Claim(claim["thing"], claim["start"], claim["end"], claim["is_supported"])

@@ -103,12 +103,14 @@ def read_measured(folder: Path) -> Measured:
     metrics = {_metric_name(metric): float(metric["score"]) for metric in report["metrics"]}
     identity = report.get("primary_metric_identity")
     primary = _metric_name({"identity": identity}) if identity else next(iter(metrics), "")
+    # (name of the file, index of the question and run) -> why the completion ended
     ends = {(stem, row["index"]): _end(row) for stem, row in _lines(folder, "predictions")}
     # Indexed by question and run: a line that was written before and after a kill is one sample.
     rows = {(stem, row["index"]): row for stem, row in _lines(folder, "reviews")}
     prefix = f"{report['dataset_name']}_"
     samples = [_sample(row, stem.removeprefix(prefix), ends.get((stem, i), "")) for (stem, i), row in rows.items()]
     summary = report.get("execution_summary") or {}
+    # evalscope does not count a refused request as an error: it takes the message for a completion.
     failed = int(summary.get("errored", 0)) + sum(sample.problem == "request refused" for sample in samples)
     return Measured(
         samples=tuple(sorted(samples, key=lambda sample: (sample.uid, sample.run))), num_failed=failed,
@@ -130,6 +132,7 @@ def summarize(samples: Sequence[ScoredSample], *, pass_at: Sequence[int], seed: 
         if sample.score is not None:
             questions.setdefault(sample.uid, []).append(sample.score)
             categories.setdefault(sample.category, []).append(sample.score)
+    # (questions,): completions of one question depend on each other, so intervals are over questions.
     means = np.array([np.mean(scores) for scores in questions.values()])
     low, high = bootstrap_interval(means, seed=seed)
     tokens = [sample.tokens for sample in samples if sample.tokens is not None]

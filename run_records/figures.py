@@ -108,6 +108,7 @@ def draw_panel(axes: Axes, title: str, methods: Mapping[str, Sequence[XY]]) -> N
         axes.plot(x, mean, color=color, linewidth=2.0, label=method)
         bands += [(color, x, low, high)] if len(curves) >= _FEWEST_FOR_A_BAND else []
     # The interval of few seeds may be far wider than the curves, so the axis shows the range of all curves.
+    # Read before the bands are drawn, which would widen the axis.
     limits = axes.get_ylim()
     for color, x, low, high in bands:
         axes.fill_between(x, low, high, color=color, alpha=0.12, linewidth=0)
@@ -122,6 +123,7 @@ def mean_and_band(curves: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray,
     Args:
         curves: arrays (points, 2) of x and y, with x rising; at least one.
     """
+    # Curves may begin and end at different x; outside of the common part a mean would jump.
     first, last = max(curve[0, 0] for curve in curves), min(curve[-1, 0] for curve in curves)
     x = np.linspace(first, max(first, last), _POINTS)
     values = np.asarray([np.interp(x, curve[:, 0], curve[:, 1]) for curve in curves])  # (seeds, points)

@@ -50,6 +50,7 @@ def difference(ours: Mapping[int | None, float], baseline: Mapping[int | None, f
     """
     if set(ours) == set(baseline):
         return mean_interval([ours[seed] - baseline[seed] for seed in ours])
+    # Other seeds on both sides: no value has a partner.
     (a, b), n = (list(ours.values()), list(baseline.values())), min(len(ours), len(baseline))
     mean = statistics.fmean(a) - statistics.fmean(b)
     if n < 2:

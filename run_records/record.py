@@ -125,6 +125,7 @@ def read_record(folder: Path) -> RunRecord | None:
         attempts = tuple(
             Attempt(**{**attempt, "arguments": tuple(attempt["arguments"])}) for attempt in content["attempts"]
         )
+        # A record of a later version may have further keys; a record of an earlier version lacks some.
         known = {key: content[key] for key in RunRecord.__dataclass_fields__ if key in content}
         record = RunRecord(**{**known, "folder": folder, "attempts": attempts})
         ended = record.status

@@ -72,6 +72,7 @@ class Comparison:
         notes = [f"{folder} is left out: {reason}." for folder, reason in self.left_out.items()]
         for title, by_seed in self.runs.items():
             steps = sorted({r.step for records in by_seed.values() for r in records if r.command == "fit"})
+            # Means over runs of different lengths are shown, but readers must know it.
             if len(steps) > 1:
                 notes.append(f"{title}: its runs ended at different steps ({', '.join(map(str, steps))}).")
             for metric in self.metrics:
@@ -121,9 +122,11 @@ def compare(
     """
     records, left_out = _finished(folders)
     runs: dict[str, dict[int | None, list[RunRecord]]] = {}
+    # Sorted by seed; runs without a seed come first, because None cannot be compared with a number.
     for record in sorted(records, key=lambda record: (record.seed is not None, record.seed or 0)):
         runs.setdefault(record.title, {}).setdefault(record.seed, []).append(record)
     chosen = None if baseline is None else _title(baseline, list(runs))
+    # The baseline comes first, then the other runs by title.
     ordered = {title: runs[title] for title in sorted(runs, key=lambda title: (title != chosen, title))}
     return Comparison(ordered, _metrics(records, metrics), chosen, left_out)
 
@@ -132,6 +135,7 @@ def _finished(folders: Iterable[str | Path]) -> tuple[list[RunRecord], dict[str,
     """Return the newest finished run of each title, seed and command, and why the others are left out."""
     newest: dict[tuple[str, int | None, str], RunRecord] = {}
     left_out: dict[str, str] = {}
+    # A folder that was given twice, also inside of another one, counts once.
     for folder in dict.fromkeys(found for given in folders for found in _run_folders(Path(given))):
         record = read_record(folder)
         assert record is not None

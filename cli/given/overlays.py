@@ -62,6 +62,7 @@ def check_overlays(files: Sequence[Settings]) -> None:
         # There is no config below the first file, so even "any config" refuses.
         if bases and not (number and any(base.accepts(below) for base in bases)):
             raise ConfigError(_refusal(file, bases, below, [each.source for each in files[:number]]))
+        # Keys of two whole configs would be mixed, although no one meant to combine them.
         if not bases and _is_whole(file.content) and _is_whole(below):
             raise ConfigError(
                 f"{file.source} is a whole config, with a model and data of its own, and so is what is below it "

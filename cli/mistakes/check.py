@@ -87,10 +87,12 @@ def checked(arguments: Sequence[str], subcommands: Sequence[str]) -> CommandLine
     import_from_here()
     placed = with_places(arguments)
     line = CommandLine(placed, config_files(placed), flags(placed))
+    # Old names come first: every later check would call them unknown.
     check_renamed(line.files, line.flags)
     check_config_names(line.files)
     check_files(line.files)
     check_overlays(line.files)
+    # Keys are checked last, because the known keys depend on the classes of all files.
     if placed[0] in subcommands:
         check_keys(placed[0], line.files, line.flags)
         check_loggers(line.config)

@@ -137,9 +137,11 @@ class _Source:
             self._entries(Setting("", each, REQUIRED, ""), given, chosen, key)
             return
         owner, settings = (place := place_of(setting, chosen)).owner, place.settings
+        # Unknown class, or a mapping with keys of any name: the parser checks what is below.
         if owner is None or is_open(setting.annotation):
             return
         for typed, value in given.items():
+            # A plus at the end of a key appends to a list.
             name = str(typed).removesuffix("+")
             if name in (*STRUCTURE, "help"):
                 continue

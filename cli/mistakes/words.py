@@ -39,6 +39,7 @@ def check_words(arguments: Sequence[str], subcommands: Sequence[str]) -> None:
             f"{first} is no command: {f'did you mean {meant}?' if meant else did_you_mean(first, subcommands)}"
         )
     for position, word in enumerate(arguments[1:], start=1):
+        # The added "--" is the word after the last one, so that a flag at the end counts as one without a value.
         before, after = arguments[position - 1], [*arguments, "--"][position + 1]
         if word.startswith("--") and "=" not in word and after.startswith("--") and not _is_switch(word):
             if meant := nearest(word, _SWITCHES, least=0.8):

@@ -83,6 +83,7 @@ def _data(options: argparse.Namespace) -> tuple[DataLook, DataLook | None, str]:
     """Return training and validation data, and the phase."""
     place = Path(options.data).expanduser()
     meta = place / "meta.json" if place.is_dir() else place
+    # MMPR's layout is recognised by its file and holds pairs only.
     if meta.name == "meta.json" and meta.is_file():
         if options.phase == "grpo" or options.val is not None:
             raise ConfigError(f"--data is {options.data!r}, pairs in MMPR's layout: leave out --phase grpo and --val.")

@@ -75,6 +75,7 @@ def doubts_of_validation(val: DataLook) -> list[str]:
 def doubts_of_answers(data: DataLook) -> list[str]:
     """Return warnings about answers that are missing or that the verifier may not read."""
     missing = sum(not (prompt.answer or "").strip() for prompt in data.prompts)
+    # The further warnings are about single answers, so they do not apply.
     if missing == len(data.prompts):
         return [
             "no row has an answer, so accuracy has weight 0 and only the form of completions is rewarded: name the "
@@ -88,6 +89,7 @@ def doubts_of_answers(data: DataLook) -> list[str]:
             f"{len(bad)} of {len(answered)} answers cannot be compared with any completion, as that of "
             f"{bad[0][0].key}, which {bad[0][1]}"
         )
+    # Such as "#### 42" at the end of a solution, as in GSM8K.
     unlike = [p for p in answered if len(str(p.answer)) > _LONG_ANSWER or _MARKED_END.search(str(p.answer))]
     if unlike:
         found.append(
@@ -105,6 +107,7 @@ def doubts_of_model(data: DataLook, model: ModelLook) -> list[str]:
         found.append(f"the rows have images, which a {model.model_type} model cannot read: these rows are left out")
     elif data.unreadable:
         found.append(f"the model cannot read some rows: {data.unreadable}")
+    # The mark is replaced by an image, so the tokenizer never reads it.
     texts = [prompt.question.replace(IMAGE_MARK, " ") for prompt in data.prompts[:64]]
     if (share := model.unknown_share(texts)) > MAX_UNKNOWN:
         found.append(

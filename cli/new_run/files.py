@@ -105,11 +105,13 @@ def _at(flag: str, path: str, split: str) -> DataFiles:
         )
     if place.is_file():
         return _one_file(flag, path, place)
+    # ``datasets.save_to_disk`` writes this file into its folder.
     if (place / "state.json").is_file():
         return DataFiles(str(Path(path).parent), place.name, find_files(place.parent, place.name))
     found = _of_split(place, path, split)
     if found is not None:
         return found
+    # A single file of rows needs no name of a split.
     several = sorted(file for file in place.iterdir() if file.suffix in SUFFIXES)
     if len(several) == 1:
         return DataFiles(path, several[0].name, several)

@@ -101,6 +101,7 @@ def recorded(record: RunRecord, config: str, trainer: L.Trainer, ending: RunEndi
         raise
     except BaseException as error:
         status, reason = FAILED, _in_words(error)
+        # Wrong settings or data before the first step: the folder must not look like a run.
         if isinstance(error, ConfigError | DataError) and not trainer.global_step:
             status = ""
             _forget(record, name)

@@ -80,6 +80,7 @@ def plan(
             if is_set(flag.content, key):
                 raise ConfigError(f"{flag.source} cannot be set for all runs of a sweep: {reason}.")
     below = [argument for config in configs for argument in ("--config", config)]
+    # Every variant is parsed once, with the first seed: its other seeds have the same keys.
     places: dict[str, Place] = {}
     lines: dict[str, list[str]] = {}
     for variant in variants:

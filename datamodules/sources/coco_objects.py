@@ -94,6 +94,7 @@ class CocoObjects(PromptFolder):
         if self.num_pictures is None or self.num_pictures >= len(pictures):
             return pictures
         order = torch.randperm(len(pictures), generator=position_generator(self.seed, "coco pictures"))
+        # Sorted, so that the pictures are in the order of the file whatever the seed.
         return [pictures[row] for row in sorted(order[: self.num_pictures].tolist())]
 
     def _objects(self) -> Mapping[int, frozenset[str]]:
@@ -110,6 +111,7 @@ class CocoObjects(PromptFolder):
         captions: dict[int, list[str]] = defaultdict(list)
         for row in self._rows("captions", "annotations", "image_id", "caption"):
             captions[row["image_id"]].append(row["caption"])
+        # The union: a picture may have captions without annotated instances, and the other way round.
         found = {
             number: true_objects(labels.get(number, ()), captions.get(number, ()), self.lexicon)
             for number in labels.keys() | captions.keys()

@@ -132,6 +132,7 @@ class MMPRFolder(PairSource):
         root, annotation = entry.get("root") or "", entry.get("annotation")
         if not isinstance(root, str) or not isinstance(annotation, str) or not annotation:
             raise DataError(f"{where} must have texts for root and annotation, found {root!r:.80}, {annotation!r:.80}.")
+        # Relative to the folder of meta.json, or to the folder around it.
         places = _places(annotation, self.folder)
         file = next((place for place in places if place.is_file()), None)
         if file is None:

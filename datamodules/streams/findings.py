@@ -54,6 +54,7 @@ def check_answers(rows: PromptRows, where: str, module: object, *, is_trained_on
         logger.warning(
             "%s: %d of %d rows have no answer, so their accuracy is unknown", where, num_missing, len(rows.prompts)
         )
+    # Without worker processes: golds that only computer algebra can read are taken as good here.
     unreadable = [
         (prompt.key, problem)
         for prompt in rows.prompts
@@ -128,6 +129,7 @@ def warn_of_duplicates(rows: PromptRows, where: str) -> None:
     first: dict[Any, Prompt] = {}
     twice: list[tuple[str, str]] = []
     for prompt in rows.prompts:
+        # Spaces and case do not make another question; pictures are compared by their prints.
         asked = (" ".join(prompt.question.lower().split()), prompt.choices, rows.prints.get(prompt.uid))
         other = first.setdefault(asked, prompt)
         if other is not prompt:

@@ -119,6 +119,7 @@ def first_rows(parts: Sequence[StreamedPart], number: int) -> PromptRows:
     found: list[Prompt | Rejection] = []
     for part in parts:
         # Further shards are read only when the first ones are short.
+        # (number of the shard, row in the shard, cells)
         rows = ((s, r, cells) for s, shard in enumerate(part.shards) for r, cells in enumerate(shard.rows(0)))
         for shard, row, cells in islice(rows, number):
             name = f"{part.shards[shard].name}-{row}"
@@ -137,8 +138,10 @@ class _PartOfStream:
 
     def __init__(self, stream: PromptStream, part: StreamedPart, consumer: int, num_consumers: int) -> None:
         self.stream, self.part = stream, part
+        # With enough shards: every n-th shard, and all of its rows.
         self._share = range(consumer, len(part.shards), num_consumers)
         self._every, self._offset_of_rows = 1, 0
+        # With too few shards: all shards, and every n-th row of them.
         if len(part.shards) < num_consumers:
             self._share, self._every, self._offset_of_rows = range(len(part.shards)), num_consumers, consumer
         # Beginning of the window: pass, place in the order of shards, row of the shard.
@@ -155,11 +158,13 @@ class _PartOfStream:
         return self._window[self._taken - 1]
 
     def find(self, uids: Sequence[int]) -> dict[int, Prompt]:
+        # Number of the shard -> uids in it: each shard is opened once.
         wanted: dict[int, set[int]] = {}
         for uid in uids:
             wanted.setdefault(uid >> SHARD_BITS & (1 << PART_BITS - SHARD_BITS) - 1, set()).add(uid)
         found: dict[int, Prompt] = {}
         for shard, missing in wanted.items():
+            # Rows before the first wanted one are not made into prompts.
             first = min(uid & (1 << SHARD_BITS) - 1 for uid in missing)
             for row, cells in enumerate(self.part.shards[shard].rows(first), start=first):
                 uid = uid_of(self.part.number, shard, row)
@@ -193,12 +198,14 @@ class _PartOfStream:
             if is_over:
                 place, row, self._rows = place + 1, 0, None
         is_end = place >= len(order)
+        # A window that covers a whole pass and is empty: going on would loop for ever.
         if is_end and self._start[1:] == (0, 0) and not window:
             raise DataError(
                 f"{self.part.name} has no row that can be used in a whole pass: "
                 f"{dict(self.stream.rejected) or 'it has no rows for this rank'}."
             )
         self._next_window = (number + 1, 0, 0) if is_end else (number, place, row)
+        # Seeded by the beginning of the window: a resumed stream shuffles the window in the same way.
         generator = position_generator(self.stream.seed, self._purpose("window"), *self._start)
         self._window = [window[i] for i in torch.randperm(len(window), generator=generator).tolist()]
         self._taken = 0

@@ -101,6 +101,7 @@ def run_harness(settings: dict[str, Any], config: EvaluationConfig, server: Mode
     """
     while True:
         address = server.address()
+        # A further attempt continues in the same folder, where evalscope has stored finished samples.
         status, tail = _attempt(settings, config, server, address, folder)
         # When a server dies at the very end, the report counts its failed requests as lost.
         if not server.is_alive():
@@ -118,8 +119,10 @@ def _attempt(
     settings: dict[str, Any], config: EvaluationConfig, server: ModelServer, address: Address, folder: Path
 ) -> tuple[int, str]:
     """Run evalscope until it ends or the server dies; return its status and the end of its log."""
+    # evalscope writes this file at its start: if it exists, an earlier run can be continued.
     kept = folder / "configs" / "task_config.yaml"
     harness = config.harness
+    # How requests are sent does not change scores, so it is no part of ``settings`` and of their digest.
     transport = {"timeout": harness.request_seconds, "retries": harness.retries + 1, "retry_interval": 1}
     task = settings["task"] | {
         "model_args": {"max_retries": 0}, "generation_config": settings["task"]["generation_config"] | transport,

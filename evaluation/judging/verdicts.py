@@ -91,6 +91,7 @@ def _yes_no_verdict(sample: ScoredSample, judgement: Judgement) -> Verdict:
 
 
 def _verified(samples: Sequence[ScoredSample], *, needs_reasoning: bool) -> list[Verdict]:
+    # For each sample: a question for the verifier, a reason when the completion has no answer, None without a gold.
     read: list[Question | Reason | None] = []
     for sample in samples:
         answer = read_answer(sample.completion, needs_reasoning=needs_reasoning)
@@ -107,6 +108,7 @@ def _verified(samples: Sequence[ScoredSample], *, needs_reasoning: bool) -> list
         verifier.close()
     verdicts: list[Verdict] = []
     for question in read:
+        # ``judged`` has only the questions, in the order of the samples.
         reason = next(judged) if isinstance(question, Question) else question
         if reason is None:
             verdicts.append(Verdict(None, "no_gold"))

@@ -87,6 +87,7 @@ def _row(
     key: _Key, runs: Sequence[Run], numbered: Sequence[Mapping[_Key, JudgedSample]], folder: Path
 ) -> dict[str, Any]:
     of_runs = [samples.get(key) for samples in numbered]
+    # Question, answer and pictures are the same in both runs, so one run's are taken.
     run, first = next((run, sample) for run, sample in zip(runs, of_runs, strict=True) if sample is not None)
     return {
         "benchmark": first.benchmark,

@@ -29,6 +29,7 @@ def exported_policy(named: str, exports: Path) -> Path:
         raise ConfigError(f"policy: there is no {path.absolute()}.")
     if is_exported(path):
         return path
+    # The export of a finished run is preferred to its checkpoints, because it needs no conversion.
     if is_exported(path / "export"):
         return path / "export"
     run = _run_folder(path)
@@ -37,6 +38,7 @@ def exported_policy(named: str, exports: Path) -> Path:
             f"policy {path} is neither a folder in Hugging Face format (config.json and weights), nor the folder of a "
             "run (config.yaml), nor a checkpoint in one."
         )
+    # The user named either a checkpoint, or a run without an export, of which the newest checkpoint is taken.
     checkpoint = path if path != run else newest_readable((run / "checkpoints").glob("*.ckpt"))
     if checkpoint is None:
         raise ConfigError(f"policy {path} is a run without an export and without a checkpoint in {run}/checkpoints.")

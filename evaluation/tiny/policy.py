@@ -41,10 +41,12 @@ def with_words(policy: Path, words: Sequence[str], folder: Path, *, seed: int) -
         tokenizer = json.loads(file.read_text(encoding="utf-8"))
         vocabulary = tokenizer["model"]["vocab"]
         for word in words:
+            # New ids follow the old ones, so that the rows of old embeddings keep their words.
             vocabulary.setdefault(word, len(vocabulary))
         file.write_text(json.dumps(tokenizer), encoding="utf-8")
         model = AutoModelForImageTextToText.from_pretrained(policy)
         torch.manual_seed(seed)
+        # Without mean_resizing, which would draw all new rows around the mean of the old ones.
         model.resize_token_embeddings(len(vocabulary), mean_resizing=False)
         model.save_pretrained(draft)
 

@@ -93,11 +93,15 @@ def _letter(answer: str, choices: Sequence[str], form: str) -> str:
     by_index = _by_index(answer, form, len(choices))
     if by_index is not None:
         return by_index
+    # Some files give the answer inside of a box.
     box = _BOX.fullmatch(answer.strip())
     answer = box[1].strip() if box else answer.strip()
     by_letter = _by_letter(answer, choices)
+    # A text that two choices share names neither of them.
     equal = [LETTERS[i] for i, choice in enumerate(choices) if choice == answer]
     by_text = equal[0] if len(equal) == 1 else None
+    # With ``auto`` the text decides when it names a choice and the letter does not, and the other way round. When both
+    # name a choice they must agree.
     if form == "letter" or (form == "auto" and by_text is None):
         if by_letter is None and _names_several(answer, len(choices)):
             return answer

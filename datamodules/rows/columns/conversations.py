@@ -36,8 +36,10 @@ def asked_by(name: str, cell: Any) -> Asked | None:
         BadRow: "unsupported conversation", when a part of it would be lost.
     """
     turns = listed(cell)
+    # A list without roles may be anything else, so the caller decides what it is.
     if turns is None or not turns or not all(_role(turn) for turn in turns):
         return None
+    # Several user turns, or tool calls, would be lost: a prompt has one question.
     roles = [_role(turn) for turn in turns]
     rest = roles[1:] if roles[0] == "system" else roles
     if rest not in (["user"], ["user", "assistant"]):
