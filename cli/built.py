@@ -61,8 +61,8 @@ def referred_folder(value: str, seed: int) -> Path | None:
     """Return the folder that ``${built_by:CONFIG,SEED}`` stands for; None for a value without such a reference.
 
     Args:
-        value: as a config has it.
-        seed: that of the run, for a reference whose seed is not a number.
+        value: value of a setting, as the config writes it.
+        seed: seed of the run, for a reference whose seed is not a number.
     """
     if (found := _REFERENCE.match(value)) is None:
         return None

@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, DataError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    # Another status than for a mistake, because the same command may succeed later.
     except (EvaluationError, FolderInUse) as error:
         sys.stderr.write(f"error: {error}\nThe same command goes on where this one ended.\n")
         return 1
@@ -45,8 +46,7 @@ def parsed(arguments: Sequence[str] | None) -> EvaluationConfig:
     given: Namespace = parser.parse_args(arguments)
     built = parser.instantiate(given)
     fields = {name: value for name, value in vars(built).items() if name not in ("config", "benchmarks")}
-    for name in ("imported",):
-        fields[name] = tuple(fields[name])
+    fields["imported"] = tuple(fields["imported"])
     return EvaluationConfig(benchmarks=tuple(given.benchmarks or ()), **fields)
 
 

@@ -78,8 +78,8 @@ def check_data(config: EvaluationConfig) -> None:
         if not config.data_folder(name).is_dir()
     ]
     if missing:
-        told = "; ".join(missing)
-        raise ConfigError(f"there are no data of {told}. Another folder: --data.NAME=FOLDER. See docs/evaluation.md.")
+        listed = "; ".join(missing)
+        raise ConfigError(f"there are no data of {listed}. Another folder: --data.NAME=FOLDER. See docs/evaluation.md.")
 
 
 def _measured(config: EvaluationConfig, root: Path) -> list[Outcome]:
@@ -97,6 +97,7 @@ def _measured(config: EvaluationConfig, root: Path) -> list[Outcome]:
 def _server(config: EvaluationConfig, root: Path) -> tuple[ModelServer, str]:
     if config.endpoint is not None:
         endpoint = config.endpoint
+        # The weights of a running server are unknown, so its address and name stand for them.
         return RunningEndpoint(endpoint, key_of(endpoint, "endpoint")), f"{endpoint.url} {endpoint.model}"
     assert config.policy is not None
     folder = exported_policy(config.policy, root / "exports")
@@ -106,6 +107,7 @@ def _server(config: EvaluationConfig, root: Path) -> tuple[ModelServer, str]:
 def _one(config: EvaluationConfig, name: str, server: ModelServer, model: str, root: Path) -> Outcome:
     model_name = config.endpoint.model if config.endpoint else config.title
     settings = task_settings(config, name, model_name)
+    # All settings that can change a score: other settings get another folder, never old samples.
     identity = {
         "model": model, **settings, "data": folder_digest(config.data_folder(name)),
         "pass_at": config.generation.pass_at, "server": config.server.flags, "needs_reasoning": config.needs_reasoning,

@@ -45,7 +45,7 @@ def _vlmevalkit(file: Path) -> tuple[str, float, Mapping[str, float]]:
         raise ValueError(f"it has none of the columns {', '.join(_COLUMNS)}")
     # The first column names the split, task or category of a row.
     label = next(iter(rows[0]))
-    # Without such a row the first one is taken.
+    # Without a row "Overall" the first row is taken.
     row = next((row for row in rows if row[label] == "Overall"), rows[0])
     numbers = {name: _number(text) for name, text in row.items() if name and _number(text) is not None}
     value = numbers[column]

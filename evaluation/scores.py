@@ -156,6 +156,7 @@ def bootstrap_interval(means: "np.ndarray[Any, Any]", *, seed: int) -> tuple[flo
 
 
 def _pass_at(questions: Sequence[Sequence[float]], k: int) -> float | None:
+    # pass@k counts right completions, so a fractional score is right above one half.
     rates = [
         pass_at_k(torch.tensor([sum(score > 0.5 for score in scores)]), num_samples=len(scores), k=k)
         for scores in questions
