@@ -16,7 +16,7 @@ _DOES_IT_HELP: Mapping[Answer, str] = {
     "open": "These seeds do not tell",
     "not judged": "Too few seeds to tell",
 }
-# What the story of hallucination is told with, and the arm that each is compared with.
+# The arms in the section about hallucination, each with the arm that it is compared with.
 _STORY = (
     ("base", None),
     ("sft", "base"),
@@ -31,7 +31,7 @@ _STORY = (
 
 @dataclass(frozen=True)
 class Buffer:
-    """What the page says of the buffer; all as it is shown."""
+    """The results of the buffer, as texts for the page."""
 
     helps: str
     accuracy: str
