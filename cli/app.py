@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-# Fast tokenizers start threads and then warn at every fork. Must be set before transformers is imported.
+# Fast tokenizers start threads and then warn at every fork. This must be set before transformers is imported.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
@@ -45,7 +45,7 @@ from cli.one_line_parser import OneLineParser
 from cli.quiet import quiet
 from cli.results import results
 from cli.run_record.kept_run import GivenLine, KeptRun, Place, check_places, place
-from cli.run_record.recorded import Told
+from cli.run_record.recorded import RunEnding
 from cli.stop_signals import Stopped, StopSignal, newest_checkpoint, stop_status
 from cli.strategies import check_strategy
 from lightning_modules import TrainingDiverged
@@ -56,7 +56,7 @@ PACKAGES = (callbacks, datamodules, lightning_modules, models, rewards, rollouts
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 # Methods of the trainer, each with the arguments that the command line itself gives.
 METHODS = {name: LightningCLI.subcommands()[name] for name in SUBCOMMANDS} | INSPECT
-# Commands that are none of Lightning's, and the module of each. Imported late: they parse commands with this file.
+# Commands that Lightning does not have, and the module of each. Imported late, because these modules import this file.
 OWN_COMMANDS = {"new": "cli.new_run.command", "sweep": "cli.sweep.command", "compare": "cli.compare"}
 
 
@@ -66,18 +66,18 @@ class TrainCLI(LightningCLI):
     slots: Sequence[str] = KNOWN_SLOTS
     command_line: CommandLine
     line: GivenLine = GivenLine()
-    told: Told = Told()
+    ending: RunEnding = RunEnding()
     is_build: bool = False
-    """A model that is built on first use."""
+    """Whether this command builds a model on first use."""
 
     plans: bool = False
-    """Parse and check only, then raise ``_Planned``."""
+    """Whether to parse and check only, and then raise ``_Planned``."""
 
     only_builds: bool = False
-    """Build what the config starts from, then raise ``_Built``."""
+    """Whether to build only the models that the config starts from, and then raise ``_Built``."""
 
     prints_results: bool = False
-    """Validation and test end with their metrics."""
+    """Whether validation and test print their metrics at the end."""
 
     kept: KeptRun | None = None
     shown_config: str = ""
@@ -104,18 +104,18 @@ class TrainCLI(LightningCLI):
         source = self.kept.folder.source if self.kept else None
         kwargs["ckpt_path"] = resolved(kwargs.get("ckpt_path"), self.trainer, source)
         check_run(kwargs["ckpt_path"], self.trainer, self.model, self.datamodule, command=subcommand)
-        # Null leaves it to Lightning, which lets some checkpoints run code.
+        # With null Lightning decides, and lets some checkpoints run code.
         kwargs["weights_only"] = True
         if subcommand in ("validate", "test"):
             # Lightning's table has numbers of fourteen digits.
             self.prints_results = kwargs.get("verbose", True)
             kwargs["verbose"] = False
-        # A callback writes the predictions; kept in memory they would grow with the data.
+        # A callback writes the predictions to a file; in memory they would grow with the data.
         return {**kwargs, "return_predictions": False} if subcommand == "predict" else kwargs
 
     def _run_subcommand(self, subcommand: str) -> None:
-        # The folder is locked before the checkpoint is chosen: a run that is still going may be writing one.
-        kept = self.kept.open(self.trainer, self.shown_config, self.told) if self.kept else nullcontext()
+        # The folder is locked before the checkpoint is chosen, because a run that still goes on may be writing one.
+        kept = self.kept.open(self.trainer, self.shown_config, self.ending) if self.kept else nullcontext()
         with kept, stop_status(self.trainer, subcommand, building=self._building if self.is_build else None):
             try:
                 super()._run_subcommand(subcommand)
@@ -127,7 +127,7 @@ class TrainCLI(LightningCLI):
                 raise TrainingDiverged(f"{error} {kept_file}") from None
 
     def _parse_ckpt_path(self) -> None:
-        """Do nothing: Lightning would let hyper-parameters in a checkpoint override the config in silence."""
+        """Do nothing: Lightning would silently let hyper-parameters in a checkpoint override the config."""
 
     def before_instantiate_classes(self) -> None:
         """Build the models that the config refers to, then seed again; find the run's folder."""
@@ -137,21 +137,21 @@ class TrainCLI(LightningCLI):
         if self.plans:
             check_made(self.parser, self.config, self.subcommand, to_build=missing())
             raise _Planned(place(section, self.line))
-        # First what needs no model: building one takes minutes.
+        # Checks that need no model come first, because building a model takes minutes.
         check_hardware(section.trainer.as_dict())
         check_ckpt_path(section.get("ckpt_path"))
         check_places(section, self.line, inspects=self.subcommand in INSPECT)
         warn_of_monitors(self.command_line.config)
         if to_build := missing():
             check_made(self.parser, self.config, self.subcommand, to_build=to_build)
-        # A build is a run in this process, so it has used the global random state.
+        # A build is a run in this process and has used the global random state, so it is seeded again.
         if build_missing(partial(run, is_build=True)):
             self._set_seed()
         if self.only_builds:
             raise _Built
         if self.subcommand in INSPECT:  # It writes one page and is no run.
             return
-        # As the user wrote it: the folder is this run's, and not that of one that starts from the saved config.
+        # Shown before the folder is set: a run that starts from the saved config must get a folder of its own.
         self.shown_config = self._parser(self.subcommand).dump(section, skip_none=False)
         self.kept = KeptRun(section, self.line, self.subcommand, is_build=self.is_build)
 
@@ -175,7 +175,7 @@ class TrainCLI(LightningCLI):
         check_strategy(config)
         named = named_callbacks(self._get(self.config_init, "callbacks").as_dict())
         every = [StopSignal(), RunIdentity(), *named, *callbacks]
-        # Lightning's own bar shows the last letters of the run's name as its version.
+        # Lightning's own progress bar would show the last letters of the run's name as its version.
         if config.get("enable_progress_bar") is not False and not any(isinstance(c, ProgressBar) for c in every):
             every.append(RolloutProgressBar())
         for bar in every:
@@ -185,7 +185,7 @@ class TrainCLI(LightningCLI):
 
 
 class _Planned(Exception):
-    """The end of a command that is only parsed."""
+    """Raised at the end of a command that is only parsed."""
 
     def __init__(self, where: Place) -> None:
         super().__init__()
@@ -193,15 +193,15 @@ class _Planned(Exception):
 
 
 class _Built(Exception):
-    """The end of a command that only builds what it starts from."""
+    """Raised at the end of a command that only builds the models it starts from."""
 
 
-def run(arguments: Sequence[str], *, told: Told | None = None, is_build: bool = False) -> TrainCLI:
-    """Run one command and return what was run.
+def run(arguments: Sequence[str], *, ending: RunEnding | None = None, is_build: bool = False) -> TrainCLI:
+    """Run one command and return its ``TrainCLI``.
 
     Args:
         arguments: the command line behind ``train.py``.
-        told: filled with what a user is told when the run has ended.
+        ending: filled with the facts for the closing lines when the run has ended.
         is_build: True for a model that is built on first use.
 
     Raises:
@@ -209,11 +209,11 @@ def run(arguments: Sequence[str], *, told: Told | None = None, is_build: bool = 
         DataError: for data that cannot be used.
         TrainingDiverged: when loss, gradient or weights are no longer finite.
     """
-    return _parse_and_run(arguments, told=told or Told(), is_build=is_build)
+    return _parse_and_run(arguments, ending=ending or RunEnding(), is_build=is_build)
 
 
 def planned(arguments: Sequence[str]) -> Place:
-    """Parse and check a command, and return what its run is called and where it would lie; nothing is made or run."""
+    """Parse and check a command, and return name and place of its run; no file is written and nothing is run."""
     try:
         _parse_and_run(arguments, plans=True)
     except _Planned as end:
@@ -222,7 +222,7 @@ def planned(arguments: Sequence[str]) -> Place:
 
 
 def build(arguments: Sequence[str]) -> None:
-    """Build what a command starts from, as far as it is missing; nothing is run.
+    """Build the missing models that a command starts from, without running the command.
 
     Args:
         arguments: the command line behind ``train.py``.
@@ -238,15 +238,16 @@ def _parse_and_run(arguments: Sequence[str], **attributes: Any) -> TrainCLI:
     register()
     take_nothing_over()
     quiet(trains=bool(arguments) and arguments[0] == "fit")
-    # Before the parser, which names neither the file nor what was meant.
+    # Checked before the parser, whose errors name neither the file nor the intended key.
     line = checked(in_dictionaries(arguments), (*SUBCOMMANDS, *INSPECT, *OWN_COMMANDS))
-    # The parser keeps a config below the subcommand: ${model.x} must lead to fit.model.x, with overlays and flags.
-    # Help has pages of its own; to look for the meanings of settings took a third of the time of parsing.
+    # The parser keeps a config below the subcommand, so ${model.x} must be resolved as fit.model.x. Help has pages of
+    # its own; finding the meanings of settings would take a third of the time of parsing.
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True, docstring_parse_attribute_docstrings=False)
     try:
-        # Classes of their own, because LightningCLI parses in its constructor and a nested run has other slots.
+        # Each run has a class of its own, because LightningCLI parses in its constructor and a nested run has other
+        # slots.
         attributes |= {"slots": slot_names([*line.files, *line.flags]), "command_line": line}
-        # The other commands' parsers would take most of the time that it takes to start.
+        # Building the parsers of the other commands would take most of the start-up time.
         attributes["subcommands"] = staticmethod(lambda: {line.arguments[0]: METHODS[line.arguments[0]]})
         attributes |= {"line": GivenLine(arguments, line.files, line.flags)}
         cli_class = type("TrainCLI", (TrainCLI,), attributes)
@@ -259,9 +260,9 @@ def _parse_and_run(arguments: Sequence[str], **attributes: Any) -> TrainCLI:
                 subclass_mode_data=True,
                 args=merged,
                 parser_class=type("OneLineParser", (OneLineParser,), {"command_line": line}),
-                # A shortened key would be taken for the one that it begins.
+                # Otherwise a shortened key would be taken for the full key.
                 parser_kwargs={"parser_mode": "omegaconf+", "allow_abbrev": False},
-                # The run's record holds it.
+                # The run's record contains the config, so Lightning need not save it.
                 save_config_callback=None,
                 auto_configure_optimizers=False,
             )
@@ -272,19 +273,19 @@ def _parse_and_run(arguments: Sequence[str], **attributes: Any) -> TrainCLI:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; what a user can repair ends it with one line.
+    """Run the command line; an error that a user can repair ends it with one line.
 
     Exit codes: 2 for wrong settings or data, 1 for a run whose loss, gradient or weights are no longer finite, 128 plus
     its number for a signal (143 for SIGTERM, 130 for Ctrl-C); 1 with a traceback for any other error.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    told = Told()
+    ending = RunEnding()
     try:
         if arguments and arguments[0] in OWN_COMMANDS:
             raise SystemExit(import_module(OWN_COMMANDS[arguments[0]]).main(arguments[1:]))
-        run(arguments, told=told)
+        run(arguments, ending=ending)
     except KeyboardInterrupt:
-        # Before or after the trainer, which handles its own.
+        # For signals before and after training; the trainer handles signals itself.
         sys.stderr.write("stopped by SIGINT\n")
         raise Stopped(signal.SIGINT) from None
     except (ConfigError, DataError) as error:
@@ -294,6 +295,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(1) from None
     finally:
-        sys.stderr.writelines(f"{line}\n" for line in told.lines)
+        sys.stderr.writelines(f"{line}\n" for line in ending.lines)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""What a user is told when a model is built on first use: what, why, how long it takes, where it is kept."""
+"""The message when a model is built on first use: its purpose, its duration, its folder."""
 
 import sys
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ _SECONDS = {"vision_tower": 15, "language_model": 130, "adapter": 35, "reward_mo
 
 
 def notice(config: Path, seed: int, folder: Path, *, first: Sequence[str] = ()) -> str:
-    """Return what is said before a build.
+    """Return the message before a build.
 
     Args:
-        config: the config that is run; its first comment says what it makes.
-        seed: its seed.
-        folder: where the result will lie.
-        first: names of what is missing too and is built before it.
+        config: the config that is run; its first comment describes the result.
+        seed: seed of the build.
+        folder: folder of the result.
+        first: names of other missing models, which are built before this one.
     """
     others = [path for path in folder.parent.glob(f"{config.stem}-*") if path.is_dir()]
     why = f"none of the {len(others)} there has this seed, config, code and versions of libraries" if others else ""
@@ -30,7 +30,7 @@ def notice(config: Path, seed: int, folder: Path, *, first: Sequence[str] = ()) 
 
 
 def say(text: str) -> None:
-    """Write to the user, beside what a command prints as its result."""
+    """Write a message to standard error, apart from the result of a command."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 

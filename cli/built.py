@@ -1,10 +1,10 @@
 """Models that this project builds itself, on first use: ``path: ${built_by:configs/tiny/stages/adapter.yaml,0}``.
 
-The interpolation only computes a folder name: the config's file name, and a digest of its text, the seed, the project's
-sources behind the classes that the config names, the versions of the libraries that these import, and the same of
-every config it is built from. The folder is made by running that config, once, before anything is instantiated:
-``predict`` for a config with a callback ``pairs`` or ``pool``, which write preference pairs or pass rates, else
-``fit``, whose callback ``export`` writes a model.
+The interpolation only computes a folder name: the config's file name, and a digest. The digest covers the config's
+text, the seed, the project's source files behind the classes that the config names, the versions of the libraries that
+these files import, and the same for every config that it is built from. The folder is made by running that config,
+once, before anything is instantiated: ``predict`` for a config with a callback ``pairs`` or ``pool``, which write
+preference pairs or pass rates, else ``fit``, whose callback ``export`` writes a model.
 """
 
 import fcntl
@@ -33,12 +33,12 @@ _REFERENCE = re.compile(r"\$\{built_by:([^,}\s]+)")
 _CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+|[A-Z]\w*")
 _SOURCES = SourceTree(Path(__file__).resolve().parent.parent)
 
-# Folder to config and seed: filled while the parser resolves interpolations.
+# Folder -> config and seed; filled while the parser resolves interpolations.
 _wanted: dict[Path, tuple[str, int]] = {}
 
 
 def register() -> None:
-    """Make ``${built_by:CONFIG,SEED}`` known to config files, and forget the folders of the command before."""
+    """Make ``${built_by:CONFIG,SEED}`` known to config files, and forget the folders of earlier commands."""
     _wanted.clear()
     OmegaConf.register_resolver("built_by", _resolve, replace=True)
 
@@ -48,11 +48,11 @@ def built_folder(config: str, seed: int, sources: SourceTree = _SOURCES) -> Path
 
     Args:
         config: path of the config.
-        seed: its seed.
+        seed: seed of the build.
         sources: the source files whose text is part of the folder's name.
 
     Raises:
-        ConfigError: when the config, or one that it is built from, is not there.
+        ConfigError: when the config, or a config that it is built from, does not exist.
     """
     return BUILT_ROOT / f"{Path(config).stem}-{_digest(config, seed, sources)}"
 
@@ -61,8 +61,8 @@ def referred_folder(value: str, seed: int) -> Path | None:
     """Return the folder that ``${built_by:CONFIG,SEED}`` stands for; None for a value without such a reference.
 
     Args:
-        value: as a config has it.
-        seed: that of the run, for a reference whose seed is not a number.
+        value: value of a setting, as the config writes it.
+        seed: seed of the run, for a reference whose seed is not a number.
     """
     if (found := _REFERENCE.match(value)) is None:
         return None
@@ -79,13 +79,13 @@ def build_missing(command: Callable[[Sequence[str]], object]) -> bool:
     """Build the folders that the last parsed config refers to and that do not exist yet.
 
     Args:
-        command: runs the command line with these arguments.
+        command: function that runs a command line, given as its arguments.
 
     Returns:
         Whether anything was built.
     """
     wanted = missing()
-    # The commands below parse configs of their own, which fill this again.
+    # The commands below parse further configs, which fill this table again.
     _wanted.clear()
     for config, seed in wanted.values():
         build(config, seed, command)
@@ -93,15 +93,16 @@ def build_missing(command: Callable[[Sequence[str]], object]) -> bool:
 
 
 def build(config: str, seed: int, command: Callable[[Sequence[str]], object]) -> Path:
-    """Return the folder for the result of a config and a seed, built first where it is not there.
+    """Return the folder for the result of a config and a seed; build it if it does not exist.
 
     Args:
         config: path of the config.
-        seed: its seed.
-        command: runs the command line with these arguments.
+        seed: seed of the build.
+        command: function that runs a command line, given as its arguments.
 
     Raises:
-        ConfigError: when the config, or one that it is built from, is not there, or the folder cannot be written to.
+        ConfigError: when the config, or a config that it is built from, does not exist, or the folder cannot be written
+            to.
     """
     config, folder = config_path(config), built_folder(config, seed)
     with writes_to("the folder of models that are built on first use", folder.parent):
@@ -131,7 +132,7 @@ def _build(command: Callable[[Sequence[str]], object], config: str, seed: int, f
 
 
 def _missing_parts(config: str, seed: int) -> list[str]:
-    """Return the names of what a config is itself built from and that is not there yet."""
+    """Return the names of the missing models that a config is built from."""
     upstream = dict.fromkeys(_REFERENCE.findall(Path(config).read_text(encoding="utf-8")))
     return [Path(each).stem for each in upstream if not built_folder(each, seed).is_dir()]
 
@@ -143,7 +144,7 @@ def _resolve(config: str, seed: int = 0) -> str:
 
 
 def _maker(config: str) -> tuple[str, str]:
-    """Return the subcommand that makes a config's result, and the callback that writes it."""
+    """Return the subcommand that makes the result of a config, and the callback that writes the result."""
     callbacks = read_config(config).content.get("callbacks") or {}
     writer = next((name for name in ("pairs", "pool") if name in callbacks), None)
     return ("predict", writer) if writer else ("fit", "export")
@@ -159,10 +160,10 @@ def _digest(config: str, seed: int, sources: SourceTree) -> str:
         )
     text = path.read_text(encoding="utf-8")
     names = {value for value in texts(read_config(str(path)).content) if _CLASS.fullmatch(value)}
-    # Weights of the same sources differ between versions of libraries.
+    # Other versions of libraries may give other weights from the same sources.
     libraries = [f"{library} {_version(library)}" for library in sorted(sources.libraries(names))]
     digest = hashlib.sha256("\0".join([text, str(seed), *libraries]).encode())
-    # The text is searched, not the parsed settings: a reference may stand inside of a longer value.
+    # Searches the text and not the parsed settings, because a reference may be part of a longer value.
     for upstream in _REFERENCE.findall(text):
         digest.update(_digest(upstream, seed, sources).encode())
     digest.update(sources.digest(frozenset(names)).encode())
@@ -170,11 +171,11 @@ def _digest(config: str, seed: int, sources: SourceTree) -> str:
 
 
 def _version(module: str) -> str:
-    """Return the version of what a module belongs to; empty where it is not installed."""
+    """Return the version of the package that a module belongs to; empty when it is not installed."""
     try:
         return version(module)
     except PackageNotFoundError:
-        # A third of a second, which most modules do not need.
+        # Listing all packages takes a third of a second, so it is done only for modules that need it.
         projects = _distributions().get(module, ())
         return ", ".join(version(project) for project in projects)
 

@@ -1,8 +1,8 @@
 """Callbacks by name: ``callbacks: {completions: {class_path: ..., init_args: {...}}}``.
 
-A list of callbacks can only be replaced as a whole by an overlay. Named ones merge key by key, so an overlay
-or a flag can switch one off (``callbacks.completions: null``), change one setting, swap the class, or add
-a callback under a new name.
+An overlay can only replace a list of callbacks as a whole. Callbacks by name merge key by key, so an overlay or a flag
+can switch one off (``callbacks.completions: null``), change one setting, swap the class, or add a callback under a new
+name.
 """
 
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ KNOWN_SLOTS = (
 def slot_names(settings: Iterable[Settings]) -> list[str]:
     """Return the known names, then the new ones that config files and flags use, in their order."""
     sections = [each.content.get("callbacks") for each in settings]
-    # A name of YAML may be a number, and a name of the parser is a text.
+    # A name in YAML may be a number, but the parser needs text.
     used = [str(name) for section in sections if isinstance(section, dict) for name in section]
     return list(dict.fromkeys([*KNOWN_SLOTS, *used]))
 

@@ -1,4 +1,4 @@
-"""What ``--ckpt_path`` stands for: checked, and compared with the run, before any model is loaded."""
+"""Checks the value of ``--ckpt_path`` and compares the checkpoint with the run, before any model is loaded."""
 
 import logging
 from pathlib import Path
@@ -13,20 +13,20 @@ from lightning_modules.identity import KEY, check_identity, run_identity
 from storage import UnreadableCheckpoint, newest_readable, read_checkpoint
 
 _SUFFIX = ".ckpt"
-# Words that Lightning looks up itself. They lead to files that the job's scheduler wrote.
+# Words that Lightning resolves itself, to files that it wrote for the job's scheduler.
 _LIGHTNINGS = ("hpc",)
 
 logger = logging.getLogger(__name__)
 
 
 def check_ckpt_path(ckpt_path: str | None) -> None:
-    """Refuse what cannot be a checkpoint, before anything is built.
+    """Refuse a value that cannot be a checkpoint, before anything is built.
 
     Args:
-        ckpt_path: as the user typed it.
+        ckpt_path: value as the user typed it.
 
     Raises:
-        ConfigError: for a path that cannot be read, an address, or a word that means nothing here.
+        ConfigError: for a path that cannot be read, an address, or an unknown word.
     """
     if ckpt_path is None or ckpt_path in ("last", *_LIGHTNINGS):
         return
@@ -47,14 +47,14 @@ def check_ckpt_path(ckpt_path: str | None) -> None:
 def resolved(ckpt_path: str | None, trainer: L.Trainer, source: Path | None = None) -> str | None:
     """Return the checkpoint that a run starts from.
 
-    ``last`` is the newest ``last.ckpt`` of the run's checkpoint callbacks. Where it cannot be read, it is the newest
-    checkpoint beside it that can, and a warning names both. Where there are no checkpoints at all, Lightning starts
-    from step 0.
+    ``last`` is the newest ``last.ckpt`` of the run's checkpoint callbacks. If it cannot be read, the newest readable
+    checkpoint beside it is used, and a warning names both. Where there are no checkpoints at all, Lightning starts from
+    step 0.
 
     Args:
-        ckpt_path: as the user typed it; ``check_ckpt_path`` has taken it.
+        ckpt_path: value as the user typed it, accepted by ``check_ckpt_path``.
         trainer: not started yet.
-        source: folder of the run that ``last`` means, where that is not the folder of this command.
+        source: folder of the run to which ``last`` refers, if it is not the folder of this command.
 
     Raises:
         ConfigError: when there are checkpoints and none can be read.
@@ -83,14 +83,14 @@ def check_run(
     *,
     command: str,
 ) -> None:
-    """Refuse a checkpoint whose run this command cannot go on from.
+    """Refuse a checkpoint whose run this command cannot continue.
 
     Args:
         ckpt_path: from ``resolved``.
         trainer: the trainer, not started yet.
-        module: its module.
-        data: its data module.
-        command: ``fit`` compares everything, other commands what the weights depend on.
+        module: the module of the run.
+        data: the data module of the run.
+        command: ``fit`` compares everything, other commands only the settings on which weights depend.
 
     Raises:
         ConfigError: names the differences; or the folder of slices that the strategy cannot read.
@@ -110,7 +110,7 @@ def check_run(
 
 
 def checkpoint_folder(trainer: L.Trainer, callback: ModelCheckpoint) -> Path:
-    """Return the folder of a checkpoint callback, before the run has started. Lightning finds it in ``setup`` only."""
+    """Return the folder of a checkpoint callback, before the run has started. Lightning finds it only in ``setup``."""
     if callback.dirpath is not None:
         return Path(callback.dirpath)
     if not trainer.loggers:
@@ -133,7 +133,7 @@ def _check_readable(path: Path) -> None:
 
 
 def _readable(link: Path) -> Path:
-    """Return a ``last.ckpt``, or what is used in its place."""
+    """Return a ``last.ckpt``, or the checkpoint that is used instead."""
     try:
         read_checkpoint(link)
     except UnreadableCheckpoint as problem:
@@ -155,5 +155,5 @@ def _instead(link: Path, problem: str, beside: list[Path]) -> Path:
 
 
 def _time(path: Path) -> int:
-    # Of the link itself: its target may be missing.
+    # Time of the link itself, because its target may be missing.
     return path.lstat().st_mtime_ns

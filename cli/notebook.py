@@ -1,4 +1,4 @@
-"""What a notebook needs of the command line: the project's folder, silence, and models that are built on first use."""
+"""Functions for notebooks: go to the project's folder, silence libraries, build models on first use."""
 
 import contextlib
 import logging
@@ -9,7 +9,7 @@ import warnings
 from functools import partial
 from pathlib import Path
 
-# tqdm asks for widgets as soon as it is imported in Jupyter, rich when it draws its first bar; both do without.
+# In Jupyter tqdm (at import) and rich (at its first bar) warn when widgets are missing; both work without them.
 warnings.filterwarnings("ignore", "IProgress not found")
 warnings.filterwarnings("ignore", 'install "ipywidgets"')
 
@@ -22,7 +22,7 @@ from cli.quiet import quiet
 def stand_in_project() -> None:
     """Go to the folder of ``train.py``, so that paths mean the same in Jupyter as in a script, and silence libraries.
 
-    What the project itself has to say about data and runs is printed like any other output.
+    The project's own messages about data and runs are printed like other output.
     """
     os.chdir(PROJECT)
     quiet()
@@ -33,14 +33,14 @@ def built(config: str, seed: int = 0) -> str:
     """Return the folder of a model that a config builds: ``${built_by:CONFIG,SEED}`` for Python.
 
     It is built at the first call, which takes a minute or two for the tiny policy, and shared with every run that
-    starts from the same config and seed. What building prints is shown only where it fails.
+    starts from the same config and seed. The output of building is shown only when building fails.
 
     Args:
         config: path of the config, such as ``configs/tiny/stages/adapter.yaml``.
-        seed: its seed.
+        seed: seed of the build.
 
     Raises:
-        ConfigError: when the config, or one that it is built from, is not there.
+        ConfigError: when the config, or a config that it is built from, does not exist.
     """
     folder = built_folder(config, seed)
     if folder.is_dir():

@@ -10,13 +10,13 @@ from cli.mistakes.check import CommandLine
 
 
 class OneLineParser(LightningArgumentParser):
-    """Prints what is wrong in one line, without the usage."""
+    """Prints an error in one line, without the usage."""
 
     command_line: CommandLine | None = None
-    """What is parsed."""
+    """The command line that is parsed."""
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
-        """Exit with the message, or raise it where a caller has set ``exit_on_error`` to False."""
+        """Exit with the message, or raise it when a caller has set ``exit_on_error`` to False."""
         if not self.exit_on_error:
             return super().error(message, ex)
         text = self.command_line.in_one_line(message) if self.command_line else message

@@ -1,4 +1,4 @@
-"""``make quickstart``: build the tiny policy, train it with GRPO, and show what has changed on held-out pictures.
+"""``make quickstart``: build the tiny policy, train it with GRPO, and show the change on held-out pictures.
 
 Writes ``runs/quickstart/summary.json``: ``before`` and ``after`` with the measures below, ``seconds`` by stage. An
 earlier quickstart is kept under the first free number, as ``runs/quickstart-1``.
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console = Console()
     if (earlier := set_aside(FOLDER)) is not None:
         console.print(f"The earlier quickstart is kept in {earlier}.")
-    # Imported late: it takes seconds, which --help does not need.
+    # Imported late, because the import takes seconds and --help does not need it.
     from cli.app import build, run
 
     shared = ["--config", CONFIG, "--seed_everything", str(options.seed), "--trainer.logger.save_dir=runs"]
@@ -80,10 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def set_aside(folder: Path) -> Path | None:
-    """Rename the folder of an earlier quickstart, and return its new name; None where there is none.
+    """Rename the folder of an earlier quickstart, and return its new name; None when there is none.
 
     Args:
-        folder: of the quickstart that starts now; afterwards it does not exist.
+        folder: folder of the quickstart that starts now; it does not exist afterwards.
 
     Raises:
         SystemExit: the earlier one is still running.

@@ -1,4 +1,4 @@
-"""Messages of libraries about which a user can do nothing: silenced."""
+"""Silences messages of libraries about which a user can do nothing."""
 
 import logging
 import warnings
@@ -8,29 +8,29 @@ from jsonargparse._deprecated import JsonargparseDeprecationWarning
 
 
 def quiet(*, trains: bool = True) -> None:
-    """Silence them.
+    """Silence these messages.
 
     Args:
         trains: False for a command that only reads the weights of a checkpoint.
     """
-    # What a calibrator or a saver has kept matters to a run that goes on, and to nothing that looks at weights.
+    # The saved states of callbacks matter to a resumed run, and not to a command that only reads weights.
     left_out = "Be aware that when using `ckpt_path`, callbacks used to create the checkpoint need to be provided"
     warnings.filterwarnings("default" if trains else "ignore", left_out)
-    # A bar per model, and one more for each file that is written.
+    # Progress bars for each model that is loaded and each file that is written.
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "LightningCLI's args parameter is intended")
-    # Loaders here have no workers: a prompt holds no pixels, so there is nothing to prefetch.
+    # Loaders have no workers on purpose: a prompt holds no pixels, so prefetching would gain nothing.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory.*exists and is not empty.*")
-    # Told in words of this project, by what chooses the checkpoint.
+    # The project prints its own message when it chooses the checkpoint.
     warnings.filterwarnings("ignore", ".*there is no last checkpoint available.*")
     # A training run may have no validation rows.
     warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero.*")
-    # The CSV logger's: what it would delete has been renamed.
+    # The CSV logger warns that it deletes files; the project has renamed them before.
     warnings.filterwarnings("ignore", ".*Experiment logs directory.*exists and is not empty.*")
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
-    # The warning is about writing into what a layer returns, and no code here does so.
+    # The warning is about changing a layer's output in place, and no code here does so.
     warnings.filterwarnings("ignore", ".*FSDP2-wrapped module.*returned a view tensor.*")
     # The seed is part of the run's name.
     logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.WARNING)

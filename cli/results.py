@@ -1,4 +1,4 @@
-"""What ``validate`` and ``test`` print: each metric on a line, with as many digits as a reader needs."""
+"""Prints the metrics of ``validate`` and ``test``: one line for each, with as many digits as a reader needs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,5 +19,5 @@ def results(metrics: Mapping[str, Any]) -> str:
 
 
 def _number(value: float) -> str:
-    # Four digits behind the point, as accuracies need; of small numbers four in all.
+    # Four digits behind the point, as accuracies need; small numbers get four significant digits.
     return f"{value:.4g}" if value != 0 and abs(value) < 0.01 else f"{value:.4f}".rstrip("0").rstrip(".")

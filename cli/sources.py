@@ -1,8 +1,9 @@
-"""Which of the project's own source files a class depends on, read from import statements alone.
+"""Finds the project's source files that a class depends on, from import statements alone.
 
-No module is imported, so this takes milliseconds. An import of one name out of a package is followed to the file that
+No module is imported, so this takes milliseconds. An import of one name from a package is followed to the file that
 defines the name: ``from models import Policy`` leads to ``models/policy.py`` and to no other file of ``models``. A text
-in a source that names another one, as what a new process is to run or as a class path, is followed like an import.
+in a source file that names another source, such as a class path or a module for a new process, is followed like an
+import.
 """
 
 import ast
@@ -19,7 +20,7 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 @dataclass(frozen=True)
 class _Module:
-    """One source file: its place, and the dotted name that each of its imports binds or runs."""
+    """One source file: its path, and the dotted names that it imports or mentions."""
 
     path: Path
     text: str
@@ -29,11 +30,11 @@ class _Module:
     imports: tuple[str, ...]
     """Every dotted name that is imported, at the top of the file or inside of functions."""
     mentions: tuple[str, ...]
-    """Every text that may be the dotted name of a source, or of what one defines."""
+    """Every text that may be the dotted name of a source file or of an object in it."""
 
 
 class SourceTree:
-    """The source files below one folder. Each is read once, because a process runs the code that it has loaded."""
+    """The source files below one folder. Each file is read once, because a process runs the code that it has loaded."""
 
     def __init__(self, root: Path) -> None:
         """Remember the folder; files are read when a class needs them.
@@ -46,7 +47,7 @@ class SourceTree:
         self._digests: dict[frozenset[str], str] = {}
 
     def digest(self, names: frozenset[str]) -> str:
-        """Return a digest of the files behind the named classes, of their names and their text."""
+        """Return a digest of names and texts of all files that the named classes depend on."""
         if names not in self._digests:
             digest = hashlib.sha256()
             for module in self._behind(names):
@@ -58,8 +59,8 @@ class SourceTree:
         """Return the files that define the named classes and all files that these import, directly or not, sorted.
 
         Args:
-            names: import paths such as ``models.PretrainedPolicy``, or short names such as ``PretrainedPolicy``. Other
-                projects' classes, and texts that name no class, are left out.
+            names: import paths such as ``models.PretrainedPolicy``, or short names such as ``PretrainedPolicy``.
+                Classes of other projects, and texts that name no class, are left out.
         """
         return [module.path for module in self._behind(names)]
 
@@ -67,7 +68,7 @@ class SourceTree:
         """Return the packages of other projects that these files import, Python's own left out.
 
         Args:
-            names: as for ``behind``.
+            names: names as for ``behind``.
         """
         tops = {imported.partition(".")[0] for module in self._behind(names) for imported in module.imports}
         return {top for top in tops if top and top not in sys.stdlib_module_names and self._module(top) is None}
@@ -83,7 +84,7 @@ class SourceTree:
         return [modules[path] for path in sorted(modules)]
 
     def _full_names(self, name: str) -> list[str]:
-        """Return the import paths that a name may stand for; a short name is looked up in every package."""
+        """Return the possible import paths of a name; a short name is looked up in every package."""
         if "." in name:
             return [name]
         packages = sorted(path.parent.name for path in self.root.glob("*/__init__.py"))
@@ -94,9 +95,9 @@ class SourceTree:
         return module.bindings if module else {}
 
     def _defining_module(self, dotted: str) -> _Module | None:
-        """Return the module in which a dotted name is defined, None where it belongs to another project."""
+        """Return the module that defines a dotted name; None when it belongs to another project."""
         parts = dotted.split(".")
-        # The longest part that is a module; the rest names something in it.
+        # The longest beginning that is a module; the rest names an object in this module.
         for length in range(len(parts), 0, -1):
             module = self._module(".".join(parts[:length]))
             if module is None:
@@ -104,7 +105,7 @@ class SourceTree:
             origin = module.bindings.get(parts[length]) if module.is_package and length < len(parts) else None
             if origin is None or origin == ".".join(parts[: length + 1]):
                 return module
-            # A package that only passes a name on is no source of it.
+            # A package that only re-exports a name does not define it.
             return self._defining_module(".".join([origin, *parts[length + 1 :]]))
         return None
 
@@ -135,7 +136,7 @@ def _read(path: Path, dotted: str) -> _Module:
         elif isinstance(node, ast.ImportFrom):
             origin = _origin(node, dotted, is_package=is_package)
             for alias in node.names:
-                # A star may pass on any name, so all of the package is imported.
+                # A star import may give any name, so the whole package counts as imported.
                 full = origin if alias.name == "*" else f"{origin}.{alias.name}"
                 imports.append(full)
                 bindings[alias.asname or alias.name] = full

@@ -1,7 +1,7 @@
-"""Runs that end with the status of the signal that stopped them: 143 for SIGTERM, 130 for Ctrl-C.
+"""Lets a run end with the status of the signal that stopped it: 143 for SIGTERM, 130 for Ctrl-C.
 
-Lightning ends an interrupted run with status 0 after SIGTERM and with 1 after Ctrl-C, so a scheduler or ``make`` takes
-a run that was stopped for one that has ended.
+Lightning ends an interrupted run with status 0 after SIGTERM and with 1 after Ctrl-C, so a scheduler or ``make`` would
+take a stopped run for a finished one.
 """
 
 import signal
@@ -32,8 +32,8 @@ class Stopped(SystemExit):
 class StopSignal(L.Callback):
     """Stops a run at the first batch after SIGTERM, on all ranks at once.
 
-    Lightning's own handler calls a collective in the middle of whatever its rank is doing, which may be another
-    collective; ranks then block.
+    Lightning's own handler makes a collective call at any moment, perhaps during another collective call; ranks would
+    then block.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class StopSignal(L.Callback):
         self._received = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Listen."""
+        """Install the signal handlers."""
         self._listen(trainer)
 
     on_sanity_check_start = on_validation_start = on_test_start = on_predict_start = on_train_start
@@ -49,8 +49,8 @@ class StopSignal(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Stop, once every rank has reached this batch."""
-        # Not at the end of a batch: the checkpoint of the last step is written there, by a later callback.
+        """Stop when a signal has come and every rank has reached this batch."""
+        # Not at the end of a batch, because a later callback writes the checkpoint of the last step there.
         if trainer.world_size == 1:
             self._stop_if(self._received)
             return
@@ -60,8 +60,8 @@ class StopSignal(L.Callback):
     def on_validation_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Stop; in a training run on several ranks not here, but at the next training batch."""
-        # There the ranks agree, and here they cannot: they may have different numbers of validation batches.
+        """Stop; a training run on several ranks stops at its next training batch instead."""
+        # Ranks may have different numbers of validation batches, so they can agree only at a training batch.
         self._stop_if(self._received and (trainer.world_size == 1 or trainer.state.fn != TrainerFn.FITTING))
 
     def on_test_batch_start(
@@ -74,7 +74,7 @@ class StopSignal(L.Callback):
 
     def _listen(self, trainer: L.Trainer) -> None:
         def receive(number: int, frame: object) -> None:
-            # Once: the processes that this one started may get the signal from the scheduler too.
+            # Only the first signal counts: processes that this one started may get it from the scheduler too.
             if not self._received and trainer.strategy.launcher is not None:
                 trainer.strategy.launcher.kill(signal.SIGTERM)
             self._received = True
@@ -91,12 +91,12 @@ class StopSignal(L.Callback):
 
 @contextmanager
 def stop_status(trainer: L.Trainer, command: str, *, building: str | None = None) -> Iterator[None]:
-    """Turn what Lightning raises for a signal into ``Stopped``, after a sentence on the error output.
+    """Turn Lightning's exception for a signal into ``Stopped``, and print a sentence on the error output.
 
     Args:
         trainer: not started yet.
         command: fit, validate, test or predict.
-        building: what is done where the run only makes what another one starts from, such as ``Building adapter``.
+        building: text such as ``Building adapter`` when the run only builds a model for another run; else empty.
     """
     try:
         yield
@@ -111,30 +111,30 @@ def stop_status(trainer: L.Trainer, command: str, *, building: str | None = None
             sys.stderr.write(f"stopped by {number.name}{whence}\n")
         stopped = Stopped(number)
         if trainer.local_rank != 0:
-            # The first process of a machine has the status. Lightning's launcher kills it, with another status, as
-            # soon as a process that it started has ended with an error.
+            # The first process of a machine gives the status. Lightning's launcher would kill it, with another status,
+            # as soon as a process that it started ends with an error.
             stopped.code = 0
         raise stopped from None
 
 
 def _signal_of(error: SystemExit) -> signal.Signals | None:
-    """Return which signal ended a run; None where it was none."""
+    """Return the signal that ended a run; None when no signal did."""
     if isinstance(error, Stopped):
         return error.number
     if isinstance(error, SIGTERMException):
         return signal.SIGTERM
-    # Lightning catches the interrupt and exits while it handles it.
+    # Lightning catches the interrupt and raises SystemExit while handling it.
     return signal.SIGINT if isinstance(error.__context__, KeyboardInterrupt) else None
 
 
 def newest_checkpoint(trainer: L.Trainer) -> Path | None:
-    """Return the newest checkpoint of a run; None where it has written none."""
+    """Return the newest checkpoint of a run; None when it has written none."""
     saved = [path for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) for path in _newest_first(c)]
     return next((path for path in saved if path.exists()), None)
 
 
 def _whence(trainer: L.Trainer) -> str:
-    """Return from where the run can go on, as the end of a sentence."""
+    """Return from which checkpoint the run can continue, as the end of a sentence."""
     at = f" at step {trainer.global_step}"
     if newest := newest_checkpoint(trainer):
         return f"{at}: the newest checkpoint is {newest}; the same command with --ckpt_path=last goes on from it."

@@ -1,4 +1,4 @@
-"""What strategies cannot do, refused before processes start."""
+"""Refuses uses of strategies that would fail later, before processes start."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ def check_strategy(trainer: Mapping[str, Any]) -> None:
         ConfigError: for FSDP1 on CPUs or with gradient clipping by norm.
     """
     strategy = trainer.get("strategy")
-    # A name such as fsdp_cpu_offload, or an object; FSDP2 has a class that is not a subclass of this one.
+    # A name such as fsdp_cpu_offload, or an object; the class of FSDP2 is not a subclass of FSDPStrategy.
     is_fsdp1 = isinstance(strategy, FSDPStrategy) or (isinstance(strategy, str) and strategy.startswith("fsdp"))
     if not is_fsdp1:
         return
@@ -38,8 +38,8 @@ def check_strategy(trainer: Mapping[str, Any]) -> None:
 
 
 def explained(error: BaseException) -> ConfigError | None:
-    """Return an error of Lightning or torch as a sentence for the user, None where the error is clear by itself."""
-    # Lightning opens a checkpoint as a file, whatever strategy wrote it.
+    """Return an error of Lightning or torch as a sentence for the user; None when the error is clear by itself."""
+    # Lightning tries to open a checkpoint as a file even when it is a folder of slices.
     if isinstance(error, IsADirectoryError) and str(error.filename).endswith(".ckpt"):
         return ConfigError(
             f"ckpt_path {error.filename} is a folder of slices, which only FSDP2 reads. To have one file for every "

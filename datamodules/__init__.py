@@ -1,4 +1,4 @@
-"""What the section ``data`` of a config names: data modules, and the sources that they read."""
+"""Data modules, which the section ``data`` of a config names, and the sources that they read."""
 
 from datamodules.demonstrations import DemonstrationDataModule
 from datamodules.experience import ExperienceDataModule

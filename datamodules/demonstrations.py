@@ -12,7 +12,7 @@ class DemonstrationDataModule(PromptDataModule):
     def setup(self, stage: str) -> None:
         """Read the splits of a stage and refuse a row without a completion."""
         super().setup(stage)
-        # An error and not a rejection: most likely the whole file is of another kind.
+        # An error and not a rejected row, because most likely the whole file is of another kind.
         for split, prompts in self.prompts.items():
             require_completions(prompts, str(self.source.split_file(split)))
 

@@ -42,7 +42,7 @@ from rollouts import gather_ranks, state_of_rank
 
 logger = logging.getLogger(__name__)
 
-# Of a stream, before the first step.
+# Rows of a stream that are checked before the first step.
 _ROWS_LOOKED_AT = 64
 
 
@@ -51,7 +51,7 @@ class SamplesAhead(Protocol):
     """A module that samples rollouts while it learns from earlier ones."""
 
     rollouts_ahead: int
-    """0 or 1."""
+    """Rollouts that are sampled ahead: 0 or 1."""
 
 
 class ExperienceDataModule(PromptDataModule):
@@ -74,7 +74,7 @@ class ExperienceDataModule(PromptDataModule):
             prompts_per_rollout: prompts sampled from in one rollout, per rank.
             micro_batches: training steps that share one rollout; a multiple of trainer.accumulate_grad_batches.
             buffer: settings of the Selective Sample Buffer.
-            pool: pass rates by which the training prompts are chosen; null: all are trained on.
+            pool: pass rates by which training prompts are selected; null: all prompts are used.
             seed: seed of prompt order, replay and micro-batch order.
             reading: longest prompt and largest image; batches of validation, test and prediction; reports.
         """
@@ -88,7 +88,7 @@ class ExperienceDataModule(PromptDataModule):
         self.buffer = SelectiveSampleBuffer(buffer)
         if pool is not None and source.streamed:
             raise ConfigError("data.pool must be null where data.source.streamed is true: a pool lists prompts by row.")
-        # By purpose: the stream, and one order for each further attempt of dynamic sampling.
+        # By purpose: the order of the ticket stream, and one order for each further attempt of dynamic sampling.
         self._orders: dict[str, ShuffledRows | MixedRows] = {}
         self._streams: dict[str, RolloutStream] = {}
 
@@ -107,7 +107,7 @@ class ExperienceDataModule(PromptDataModule):
                 "are that old when a later rollout could replay them first. data.buffer.capacity 0 switches replay off."
             )
         super().setup(stage)
-        # Only for training: a pool lists training prompts alone.
+        # Only for training: a pool contains training prompts only.
         if self.pool is not None and stage == "fit":
             everything = self.prompts["train"]
             self.prompts["train"] = self.pool.select(everything)
@@ -125,18 +125,18 @@ class ExperienceDataModule(PromptDataModule):
         return CountedLoader(ticket)
 
     def rollout_prompts(self, rollout: int) -> tuple[Prompt, ...]:
-        """Return the prompts of a rollout; of a stream, those of the newest two rollouts that were asked for."""
+        """Return the prompts of a rollout; a streamed source has those of the newest two rollouts only."""
         return self._prompts_of("prompt order", rollout)
 
     def further_prompts(self, rollout: int, attempt: int) -> tuple[Prompt, ...]:
         """Return prompts for one more attempt of a rollout to fill its batch (dynamic sampling).
 
-        They come from an order of their own, so that the position of the stream does not depend on what was sampled.
+        These prompts have an order of their own, so that the ticket stream does not depend on the number of attempts.
         """
         return self._prompts_of(f"prompts of attempt {attempt}", rollout)
 
     def prompt(self, split: str, uid: int) -> Prompt:
-        """Return the prompt with this uid; of a stream, one that is in use."""
+        """Return the prompt with this uid; a streamed source keeps only the prompts that are in use."""
         if split != "train" or not self.source.streamed:
             return super().prompt(split, uid)
         for stream in self._streams.values():
@@ -148,7 +148,7 @@ class ExperienceDataModule(PromptDataModule):
         )
 
     def _prompts_of(self, purpose: str, rollout: int) -> tuple[Prompt, ...]:
-        # Both made on first use: before setup the number of prompts is not known.
+        # Stream and order are created on first use: before setup the number of prompts is unknown.
         if self.source.streamed:
             return self._stream_of(purpose).prompts(rollout)
         prompts = self.prompts["train"]
@@ -186,15 +186,15 @@ class ExperienceDataModule(PromptDataModule):
         )
 
     def _asked(self, prompt: Prompt) -> Prompt | Rejection:
-        """Return a streamed prompt as it is asked, or why the module cannot read it."""
+        """Return a streamed prompt with its template, or why the module cannot read it."""
         row = PromptRows((self.reading.template.applied(prompt),), (), 1)
-        # Not remembered: ranks meet different prompts, and a stream is measured as it is read.
+        # Lengths of a stream are not stored: ranks get different prompts, and each is measured when it is read.
         if self.trainer is not None:
             row = reject_unusable_prompts(row, self.reading.max_prompt_tokens, self.module)
         return row.prompts[0] if row.prompts else row.rejections[0]
 
     def _read(self, split: str) -> PromptRows:
-        """Read a split; of a stream only its first rows, by which columns and answers are judged."""
+        """Read a split; of a stream only the first rows, to check columns and answers."""
         if split != "train" or not self.source.streamed:
             return super()._read(split)
         parts = self.source.streamed_parts(max_image_pixels=self.reading.max_image_pixels)
@@ -211,13 +211,13 @@ class ExperienceDataModule(PromptDataModule):
     ) -> list[ExperienceBatch]:
         """Return the micro-batches of a rollout: its effective samples, and replay.
 
-        The effective samples enter the buffer after the draw, so that none is used twice in one batch. Replay that is
-        too old for the later steps of the rollout goes into the earlier ones.
+        The effective samples enter the buffer after the draw, so that no sample is used twice in one batch. Replayed
+        samples that are too old for the later steps of the rollout go into the earlier steps.
 
         Args:
             effective: samples with a non-zero advantage.
             num_sampled: samples of a whole rollout, effective or not.
-            rollout: its number.
+            rollout: number of the rollout.
             policy_version: optimizer steps so far.
             solved_uids: prompts that have become all right.
         """
@@ -242,18 +242,18 @@ class ExperienceDataModule(PromptDataModule):
 
     @property
     def steps_per_rollout(self) -> int:
-        """Optimizer steps that learn from one rollout; 1 while no trainer says how many micro-batches make a step."""
+        """Optimizer steps that learn from one rollout; 1 without a trainer."""
         return 1 if self.trainer is None else max(1, self.micro_batches // self.trainer.accumulate_grad_batches)
 
     def _last_steps(self, batch: ExperienceBatch, policy_version: int) -> Tensor:
         """Return for each sample the last step of the rollout, from 0, at which it is no older than ``max_age``."""
         left = self.buffer_config.max_age - (policy_version - batch.policy_versions)
-        # Fresh samples have no limit: they are used now or never.
+        # Fresh samples have no limit: outside of replay they are used in this rollout only.
         return torch.where(batch.is_replay, left, self.steps_per_rollout)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the buffers of all ranks; a collective call."""
-        # Rank 0 writes the checkpoint, and every rank has a buffer of its own.
+        # Rank 0 writes the checkpoint, but every rank has a buffer of its own.
         streams = {purpose: stream.state_dict() for purpose, stream in self._streams.items()}
         return {"buffers": gather_ranks(self.buffer.state_dict()), "streams": gather_ranks(streams)}
 
@@ -262,17 +262,17 @@ class ExperienceDataModule(PromptDataModule):
         if not self.is_for_training:
             return
         self.buffer.load_state_dict(state_of_rank(state_dict["buffers"], *self.rank))
-        # Absent in checkpoints of before there were streams.
+        # Checkpoints of earlier versions lack this key.
         streams = state_of_rank(state_dict["streams"], *self.rank) if "streams" in state_dict else {}
         for purpose, state in streams.items():
             self._stream_of(purpose).load_state_dict(state)
         if streams:
-            # A uid says where its row is: no picture is in the checkpoint.
+            # The checkpoint holds no pictures: the uid of a prompt gives its row, which is read again.
             self._stream_of("prompt order").find(self.buffer.stored.prompt_uids.unique().tolist())
 
 
 def _groups_shuffled(group_ids: Tensor, generator: torch.Generator) -> Tensor:
-    """Return the rows in random order, but those of a group together: a prompt is read once per micro-batch.
+    """Return the rows in random order, rows of a group together, so that a micro-batch reads each prompt once.
 
     Args:
         group_ids: shape (N,).
@@ -288,10 +288,10 @@ def check_enough_rows(prompts_per_rollout: int, num_rows: int) -> None:
 
     Args:
         prompts_per_rollout: prompts of one rollout.
-        num_rows: training prompts that there are.
+        num_rows: number of training prompts.
 
     Raises:
-        ConfigError: with both numbers.
+        ConfigError: names both numbers.
     """
     if prompts_per_rollout > num_rows:
         raise ConfigError(

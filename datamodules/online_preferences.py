@@ -67,23 +67,23 @@ class OnlinePreferenceDataModule(PromptDataModule):
         check_at_least("data.refresh_every", refresh_every, 1, "it is a number of training steps")
         check_at_least("data.pairs_per_batch", pairs_per_batch, 1, "a batch must hold a pair")
         self.prompts_per_refresh = prompts_per_refresh
-        # None in PreferenceDataModule; so a caller can tell the two apart.
+        # PreferenceDataModule has None here, so a caller can distinguish the two.
         self.refresh_every = refresh_every
         self.pairs_per_batch, self.selection, self.score_part = pairs_per_batch, selection, score_part
         self.seed = seed
-        # The pairs of the newest rollout that gave any, and the number of that rollout.
+        # The pairs of the newest rollout that gave pairs, and the number of that rollout.
         self.pool: list[PreferencePair] = []
         self.pool_number = 0
         self.kept_fraction = 0.0
 
     @property
     def notes_folder(self) -> Path:
-        """Where caches about the prompts go."""
+        """Folder for caches about the prompts."""
         return self.source.notes_folder
 
     @property
     def wants_dropout_ntp(self) -> bool:
-        """Whether pairs against continuations without the image are built too (Dropout NTP; MPO, section 3.2)."""
+        """Whether DropoutNTP pairs are built too, against continuations without the image (MPO, section 3.2)."""
         return "dropout_ntp" in self.selection.kinds
 
     def set_threshold(self, threshold: float) -> None:
@@ -126,7 +126,7 @@ class OnlinePreferenceDataModule(PromptDataModule):
         self.kept_fraction = sum(map(selection.keeps, candidates)) / max(1, len(candidates))
         if kept:
             self.pool, self.pool_number = kept, number
-        # Asked on every rank, so that all of them stop.
+        # A collective call, so that all ranks stop together.
         if not all(gather_ranks(len(self.pool))):
             raise DataError(
                 f"data.selection keeps none of {len(candidates)} pairs of the first rollout: {self.selection}; "
@@ -145,7 +145,7 @@ class OnlinePreferenceDataModule(PromptDataModule):
 
     def pairs_of(self, batch: Any) -> Sequence[PreferencePair]:
         """Return the pairs of a training step, drawn from the pool pass by pass."""
-        # Every rank has a pool of its own, so no pool is dealt out: the rank is part of the purpose.
+        # Every rank has a pool of its own, which is not divided among ranks, so the rank is part of the purpose.
         order = ShuffledRows(
             len(self.pool),
             per_batch=self.pairs_per_batch,
@@ -154,17 +154,18 @@ class OnlinePreferenceDataModule(PromptDataModule):
             world_size=1,
             purpose=f"pair order of pool {self.pool_number} on rank {self.rank[0]}",
         )
-        # Steps since the pool was built, which may be more than one refresh ago.
+        # Steps since the pool was built; later refreshes may have given no pairs.
         return [self.pool[row] for row in order.rows(batch.number - self.pool_number * self.refresh_every)]
 
     def _problem(self, pair: PreferencePair) -> tuple[str, str] | None:
         """Return why the module cannot learn from a pair; None when it can."""
-        # A pair holds texts. Tokenized again, parts of words may join to a token that no completion may hold.
+        # A pair holds texts: when they are tokenized again, parts of words may join to a token that no completion may
+        # hold.
         return self.module.pair_problem(pair, None) if isinstance(self.module, JudgesPairs) else None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the pools of all ranks, and the threshold, which a calibrator may have moved; a collective call."""
-        # The uid in place of the prompt, whose question and images stay in the data.
+        # The state has the uid of the prompt; its question and images stay in the data.
         names = [f.name for f in fields(PreferencePair)]
         rows = [{name: getattr(pair, name) for name in names} | {"prompt": pair.prompt.uid} for pair in self.pool]
         pools = gather_ranks({"number": self.pool_number, "kept": self.kept_fraction, "pairs": rows})

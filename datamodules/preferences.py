@@ -1,4 +1,4 @@
-"""Preference pairs for the trainer: alone, for a reward model or MPO; or together with prompts to evaluate MPO on."""
+"""Preference pairs for the trainer: pairs only, for a reward model or MPO, or pairs with prompts for evaluating MPO."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,32 +15,32 @@ from datamodules.streams.shuffled import CountedLoader
 
 
 class StoredPairs:
-    """What MPO asks of a data module whose pairs are read from files and never change."""
+    """The interface for MPO of a data module whose pairs come from files and never change."""
 
     store: PairStore
 
     refresh_every: int | None = None
-    """Training steps between two rollouts that build pairs; None: there are none."""
+    """Training steps between two rollouts that build pairs; None: there are no rollouts."""
 
     @property
     def notes_folder(self) -> Path:
-        """Where caches about the pairs go."""
+        """Folder for caches about the pairs."""
         return self.store.source.notes_folder
 
     @property
     def known_pairs(self) -> Sequence[PreferencePair]:
-        """Every pair that a step may use."""
-        # Held-out pairs too: a cached reference scores all of them before the first step.
+        """All pairs of training and validation."""
+        # Held-out pairs are included, because a cached reference scores all pairs before the first step.
         return [pair for split in self.store.pairs.values() for pair in split]
 
     @property
     def kept_fraction(self) -> float:
-        """Share of the usable training pairs that are of a selected kind and reach the threshold."""
+        """Share of the usable training pairs that have a selected kind and a margin of at least the threshold."""
         return self.store.kept_fraction
 
     def pairs_of(self, batch: Any) -> Sequence[PreferencePair]:
-        """Return the pairs of a training or validation batch, which is those pairs."""
-        # Already unpacked by transfer_batch_to_device.
+        """Return the pairs of a training or validation batch, which is itself the list of pairs."""
+        # transfer_batch_to_device has unpacked the batch.
         return batch
 
 
@@ -70,7 +70,7 @@ class PairDataModule(StoredPairs, ReadingDataModule):
             reading: largest image and folder of reports; the other keys are for prompts.
         """
         super().__init__(reading)
-        # Refused, because a limit that has no effect would look like one that every pair satisfies.
+        # Refused, because a setting without effect would look like a limit that all pairs satisfy.
         if reading.max_prompt_tokens is not None:
             raise ConfigError(
                 f"data.reading.max_prompt_tokens must be null with PairDataModule, got {reading.max_prompt_tokens}: "
@@ -91,7 +91,7 @@ class PairDataModule(StoredPairs, ReadingDataModule):
         self.store = PairStore(pairs, settings, max_image_pixels=reading.max_image_pixels)
 
     def check_places(self, command: str) -> None:
-        """Look at the pairs too; see ``ReadingDataModule``."""
+        """Check the source of pairs too; see ``ReadingDataModule``."""
         super().check_places(command)
         if command == "fit":
             self.store.source.check_places()
@@ -101,9 +101,9 @@ class PairDataModule(StoredPairs, ReadingDataModule):
         self.store.source.prepare()
 
     def setup(self, stage: str) -> None:
-        """Read the pairs of a stage: those of a split alone where it has files of its own."""
+        """Read the pairs of a stage; a split with files of its own is read alone."""
         split = {"validate": "val", "test": "test"}.get(stage)
-        # Missing test pairs are told by the loader: the module may have more to say about the command.
+        # The loader reports missing test pairs, because the module may have a better message about the command.
         if (split is not None and self.store.read_held_out(split, self.module)) or split == "test":
             return
         report = self.report_file("pairs.json", self.store.source.notes_folder)
@@ -115,14 +115,14 @@ class PairDataModule(StoredPairs, ReadingDataModule):
 
     def val_dataloader(self) -> Any:
         """Return the held-out pairs."""
-        # Lightning takes an empty list for "no validation"; None would be an error.
+        # For Lightning an empty list means no validation; None would be an error.
         return self.store.val_loader(self.store.settings.pairs_per_batch, *self.rank) or []
 
     def test_dataloader(self) -> Any:
         """Return the test pairs.
 
         Raises:
-            ConfigError: there are none.
+            ConfigError: there are no test pairs.
         """
         if "test" not in self.store.pairs:
             raise ConfigError(
@@ -133,7 +133,7 @@ class PairDataModule(StoredPairs, ReadingDataModule):
 
 
 class PreferenceDataModule(StoredPairs, PromptDataModule):
-    """As ``PairDataModule``; but validation and test see prompts, and validation held-out pairs besides."""
+    """Trains on pairs as ``PairDataModule``; validation gets prompts and held-out pairs, test gets prompts."""
 
     # The training prompts are those of the pairs.
     splits_of_stage: Mapping[str, Sequence[str]] = {**PromptDataModule.splits_of_stage, "fit": ("val",)}
@@ -152,7 +152,7 @@ class PreferenceDataModule(StoredPairs, PromptDataModule):
         """Check the settings; nothing is read yet.
 
         Args:
-            source: where the prompts of validation and test lie; its training prompts are not used.
+            source: source of the prompts for validation and test; its training prompts are not used.
             pairs: where the pairs lie.
             pairs_per_batch: pairs of one training step on one rank.
             selection: threshold, kinds and number of pairs per prompt.
@@ -173,7 +173,7 @@ class PreferenceDataModule(StoredPairs, PromptDataModule):
         self.store = PairStore(pairs, settings, max_image_pixels=reading.max_image_pixels)
 
     def check_places(self, command: str) -> None:
-        """Look at the pairs too; see ``ReadingDataModule``."""
+        """Check the source of pairs too; see ``ReadingDataModule``."""
         super().check_places(command)
         if command == "fit":
             self.store.source.check_places()
@@ -197,6 +197,6 @@ class PreferenceDataModule(StoredPairs, PromptDataModule):
     def val_dataloader(self) -> Any:
         """Return the validation prompts and, as a second loader, the held-out pairs, if there are any."""
         prompts = super().val_dataloader()
-        # ``validate`` has read no pairs: it needs none, and the files of pairs may not be there.
+        # ``validate`` reads no pairs, because it needs none and their files may be missing.
         pairs = self.store.val_loader(self.reading.batch_size, *self.rank) if self.store.pairs else None
         return prompts if pairs is None else [prompts, pairs]

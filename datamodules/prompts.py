@@ -4,8 +4,8 @@
                           |                   |
                           +--- rejections ----+-> one line in the log, rejected_<split>.json
 
-Nothing is truncated: a prompt longer than ``max_prompt_tokens`` or than the model can read, with its images expanded to
-tokens, is left out, and so is one that the tokenizer or the image processor refuses.
+Prompts are never truncated. A prompt is left out when it is longer than ``max_prompt_tokens`` or than the model can
+read, with its images expanded to tokens, or when the tokenizer or the image processor refuses it.
 """
 
 import logging
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 class PromptDataModule(ReadingDataModule):
     """Steps of every stage receive ``list[Prompt]``. Subclasses replace ``train_dataloader``."""
 
-    # "predict" is not here, because its split is a setting.
+    # The split of "predict" is a setting.
     splits_of_stage: Mapping[str, Sequence[str]] = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
 
     def __init__(
@@ -61,17 +61,17 @@ class PromptDataModule(ReadingDataModule):
         self.prompts: dict[str, Sequence[Prompt]] = {}
         self.rejected_fraction: dict[str, float] = {}
         self._stage: str | None = None
-        # All of these by split.
+        # All of these are by split.
         self._rows: dict[str, PromptRows] = {}
         self._measured: set[str] = set()
         self._by_uid: dict[str, dict[int, Prompt]] = {}
-        # As read, until they have been compared.
+        # Rows as read; they are dropped after the comparison of splits.
         self._prints: dict[str, PromptRows] = {}
         self._report_folder: Path | None = None
         self._lengths: RememberedLengths | None = None
 
     def check_places(self, command: str) -> None:
-        """Look at the source too; see ``ReadingDataModule``."""
+        """Check the source too; see ``ReadingDataModule``."""
         super().check_places(command)
         self.source.check_places(self._splits(command))
 
@@ -80,10 +80,10 @@ class PromptDataModule(ReadingDataModule):
         self.source.prepare()
 
     def setup(self, stage: str) -> None:
-        """Read the splits of a stage, unless they have been read, and reject the rows that cannot be used."""
+        """Read the splits of a stage that have not been read yet, and reject rows that cannot be used."""
         self._stage = stage
         for split in self._splits(stage):
-            # Training without validation is fine; a command that asks for a split needs it.
+            # Training may have no validation, but a command for a split needs this split.
             if not (stage == "fit" and split == "val" and not self.source.has(split)):
                 self._read_split(split)
         self._tell_overlap()
@@ -93,23 +93,23 @@ class PromptDataModule(ReadingDataModule):
 
     @property
     def is_for_training(self) -> bool:
-        """Whether this is the data module of a training run, or was not set up yet.
+        """Whether this data module belongs to a training run, or has not been set up yet.
 
-        Lightning loads a checkpoint's data module for every command. Only training has a use for its state, and only
-        training runs on as many ranks as wrote it.
+        Lightning loads a checkpoint's data module for every command. Only training uses the state, and only training
+        must run on as many ranks as wrote it.
         """
         return self._stage in (None, "fit")
 
     @property
     def column_names(self) -> frozenset[str]:
-        """Names of the further columns that any prompt of the splits read so far has."""
+        """Names of all further columns in the splits that were read so far."""
         return frozenset(name for prompts in self.prompts.values() for prompt in prompts for name in prompt.columns)
 
     def skip_answered(self, uids: Collection[int]) -> None:
-        """Let ``predict`` leave out the batches all of whose prompts have been answered before.
+        """Let ``predict`` leave out batches whose prompts all have been answered before.
 
         Args:
-            uids: prompts that a run before this one has answered.
+            uids: prompts that an earlier run has answered.
         """
         self.answered_uids = frozenset(uids)
 
@@ -119,7 +119,7 @@ class PromptDataModule(ReadingDataModule):
         Raises:
             DataError: when the prompt was rejected or is not in the file.
         """
-        # Checkpoints hold uids, so this is where other data than before are noticed.
+        # Checkpoints hold uids, so data that differ from those of the checkpoint are noticed here.
         if uid not in self._by_uid[split]:
             raise DataError(
                 f"prompt {uid} of {self.source.split_file(split)} is needed, but it was rejected or is not there: "
@@ -132,7 +132,7 @@ class PromptDataModule(ReadingDataModule):
         return self._loader("train")
 
     def val_dataloader(self) -> Any:
-        """Return the validation prompts; nothing for a training run whose source has none."""
+        """Return the validation prompts; an empty list for a training run without validation prompts."""
         # Lightning takes an empty list for "no validation"; None would be an error.
         return self._loader("val") if "val" in self.prompts else []
 
@@ -145,13 +145,14 @@ class PromptDataModule(ReadingDataModule):
         return self._loader(self.reading.predict_split, self.answered_uids)
 
     def _read_split(self, split: str) -> None:
-        # A split may be read without a trainer, so without a module that counts tokens. It is measured later.
+        # Without a trainer there is no module that counts tokens; such a split is measured later.
         is_to_measure = self.trainer is not None and split not in self._measured
         if split in self._rows and not is_to_measure:
             return
         if not self.source.has(split):
             raise ConfigError(f"data.source.{split} is null, so there are no prompts for this: name the split's files.")
         file = self.source.split_file(split)
+        # Read and measured apart: checks of the data come before the model is built.
         if split not in self._rows:
             self._rows[split] = self._checked(split, self._read(split))
         if is_to_measure:
@@ -166,7 +167,7 @@ class PromptDataModule(ReadingDataModule):
         self._report(split, file, rows)
 
     def _read(self, split: str) -> PromptRows:
-        """Read the rows of a split; data modules that stream read some of the training rows."""
+        """Read the rows of a split; data modules that stream read only some training rows."""
         if split == "train" and self.source.streamed:
             raise ConfigError(
                 f"data.source.streamed must be false with {type(self).__name__}, got true: only ExperienceDataModule "
@@ -179,7 +180,7 @@ class PromptDataModule(ReadingDataModule):
         return reject_unusable_prompts(rows, self.reading.max_prompt_tokens, self._measuring(rows))
 
     def _measuring(self, rows: PromptRows) -> object:
-        """Return the module with its lengths of these prompts measured, on all ranks together."""
+        """Return the module with the lengths of these prompts, which all ranks measure together."""
         if not isinstance(self.module, CountsTokens):
             return self.module
         if self._lengths is None:
@@ -188,7 +189,7 @@ class PromptDataModule(ReadingDataModule):
         return self._lengths
 
     def _checked(self, split: str, rows: PromptRows) -> PromptRows:
-        """Tell what is missing or double in the rows of a split, and return them as they are asked."""
+        """Report what is missing or duplicate in the rows of a split, and return the rows with their template."""
         file = str(self.source.split_file(split))
         check_answers(rows, file, self.module, is_trained_on=split == "train")
         self._prints[split] = rows
@@ -206,19 +207,19 @@ class PromptDataModule(ReadingDataModule):
             return
         found = overlap_of(self._prints["train"], self._prints["val"])
         report = Path(self._report_folder or self.source.notes_folder) / "overlap_val.json"
-        # A world that is drawn here repeats itself where it is small, and nobody can repair that.
+        # A small drawn world repeats itself, and a user cannot change this.
         found.tell(str(self.source.split_file("val")), report, is_warning=not isinstance(self.source, DrawnFolder))
         self._prints.clear()
 
     def _report(self, split: str, file: Path, rows: PromptRows) -> None:
         report = self.report_file(f"rejected_{split}.json", self.source.notes_folder)
         self._report_folder = report.parent
-        # An earlier report is replaced, because its rows may have been repaired since.
+        # An earlier report is always replaced, because its rows may have been repaired since.
         if self.is_first_rank and (rows.rejections or report.exists()):
             try:
                 write_report(report, rows.rejections, rows.num_rows)
             except OSError as error:
-                # The place may be read-only. The counts are in the log all the same.
+                # The folder may be read-only; the counts are in the log too.
                 logger.warning("%s cannot be written: %s", report, error)
         if self.is_first_rank and rows.rejections:
             logger.warning("%s: %s; see %s", file, summary(rows.rejections, rows.num_rows), report)
@@ -234,7 +235,7 @@ class PromptDataModule(ReadingDataModule):
     def _loader(self, split: str, answered_uids: Collection[int] = ()) -> DataLoader[PromptBatch]:
         rank, num_ranks = self.rank
         prompts = self.prompts[split]
-        # A rank without a batch would not take part in collective calls, and the others would block.
+        # A rank without a batch would not take part in collective calls, and the other ranks would wait for ever.
         if len(prompts) < num_ranks:
             raise DataError(
                 f"{self.source.split_file(split)} has {len(prompts)} usable rows for {num_ranks} ranks, but each rank "

@@ -1,4 +1,4 @@
-"""How prompts and pairs are read: the settings, and the base class of every data module that has them."""
+"""Settings for reading prompts and pairs, and the base class of all data modules that have these settings."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +12,13 @@ from datamodules.rows.prompt_template import PromptTemplate
 from datamodules.streams.batches import PromptBatch
 from storage import check_writable
 
-# The same in every source; files may have other names.
+# Names of splits, the same in every source; files may have other names.
 SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadingConfig:
-    """Which rows are kept, how many of them form a batch, and where the rejected ones are listed."""
+    """Which rows are kept, how many rows form a batch, and where rejected rows are listed."""
 
     batch_size: int = 64
     """Prompts per batch and rank, in every stage whose steps receive prompts."""
@@ -28,15 +28,14 @@ class ReadingConfig:
     ``prompt_length`` counts them."""
 
     max_image_pixels: int = 50_000_000
-    """Largest width times height of an image. Pillow allows no more than 89 million."""
+    """Largest width times height of an image; Pillow's own limit is 89 million."""
 
     report_folder: str | None = None
-    """Where rejected rows and the counts of pairs are written; null: the run's log folder, without a trainer
-    ``runs/notes/`` of these data."""
+    """Folder for reports about rejected rows and numbers of pairs; null: the run's log folder, or without a trainer the
+    notes of these data in ``runs/notes/``."""
 
     template: PromptTemplate = PromptTemplate()  # noqa: RUF009  (frozen)
-    """What stands around each question: a system turn, the choices, how to answer. Pairs of files are asked as they
-    stand."""
+    """Texts around each question: a system turn, the choices, how to answer. Pairs from files are not changed."""
 
     predict_split: Literal["train", "val", "test"] = "test"
     """The split that ``predict`` reads."""
@@ -59,7 +58,7 @@ class ReadingConfig:
 
 
 class ReadingDataModule(LightningDataModule):
-    """What data modules of prompts and of pairs share. Their batches reach the steps as plain lists."""
+    """The base class of data modules of prompts and of pairs. Steps receive their batches as plain lists."""
 
     def __init__(self, reading: ReadingConfig) -> None:
         """Keep the settings; nothing is read yet."""
@@ -73,7 +72,7 @@ class ReadingDataModule(LightningDataModule):
 
     @property
     def is_first_rank(self) -> bool:
-        """Whether this process is the one that logs and writes reports."""
+        """Whether this process logs and writes reports."""
         return self.rank[0] == 0
 
     @property
@@ -82,14 +81,14 @@ class ReadingDataModule(LightningDataModule):
         return self.trainer.lightning_module if self.trainer is not None else None
 
     def check_places(self, command: str) -> None:
-        """Refuse files that are not there and places where nothing can be written, before models are built for minutes.
+        """Refuse missing files and folders that cannot be written, before models are built for minutes.
 
         Args:
             command: fit, validate, test or predict.
 
         Raises:
-            ConfigError: names key, place and reason.
-            DataError: likewise.
+            ConfigError: names key, path and reason.
+            DataError: names file and reason.
         """
         if self.reading.report_folder is not None:
             folder = Path(self.reading.report_folder).expanduser()
@@ -105,15 +104,15 @@ class ReadingDataModule(LightningDataModule):
 
         Args:
             name: name of the file.
-            notes_folder: where it goes when there is neither a report folder nor a log folder.
+            notes_folder: folder for the report when there is neither a report folder nor a log folder.
         """
-        # Trainer.log_dir broadcasts rank 0's folder, so every rank must read it, also a rank that writes nothing.
+        # Trainer.log_dir broadcasts rank 0's folder, so every rank must read it, also a rank that does not write.
         log_dir = self.trainer.log_dir if self.trainer is not None else None
         return Path(self.reading.report_folder or log_dir or notes_folder).expanduser() / name
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Unpack a ``PromptBatch`` into a list; everything else that a loader yields is moved as usual."""
         if isinstance(batch, PromptBatch):
-            # No step receives a PromptBatch: modules are written against plain lists.
+            # Modules expect plain lists, so no step receives a PromptBatch.
             return list(batch)
         return super().transfer_batch_to_device(batch, device, dataloader_idx)

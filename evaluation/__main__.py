@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, DataError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    # Another status than for a mistake, because the same command may succeed later.
     except (EvaluationError, FolderInUse) as error:
         sys.stderr.write(f"error: {error}\nThe same command goes on where this one ended.\n")
         return 1
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parsed(arguments: Sequence[str] | None) -> EvaluationConfig:
     """Return the evaluation that a command line asks for."""
-    # What a key means stands below it in the dataclass.
+    # The meaning of a key is the docstring below it in the dataclass.
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(prog="python -m evaluation", description=__doc__, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="a file of configs/evaluation")
@@ -45,8 +46,7 @@ def parsed(arguments: Sequence[str] | None) -> EvaluationConfig:
     given: Namespace = parser.parse_args(arguments)
     built = parser.instantiate(given)
     fields = {name: value for name, value in vars(built).items() if name not in ("config", "benchmarks")}
-    for name in ("imported",):
-        fields[name] = tuple(fields[name])
+    fields["imported"] = tuple(fields["imported"])
     return EvaluationConfig(benchmarks=tuple(given.benchmarks or ()), **fields)
 
 

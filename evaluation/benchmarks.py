@@ -1,6 +1,7 @@
-"""The benchmarks of the paper's tables: what evalscope calls them, what they need, and what the paper reports.
+"""The benchmarks of the paper's tables: their names in evalscope, their requirements, and the paper's scores.
 
-Figures: R1V2 (arXiv:2504.16656v3), table 1 and section 4. Where it has none, the table says "not reported".
+The scores are from R1V2 (arXiv:2504.16656v3), table 1 and section 4. For a score that the paper lacks the table has
+"not reported".
 """
 
 from collections.abc import Mapping
@@ -12,50 +13,50 @@ NOT_REPORTED = "not reported"
 SECTION_4 = "arXiv:2504.16656v3, section 4"
 
 Judgement = Literal["answer", "polled", "stated"]
-"""What of this project judges a completion: the verifier, POPE's rule, or HallusionBench's."""
+"""The rule by which this project judges a completion: the verifier, POPE's rule, or HallusionBench's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """One benchmark as this project drives it."""
+    """One benchmark as this project runs it."""
 
     title: str
     harness_name: str
-    """Its name in evalscope."""
+    """Name in evalscope."""
 
     data_set: str
-    """Whose data: owner and name of the data set."""
+    """Owner and name of the data set."""
 
     folder: str
-    """Where its data lie, unless ``data`` says otherwise; the files as in a clone of ``data_set``."""
+    """Default folder of the data, with files as in a clone of ``data_set``; ``data`` sets another folder."""
 
     licence: str
-    """As the data set's card says."""
+    """Licence on the data set's card."""
 
     judge: str = "no"
     """Whether a judge is needed."""
 
     paper: float | None = None
-    """R1V2-38B's score in percent; None: not reported."""
+    """Score of R1V2-38B in percent; None: not reported."""
 
     source: str = ""
-    """Where the paper has it."""
+    """Place of the score in the paper."""
 
     shows: str = ""
-    """What of the benchmark the paper reports, where it says so."""
+    """The part or metric of the benchmark that the paper reports, if it names one."""
 
     split: str | None = None
-    """Split of the data; None: evalscope's own."""
+    """Split of the data; None: evalscope's default."""
 
     subsets: tuple[str, ...] = ()
-    """Subsets; empty: evalscope's own."""
+    """Subsets; empty: evalscope's default."""
 
     judgement: Judgement | None = None
-    """None: this project has no verifier for it."""
+    """Rule of this project for judging completions; None: this project has none for the benchmark."""
 
     has_pictures: bool = False
     needs: str = ""
-    """What has to be installed besides ``make setup-evaluation``."""
+    """Software to install besides ``make setup-evaluation``."""
 
     arguments: Mapping[str, object] = field(default_factory=dict[str, object])
     """Further settings of evalscope for this benchmark."""
@@ -122,7 +123,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         folder="data/HallusionBench_parquet", licence="none stated (BSD-3-Clause on the card of its authors, rayguan)",
         judgement="stated", has_pictures=True,
     ),
-    # Own questions in the form of a benchmark; the tiny evaluation uses it.
+    # A benchmark with this project's own questions, for the tiny evaluation.
     "choices": Benchmark(
         title="own choices", harness_name="general_vmcq", data_set="own", folder="data/choices", licence="own",
         subsets=("default",), judgement="answer", has_pictures=True, in_paper=False,

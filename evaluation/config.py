@@ -1,4 +1,4 @@
-"""What an evaluation is made of: the keys of ``configs/evaluation/*.yaml``."""
+"""The settings of an evaluation, which are the keys of ``configs/evaluation/*.yaml``."""
 
 import math
 from dataclasses import dataclass, field
@@ -11,25 +11,25 @@ from evaluation.benchmarks import BENCHMARKS, known_names
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationConfig:
-    """How completions are sampled. What an evaluation of the paper uses is in ``configs/evaluation/paper.yaml``."""
+    """How completions are sampled. ``configs/evaluation/paper.yaml`` has the paper's values."""
 
     max_tokens: int = 64_000
     """Longest completion in tokens."""
 
     temperature: float = 0.6
-    """0 is greedy."""
+    """Sampling temperature; 0 is greedy."""
 
     top_p: float = 0.95
     """Share of probability that is sampled from, above 0 and at most 1."""
 
     repetition_penalty: float = 1.05
-    """1 is none."""
+    """Repetition penalty; 1 is none."""
 
     num_runs: int = 5
     """Completions of each question; pass@1 is the mean over them."""
 
     pass_at: tuple[int, ...] = (5,)
-    """For each k in it pass@k is reported; at most ``num_runs``."""
+    """The k for which pass@k is reported; at most ``num_runs``."""
 
     def __post_init__(self) -> None:
         check_at_least("generation.max_tokens", self.max_tokens, 1)
@@ -56,19 +56,19 @@ class ServerConfig:
     """vLLM's OpenAI server, started for the evaluation."""
 
     python: str | None = None
-    """Interpreter that has vLLM; null: the one that runs the evaluation."""
+    """Python interpreter with vLLM; null: the interpreter that runs the evaluation."""
 
     flags: dict[str, Any] = field(default_factory=dict[str, Any])
     """Flags of ``vllm serve``, such as ``max-model-len: 256``; true is a flag without a value."""
 
     environment: dict[str, str] = field(default_factory=dict[str, str])
-    """Variables besides this process's own, such as ``CUDA_VISIBLE_DEVICES``."""
+    """Environment variables in addition to those of this process, such as ``CUDA_VISIBLE_DEVICES``."""
 
     start_seconds: float = 1800.0
     """Longest wait for the server to answer."""
 
     max_restarts: int = 3
-    """How often a server that died is started again, for all benchmarks together."""
+    """How often a dead server is started again, for all benchmarks together."""
 
     def __post_init__(self) -> None:
         check_at_least("server.start_seconds", self.start_seconds, 1)
@@ -80,16 +80,16 @@ class ServerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointConfig:
-    """A server that runs already and speaks OpenAI's protocol."""
+    """A running server with OpenAI's protocol."""
 
     url: str
-    """Such as ``http://127.0.0.1:8000/v1``."""
+    """Address, such as ``http://127.0.0.1:8000/v1``."""
 
     model: str
-    """Name of the model there."""
+    """Name of the model on this server."""
 
     key_variable: str | None = None
-    """Environment variable that holds the key; null: the server asks for none."""
+    """Environment variable with the server's key; null: the server needs no key."""
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
@@ -101,16 +101,16 @@ class HarnessConfig:
     """evalscope, in an environment of its own (``make setup-evaluation``)."""
 
     python: str = ".venv-evaluation/bin/python"
-    """Interpreter that has evalscope."""
+    """Python interpreter with evalscope."""
 
     concurrency: int = 8
     """Requests at a time."""
 
     request_seconds: float = 7200.0
-    """Longest wait for one completion; then it is asked for again."""
+    """Longest wait for one completion in seconds; then the request is repeated."""
 
     retries: int = 2
-    """How often a request that failed is sent again, before it costs its sample."""
+    """How often a failed request is repeated before its sample is lost."""
 
     def __post_init__(self) -> None:
         check_at_least("harness.concurrency", self.concurrency, 1)
@@ -124,10 +124,10 @@ class ImportedResult:
 
     harness: Literal["vlmevalkit", "lm-eval", "lmms-eval"]
     benchmark: str
-    """One of the names in docs/evaluation.md."""
+    """Name of the benchmark, as in docs/evaluation.md."""
 
     path: str
-    """Its file of scores."""
+    """File with the scores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,43 +138,43 @@ class EvaluationConfig:
     """A folder in Hugging Face format, the folder of a run, or a checkpoint; null with ``endpoint``."""
 
     benchmarks: tuple[str, ...] = ()
-    """Names of docs/evaluation.md."""
+    """Names of benchmarks, as in docs/evaluation.md."""
 
     out: str = "runs/evaluation"
-    """Folder of tables, samples and what the harness wrote; one folder for each policy in it."""
+    """Folder for tables, samples and files of the harness, with a folder for each policy."""
 
     name: str | None = None
-    """Name of the policy in tables and of its folder in ``out``; null: that of the policy's folder or run."""
+    """Name of the policy in tables and of its folder in ``out``; null: name of the policy's folder or run."""
 
     data: dict[str, str] = field(default_factory=dict[str, str])
-    """Folder of a benchmark's data by its name; left out: ``data/...`` as docs/evaluation.md says."""
+    """Benchmark -> folder of its data; the default folders ``data/...`` are in docs/evaluation.md."""
 
     subsets: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    """Subsets of a benchmark by its name; left out: those of the table in docs/evaluation.md."""
+    """Benchmark -> subsets; the default subsets are in docs/evaluation.md."""
 
     limit: int | None = None
-    """Questions of each subset; null: all. A table with a limit says so."""
+    """Number of questions of each subset; null: all. The table notes a limit."""
 
     made_up: bool = False
-    """Whether the data are made up; then no figure of the paper stands beside the scores."""
+    """Whether the data are invented; then the table has no scores of the paper."""
 
     prompt: Literal["paper", "harness"] = "paper"
-    """Whose instruction stands behind a question: the paper's last line in a box, or evalscope's own."""
+    """The instruction after a question: the paper's (answer in a box in the last line), or evalscope's own."""
 
     system: str = ""
     """System turn; empty: none, or the one of the chat template."""
 
     needs_reasoning: bool = False
-    """Whether this project's verifier asks for ``</think>`` before the box. False where a server strips reasoning."""
+    """Whether this project's verifier requires ``</think>`` before the box; false when a server strips reasoning."""
 
     generation: GenerationConfig = GenerationConfig()
     server: ServerConfig = field(default_factory=ServerConfig)
     endpoint: EndpointConfig | None = None
-    """A running server in place of one that is started; its weights are not checked when an evaluation goes on."""
+    """A running server, used instead of a new one; its weights are not checked when an evaluation continues."""
 
     harness: HarnessConfig = HarnessConfig()
     judge: EndpointConfig | None = None
-    """A model that judges too; null: none. Its verdicts stand beside the score and never change it."""
+    """A model that judges completions too; null: none. Its verdicts are shown beside the score and never change it."""
 
     imported: tuple[ImportedResult, ...] = ()
     """Results of other harnesses."""
@@ -196,17 +196,17 @@ class EvaluationConfig:
 
     @property
     def title(self) -> str:
-        """Name of what is evaluated."""
+        """Name of the evaluated policy."""
         if self.name:
             return self.name
         if self.policy is None:
             return self.endpoint.model.replace("/", "-") if self.endpoint else "imported"
         path = Path(self.policy).expanduser().absolute()
-        # Every run has an "export" and a "last.ckpt".
+        # "export" and "last.ckpt" occur in every run, so they name no policy.
         if path.suffix == ".ckpt":
             return f"{path.parent.parent.name}-{path.stem}"
         return path.parent.name if path.name == "export" else path.name
 
     def data_folder(self, benchmark: str) -> Path:
-        """Return where a benchmark's data lie."""
+        """Return the folder of a benchmark's data."""
         return Path(self.data.get(benchmark, BENCHMARKS[benchmark].folder)).expanduser()

@@ -1,12 +1,12 @@
-"""One evaluation from beginning to end, benchmark by benchmark; what is finished is not done again.
+"""Runs one evaluation, benchmark by benchmark; finished benchmarks are not repeated.
 
     OUT/NAME/BENCHMARK/IDENTITY/evalscope/    what evalscope wrote
                                 result.json   the benchmark's numbers, with their identity
                                 samples.jsonl its judged samples; pictures/ beside them
     OUT/NAME/table.md, table.json, table.html samples.jsonl of all benchmarks, samples.html to look through them
 
-IDENTITY is a digest of all that decides a number: the policy's files, the sampling, the prompts, the data's files, the
-harness, the judge. Another one gets a folder of its own, so that no table mixes two.
+IDENTITY is a digest of everything that determines a score: the policy's files, sampling, prompts, the data's files, the
+harness, the judge. Each identity has a folder of its own, so that no table mixes two.
 """
 
 import json
@@ -41,7 +41,7 @@ def evaluate(config: EvaluationConfig) -> list[Outcome]:
     """Run an evaluation and write its tables.
 
     Returns:
-        One outcome for each benchmark, in the order of the config; imported ones last.
+        One outcome for each benchmark, in the order of the config; imported outcomes last.
 
     Raises:
         ConfigError: wrong settings, missing data, or no harness.
@@ -50,7 +50,9 @@ def evaluate(config: EvaluationConfig) -> list[Outcome]:
     root = Path(config.out) / config.title
     root.mkdir(parents=True, exist_ok=True)
     outcomes: list[Outcome] = []
+    # Two evaluations of one policy would mix their files.
     with folder_lock(root):
+        # All checks come before the model is exported and loaded, which takes minutes.
         if config.benchmarks:
             check_data(config)
             check_harness(config.harness.python)
@@ -65,10 +67,10 @@ def evaluate(config: EvaluationConfig) -> list[Outcome]:
 
 
 def check_data(config: EvaluationConfig) -> None:
-    """Refuse, before a model loads, benchmarks whose data are not there.
+    """Refuse benchmarks whose data are missing, before a model loads.
 
     Raises:
-        ConfigError: names all of them, and how to get them.
+        ConfigError: names all missing data, and how to get them.
     """
     missing = [
         f"{name}: {config.data_folder(name)} (the data set {BENCHMARKS[name].data_set}, cloned whole)"
@@ -76,8 +78,8 @@ def check_data(config: EvaluationConfig) -> None:
         if not config.data_folder(name).is_dir()
     ]
     if missing:
-        told = "; ".join(missing)
-        raise ConfigError(f"there are no data of {told}. Another folder: --data.NAME=FOLDER. See docs/evaluation.md.")
+        listed = "; ".join(missing)
+        raise ConfigError(f"there are no data of {listed}. Another folder: --data.NAME=FOLDER. See docs/evaluation.md.")
 
 
 def _measured(config: EvaluationConfig, root: Path) -> list[Outcome]:
@@ -95,6 +97,7 @@ def _measured(config: EvaluationConfig, root: Path) -> list[Outcome]:
 def _server(config: EvaluationConfig, root: Path) -> tuple[ModelServer, str]:
     if config.endpoint is not None:
         endpoint = config.endpoint
+        # The weights of a running server are unknown, so its address and name stand for them.
         return RunningEndpoint(endpoint, key_of(endpoint, "endpoint")), f"{endpoint.url} {endpoint.model}"
     assert config.policy is not None
     folder = exported_policy(config.policy, root / "exports")
@@ -104,6 +107,7 @@ def _server(config: EvaluationConfig, root: Path) -> tuple[ModelServer, str]:
 def _one(config: EvaluationConfig, name: str, server: ModelServer, model: str, root: Path) -> Outcome:
     model_name = config.endpoint.model if config.endpoint else config.title
     settings = task_settings(config, name, model_name)
+    # All settings that can change a score: other settings get another folder, never old samples.
     identity = {
         "model": model, **settings, "data": folder_digest(config.data_folder(name)),
         "pass_at": config.generation.pass_at, "server": config.server.flags, "needs_reasoning": config.needs_reasoning,

@@ -1,4 +1,4 @@
-"""What decides a number, as digests: of a folder's files, and of settings."""
+"""Digests of everything that determines a score: a folder's files, and settings."""
 
 import hashlib
 import json
@@ -11,8 +11,9 @@ _BLOCKS, _BLOCK_BYTES = 16, 64 << 10
 
 
 def folder_digest(folder: Path) -> str:
-    """Return a digest of names and contents of all files below a folder; of a large file size and some blocks."""
+    """Return a digest of names and contents of all files below a folder; of large files, size and some blocks."""
     digest = hashlib.sha256()
+    # The history of a clone does not change scores.
     files = (path for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts)
     for file in sorted(files):
         size = file.stat().st_size
@@ -21,6 +22,7 @@ def folder_digest(folder: Path) -> str:
             if size <= _WHOLE_BYTES:
                 digest.update(content.read())
                 continue
+            # Blocks are evenly spaced, the first at the beginning and the last at the end of the file.
             for block in range(_BLOCKS):
                 content.seek((size - _BLOCK_BYTES) * block // (_BLOCKS - 1))
                 digest.update(content.read(_BLOCK_BYTES))

@@ -1,4 +1,4 @@
-"""Scores of VLMEvalKit, lm-eval and lmms-eval from the files that these write.
+"""Reads scores from the files of VLMEvalKit, lm-eval and lmms-eval.
 
 vlmevalkit   *_acc.csv, *_score.csv: a column Overall, acc or aAcc, in the row of the split or "Overall"
 lm-eval      results_*.json: results -> task -> "exact_match,none" and such
@@ -14,7 +14,7 @@ from algorithms import DataError
 from evaluation.config import ImportedResult
 from evaluation.outcome import Outcome
 
-# The first of these that a file has is its main score.
+# The first of these columns that a file has is its main score.
 _COLUMNS = ("Overall", "acc", "aAcc", "Final Score Norm")
 _METRICS = ("exact_match", "acc", "prompt_level_strict_acc", "mmmu_acc", "mmmu_pro_acc", "pope_accuracy", "aAcc")
 
@@ -43,13 +43,14 @@ def _vlmevalkit(file: Path) -> tuple[str, float, Mapping[str, float]]:
     column = next((name for name in _COLUMNS if rows and name in rows[0]), None)
     if column is None:
         raise ValueError(f"it has none of the columns {', '.join(_COLUMNS)}")
-    # The first column names what a row is about: a split, a task, a category.
+    # The first column names the split, task or category of a row.
     label = next(iter(rows[0]))
+    # Without a row "Overall" the first row is taken.
     row = next((row for row in rows if row[label] == "Overall"), rows[0])
     numbers = {name: _number(text) for name, text in row.items() if name and _number(text) is not None}
     value = numbers[column]
     assert value is not None
-    # Percent in most files, shares in some.
+    # Most files have percent, some have shares.
     score = value / 100 if value > 1 else value
     return column, score, {name: number for name, number in numbers.items() if number is not None}
 
@@ -59,6 +60,7 @@ def _language_model_harness(file: Path) -> tuple[str, float, Mapping[str, float]
     if len(results) != 1:
         raise ValueError(f"it holds {len(results)} tasks ({', '.join(results)}), and one benchmark is named")
     scores = next(iter(results.values()))
+    # A name is such as "exact_match,none", where the part after the comma is a filter; standard errors are no scores.
     metrics = {
         name.partition(",")[0]: float(value)
         for name, value in scores.items()

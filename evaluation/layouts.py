@@ -1,4 +1,4 @@
-"""Folders in the layout of public data sets: parquet files, and a README.md whose header names them by split."""
+"""Writes folders in the layout of public data sets: parquet files, and a README.md whose header lists them by split."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ Rows = Sequence[Mapping[str, Any]]
 def write_layout(
     folder: Path, files: Mapping[tuple[str, str], tuple[str, Rows]], schema: pa.Schema | None = None
 ) -> None:
-    """Write a data set as its clone lies on disk.
+    """Write a data set in the layout of its clone.
 
     Args:
         folder: the folder of the clone.
         files: for each config name and split, the path of its parquet file, and its rows.
-        schema: types of the columns; None: those of the values.
+        schema: types of the columns; None: types of the values.
     """
     header: dict[str, list[str]] = {}
     for (config, split), (path, rows) in files.items():

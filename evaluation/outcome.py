@@ -21,40 +21,40 @@ _SUFFIXES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp", b"GIF8"
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One line of the table; rates in [0, 1]."""
+    """The results of one benchmark, for one line of the table; rates in [0, 1]."""
 
     benchmark: str
     harness: str
-    """What scored it, with its version."""
+    """Harness that scored the benchmark, with its version."""
 
     score: float | None
-    """The harness's own primary score."""
+    """Primary score of the harness."""
 
     metric: str
     """Name of that score in the harness."""
 
     summary: Summary | None = None
-    """None for a result that was read from another harness without samples."""
+    """Summary of the samples; None for a result of another harness, which has no samples."""
 
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
     """All scores of the harness, by name."""
 
     num_failed: int = 0
-    """Requests that failed; each costs its sample."""
+    """Number of failed requests, each of which loses its sample."""
 
     agreement: float | None = None
-    """Share of completions on which the harness and this project say the same."""
+    """Share of completions with equal verdicts of harness and project."""
 
     num_compared: int = 0
     differences: Mapping[str, int] = field(default_factory=dict[str, int])
-    """How many disagreements there are of each kind."""
+    """Number of disagreements by kind."""
 
     judge_agreement: float | None = None
-    """Share of completions on which the judge and the harness say the same."""
+    """Share of completions with equal verdicts of judge and harness."""
 
     num_judged: int = 0
     judge_score: float | None = None
-    """Share of completions that the judge takes for right."""
+    """Share of completions that the judge calls right."""
 
     seconds: float = 0.0
     folder: str = ""
@@ -66,11 +66,11 @@ def outcome_of(
     """Return the numbers of a benchmark, and its samples with their encoded pictures.
 
     Args:
-        name: of the benchmark.
-        measured: what evalscope wrote.
+        name: name of the benchmark.
+        measured: results that evalscope wrote.
         config: the evaluation.
-        judge: a model that judges too.
-        seconds: how long it took.
+        judge: a model that judges completions too.
+        seconds: duration of the benchmark.
     """
     known, samples = BENCHMARKS[name], measured.samples
     by_evalscope = [None if sample.score is None else sample.score > 0.5 for sample in samples]
@@ -95,8 +95,9 @@ def outcome_of(
 
 
 def write_outcome(folder: Path, outcome: Outcome, samples: Sequence[tuple[JudgedSample, tuple[bytes, ...]]]) -> Outcome:
-    """Write samples and pictures, last the result, which says that all of it is there; return it with its folder."""
+    """Write samples and pictures, then the result, which marks the benchmark as finished; return it with its folder."""
     written: list[JudgedSample] = []
+    # Encoded picture -> name of its file: completions of one question share the picture.
     names: dict[bytes, str] = {}
     outcome = replace(outcome, folder=str(folder))
     for number, (sample, pictures) in enumerate(samples):
@@ -108,6 +109,7 @@ def write_outcome(folder: Path, outcome: Outcome, samples: Sequence[tuple[Judged
                 file.write_bytes(picture)
         written.append(replace(sample, pictures=tuple(names[picture] for picture in pictures)))
     write_samples(folder / SAMPLES, written)
+    # Written last: a benchmark counts as finished when this file exists.
     with whole_file(folder / RESULT) as draft:
         draft.write_text(json.dumps(asdict(outcome), indent=2))
     return outcome
@@ -118,7 +120,7 @@ def join_samples(root: Path, outcomes: Sequence[Outcome]) -> Path:
 
     Args:
         root: folder of the evaluation.
-        outcomes: of its benchmarks; results of other harnesses have no samples.
+        outcomes: outcomes of the benchmarks; those of other harnesses have no samples.
     """
     folders = [Path(outcome.folder) for outcome in outcomes if outcome.summary is not None]
     joined = [
@@ -131,7 +133,7 @@ def join_samples(root: Path, outcomes: Sequence[Outcome]) -> Path:
 
 
 def read_outcome(folder: Path) -> Outcome | None:
-    """Return a finished outcome; None where there is none."""
+    """Return a finished outcome; None when there is none."""
     file = folder / RESULT
     if not file.is_file():
         return None
@@ -139,7 +141,7 @@ def read_outcome(folder: Path) -> Outcome | None:
 
 
 def outcome_of_row(row: dict[str, object]) -> Outcome:
-    """Return the outcome of its JSON object, whose keys of numbers are texts there."""
+    """Return an outcome from its JSON object, in which keys that are numbers became texts."""
     summary = row["summary"]
     if isinstance(summary, dict):
         pass_at = {int(k): value for k, value in summary["pass_at"].items()}

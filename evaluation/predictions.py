@@ -1,9 +1,9 @@
-"""The predictions of ``train.py test`` and ``predict`` as judged samples.
+"""Reads the predictions of ``train.py test`` and ``predict`` as judged samples.
 
     predictions.jsonl    a line per prompt: completions, reward parts, claims (``callbacks.PredictionWriter``)
     samples.jsonl        a line per completion (``evaluation.samples``)
 
-The accuracy of the reward decides what is right; the verdict of this project is the same.
+The part ``accuracy`` of the reward decides what is right; it is also the verdict of this project.
 """
 
 import json
@@ -15,11 +15,11 @@ from evaluation.samples import JudgedSample, read_samples
 
 
 def read_run(file: Path) -> list[JudgedSample]:
-    """Return the samples of a file of either form; raises as ``read_samples`` and ``samples_of_predictions``."""
+    """Return the samples of a file of either form; raises the errors of the two readers."""
     if file.is_file():
         with file.open(encoding="utf-8") as lines:
             first = lines.readline()
-        # The key of a prompt's completions, which no sample has.
+        # Only predictions have this key, not samples.
         if '"completions"' in first and '"benchmark"' not in first:
             return samples_of_predictions(file)
     return read_samples(file)
@@ -30,7 +30,7 @@ def samples_of_predictions(file: Path, benchmark: str = "") -> list[JudgedSample
 
     Args:
         file: ``predictions.jsonl``.
-        benchmark: what to call the data; empty: as the file does, which has the name of the data's folder.
+        benchmark: name of the data; empty: the name in the file, which is that of the data's folder.
 
     Raises:
         DataError: a line is no prediction; names file and line.
@@ -51,6 +51,7 @@ def samples_of_predictions(file: Path, benchmark: str = "") -> list[JudgedSample
 
 def _sample(row: dict[str, Any], completion: dict[str, Any], benchmark: str) -> JudgedSample:
     accuracy = completion["reward_parts"].get("accuracy")
+    # A score between 0 and 1 is not right; None is an unknown score, which is not wrong.
     correct = None if accuracy is None else accuracy >= 1.0
     claims = [
         Claim(claim["thing"], claim["start"], claim["end"], claim["is_supported"])

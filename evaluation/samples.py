@@ -1,4 +1,4 @@
-"""Judged samples, one JSON object per line of ``samples.jsonl``: what the page of samples reads.
+"""Judged samples, one JSON object per line of ``samples.jsonl``, for the page of samples.
 
     {"benchmark": "pope", "uid": "random/17", "category": "random", "pictures": ["pictures/17.png"],
      "question": "Is there a dog in the image?", "completion": "Yes, a dog.",
@@ -6,7 +6,7 @@
      "answer": "no", "correct": false, "reason": "wrong", "tokens": 5,
      "verdicts": {"evalscope": false, "project": false}}
 
-Every line has these keys and no others, so that a misspelled key is told and not lost.
+Every line has exactly these keys, so that a misspelled key is an error and is not ignored.
 """
 
 import json
@@ -23,11 +23,11 @@ FILE_NAME = "samples.jsonl"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedSample:
-    """One completion of a benchmark's question, with what is known about it."""
+    """One completion of a benchmark's question, with verdicts and facts."""
 
     benchmark: str
     uid: str
-    """Name of the question within the benchmark; the completions of one question share it."""
+    """Name of the question within the benchmark, which all completions of the question share."""
 
     category: str = ""
     """Subject or split within the benchmark; empty: it has none."""
@@ -38,29 +38,29 @@ class JudgedSample:
     question: str
     completion: str
     claims: tuple[Claim, ...] = ()
-    """Judged claims of the completion about the pictures, with their places in it; none where nothing was judged."""
+    """Judged claims of the completion about the pictures, with their positions; empty when claims were not judged."""
 
     answer: str | None = None
-    """Gold answer; None where there is none."""
+    """Gold answer; None when there is none."""
 
     correct: bool | None = None
-    """None: unknown, which is not wrong."""
+    """Whether the completion is right; None: unknown, which is not wrong."""
 
     reason: str = ""
     """Why the completion is right, wrong or unknown, such as ``no_box``; empty: no reason was given."""
 
     tokens: int | None = None
-    """Length of the completion in tokens; None where it was not counted."""
+    """Length of the completion in tokens; None when it was not counted."""
 
     verdicts: Mapping[str, bool | None] = field(default_factory=dict[str, bool | None])
-    """What each judge says, by its name (``evalscope``, ``project``); None where it could not tell."""
+    """Judge (``evalscope``, ``project``) -> verdict; None: the judge could not decide."""
 
 
 def write_samples(file: Path, samples: Iterable[JudgedSample]) -> None:
-    """Write samples in their order; the file appears when all are written.
+    """Write samples in their order; the file appears when all samples are written.
 
     Raises:
-        DataError: a claim lies outside of its completion; nothing is written.
+        DataError: a claim lies outside of its completion; no file is written.
     """
     with whole_file(file) as draft, draft.open("w", encoding="utf-8") as lines:
         for sample in samples:
@@ -110,7 +110,7 @@ def as_sample(row: Any, where: str) -> JudgedSample:
     return sample
 
 
-# Key -> whether a value is allowed there, and the words for what is.
+# Key -> whether a value is allowed, and the allowed values in words.
 _KINDS: dict[str, tuple[Any, str]] = {
     **{
         name: (lambda value: isinstance(value, str), "text")

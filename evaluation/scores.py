@@ -1,4 +1,4 @@
-"""What evalscope has measured, read from its files: samples with their scores, and the numbers of its report.
+"""Reads evalscope's results from its files: samples with their scores, and the numbers of its report.
 
 OUT/reviews/MODEL/NAME_SUBSET.jsonl       one line for each scored sample
 OUT/predictions/MODEL/NAME_SUBSET.jsonl   one line for each completion, with why it ended
@@ -19,7 +19,7 @@ from scipy import stats
 from algorithms import DataError, pass_at_k
 
 CONFIDENCE = 0.95
-# A request that the server refuses becomes a completion that holds the message and ends like this.
+# A refused request becomes a completion with the error message and this finish reason.
 _REFUSED = ("model_length", "content_filter")
 
 
@@ -28,14 +28,14 @@ class ScoredSample:
     """One completion and evalscope's score."""
 
     uid: str
-    """Subset and number of the question; the completions of one question share it."""
+    """Subset and number of the question, which all completions of the question share."""
 
     run: int
-    """Which of the completions of its question it is, from 0."""
+    """Number of the completion among those of its question, from 0."""
 
     category: str
     score: float | None
-    """In [0, 1]; None: the request failed, or evalscope could not score it."""
+    """Score in [0, 1]; None: the request failed, or evalscope could not score the completion."""
 
     question: str
     completion: str
@@ -53,14 +53,14 @@ class ScoredSample:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What evalscope has measured of one benchmark."""
+    """Evalscope's results of one benchmark."""
 
     samples: tuple[ScoredSample, ...]
     num_failed: int
-    """Requests without a completion; each costs its sample."""
+    """Number of requests without a completion, each of which loses its sample."""
 
     metrics: dict[str, float] = field(default_factory=dict[str, float])
-    """All scores of the report, by name; in its own units."""
+    """All scores of the report by name, in the report's units."""
 
     primary: str = ""
     """Name of the report's primary metric."""
@@ -75,7 +75,7 @@ class Summary:
 
     low: float | None
     high: float | None
-    """95 % bootstrap interval of it over questions; None where one question alone was scored."""
+    """Ends of the 95 % bootstrap interval of the accuracy over questions; None with a single scored question."""
 
     pass_at: dict[int, float]
     num_questions: int
@@ -88,13 +88,13 @@ class Summary:
 
 
 def read_measured(folder: Path) -> Measured:
-    """Return what evalscope wrote for one benchmark.
+    """Return evalscope's results of one benchmark.
 
     Args:
-        folder: its work folder, which holds one benchmark only.
+        folder: evalscope's work folder, which holds only one benchmark.
 
     Raises:
-        DataError: there is no report: the run did not end.
+        DataError: there is no report, because the run did not end.
     """
     reports = sorted(folder.glob("reports/*/*.json"))
     if not reports:
@@ -103,12 +103,14 @@ def read_measured(folder: Path) -> Measured:
     metrics = {_metric_name(metric): float(metric["score"]) for metric in report["metrics"]}
     identity = report.get("primary_metric_identity")
     primary = _metric_name({"identity": identity}) if identity else next(iter(metrics), "")
+    # (name of the file, index of the question and run) -> why the completion ended
     ends = {(stem, row["index"]): _end(row) for stem, row in _lines(folder, "predictions")}
-    # By place: a line that was written twice, before and after a kill, is one sample.
+    # Indexed by question and run: a line that was written before and after a kill is one sample.
     rows = {(stem, row["index"]): row for stem, row in _lines(folder, "reviews")}
     prefix = f"{report['dataset_name']}_"
     samples = [_sample(row, stem.removeprefix(prefix), ends.get((stem, i), "")) for (stem, i), row in rows.items()]
     summary = report.get("execution_summary") or {}
+    # evalscope does not count a refused request as an error: it takes the message for a completion.
     failed = int(summary.get("errored", 0)) + sum(sample.problem == "request refused" for sample in samples)
     return Measured(
         samples=tuple(sorted(samples, key=lambda sample: (sample.uid, sample.run))), num_failed=failed,
@@ -120,9 +122,9 @@ def summarize(samples: Sequence[ScoredSample], *, pass_at: Sequence[int], seed: 
     """Return the numbers of one benchmark.
 
     Args:
-        samples: all of them; those without a score are left out of every mean.
-        pass_at: the k of pass@k; a question with fewer scored completions is left out of it.
-        seed: of the bootstrap.
+        samples: all samples; samples without a score are left out of every mean.
+        pass_at: the k of pass@k; questions with fewer scored completions are left out.
+        seed: seed of the bootstrap.
     """
     questions: dict[str, list[float]] = {}
     categories: dict[str, list[float]] = {}
@@ -130,6 +132,7 @@ def summarize(samples: Sequence[ScoredSample], *, pass_at: Sequence[int], seed: 
         if sample.score is not None:
             questions.setdefault(sample.uid, []).append(sample.score)
             categories.setdefault(sample.category, []).append(sample.score)
+    # (questions,): completions of one question depend on each other, so intervals are over questions.
     means = np.array([np.mean(scores) for scores in questions.values()])
     low, high = bootstrap_interval(means, seed=seed)
     tokens = [sample.tokens for sample in samples if sample.tokens is not None]
@@ -153,6 +156,7 @@ def bootstrap_interval(means: "np.ndarray[Any, Any]", *, seed: int) -> tuple[flo
 
 
 def _pass_at(questions: Sequence[Sequence[float]], k: int) -> float | None:
+    # pass@k counts right completions, so a fractional score is right above one half.
     rates = [
         pass_at_k(torch.tensor([sum(score > 0.5 for score in scores)]), num_samples=len(scores), k=k)
         for scores in questions
@@ -165,7 +169,7 @@ def _metric_name(metric: dict[str, Any]) -> str:
     identity = metric["identity"]
     parts = [str(value) for value in identity["dimensions"].values()]
     aggregation = identity["aggregation"]
-    # "mean" and "identity" say nothing that a reader of the table misses.
+    # "mean" and "identity" in a metric's name are useless for readers of the table.
     return "/".join([identity["name"], *([] if aggregation in ("mean", "identity") else [aggregation]), *parts])
 
 
@@ -175,7 +179,7 @@ def _lines(folder: Path, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
             try:
                 yield file.stem, json.loads(line)
             except json.JSONDecodeError:
-                # The last line of a run that was killed; the harness has repeated its sample.
+                # The unfinished last line of a killed run; the harness has repeated its sample.
                 continue
 
 
@@ -211,7 +215,7 @@ def _main_value(score: dict[str, Any]) -> float | None:
 
 
 def _tolerance(error: Any) -> float | None:
-    """Return OlympiadBench's tolerance, which is a text there; several of them are for several answers."""
+    """Return OlympiadBench's tolerance, a text in its files; None for several tolerances (of several answers)."""
     try:
         return float(error)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""The table of an evaluation in Markdown, JSON and HTML: each score beside the paper's own with its source."""
+"""Writes the table of an evaluation in Markdown, JSON and HTML: each score beside the paper's score and its source."""
 
 import json
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ HEADINGS = (
 
 
 def table_cells(config: EvaluationConfig, outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
-    """Return the headings and the cells of each row; a column without any cell is left out."""
+    """Return the headings and the cells of each row; empty columns are left out."""
     rows = [[*_cells(outcome), *_paper_cells(config, outcome)] for outcome in outcomes]
     shown = [i for i in range(len(HEADINGS)) if any(row[i] for row in rows)]
     return [HEADINGS[i] for i in shown], [[row[i] for i in shown] for row in rows]
 
 
 def notes(config: EvaluationConfig, outcomes: Sequence[Outcome]) -> list[str]:
-    """Return what a reader has to know besides the numbers."""
+    """Return notes that a reader needs besides the numbers."""
     generation = config.generation
     told = [
         f"Sampled with temperature {generation.temperature:g}, top_p {generation.top_p:g}, repetition penalty "

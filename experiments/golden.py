@@ -1,4 +1,4 @@
-"""The weights that short runs end with, as digests: equal on two commits where a change left the behaviour alone.
+"""Digests of the final weights of short runs: they are equal on two commits when a change did not alter the behaviour.
 
     python -m experiments.golden                 writes runs/golden/digests.json and prints it
 
@@ -22,7 +22,7 @@ RUNS = {
     "mpo": ("mpo",),
     "calibrated": ("grpo", "grpo_biased", "grpo_calibrated"),
 }
-# Within so few steps the calibrator must act, or the run would equal plain GRPO.
+# The calibrator must act within so few steps; otherwise the run would equal plain GRPO.
 FLAGS = {
     "calibrated": (
         "--callbacks.hallucination.init_args.every_n_steps=5",
@@ -47,14 +47,14 @@ def _train(name: str, configs: tuple[str, ...]) -> Path:
     flags += ["--callbacks.progress=null", "--callbacks.layout=null", "--callbacks.predictions=null"]
     flags += [f"--trainer.default_root_dir={FOLDER}", *FLAGS.get(name, ())]
     flags += ["--callbacks.export=callbacks.ExportPolicy", f"--callbacks.export.folder={export}"]
-    # One thread: with several, sums are taken in another order on another machine.
+    # One thread, because with several threads the order of sums differs between machines.
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "train.py", "fit", *flags], check=True, env=environment)
     return export
 
 
 def _config(name: str) -> Path:
-    """Return the one config of the tiny world with this name, in whichever folder the commit keeps it."""
+    """Return the config of the tiny world with this name, from any folder, because older commits have other folders."""
     (path,) = Path("configs/tiny").rglob(f"{name}.yaml")
     return path
 

@@ -1,4 +1,4 @@
-"""How much GPU memory training takes, computed from shapes. Nothing here is measured.
+"""Computes from shapes how much GPU memory training takes. No number here is measured.
 
     per GPU = (weights + gradients + optimizer) / shards + gathered blocks + activations + reserve
 
@@ -14,7 +14,7 @@ GB = 1e9
 CARD = 80 * GB
 Learns = Literal["adapter", "lora", "adapter + language model"]
 
-# CUDA context, allocator's gaps, communication buffers, one chunk of logits: a round allowance, not a measurement.
+# CUDA context, gaps of the allocator, communication buffers, one chunk of logits: an estimate, not a measurement.
 RESERVE = 8 * GB
 
 

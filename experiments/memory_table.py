@@ -38,7 +38,7 @@ def parameter_rows(models: Sequence[Shapes]) -> Iterator[Sequence[str]]:
 
 
 def memory_rows(models: Sequence[Shapes]) -> Iterator[Sequence[str]]:
-    """Yield memory per GPU in GB for every way to train."""
+    """Yield memory per GPU in GB for every setup of training."""
     yield (
         "model", "learns", "learning", "strategy", "weights", "gradients", "AdamW", "gathered", "activations", "total",
         "80 GB",

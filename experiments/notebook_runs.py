@@ -44,7 +44,8 @@ CALIBRATED = "configs/tiny/overlays/grpo_calibrated.yaml"
 EVERY_RUN = ("--callbacks.completions=null", "--callbacks.export=callbacks.ExportPolicy")
 LENGTH = ("--trainer.max_steps=150", "--trainer.val_check_interval=25")
 SHORT_LENGTH = ("--trainer.max_steps=2", "--trainer.val_check_interval=2")
-# The overlay of the calibrator starts at weight 0; here it starts where hacking does, and has something to take back.
+# The overlay of the calibrator starts at weight 0; here it starts at a weight that causes hacking, so the calibrator
+# has to lower it.
 SWEEPS = (
     (("--config", GRPO, "--baseline", "--overlays", "configs/ablations/replay/no_ssb.yaml",
       "configs/ablations/replay/uniform_replay.yaml"), ("0", "1", "2")),
@@ -106,9 +107,9 @@ def keep(record: RunRecord, folder: Path, metrics: Sequence[str] = CURVES) -> No
     """Write a run's record and some of its curves to another folder, which can then be read like that of the run.
 
     Args:
-        record: of the run.
-        folder: where to.
-        metrics: names of the curves; those that the run did not log are left out.
+        record: record of the run.
+        folder: target folder.
+        metrics: names of the curves; metrics that the run did not log are left out.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("events.out.tfevents.*"):
@@ -191,14 +192,14 @@ def keep_ten_pairs(file: Path, *, steps: int = 100) -> None:
 def ten_pairs(meta: str) -> list[PreferencePair]:
     """Return five pairs that rules chose and five of the reward model, each of another question.
 
-    Of each question the first one that fits on a line: both completions are whole and short.
+    Each is the first pair of its question that fits on a line, with two whole and short completions.
     """
     rows = MMPRFolder(meta).read("train", max_image_pixels=10**6)
     assert rows is not None, "every folder of pairs has a split train"
     found: dict[int, PreferencePair] = {}
     for kind in ("correctness", "reward_model"):
         fitting = [pair for pair in rows.pairs if pair.kind == kind and pair.prompt.uid not in found and _fits(pair)]
-        # From the last to the first: of one question the first pair stays.
+        # Filled from the last pair to the first, so that the first pair of a question stays.
         first = {pair.prompt.uid: pair for pair in reversed(fitting)}
         found |= {uid: first[uid] for uid in sorted(first)[:5]}
     return list(found.values())

@@ -1,7 +1,7 @@
-"""``make bench-weights``: bytes and seconds of handing weights to vLLM, LoRA merged or apart, over HTTP or gloo.
+"""``make bench-weights``: bytes and seconds of copying weights to vLLM, LoRA merged or apart, over HTTP or gloo.
 
 The policy is a LLaVA with random weights, 30 layers of width 576 above a small vocabulary; LoRA of rank 16 in its
-language model learns. The first hand-over, of all weights, is counted apart. Needs vLLM (make setup-vllm). Writes
+language model learns. The first copy, of all weights, is counted separately. Needs vLLM (make setup-vllm). Writes
 runs/bench/weight_sync.json.
 """
 
@@ -26,7 +26,7 @@ from models.assembly.tiny import fresh_language_model, fresh_vision_tower, word_
 from rollouts import RolloutEngine, SamplingConfig, VLLMEngine, VLLMServerEngine, VLLMSettings
 
 OUT = Path("runs/bench/weight_sync.json")
-# Little, because vLLM's CPU kernels make sampling beside LoRA slow, and what is measured comes before it.
+# Few tokens, because sampling beside LoRA is slow with vLLM's CPU kernels, and the measured copy comes before it.
 _SAMPLING = SamplingConfig(group_size=4, temperature=1.0, max_new_tokens=8)
 
 
@@ -54,12 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measure(engine: RolloutEngine, policy: Policy, *, rounds: int) -> dict[str, float]:
-    """Return the size and medians of hand-overs and of sampling after them.
+    """Return sizes and median times of the copies, and of sampling after them.
 
     Args:
-        engine: one that copies weights.
-        policy: what learns is moved before each round.
-        rounds: how many are measured, after the first.
+        engine: engine that copies weights.
+        policy: policy whose learning weights are changed before each round.
+        rounds: number of measured rounds, after the first.
     """
     prompts = [Prompt(uid=uid, key=str(uid), question="how many red ?") for uid in range(2)]
     syncs: list[float] = []

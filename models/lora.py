@@ -90,6 +90,7 @@ def lora_off(model: nn.Module) -> Iterator[None]:
 def lora_apart(model: nn.Module) -> Iterator[None]:
     """Put the original layers in the place of LoRA layers until the context ends, without their updates."""
     replaced: list[tuple[nn.Module, str, Any]] = []
+    # A list, because the loop changes the tree that it walks.
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, BaseTunerLayer):

@@ -62,7 +62,7 @@ class Policy(nn.Module):
         set_attention(model)
         self.head_shape = complete_head(model)
         self.kept_images = KeptImages()
-        """What a frozen tower made of the images of a rollout; empty and closed unless a module opens it."""
+        """Outputs of a frozen tower for the images of a rollout; closed and empty unless a module opens it."""
 
         kinds = token_kinds(processor, model)
         self.encoder = PromptEncoder(processor, kinds)
@@ -165,7 +165,7 @@ class Policy(nn.Module):
             encoded: U prompts; the images of each go through tower and adapter once.
             rows: for each of B rows its prompt.
             ids: (B, L) tokens, images expanded.
-            features: of the images of each prompt; None: they are read now.
+            features: features of each prompt's images; None: the images are read now.
         """
         features = self.image_features([e.vision for e in encoded]) if features is None else features
         per_row = tuple(feature for i in rows.tolist() for feature in features[i])
@@ -181,12 +181,12 @@ class Policy(nn.Module):
 
     @torch.no_grad()
     def read_images(self, prompts: Sequence[Prompt]) -> None:
-        """Read the images of prompts as ``prompt_inputs`` does, where they are kept."""
+        """Read the images of prompts as ``prompt_inputs`` does, into ``kept_images``."""
         visions = [encoded.vision for encoded in self.encoder.encode_all(prompts)]
         self.kept_images.features(self.model, prompts, visions)
 
     def zero_from_blank_image(self) -> Float[Tensor, ""]:
-        """Return 0, computed from a black image: for a rank without images where the ranks share weights.
+        """Return 0, computed from a black image, for a rank without images when weights are sharded.
 
         So this rank gathers the tower's weights as often, in forward and backward, as ranks with images do.
         """
@@ -195,7 +195,7 @@ class Policy(nn.Module):
 
     @torch.no_grad()
     def run_tower_on_blank_image(self) -> None:
-        """Run the tower for a rank whose images are kept, where another rank has some that are not."""
+        """Run the tower on a rank whose images are all kept, when another rank has images that are not."""
         unadapted(self.model, [self._blank_vision()])
 
     def _blank_vision(self) -> dict[str, Tensor]:

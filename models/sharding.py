@@ -139,8 +139,8 @@ def same_on_all_ranks(module: nn.Module, device: torch.device) -> None:
     """Copy the weights of the first rank to every rank, before they are sharded; a collective call.
 
     Args:
-        module: with whole weights, on any device.
-        device: that of the process group; one tensor at a time is moved there.
+        module: module with whole weights, on any device.
+        device: device of the process group; one tensor at a time is moved there.
     """
     for tensor in module.state_dict().values():
         sent = tensor.to(device)

@@ -1,4 +1,4 @@
-"""What runs leave behind, read and compared: ``run.json``, logged curves, tables with intervals, figures with bands."""
+"""Reads and compares finished runs: ``run.json``, logged curves, tables with intervals, figures with bands."""
 
 from run_records.curves import Curve, read_curves
 from run_records.figures import COLORS, draw_on, draw_panels, new_figure, save_figure

@@ -1,4 +1,4 @@
-"""Curves that a run has logged, read from the event files in its folder."""
+"""Reads the curves of a run from the event files in its folder."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +11,7 @@ class Point(NamedTuple):
     """One logged value."""
 
     step: int
-    """Optimizer steps that were done."""
+    """Optimizer steps that were done at this point."""
 
     value: float
     time: float
@@ -19,21 +19,21 @@ class Point(NamedTuple):
 
 
 def read_curves(folder: Path, metrics: Iterable[str]) -> dict[str, Curve]:
-    """Return some of the curves that a run logged to TensorBoard; a metric that it did not log is left out.
+    """Return curves that a run logged to TensorBoard; metrics that it did not log are left out.
 
-    A run that was killed and resumed has logged some steps twice. What was logged last counts, as it is what the run
-    went on from.
+    A run that was killed and resumed has logged some steps twice. For such a step the last value counts, because the
+    run continued from it.
 
     Args:
         folder: the run's folder.
         metrics: names of metrics.
     """
-    # Imported late: it takes a second, which tables do not need.
+    # Imported late: the import takes a second, and tables do not need it.
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     wanted = list(metrics)
     points: dict[str, dict[int, Point]] = {name: {} for name in wanted}
-    # File by file: for one folder the accumulator drops steps after a restart by rules of its own.
+    # Read file by file: for a whole folder the accumulator would drop steps after a restart by its own rules.
     for file in sorted(folder.glob("events.out.tfevents.*"), key=_time_in_name):
         events = EventAccumulator(str(file), size_guidance={"scalars": 0})
         events.Reload()

@@ -14,7 +14,7 @@ from run_records.intervals import mean_interval
 XY = Sequence[tuple[float, float]]
 _POINTS = 100
 _FEWEST_FOR_A_BAND = 3  # seeds
-# Okabe and Ito's colours, told apart by colour-blind readers too; the order puts unlike ones beside each other.
+# Okabe and Ito's colours, which colour-blind readers can distinguish too; neighbours in this order differ most.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
@@ -35,7 +35,7 @@ def draw_panels(panels: Mapping[str, Mapping[str, Sequence[XY]]], path: Path, *,
 
 
 def new_figure() -> Figure:
-    """Return an empty figure, made without pyplot, which would keep it and may open a window."""
+    """Return an empty figure without pyplot, which would keep the figure in memory and may open a window."""
     figure = Figure()
     FigureCanvasAgg(figure)
     return figure
@@ -45,12 +45,12 @@ def save_figure(figure: Figure, path: Path) -> list[Path]:
     """Write a figure as PNG and as SVG, the same files for the same figure, and return both.
 
     Args:
-        figure: from ``new_figure``.
+        figure: figure from ``new_figure``.
         path: the PNG file; the SVG file lies beside it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     files = [path.with_suffix(".png"), path.with_suffix(".svg")]
-    # Without these, an SVG has a date and random names in it.
+    # Without these settings an SVG contains a date and random names.
     with rc_context({"svg.hashsalt": "panels", "svg.fonttype": "none"}):
         for file in files:
             figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
@@ -63,10 +63,10 @@ def draw_on(
     """Draw one panel per title on an empty figure, such as one that a notebook shows.
 
     Args:
-        figure: gets the size that the panels need.
+        figure: figure, which is resized for the panels.
         panels: for each title the curves of every seed of each method, as (x, y); methods without any are left out.
         columns: panels side by side.
-        x_label: what x is, with its unit.
+        x_label: label of the x axis, with its unit.
     """
     columns = max(1, min(columns, len(panels)))
     rows = -(-len(panels) // columns)
@@ -75,26 +75,26 @@ def draw_on(
     grid = figure.subplots(rows, columns, squeeze=False)
     names = dict.fromkeys(method for methods in panels.values() for method in methods)
     for axes, (title, methods) in zip(grid.flat, panels.items(), strict=False):
-        # With all names, so that a method has one colour: a panel may lack one that others have.
+        # Colours are assigned from the methods of all panels, because a panel may lack some of them.
         draw_panel(axes, title, {name: methods.get(name, ()) for name in names})
         axes.set_xlabel(x_label)
     drawn = [axes.get_legend_handles_labels() for axes in grid.flat]
     lines = {label: line for handles, labels in drawn for line, label in zip(handles, labels, strict=True)}
     if lines:
         shown = [name for name in names if name in lines]
-        # Below the panels, where it hides no curve.
+        # The legend is below the panels, where it hides no curve.
         figure.legend([lines[name] for name in shown], shown, loc="outside lower center", ncols=4, fontsize=8)
     for unused in list(grid.flat)[len(panels) :]:
         unused.set_visible(False)
 
 
 def draw_panel(axes: Axes, title: str, methods: Mapping[str, Sequence[XY]]) -> None:
-    """Draw the curves of each method; a band where there are three seeds, as that of two says nothing.
+    """Draw the curves of each method, with a band from three seeds on; the band of two seeds would be too wide.
 
     Args:
         axes: the panel.
-        title: of the panel.
-        methods: the curves of every seed by method; one without any keeps its colour for other panels.
+        title: title of the panel.
+        methods: the curves of every seed by method; a method without curves still takes its colour.
     """
     bands: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]] = []
     for number, (method, given) in enumerate(methods.items()):
@@ -107,7 +107,8 @@ def draw_panel(axes: Axes, title: str, methods: Mapping[str, Sequence[XY]]) -> N
         x, mean, low, high = mean_and_band(curves)
         axes.plot(x, mean, color=color, linewidth=2.0, label=method)
         bands += [(color, x, low, high)] if len(curves) >= _FEWEST_FOR_A_BAND else []
-    # The interval of few seeds may be far wider than the curves: the view stays on them, on those of every method.
+    # The interval of few seeds may be far wider than the curves, so the axis shows the range of all curves.
+    # Read before the bands are drawn, which would widen the axis.
     limits = axes.get_ylim()
     for color, x, low, high in bands:
         axes.fill_between(x, low, high, color=color, alpha=0.12, linewidth=0)
@@ -117,11 +118,12 @@ def draw_panel(axes: Axes, title: str, methods: Mapping[str, Sequence[XY]]) -> N
 
 
 def mean_and_band(curves: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return x, mean, lower and upper end of the band, where all curves are known.
+    """Return x, mean, lower and upper end of the band, for the x at which all curves have values.
 
     Args:
         curves: arrays (points, 2) of x and y, with x rising; at least one.
     """
+    # Curves may begin and end at different x; outside of the common part a mean would jump.
     first, last = max(curve[0, 0] for curve in curves), min(curve[-1, 0] for curve in curves)
     x = np.linspace(first, max(first, last), _POINTS)
     values = np.asarray([np.interp(x, curve[:, 0], curve[:, 1]) for curve in curves])  # (seeds, points)

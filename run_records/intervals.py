@@ -12,20 +12,20 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and the interval around it; without an interval where one value alone is known."""
+    """A mean and the interval around it; a single value has no interval."""
 
     mean: float
     low: float | None
     high: float | None
     n: int
-    """Values, or pairs of values, that it is made of."""
+    """Number of values, or of pairs of values."""
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
     """Return the mean of one value per seed.
 
     Args:
-        values: at least one.
+        values: one or more values.
 
     Raises:
         ValueError: without any value.
@@ -41,15 +41,16 @@ def mean_interval(values: Sequence[float]) -> Interval:
 def difference(ours: Mapping[int | None, float], baseline: Mapping[int | None, float]) -> Interval:
     """Return how much larger one set of runs is than another.
 
-    Runs of one seed start from the same model and see the same prompts, so where both sets have the same seeds the
-    interval is that of their differences seed by seed. Else it is Welch's, for two independent sets.
+    Runs of one seed start from the same model and see the same prompts. So when both sets have the same seeds, the
+    interval is that of the differences seed by seed. Otherwise it is Welch's interval for two independent sets.
 
     Args:
-        ours: a value by seed.
-        baseline: the same of the other set.
+        ours: values by seed.
+        baseline: values by seed of the other set.
     """
     if set(ours) == set(baseline):
         return mean_interval([ours[seed] - baseline[seed] for seed in ours])
+    # Other seeds on both sides: no value has a partner.
     (a, b), n = (list(ours.values()), list(baseline.values())), min(len(ours), len(baseline))
     mean = statistics.fmean(a) - statistics.fmean(b)
     if n < 2:

@@ -1,4 +1,4 @@
-"""The record of a run, ``run.json`` in its folder: what was run, with what, how it ended, and what came out."""
+"""The record of a run, ``run.json`` in its folder: command, software and machine, how it ended, results."""
 
 import json
 import math
@@ -16,7 +16,7 @@ RUNNING, FINISHED, STOPPED, FAILED, KILLED = "running", "finished", "stopped", "
 
 @dataclass(frozen=True)
 class Attempt:
-    """One start of a run; a run that was resumed has several."""
+    """One start of a run; a resumed run has several attempts."""
 
     started: str
     """Time in UTC, ISO 8601."""
@@ -25,16 +25,16 @@ class Attempt:
     """The command line behind ``train.py``."""
 
     from_step: int = 0
-    """Optimizer steps that were done when it started; known when it has ended."""
+    """Optimizer steps that were done when the attempt started; known when it has ended."""
 
     ended: str | None = None
-    """Time in UTC; None while it runs, and after a kill."""
+    """Time in UTC; None while the attempt runs, and when it was killed."""
 
     seconds: float = 0.0
     """Wall time."""
 
     status: str = RUNNING
-    """running, finished, stopped (by a signal), failed (with an error), or killed (without a word)."""
+    """running, finished, stopped (by a signal), failed (with an error), or killed (without a message)."""
 
     reason: str | None = None
     """The signal, or the error's type and first line."""
@@ -49,11 +49,11 @@ class RunRecord:
     """fit, validate, test or predict."""
 
     title: str
-    """Config, overlays and flags that matter: what runs with several seeds have in common."""
+    """Config, overlays and flags that matter; runs with several seeds share this title."""
 
     seed: int | None
     flags: Mapping[str, str]
-    """The flags that matter, key to value; with the title and the seed they say what is run."""
+    """The flags that matter, key -> value. Title, flags and seed identify a run."""
 
     attempts: tuple[Attempt, ...]
     step: int = 0
@@ -90,7 +90,7 @@ class RunRecord:
 
     @property
     def seconds(self) -> float:
-        """Wall time of all attempts; of one that was killed nothing is known."""
+        """Wall time of all attempts in seconds; the time of a killed attempt is unknown and counts as 0."""
         return sum(attempt.seconds for attempt in self.attempts)
 
     @property
@@ -104,7 +104,7 @@ class RunRecord:
         )
 
     def write(self) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file as a whole or not at all."""
         content = {"status": self.status, "reason": self.reason, "seconds": round(self.seconds, 1)}
         content |= {key: value for key, value in asdict(self).items() if key != "folder"}
         with whole_file(self.folder / FILE_NAME) as draft:
@@ -114,7 +114,7 @@ class RunRecord:
 def read_record(folder: Path) -> RunRecord | None:
     """Return the record of a run; None where the folder has none.
 
-    An attempt that is written down as running, in a folder that no process has locked, was killed.
+    An attempt whose status is running, in a folder that no process has locked, was killed.
 
     Raises:
         DataError: when the file is no record of a run.
@@ -125,6 +125,7 @@ def read_record(folder: Path) -> RunRecord | None:
         attempts = tuple(
             Attempt(**{**attempt, "arguments": tuple(attempt["arguments"])}) for attempt in content["attempts"]
         )
+        # A record of a later version may have further keys; a record of an earlier version lacks some.
         known = {key: content[key] for key in RunRecord.__dataclass_fields__ if key in content}
         record = RunRecord(**{**known, "folder": folder, "attempts": attempts})
         ended = record.status

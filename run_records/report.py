@@ -1,4 +1,4 @@
-"""A comparison in files: ``table.md``, ``table.json``, and ``curves.png`` and ``.svg`` of what the runs logged."""
+"""Writes a comparison to files: ``table.md``, ``table.json``, ``curves.png`` and ``curves.svg``."""
 
 import json
 from pathlib import Path
@@ -13,8 +13,8 @@ def write_report(comparison: Comparison, folder: Path) -> list[Path]:
     """Write the tables, and one panel for each compared metric that was logged more than once in a run.
 
     Args:
-        comparison: from ``compare``.
-        folder: files of an earlier report in it are replaced.
+        comparison: comparison from ``compare``.
+        folder: folder of the report; files of an earlier report are replaced.
 
     Returns:
         The files.

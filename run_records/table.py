@@ -1,4 +1,4 @@
-"""Runs with several seeds, compared: mean, 95 % interval over seeds, difference to a baseline."""
+"""Compares runs with several seeds: mean, 95 % interval over seeds, difference to a baseline."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from algorithms import ConfigError, DataError
 from run_records.intervals import Interval, difference, mean_interval
 from run_records.record import FILE_NAME, FINISHED, RunRecord, read_record
 
-# Shown where no metric is named, as far as the runs have logged them: with and without training.
+# Metrics that are shown when the user names none, if the runs have logged them: of validation and of test.
 _MEASURES = ("greedy_accuracy", "sampled_accuracy", "hallucination_rate", "effective_fraction", "loss")
 _STAGES = ("val", "test")
 
@@ -22,17 +22,17 @@ class Comparison:
     """Runs by title and seed, and the metrics that are compared."""
 
     runs: Mapping[str, Mapping[int | None, Sequence[RunRecord]]]
-    """Title to seed to the run and its evaluations."""
+    """Title -> seed -> the run and its evaluations."""
 
     metrics: Sequence[str]
     baseline: str | None = None
-    """Title that the others are compared with; None for means alone."""
+    """Title with which the others are compared; None: only means are shown."""
 
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """Folder to the reason why its run is in no mean."""
+    """Folder -> reason why its run is left out of the means."""
 
     def values(self, title: str, metric: str) -> dict[int | None, float]:
-        """Return the final value of a metric by seed, of the seeds that have a finite one."""
+        """Return the final value of a metric by seed, for seeds with a finite value."""
         found: dict[int | None, float] = {}
         for seed, records in self.runs[title].items():
             for record in records:
@@ -42,12 +42,12 @@ class Comparison:
         return found
 
     def mean(self, title: str, metric: str) -> Interval | None:
-        """Return the mean over seeds; None where no seed has a value."""
+        """Return the mean over seeds; None when no seed has a value."""
         values = self.values(title, metric)
         return mean_interval(list(values.values())) if values else None
 
     def difference(self, title: str, metric: str) -> Interval | None:
-        """Return the difference to the baseline; None for the baseline itself, and where either has no value."""
+        """Return the difference to the baseline; None for the baseline itself, and when one of the two has no value."""
         if self.baseline is None or title == self.baseline:
             return None
         ours, theirs = self.values(title, metric), self.values(self.baseline, metric)
@@ -68,10 +68,11 @@ class Comparison:
         return {"baseline": self.baseline, "rows": rows, "left_out": dict(self.left_out), "notes": self.notes()}
 
     def notes(self) -> list[str]:
-        """Return what a reader of the table must know: runs that are not in it, values that are missing."""
+        """Return notes for readers of the table: runs that are left out, values that are missing."""
         notes = [f"{folder} is left out: {reason}." for folder, reason in self.left_out.items()]
         for title, by_seed in self.runs.items():
             steps = sorted({r.step for records in by_seed.values() for r in records if r.command == "fit"})
+            # Means over runs of different lengths are shown, but readers must know it.
             if len(steps) > 1:
                 notes.append(f"{title}: its runs ended at different steps ({', '.join(map(str, steps))}).")
             for metric in self.metrics:
@@ -121,25 +122,27 @@ class Comparison:
 def compare(
     folders: Iterable[str | Path], *, baseline: str | None = None, metrics: Sequence[str] | None = None
 ) -> Comparison:
-    """Read runs and set them side by side.
+    """Read runs and compare them.
 
-    Runs with the same title differ in their seeds. A run and the evaluations of its checkpoints are one. Runs that have
-    not finished are left out, and so are older runs with the title and seed of a later one; the comparison names them.
+    Runs with the same title differ in their seeds. Evaluations of a run's checkpoints belong to the run. Unfinished
+    runs are left out, and so are older runs with the title and seed of a later run; the comparison names them.
 
     Args:
-        folders: folders of runs, or folders that hold some.
-        baseline: title of the runs that the others are compared with, or the end of it, such as ``no_ssb``.
+        folders: folders of runs, or folders that contain such folders.
+        baseline: title of the runs with which others are compared, or the end of this title, such as ``no_ssb``.
         metrics: names of logged metrics; None: accuracies, hallucination rate and loss of validation and test.
 
     Raises:
-        DataError: where a folder holds no run, or no run has finished.
+        DataError: when a folder holds no run, or no run has finished.
         ConfigError: for a baseline or a metric that no run has.
     """
     records, left_out = _finished(folders)
     runs: dict[str, dict[int | None, list[RunRecord]]] = {}
+    # Sorted by seed; runs without a seed come first, because None cannot be compared with a number.
     for record in sorted(records, key=lambda record: (record.seed is not None, record.seed or 0)):
         runs.setdefault(record.title, {}).setdefault(record.seed, []).append(record)
     chosen = None if baseline is None else _title(baseline, list(runs))
+    # The baseline comes first, then the other runs by title.
     ordered = {title: runs[title] for title in sorted(runs, key=lambda title: (title != chosen, title))}
     return Comparison(ordered, _metrics(records, metrics), chosen, left_out)
 
@@ -148,6 +151,7 @@ def _finished(folders: Iterable[str | Path]) -> tuple[list[RunRecord], dict[str,
     """Return the newest finished run of each title, seed and command, and why the others are left out."""
     newest: dict[tuple[str, int | None, str], RunRecord] = {}
     left_out: dict[str, str] = {}
+    # A folder that was given twice, also inside of another one, counts once.
     for folder in dict.fromkeys(found for given in folders for found in _run_folders(Path(given))):
         record = read_record(folder)
         assert record is not None

@@ -1,4 +1,4 @@
-"""Files and folders that are written completely or not at all, so that they survive a killed process."""
+"""Writes files and folders completely or not at all, so that a killed process leaves none half written."""
 
 from storage.checkpoints import UnreadableCheckpoint, newest_readable, read_checkpoint
 from storage.folder_lock import LOCK_NAME, FolderInUse, folder_lock, is_locked

@@ -1,7 +1,7 @@
-"""Reading checkpoints: tensors and plain values only, and a reason where one cannot be read.
+"""Reads checkpoints: tensors and plain values only, with a reason when a checkpoint cannot be read.
 
 A checkpoint is a file that ``torch.save`` wrote, or a folder of slices that ``torch.distributed.checkpoint`` wrote.
-Both are pickles, and a pickle can run any code. Here they are read so that none runs.
+Both are pickles, and a pickle can run any code. The functions here read them without running code.
 """
 
 import pickle
@@ -20,10 +20,10 @@ class UnreadableCheckpoint(ValueError):
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return what a checkpoint holds; tensors of a file are mapped into memory and not read, slices are left out.
+    """Return the content of a checkpoint; tensors of a file are mapped into memory and not read, slices are left out.
 
     Raises:
-        UnreadableCheckpoint: with the reason, as the end of a sentence about the path.
+        UnreadableCheckpoint: has the reason, as the end of a sentence about the path.
     """
     if path.is_symlink() and not path.exists():
         raise UnreadableCheckpoint(f"links to {path.readlink()}, which does not exist")
@@ -33,7 +33,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def newest_readable(paths: Iterable[Path]) -> Path | None:
-    """Return the checkpoint that was written last among those that can be read; None where there is none."""
+    """Return the readable checkpoint that was written last; None when there is none."""
     for path in sorted(paths, key=lambda path: path.lstat().st_mtime_ns, reverse=True):
         try:
             read_checkpoint(path)

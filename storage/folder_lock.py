@@ -1,4 +1,4 @@
-"""A folder that one process at a time may write to."""
+"""Locks a folder, so that only one process at a time writes to it."""
 
 import errno
 import fcntl
@@ -15,8 +15,8 @@ _HELD = (errno.EACCES, errno.EAGAIN)
 
 logger = logging.getLogger(__name__)
 
-# Folders that this process has locked: it must not open their lock files again, because closing any of a file's handles
-# releases the lock of the whole process.
+# Folders that this process has locked. It must not open their lock files again: closing any handle of a file releases
+# the lock of the whole process.
 _own: set[Path] = set()
 
 
@@ -25,7 +25,7 @@ class FolderInUse(RuntimeError):
 
     Args:
         folder: the folder.
-        holder: that process, such as ``process 12 on node7``; empty where it is not known.
+        holder: the other process, such as ``process 12 on node7``; empty when it is unknown.
     """
 
     def __init__(self, folder: Path, holder: str) -> None:
@@ -35,16 +35,16 @@ class FolderInUse(RuntimeError):
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Lock a folder against other processes while the context is open; it is made where it is missing.
+    """Lock a folder against other processes while the context is open; create a missing folder.
 
-    The operating system releases the lock when the process ends, however it ends. Where the file system has no locks,
-    a warning is logged and nothing is locked.
+    The operating system releases the lock when the process ends in any way. On a file system without locks a warning is
+    logged and nothing is locked.
 
     Raises:
         FolderInUse: when another process has the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    # The file stays: a process that removed it could remove the one that another process has just locked.
+    # The lock file is not removed: it may be the file that another process has just locked.
     with (folder / LOCK_NAME).open("a+") as file:
         _lock(file, folder)
         _own.add(folder.resolve())
@@ -71,10 +71,10 @@ def is_locked(folder: Path) -> bool:
 
 
 def _lock(file: IO[str], folder: Path) -> None:
-    """Take the lock, and write down who has it."""
+    """Take the lock, and write the name of this process into the lock file."""
     try:
-        # A lock of the process and not of the open file (flock): child processes, such as those of an engine, would
-        # inherit the latter, and one that outlives a killed run would keep the folder locked.
+        # A lock of the process (lockf) and not of the open file (flock): child processes, such as those of an engine,
+        # would inherit a lock of the file, and a child that outlives a killed run would keep the folder locked.
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _HELD:

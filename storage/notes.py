@@ -1,4 +1,4 @@
-"""Where the project keeps what it finds out about a user's data: beside its own files, never among the user's."""
+"""The folder in which the project keeps notes about a user's data: never inside of the user's own folders."""
 
 import hashlib
 from pathlib import Path
@@ -10,7 +10,7 @@ def notes_folder(folder: Path) -> Path:
     """Return the folder of notes about a data folder, ``runs/notes/NAME-DIGEST``; it need not exist.
 
     Args:
-        folder: where the data lie; a digest of its absolute path tells folders of one name apart.
+        folder: folder of the data; a digest of its absolute path distinguishes folders with the same name.
     """
     place = folder.expanduser().absolute()
     return NOTES / f"{place.name}-{hashlib.sha256(str(place).encode()).hexdigest()[:8]}"

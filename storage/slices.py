@@ -1,7 +1,7 @@
-"""The index of a folder of slices, read without running code.
+"""Reads the index of a folder of slices without running code.
 
-``torch.distributed.checkpoint`` pickles its index (``.metadata``), and pickles what is not a tensor beside the slices.
-Its own reader unpickles both without limits.
+``torch.distributed.checkpoint`` pickles its index (``.metadata``) and all values that are no tensors. Its own reader
+unpickles both without limits.
 """
 
 import io
@@ -20,7 +20,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 INDEX_NAME = ".metadata"
 VALUES_NAME = "meta.pt"  # Lightning's name of the file with everything that is not sliced
 
-# What an index consists of. Anything else could be a function that runs when it is unpickled.
+# Classes in an index. Any other name could be a function that runs when it is unpickled.
 _METADATA = "torch.distributed.checkpoint.metadata"
 _ALLOWED = {
     ("collections", "OrderedDict"),
@@ -42,12 +42,12 @@ _ALLOWED = {
 
 @dataclass(frozen=True)
 class SliceIndex:
-    """Which slices lie where."""
+    """The files of the slices."""
 
     metadata: Metadata
 
     def file_sizes(self) -> dict[str, int]:
-        """Return for each file of slices the least size in bytes that holds all slices of the index."""
+        """Return for each file of slices the smallest size in bytes that can hold all its slices."""
         sizes: dict[str, int] = {}
         for info in self.metadata.storage_data.values():
             sizes[info.relative_path] = max(sizes.get(info.relative_path, 0), info.offset + info.length)
@@ -58,7 +58,7 @@ def read_slice_index(path: Path) -> SliceIndex:
     """Return the index of a folder of slices.
 
     Raises:
-        pickle.UnpicklingError: when the file holds anything that an index does not consist of.
+        pickle.UnpicklingError: when the file holds a class that does not belong to an index.
     """
     with path.open("rb") as file:
         metadata = _IndexUnpickler(file).load()
@@ -71,14 +71,14 @@ def load_slices(state: dict[str, Any], folder: Path) -> None:
     """Fill the tensors and values of a state, in place, from a folder of slices; a collective call.
 
     Raises:
-        CheckpointException: for slices that do not fit, and for what is neither a tensor nor a plain value. It is no
-            ``Exception``.
+        CheckpointException: for slices that do not fit, and for values that are neither tensors nor plain values. It is
+            no subclass of ``Exception``.
     """
     load(state, storage_reader=PlainReader(folder), planner=PlainPlanner())
 
 
 class PlainReader(FileSystemReader):
-    """torch's reader of a folder of slices, with an index that runs no code."""
+    """torch's reader of a folder of slices, except that reading the index runs no code."""
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
         """Return the index."""
@@ -90,16 +90,16 @@ class PlainReader(FileSystemReader):
 
 
 class PlainPlanner(DefaultLoadPlanner):
-    """torch's planner, which accepts nothing but tensors and plain values beside the slices."""
+    """torch's planner, except that it accepts only tensors and plain values beside the slices."""
 
     def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
         """Keep a value that is not a tensor."""
         plain = io.BytesIO()
-        # Read with limits, and written anew: the base class reads without.
+        # Read with limits and serialised again, because the base class would read the original without limits.
         try:
             torch.save(torch.load(value, weights_only=True), plain)
         except pickle.UnpicklingError:
-            # torch's own message recommends to read without limits.
+            # torch's own message would recommend reading without limits.
             name = read_item.dest_index.fqn
             raise pickle.UnpicklingError(f"{name} is neither a tensor nor a plain value") from None
         plain.seek(0)

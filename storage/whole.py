@@ -1,4 +1,4 @@
-"""Files and folders that a reader sees complete or not at all.
+"""Writes files and folders that other programs see complete or not at all.
 
 A draft is written beside its target, under another name, and renamed when it is complete. Renaming is atomic within one
 file system, and a target and its draft are always on the same one. A process that is killed leaves a draft behind, but
@@ -13,37 +13,37 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from uuid import uuid4
 
-# Between the name of a target and the random end of its draft's name.
+# Part of a draft's name, between the name of its target and a random end.
 _MARK = ".draft-"
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give the path of a draft. When the context ends without an error, the draft replaces the file.
+    """Yield the path of a draft. When the context ends without an error, the draft replaces the file.
 
     Args:
-        path: the file; missing folders above it are made.
+        path: the file; missing folders above it are created.
     """
     draft = _draft(path)
     try:
         yield draft
-        # A disk that is full may report it only now. After a power cut the new name must not stand for empty blocks.
+        # A full disk may report an error only here. After a power cut the new name must not point to empty blocks.
         with draft.open("rb") as written:
             os.fsync(written.fileno())
-        # Replaces an older file in one step: a reader sees the old one or the new one.
+        # Replaces an older file in one step, so other programs see either the old or the new file.
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
 
 
 def check_writable(folder: Path) -> None:
-    """Make a folder and a file in it, which is gone again at once.
+    """Create a folder and a file in it, and remove the file at once.
 
     Args:
-        folder: stays, empty where it is new.
+        folder: folder to test; a new folder stays, empty.
 
     Raises:
-        OSError: where nothing can be written.
+        OSError: when the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryFile(dir=folder):
@@ -51,9 +51,9 @@ def check_writable(folder: Path) -> None:
 
 
 def replace_link(link: Path, target: Path) -> None:
-    """Let a symbolic link point to a file or folder in one step: a reader sees the older target or the new one.
+    """Let a symbolic link point to a file or folder in one step: other programs see the older or the new target.
 
-    Where the file system has no symbolic links, the target is copied.
+    On a file system without symbolic links the target is copied.
 
     Args:
         link: path of the link; an older link, file or folder of this name is replaced.
@@ -66,7 +66,7 @@ def replace_link(link: Path, target: Path) -> None:
         _copy(target, link)
         return
     if link.is_dir() and not link.is_symlink():
-        # Neither a file nor a link can be renamed over a folder.
+        # A folder must be removed first: neither a file nor a link can be renamed over it.
         shutil.rmtree(link)
     draft.replace(link)
 
@@ -75,15 +75,15 @@ def remove_drafts(folder: Path, suffix: str) -> None:
     """Remove the drafts that killed processes left in a folder; no process may be writing there.
 
     Args:
-        folder: where the drafts lie; it need not exist.
-        suffix: how the names of their targets end, such as ``.ckpt``.
+        folder: folder of the drafts; it need not exist.
+        suffix: end of the targets' names, such as ``.ckpt``.
     """
     for draft in folder.glob(f"*{suffix}{_MARK}*"):
         remove(draft)
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a whole folder; nothing happens where there is none."""
+    """Remove a file, a link or a whole folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -92,12 +92,12 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def whole_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
-    """Give an empty draft folder. When the context ends without an error, the draft becomes the folder.
+    """Yield an empty draft folder. When the context ends without an error, the draft becomes the folder.
 
     Args:
-        path: the folder; missing folders above it are made.
-        replace: True: an older folder is replaced. False: an older folder stays, such as one that another process has
-            finished meanwhile, and the draft is dropped.
+        path: the folder; missing folders above it are created.
+        replace: True: an older folder is replaced. False: an older folder stays, for example one that another process
+            has just finished, and the draft is removed.
     """
     draft = _draft(path)
     draft.mkdir()
@@ -128,5 +128,5 @@ def _copy(source: Path, target: Path) -> None:
 def _draft(path: Path) -> Path:
     """Return a name beside a path that no other process uses."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Random and not the process id, which may be the same on two machines that share a disk.
+    # Random, because process ids may be equal on two machines that share a disk.
     return path.with_name(f"{path.name}{_MARK}{uuid4().hex[:12]}")

@@ -1,1 +1,1 @@
-"""What a command line sets: config files, overlays, flags, and what is refused before the parser runs."""
+"""The settings of a command line: config files, overlays and flags, checked before the parser runs."""

@@ -1,4 +1,4 @@
-"""Command lines of the commands that are not Lightning's."""
+"""The argument parser of commands that Lightning does not have."""
 
 import argparse
 from typing import NoReturn
@@ -8,9 +8,9 @@ from cli.given.places import program
 
 
 class OneLineArguments(argparse.ArgumentParser):
-    """Reports what is wrong as ``ConfigError``."""
+    """Reports errors as ``ConfigError``."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise the message."""
+        """Raise the message as ``ConfigError``."""
         command = self.prog.split()[-1]
         raise ConfigError(f"{command}: {message} (all options: {program()} {command} --help)")

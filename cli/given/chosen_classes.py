@@ -12,13 +12,13 @@ SECTIONS: dict[str, type] = {"model": LightningModule, "data": LightningDataModu
 
 
 def class_path(content: dict[str, Any], section: str) -> str:
-    """Return the class path of ``model`` or ``data``, empty where none is set."""
+    """Return the class path of ``model`` or ``data``; empty when none is set."""
     path = value_at(content, f"{section}.class_path")
     return path if isinstance(path, str) else ""
 
 
 def chosen_class(content: dict[str, Any], section: str) -> type | None:
-    """Return the class of ``model`` or ``data``; None where none is set or the parser will report that it is missing.
+    """Return the class of ``model`` or ``data``; None when none is set, or when it cannot be imported.
 
     Args:
         content: the settings as nested dictionaries.
@@ -26,12 +26,12 @@ def chosen_class(content: dict[str, Any], section: str) -> type | None:
     """
     module, _, name = class_path(content, section).rpartition(".")
     if not module:
-        # A short name, which no module leads to.
+        # A short name has no module.
         return next((found for found in _subclasses(SECTIONS[section]) if found.__name__ == name), None)
     try:
         found = getattr(import_module(module), name, None)
     except Exception:
-        # A user's module may raise anything. The parser imports it again and reports it.
+        # A user's module may raise any error. The parser imports it again and reports the error.
         return None
     return found if isinstance(found, type) else None
 
@@ -51,6 +51,6 @@ def parameters(chosen: type) -> set[str]:
 
 
 def _subclasses(base: type) -> list[type]:
-    """Return all imported classes below a class; the parser looks short names up among them too."""
+    """Return all imported subclasses of a class; the parser too looks up short names among them."""
     direct = base.__subclasses__()
     return [*direct, *(found for each in direct for found in _subclasses(each))]

@@ -1,7 +1,7 @@
-"""Flags that set a nested setting to null, in a form that the parser takes.
+"""Rewrites flags that set a nested setting to null into a form that the parser accepts.
 
-jsonargparse 4.53 refuses ``--model.grpo.dual_clip=null``, though the setting may be null: of a setting that lies in a
-dataclass it takes null inside of a dictionary only, ``--model.grpo={"dual_clip": null}``. Both forms leave the other
+jsonargparse 4.53 refuses ``--model.grpo.dual_clip=null``, although the setting may be null. For a setting in a
+dataclass it accepts null only inside of a dictionary: ``--model.grpo={"dual_clip": null}``. Both forms leave the other
 settings of the dataclass as they are.
 """
 
@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Sequence
 
-# Two names or more below the section: what lies directly in a class is no setting of a dataclass, and works as it is.
+# At least two names below the section: a setting directly in a class is in no dataclass, and its flag works.
 _NULL = re.compile(r"--((?:model|data|callbacks\.\w+)\.(?:init_args\.)?\w+(?:\.\w+)*)\.(\w+)=(?:null|None)")
 
 
@@ -24,8 +24,8 @@ def in_dictionaries(arguments: Sequence[str]) -> list[str]:
 
 def _rewritten(argument: str) -> str:
     match = _NULL.fullmatch(argument)
-    # A setting of a class (--data.init_args.pool) and a part of a reward lie in no dataclass: there the dictionary
-    # would be taken for all settings, or for all parts.
+    # A setting of a class (--data.init_args.pool) and a part of a reward are in no dataclass: the parser would take the
+    # dictionary for all settings of the class, or for all parts.
     if match is None or match[1].endswith(("init_args", ".parts")):
         return argument
     return f"--{match[1]}={json.dumps({match[2]: None})}"

@@ -28,39 +28,41 @@ _BASE = re.compile(r"(any config|\w+)(?: on (\w+))?(?: with ([\w.]+(?: and [\w.]
 
 @dataclass(frozen=True)
 class Base:
-    """One alternative of an overlay's first line: what the configs below it must be. None stands for any class."""
+    """One alternative of an overlay's first line: the classes of the configs below it. None stands for any class."""
 
     model: str | None
     data: str | None
     keys: tuple[str, ...]
 
     def accepts(self, below: dict[str, Any]) -> bool:
-        """Return whether the merged configs below are what the overlay was made for."""
+        """Return whether the overlay may lie over the merged configs below it."""
         return _is_class(below, "model", self.model) and _is_class(below, "data", self.data) and not self.missing(below)
 
     def missing(self, below: dict[str, Any]) -> list[str]:
-        """Return the keys that the line names and that the configs below do not set, or set to null."""
+        """Return the keys that the line names and that the configs below leave out or set to null."""
         return [key for key in self.keys if value_at(below, key) is None]
 
 
 def check_overlays(files: Sequence[Settings]) -> None:
-    """Refuse an overlay that is laid over a config it was not made for.
+    """Refuse an overlay that lies over a config for which it was not made.
 
     Args:
         files: the config files of the command line, in its order.
 
     Raises:
-        ConfigError: names the overlay, what it lies over, and what is below it; or the second of two whole configs.
+        ConfigError: names the overlay, the configs for which it was made and the config below it; or the second of two
+            whole configs.
     """
     below: dict[str, Any] = {}
     for number, file in enumerate(files):
-        # What such a file would set is unknown, and the parser reports it.
+        # The settings of such a file are unknown, and the parser reports its error.
         if file.is_missing or file.is_broken:
             return
         bases = bases_of(file)
-        # A first file has nothing below it, which not even "any config" accepts.
+        # There is no config below the first file, so even "any config" refuses.
         if bases and not (number and any(base.accepts(below) for base in bases)):
             raise ConfigError(_refusal(file, bases, below, [each.source for each in files[:number]]))
+        # Keys of two whole configs would be mixed, although no one meant to combine them.
         if not bases and _is_whole(file.content) and _is_whole(below):
             raise ConfigError(
                 f"{file.source} is a whole config, with a model and data of its own, and so is what is below it "
@@ -115,6 +117,6 @@ def _is_class(below: dict[str, Any], section: str, name: str | None) -> bool:
         return True
     chosen = chosen_class(below, section)
     if chosen is None:
-        # A class that cannot be imported is for the parser to report.
+        # The parser reports a class that cannot be imported.
         return bool(path)
     return any(base.__name__ == name for base in chosen.__mro__)

@@ -1,7 +1,7 @@
-"""Where the paths of a command line lead, from whichever directory it is run.
+"""Resolves the paths of a command line, which may be run from any directory.
 
-A config is looked for in the directory where the user stands, then in the project. All other paths, such as those of
-data, models and ``runs/``, belong to the directory where the user stands.
+A config is looked for in the user's current directory, then in the project. All other paths, such as those of data,
+models and ``runs/``, are relative to the current directory.
 """
 
 import shlex
@@ -17,7 +17,7 @@ PROJECT = Path(__file__).resolve().parent.parent.parent
 
 
 def config_path(source: str) -> str:
-    """Return the path of a config: as typed where it is there, else in the project where it is there, else as typed.
+    """Return the path of a config: as typed if the file exists, else in the project if it exists there, else as typed.
 
     >>> config_path("nowhere.yaml")
     'nowhere.yaml'
@@ -26,13 +26,13 @@ def config_path(source: str) -> str:
         if Path(source).exists() or not (PROJECT / source).is_file():
             return source
     except (OSError, ValueError):
-        # YAML text in place of a path: too long for one, or with a null character.
+        # YAML text instead of a path can be too long for a path, or hold a null character.
         return source
     return str(PROJECT / source)
 
 
 def with_places(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with the configs of the project where they lie.
+    """Return the arguments; configs of the project get their full path.
 
     Args:
         arguments: the command line.
@@ -57,14 +57,14 @@ def program() -> str:
 
 @contextmanager
 def writes_to(key: str, path: Path) -> Iterator[None]:
-    """Turn the system's refusal to write into a sentence.
+    """Turn an error of writing into a sentence.
 
     Args:
-        key: what names the place on the command line.
-        path: the place.
+        key: key of the path on the command line.
+        path: the path.
 
     Raises:
-        ConfigError: where nothing can be written there.
+        ConfigError: when the path cannot be written.
     """
     try:
         yield
@@ -73,7 +73,7 @@ def writes_to(key: str, path: Path) -> Iterator[None]:
 
 
 def import_from_here() -> None:
-    """Let configs name classes and functions of files in the directory where the user stands, after all others."""
+    """Let configs name classes and functions of files in the current directory, which is searched last."""
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)

@@ -1,4 +1,4 @@
-"""Names that configs and flags used before; each is refused with the name that replaced it."""
+"""Old names of configs and flags; each is refused with the name that replaced it."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from cli.given.settings import Settings, is_set, merged, texts
 
 CONFIGS = Path("configs")
 
-# Keys as error messages write them; a config file has ``init_args`` between the section and the name.
+# Keys as in error messages; a config file has ``init_args`` between the section and the name.
 KEYS = {
     "model.trainable": "model.learning.trainable",
     "model.optimizer": "model.learning.optimizer",
@@ -25,20 +25,20 @@ KEYS = {
     "data.report_folder": "data.reading.report_folder",
     "data.predict_split": "data.reading.predict_split",
 }
-"""Setting and the setting that replaced it."""
+"""Old setting -> the setting that replaced it."""
 
 CALLBACK_KEYS = {
     f"callbacks.hallucination.{name}": f"callbacks.hallucination.probes.{name}"
     for name in ("split", "num_probes", "num_samples", "kind_column", "length_bounds", "seed")
 } | {"callbacks.hallucination.probes.class_path": "callbacks.hallucination.probes.source.class_path"}
-"""The same for the monitor under the name that the project's configs give it."""
+"""Old setting -> new setting of the monitor, under its name in the project's configs."""
 
 VALUES = {
     "model.judge": "{class_path: hallucination.GrammarJudge, init_args: {mention: ..., clause_end: ...}}",
 }
 """Form of a new setting's value, where the old setting had another form."""
 
-# The new path is the shortest one that can be imported, as --print_config writes it.
+# The new path is the shortest import path, as --print_config writes it.
 CLASSES = {
     "algorithms.reward_threshold": "algorithms.calibration",
     "callbacks.hallucination_monitor": "callbacks",
@@ -72,13 +72,13 @@ def check_renamed(files: Sequence[Settings], flags: Sequence[Settings]) -> None:
         flags: its other flags.
 
     Raises:
-        ConfigError: with the new names of everything that one file or flag names by old ones.
+        ConfigError: names the new names for all old names in the file or flag.
     """
     for file in files:
         if file.is_missing and (moved := moved_config(file.source)):
             raise ConfigError(f"{file.source} is not there; {CONFIGS}/ has one file of this name: {moved}.")
     everything = [*files, *flags]
-    # The class is chosen by all of them together, and a key of one file may belong to the class of another.
+    # All files together choose the class, and a key of one file may belong to the class in another file.
     keys = _old_keys(merged(everything)) | CALLBACK_KEYS
     for settings in everything:
         new_names = {path: new for path in texts(settings.content) if (new := new_class(path))}
@@ -89,13 +89,13 @@ def check_renamed(files: Sequence[Settings], flags: Sequence[Settings]) -> None:
 
 
 def moved_config(source: str) -> Path | None:
-    """Return the one file below ``configs/`` that has the name of a file which is not there."""
+    """Return the file below ``configs/`` with the same name as a missing file, if there is exactly one."""
     found = [path for path in CONFIGS.rglob("*.yaml") if path.name == Path(source).name]
     return found[0] if len(found) == 1 else None
 
 
 def new_class(path: str) -> str | None:
-    """Return the import path that replaced an old one, None where it was not replaced.
+    """Return the import path that replaced an old one; None when it was not replaced.
 
     >>> new_class("algorithms.reward_threshold.TargetRate")
     'algorithms.calibration.TargetRate'
@@ -103,14 +103,14 @@ def new_class(path: str) -> str | None:
     if path in CLASSES:
         return CLASSES[path]
     module, _, name = path.rpartition(".")
-    # A class directly in an old module only: datamodules.shapes is a package today, and modules in it are no old names.
+    # Only classes directly in an old module: datamodules.shapes is a package today, and its modules are no old names.
     return f"{CLASSES[module]}.{name}" if module in CLASSES and re.fullmatch(r"[A-Z]\w*", name) else None
 
 
 def _old_keys(content: dict[str, Any]) -> dict[str, str]:
-    """Return the renamed keys that the chosen classes take by their new names only.
+    """Return the renamed keys that the chosen classes accept only by their new names.
 
-    A class of the user's, or one that was not changed, may still have a setting of an old name.
+    A user's own class, or a class that was not changed, may still have a setting with an old name.
     """
     found: dict[str, str] = {}
     for section in SECTIONS:
@@ -120,7 +120,8 @@ def _old_keys(content: dict[str, Any]) -> dict[str, str]:
             if not old.startswith(f"{section}."):
                 continue
             old_name, new_name = (key.split(".")[1] for key in (old, new))
-            # Both conditions: a class with neither name has nothing to be changed to, and the parser lists its keys.
+            # Both conditions are needed: for a class with neither name there is no new key, and the parser lists its
+            # keys.
             if new_name in taken and old_name not in taken:
                 found[old] = new
     return found

@@ -1,6 +1,6 @@
-"""What a command line sets: its config files and its flags, each read once and before the parser runs.
+"""The settings of a command line's config files and flags, read once and before the parser runs.
 
-The parser reads the files again and reports what is broken in them; here a broken file has no settings.
+The parser reads the files again and reports their errors; here a broken file has no settings.
 """
 
 import re
@@ -18,10 +18,10 @@ _NOT_SET = object()
 
 @dataclass(frozen=True)
 class Settings:
-    """What one config file or one flag sets."""
+    """The settings of one config file or one flag."""
 
     source: str
-    """The file's path or the flag, as it was typed."""
+    """The file's path or the flag, as typed."""
 
     content: dict[str, Any] = field(default_factory=dict)
     """The settings as nested dictionaries."""
@@ -33,14 +33,14 @@ class Settings:
     """First line of a file."""
 
     is_missing: bool = False
-    """True where there is no file at this path."""
+    """Whether there is no file at this path."""
 
     is_broken: bool = False
-    """True where the text is not YAML."""
+    """Whether the text is not YAML."""
 
 
 def config_files(arguments: Sequence[str]) -> list[Settings]:
-    """Return what each ``--config`` sets, in the order of the command line."""
+    """Return the settings of each ``--config``, in the order of the command line."""
     found: list[Settings] = []
     for position, argument in enumerate(arguments):
         if argument.startswith(("--config=", "-c=")):
@@ -51,10 +51,10 @@ def config_files(arguments: Sequence[str]) -> list[Settings]:
 
 
 def read_config(source: str, position: int = 0) -> Settings:
-    """Return what one config file sets.
+    """Return the settings of one config file.
 
     Args:
-        source: path of the file, or YAML text, which the parser accepts in its place.
+        source: path of the file, or YAML text, which the parser accepts too.
         position: index of the argument on the command line.
     """
     try:
@@ -66,14 +66,14 @@ def read_config(source: str, position: int = 0) -> Settings:
         content = yaml.safe_load(text)
     except yaml.YAMLError:
         return Settings(source, position=position, first_line=text.partition("\n")[0], is_broken=True)
-    # Text that is a dictionary is a config given without a file; any other text is a path without a file.
+    # Text that is a dictionary is a config without a file; any other text is a path of a missing file.
     is_missing = not is_file and not isinstance(content, dict)
     first_line = text.partition("\n")[0] if is_file else ""
     return Settings(source, content if isinstance(content, dict) else {}, position, first_line, is_missing)
 
 
 def flags(arguments: Sequence[str]) -> list[Settings]:
-    """Return what each flag except ``--config`` sets: ``--a.b=1`` sets ``{"a": {"b": 1}}``."""
+    """Return the settings of each flag except ``--config``: ``--a.b=1`` gives ``{"a": {"b": 1}}``."""
     found: list[Settings] = []
     for position, argument in enumerate(arguments):
         match = _FLAG.fullmatch(argument)
@@ -81,10 +81,10 @@ def flags(arguments: Sequence[str]) -> list[Settings]:
             continue
         value = match[2]
         if value is None:
-            # ``--key value``, or a switch without a value, before the next flag.
+            # Either ``--key value``, or a switch without a value.
             following = arguments[position + 1 : position + 2]
             value = following[0] if following and not following[0].startswith("--") else ""
-        # A bare class would replace all settings of its section, where the parser changes the class only.
+        # A class alone would replace all settings of its section, but the parser changes only the class.
         key = f"{match[1]}.class_path" if match[1] in ("model", "data") and is_name(value) else match[1]
         found.append(Settings(argument, nested(key, _parsed(value)), position))
     return found
@@ -106,14 +106,14 @@ def merged(settings: Iterable[Settings]) -> dict[str, Any]:
 
 
 def laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Return one dictionary over another, key by key; another class takes no settings over from the one before."""
+    """Merge two dictionaries key by key, the first over the second; a new class takes over no settings."""
     # A class named again in its short form is the same class, and keeps its settings.
     if "class_path" in above and "class_path" in below and not _is_same_class(above["class_path"], below["class_path"]):
         return above
     result = dict(below)
     for key, value in above.items():
         old = result.get(key)
-        # A text over the settings of a class, or below them, is the short form of class_path.
+        # When one value is a text and the other holds settings of a class, the text is the short form of class_path.
         if isinstance(value, str) and isinstance(old, dict) and "class_path" in old:
             value = {"class_path": value}
         if isinstance(old, str) and isinstance(value, dict) and "class_path" not in value:
@@ -123,7 +123,7 @@ def laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_init_args(content: Any) -> Any:
-    """Return nested settings with those in ``init_args`` beside ``class_path``, as error messages write their keys."""
+    """Return nested settings without the levels named ``init_args``, as error messages write keys."""
     if isinstance(content, list):
         return [without_init_args(item) for item in content]
     if not isinstance(content, dict):
@@ -140,7 +140,7 @@ def value_at(content: Any, key: str) -> Any:
 
 
 def is_set(content: Any, key: str) -> bool:
-    """Return whether a dotted key is set, be it to null. Levels named ``init_args`` are left out of the key."""
+    """Return whether a dotted key is set, also to null. Levels named ``init_args`` are left out of the key."""
     return _find(content, key, default=_NOT_SET) is not _NOT_SET
 
 
@@ -159,7 +159,7 @@ def texts(content: Any) -> Iterator[str]:
 def _find(content: Any, key: str, *, default: Any) -> Any:
     for name in key.split("."):
         section = content if isinstance(content, dict) else {}
-        # class_path lies beside init_args, and the settings of the class lie in it.
+        # class_path and init_args are on one level, and the settings of the class are in init_args.
         if name not in section:
             section = section.get("init_args")
         if not isinstance(section, dict) or name not in section:

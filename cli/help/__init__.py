@@ -1,1 +1,1 @@
-"""What ``--help`` prints: one screen that leads on, and one screen for each section of a config."""
+"""The pages of ``--help``: one overview, and one page for each section of a config."""

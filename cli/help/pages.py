@@ -36,7 +36,7 @@ _SECTIONS = {
 
 
 def asked_for(arguments: Sequence[str]) -> str | None:
-    """Return the key whose page a command line asks for, empty for the first page, None where it asks for none.
+    """Return the key whose help page a command line asks for; empty for the first page, None without ``--help``.
 
     >>> asked_for(["fit", "--config=x.yaml", "--help", "model"])
     'model'
@@ -50,7 +50,7 @@ def asked_for(arguments: Sequence[str]) -> str | None:
 
 
 def first_page(command: str | None) -> str:
-    """Return the page of a command; None for the page that lists them."""
+    """Return the page of a command; for None the page that lists all commands."""
     if command is None:
         listed = [f"  {name:<10} {meaning}" for name, meaning in COMMANDS.items()]
         return "\n".join(
@@ -126,11 +126,11 @@ def _callbacks(config: Mapping[str, Any], command: str) -> str:
 def _row(key: str, setting: Setting, config: Mapping[str, Any]) -> tuple[str, str, str]:
     if is_set(config, key):
         value = value_at(config, key)
-        # Settings without a class of their own: their keys follow.
+        # Settings of a section without a class of its own are listed directly.
         return key, _shown(value) if isinstance(value, dict) else _shown(value) or "null", setting.meaning
     if setting.default is REQUIRED:
         return key, "(must be set)", setting.meaning
-    # A dataclass that nothing changes: its keys follow with their defaults.
+    # The keys of a dataclass that no file changes are listed with their defaults.
     shown = "" if classes_in(setting.annotation) and setting.default is not None else _shown(setting.default) or "null"
     return key, shown, setting.meaning
 

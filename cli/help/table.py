@@ -5,19 +5,19 @@ import textwrap
 from collections.abc import Sequence
 
 _VALUE_COLUMN = 24  # characters
-# Not after "eq." and the like, which end no sentence.
+# The full stop of "eq." and similar abbreviations ends no sentence.
 _SENTENCE_END = re.compile(r"(?<!\beq)(?<!e\.g)(?<!i\.e)\.\s+(?=[A-Z])")
 Row = tuple[str, str, str]
 """Key, value, meaning."""
 
 
 def table(rows: Sequence[Row], *, columns: int, lines: int) -> str:
-    """Return one line for each key. Where these are more than a screen, keys far below become one line for all.
+    """Return one line for each key. When they fill more than a screen, deeply nested keys share one line.
 
     Args:
-        rows: in their order.
-        columns: width of the screen, characters.
-        lines: height of the screen.
+        rows: keys, values and meanings, in order.
+        columns: width of the screen in characters.
+        lines: height of the screen in lines.
     """
     depths = [key.count(".") for key, _, _ in rows]
     shown = _folded(rows, max(depths))
@@ -27,7 +27,7 @@ def table(rows: Sequence[Row], *, columns: int, lines: int) -> str:
     key_width = max(len(key) for key, _, _ in shown)
     room = columns - key_width - _VALUE_COLUMN - 4
     meanings = [textwrap.wrap(_first_sentence(meaning), room) or [""] for _, _, meaning in shown]
-    # Cut meanings only where all of them in full would be more than a screen.
+    # Meanings are cut only when the full meanings would fill more than a screen.
     is_cut = sum(map(len, meanings)) > lines
     text: list[str] = []
     for (key, value, _), meaning in zip(shown, meanings, strict=True):
@@ -48,7 +48,7 @@ def _folded(rows: Sequence[Row], depth: int) -> list[Row]:
 
 
 def _first_sentence(meaning: str) -> str:
-    # A key's meaning is followed by what is worth knowing, which belongs to the docs.
+    # Only the first sentence is the meaning; further sentences are for the docs.
     return _SENTENCE_END.split(meaning.replace("``", ""), maxsplit=1)[0].removesuffix(".")
 
 

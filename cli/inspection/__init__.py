@@ -1,1 +1,1 @@
-"""``train.py inspect``: what the trainer would see, as one page, before anything is trained."""
+"""``train.py inspect``: a page with the data as the trainer would see it, before training."""

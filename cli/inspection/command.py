@@ -18,7 +18,7 @@ INSPECT = {"inspect": {"model", "datamodule"}}
 
 
 class InspectingTrainer(Trainer):
-    """A trainer that can look at data without training."""
+    """A trainer that can inspect data without training."""
 
     def inspect(
         self,
@@ -28,14 +28,15 @@ class InspectingTrainer(Trainer):
         num_prompts: int = 12,
         num_measured: int = 256,
     ) -> None:
-        """Write a page of what the policy is asked: prompts, lengths, answers, rejected rows, overlaps.
+        """Write a page about the data of a run: prompts, lengths, answers, rejected rows, overlaps.
 
         Args:
             model: the module; its weights are not loaded.
             datamodule: the data.
-            page: the file that is written; it needs no other file.
-            num_prompts: prompts of each split that are shown.
-            num_measured: prompts of each split whose lengths are measured and whose answers are read, evenly spaced.
+            page: path of the page, which needs no other file.
+            num_prompts: number of prompts of each split on the page.
+            num_measured: number of prompts of each split, evenly spaced, whose lengths are measured and whose answers
+                are read.
 
         Raises:
             ConfigError: the data module has no prompts.

@@ -1,4 +1,4 @@
-"""What there is to say about the data of a config: collected here, laid out in ``page``."""
+"""Collects facts about the data of a config; ``page`` shows them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ from algorithms.errors import ConfigError, DataError
 from algorithms.records import Prompt
 from cli.inspection.golds import GoldReading, read_golds
 from cli.inspection.reader import PromptReading, reader_of
+from datamodules.experience import ExperienceDataModule
 from datamodules.prompts import PromptDataModule
 from datamodules.reading import SPLITS
 from datamodules.rows.prompt_rows import PromptRows
@@ -18,23 +19,23 @@ from datamodules.sources.prompt_pool import read_entries, summary
 from datamodules.streams.overlap import Overlap, overlap_of
 from datamodules.streams.prompt_stream import first_rows
 
-# Of a split that is streamed.
+# Rows that are read of a streamed split.
 _ROWS_OF_STREAM = 1000
-# Of one reason.
+# Rejected rows that are shown for each reason.
 _MAX_REJECTIONS = 5
 
 
 @dataclass
 class SplitFindings:
-    """What was found in one split."""
+    """Facts about one split."""
 
     name: str
     where: str = ""
     error: str = ""
-    """Why the split cannot be read; empty when it can."""
+    """Why the split cannot be read; empty when it can be read."""
 
     note: str = ""
-    """That the split has no file, which is no error; empty when it has one."""
+    """Note that the split has no file, which is no error; empty when it has a file."""
 
     rows: PromptRows | None = None
     is_start: bool = False
@@ -42,17 +43,17 @@ class SplitFindings:
 
     shown: Sequence[PromptReading] = ()
     lengths: Sequence[int] = ()
-    """Of the measured prompts, in tokens."""
+    """Lengths of the measured prompts in tokens."""
 
     unreadable: Sequence[tuple[str, str]] = ()
     """Measured prompts that the policy cannot read, and why."""
 
     golds: Sequence[GoldReading] = ()
     overlap: Overlap | None = None
-    """With the training prompts."""
+    """Overlap with the training prompts."""
 
     rejections: dict[str, Sequence[Rejection]] = field(default_factory=dict[str, Sequence[Rejection]])
-    """The first ones of each reason."""
+    """The first rejected rows for each reason."""
 
     @property
     def num_rejected(self) -> dict[str, int]:
@@ -67,15 +68,15 @@ class SplitFindings:
 
 @dataclass
 class Findings:
-    """What was found in the data of a config."""
+    """Facts about the data of a config."""
 
     max_prompt_tokens: int | None
     splits: list[SplitFindings]
     reader_error: str = ""
-    """Why prompts cannot be shown as the policy reads them; empty when they can."""
+    """Why prompts cannot be shown as the policy reads them; empty when they can be shown."""
 
     pass_rates: dict[str, Any] | None = None
-    """Counts of the prompt pool, where the config names one."""
+    """Counts of the prompt pool; None when the config has no pool."""
 
     def in_words(self) -> str:
         """Return one line for each split."""
@@ -83,13 +84,13 @@ class Findings:
 
 
 def inspected(model: object, data: PromptDataModule, *, num_prompts: int, num_measured: int) -> Findings:
-    """Read every split that there is and look at it.
+    """Read and examine every split.
 
     Args:
-        model: tells how prompts are read, by its policy source.
-        data: the data module; its source is read.
-        num_prompts: prompts of each split to show.
-        num_measured: prompts of each split to measure, evenly spaced.
+        model: its policy source determines how prompts are read.
+        data: data module whose source is read.
+        num_prompts: number of prompts of each split to show.
+        num_measured: number of prompts of each split to measure, evenly spaced.
     """
     encoder, problem = reader_of(model)
     found = Findings(data.reading.max_prompt_tokens, [], problem)
@@ -101,8 +102,8 @@ def inspected(model: object, data: PromptDataModule, *, num_prompts: int, num_me
             _look_at(one, data, encoder, num_prompts, num_measured)
         found.splits.append(one)
     _compare(found.splits)
-    pool = getattr(data, "pool", None)
-    found.pass_rates = summary(read_entries(Path(pool.path))) if pool is not None else None
+    if isinstance(data, ExperienceDataModule) and data.pool is not None:
+        found.pass_rates = summary(read_entries(Path(data.pool.path)))
     return found
 
 
@@ -124,7 +125,7 @@ def _read(data: PromptDataModule, split: str) -> SplitFindings:
         else:
             found.rows = data.source.read(split, max_image_pixels=pixels)
     except (ConfigError, DataError) as error:
-        # The other splits are worth looking at all the same.
+        # The other splits are still examined.
         found.error = str(error)
         return found
     for rejection in found.rows.rejections:
@@ -158,7 +159,7 @@ def _compare(splits: Sequence[SplitFindings]) -> None:
 
 
 def _spread(rows: Sequence[Any], number: int) -> list[Any]:
-    """Return up to so many rows, evenly spaced."""
+    """Return up to ``number`` rows, evenly spaced."""
     step = max(1, -(-len(rows) // number))
     return list(rows[::step])
 

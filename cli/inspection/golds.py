@@ -1,4 +1,4 @@
-"""How the verifier reads the answers of a data set: each answer, put into a box, must be right."""
+"""Checks how the verifier reads the answers of a data set: each answer in a box must be right."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from rewards import AccuracyReward
 
 @dataclass(frozen=True)
 class GoldReading:
-    """An answer, and what the verifier says to itself."""
+    """An answer, and the verdict when it is compared with itself."""
 
     key: str
     answer: str
@@ -21,7 +21,7 @@ class GoldReading:
 
 
 def read_golds(prompts: Sequence[Prompt]) -> list[GoldReading]:
-    """Return the verdict on every answer of these prompts, given as the completion's answer."""
+    """Return for every prompt the verdict on a completion with the prompt's own answer."""
     answered = [prompt for prompt in prompts if prompt.answer and prompt.answer.strip()]
     if not answered:
         return []
@@ -33,7 +33,7 @@ def read_golds(prompts: Sequence[Prompt]) -> list[GoldReading]:
 
 
 def _completion(answer: str) -> Completion:
-    # An answer that brings its box keeps it: two boxes would be two answers.
+    # An answer that already has a box gets no second one: two boxes would be two answers.
     text = answer if "\\boxed" in answer else f"\\boxed{{{answer}}}"
     return Completion(
         token_ids=torch.zeros(1, dtype=torch.long), behavior_logps=torch.zeros(1), text=text, finish_reason="stop"

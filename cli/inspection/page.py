@@ -1,4 +1,4 @@
-"""The page: one file that works from ``file://``, with its pictures inside."""
+"""Writes the page: one file that works from ``file://`` and contains its pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +12,8 @@ _BINS = 12
 
 
 def write_page(path: Path, found: Findings) -> None:
-    """Write the page, whole or not at all."""
-    # Escaped: questions and columns are texts of others, and some hold HTML.
+    """Write the page as a whole file or not at all."""
+    # Escaped, because questions and columns are foreign texts, and some contain HTML.
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
     )
@@ -24,7 +24,7 @@ def write_page(path: Path, found: Findings) -> None:
 
 
 def histogram(lengths: Sequence[int]) -> list[tuple[str, int, float]]:
-    """Return bins of lengths: from and to in words, prompts in it, and that as a share of the fullest."""
+    """Return the bins of a histogram of lengths: range in words, number of prompts, share of the largest bin."""
     if not lengths:
         return []
     low, high = min(lengths), max(lengths)

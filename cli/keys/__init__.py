@@ -1,1 +1,1 @@
-"""The keys that a config may have, found in the classes that it chooses: for error messages and for help."""
+"""Finds the keys that a config may have, from the classes that it chooses, for error messages and for help."""

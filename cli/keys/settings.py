@@ -1,4 +1,4 @@
-"""The settings of a class as the parser sees them: name, type, default and meaning."""
+"""Reads the settings of a class as the parser does: name, type, default and meaning."""
 
 import dataclasses
 import inspect
@@ -14,12 +14,12 @@ from typing import Any
 
 from jsonargparse import set_parsing_settings
 
-# What the parser itself reads settings with: it follows **kwargs into bases, and takes meanings from docstrings. The
-# version of jsonargparse is pinned to its minor version.
+# The parser's own function: it follows **kwargs into base classes and takes meanings from docstrings. It is private,
+# and jsonargparse is pinned to its minor version.
 from jsonargparse._parameter_resolvers import get_signature_parameters
 
 REQUIRED = inspect.Parameter.empty
-# Classes whose values are written as plain YAML.
+# Classes whose values a config writes as plain YAML.
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), PurePath, Enum, list, tuple, set, dict, type)
 
 
@@ -30,21 +30,21 @@ class Setting:
     name: str
     annotation: Any
     default: Any
-    """``REQUIRED`` where there is none."""
+    """The default; ``REQUIRED`` when the setting has none."""
     meaning: str
-    """From the docstring, in one line; empty where it has none."""
+    """The meaning from the docstring, in one line; empty when the docstring has none."""
     owner: type | None = None
-    """The class that takes it."""
+    """The class that has this setting."""
 
 
 @cache
 def settings_of(owner: type) -> Mapping[str, Setting]:
-    """Return the settings that a class or dataclass takes, by name.
+    """Return the settings of a class or dataclass, by name.
 
     Args:
         owner: the class.
     """
-    # Meanings stand below the fields of dataclasses; without this the parser does not read them.
+    # The meaning of a dataclass field is the docstring below it; without this option the parser does not read it.
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     return {
         found.name: Setting(found.name, found.annotation, found.default, " ".join((found.doc or "").split()), owner)
@@ -53,7 +53,7 @@ def settings_of(owner: type) -> Mapping[str, Setting]:
 
 
 def alternatives(annotation: Any) -> list[Any]:
-    """Return the members of a union, unions inside of it included; of any other type the type itself."""
+    """Return the members of a union and of unions inside of it; for any other type the type itself."""
     annotation = getattr(annotation, "__value__", annotation)  # the right side of a type statement
     if annotation is inspect.Parameter.empty:
         return [Any]
@@ -65,7 +65,7 @@ def alternatives(annotation: Any) -> list[Any]:
 
 
 def classes_in(annotation: Any) -> list[type]:
-    """Return the classes of a type whose values have keys of their own: dataclasses, and bases of ``class_path``."""
+    """Return the classes in a type whose values have keys: dataclasses, and classes that ``class_path`` chooses."""
     return [
         each
         for each in alternatives(annotation)
@@ -83,14 +83,14 @@ def is_dataclass(owner: type) -> bool:
 
 
 def is_open(annotation: Any) -> bool:
-    """Return whether values of this type may have keys that no class names."""
+    """Return whether values of this type may have keys of any name."""
     return any(
         each is Any or each is object or typing.get_origin(each) is Callable for each in alternatives(annotation)
     )
 
 
 def values_of_mapping(annotation: Any) -> Any:
-    """Return the type of the values of a ``dict[str, T]``; None where the type holds no such dictionary."""
+    """Return the type of the values of a ``dict[str, T]``; None when the type contains no such dictionary."""
     for each in alternatives(annotation):
         arguments = typing.get_args(each)
         if typing.get_origin(each) in (dict, Mapping) and len(arguments) == 2:
@@ -99,10 +99,10 @@ def values_of_mapping(annotation: Any) -> Any:
 
 
 def subclasses(base: type) -> list[type]:
-    """Return the imported classes that can stand where a base is asked for, itself included if it can be made.
+    """Return the imported classes that a config may choose for a base class; the base itself too, unless abstract.
 
     Args:
-        base: a class; of a protocol, those classes of its own package that have what it asks for.
+        base: a class; for a protocol, the classes of its package that implement it are returned.
     """
     if getattr(base, "_is_protocol", False):
         asked = [name for name in vars(base) if not name.startswith("_")]
@@ -130,7 +130,7 @@ def shortest_path(owner: type) -> str:
 
 
 def in_words(annotation: Any) -> str:
-    """Return what values of a type look like in a config.
+    """Describe in words the values that a type allows in a config.
 
     >>> in_words(int | None)
     'a whole number or null'
@@ -141,7 +141,7 @@ def in_words(annotation: Any) -> str:
     )
     words = [f"one of {', '.join(choices)}"] if choices else []
     words += [_words(each) for each in kinds if typing.get_origin(each) is not typing.Literal]
-    # Null last: it is what a user looks for least.
+    # Null comes last, because users look for it least.
     return " or ".join(sorted(dict.fromkeys(words), key=lambda word: word == "null"))
 
 

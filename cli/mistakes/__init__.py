@@ -1,1 +1,1 @@
-"""What a user can mistype, and the sentence that says so."""
+"""Checks for mistakes of users on the command line, each with a sentence that explains it."""

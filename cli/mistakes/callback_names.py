@@ -1,4 +1,4 @@
-"""Callback names that exist nowhere."""
+"""Refuses callback names that do not exist."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,13 +9,13 @@ from cli.keys.nearest import did_you_mean
 
 
 def check_name(name: str, given: Any, chosen: Mapping[str, Any], sources: Iterable[Any], where: str) -> None:
-    """Refuse a name for which no file and no flag has a class, also where it is only switched off.
+    """Refuse a name for which no file and no flag sets a class, also when it is only switched off.
 
     Args:
         name: the name under ``callbacks``.
-        given: what one file or flag gives for it; null switches the callback off.
+        given: value for this name in one file or flag; null switches the callback off.
         chosen: the callbacks of the whole config.
-        sources: what any file or flag gives for the name.
+        sources: values for this name in all files and flags.
         where: end of the message: the file or flag.
 
     Raises:
@@ -23,7 +23,7 @@ def check_name(name: str, given: Any, chosen: Mapping[str, Any], sources: Iterab
     """
     present = chosen.get(name)
     has_class = any(isinstance(value, str) or (isinstance(value, dict) and "class_path" in value) for value in sources)
-    # One of the project's names may be switched off in a config that does not have it, so that an overlay can say so.
+    # A name of the project may be switched off also in a config without it, so that overlays can switch it off.
     if has_class or (present is None and name in KNOWN_SLOTS):
         return
     if name in KNOWN_SLOTS:

@@ -1,4 +1,4 @@
-"""What is checked of a command line before the parser runs, and how the parser's own errors are worded."""
+"""Checks a command line before the parser runs, and rewrites the parser's own errors."""
 
 import re
 import sys
@@ -26,16 +26,16 @@ _FIRST_KEY = re.compile(r"[a-z_]\w*(\.\w+)+(?=[ :,])")
 
 @dataclass(frozen=True)
 class CommandLine:
-    """A command line without the mistakes that can be seen before the parser runs."""
+    """A command line that has passed the checks before the parser."""
 
     arguments: list[str]
-    """With the project's configs where they lie, from whichever directory."""
+    """The arguments; configs of the project have their full path."""
     files: list[Settings]
     flags: list[Settings]
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """Files and flags laid over each other, without levels named ``init_args``."""
+        """Files and flags merged, without levels named ``init_args``."""
         return whole([*self.files, *self.flags])
 
     @cached_property
@@ -48,16 +48,17 @@ class CommandLine:
         return in_one_line(message, self.config, self.known)
 
     def key_of_value(self, text: str) -> str | None:
-        """Return the key whose value a text is or begins with, the longest such value first; None if there is none."""
+        """Return the key with the longest value that begins a text; None if there is none."""
         values = {key: value_at(self.config, key) for key in self.known}
         named = {key: value for key, value in values.items() if isinstance(value, str) and len(value) > 1}
         found = [key for key, value in named.items() if text.startswith(value)]
         return max(found, key=lambda key: len(named[key]), default=None)
 
     def with_full_key(self, error: ConfigError | DataError) -> ConfigError | DataError:
-        """Return an error that begins with the key as a user types it.
+        """Return an error with the full key, as a user types it.
 
-        A dataclass that several classes take does not know under which key: it says ``optimizer.learning_rate``.
+        A dataclass that several classes use does not know its full key: its error begins with
+        ``optimizer.learning_rate``.
         """
         found = _FIRST_KEY.match(text := str(error))
         if found is None or found[0] in self.known:
@@ -68,14 +69,14 @@ class CommandLine:
 
 
 def checked(arguments: Sequence[str], subcommands: Sequence[str]) -> CommandLine:
-    """Return a command line, or refuse its first mistake, in the order in which a user would look for it.
+    """Return a checked command line, or refuse its first mistake, in the order in which a user would look for mistakes.
 
     Args:
         arguments: the words after ``train.py``.
-        subcommands: the first of them is one of these.
+        subcommands: allowed first words.
 
     Raises:
-        ConfigError: names what was typed, and what was meant or is known.
+        ConfigError: names the typed word, and the nearest or all known words.
     """
     topic = asked_for(arguments)
     if topic is not None and (not arguments or arguments[0].startswith("-")):
@@ -86,10 +87,12 @@ def checked(arguments: Sequence[str], subcommands: Sequence[str]) -> CommandLine
     import_from_here()
     placed = with_places(arguments)
     line = CommandLine(placed, config_files(placed), flags(placed))
+    # Old names come first: every later check would call them unknown.
     check_renamed(line.files, line.flags)
     check_config_names(line.files)
     check_files(line.files)
     check_overlays(line.files)
+    # Keys are checked last, because the known keys depend on the classes of all files.
     if placed[0] in subcommands:
         check_keys(placed[0], line.files, line.flags)
         check_loggers(line.config)

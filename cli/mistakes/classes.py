@@ -1,4 +1,4 @@
-"""Classes that exist nowhere, or are of another kind than a key takes."""
+"""Refuses classes that do not exist or that a key does not accept."""
 
 import traceback
 import typing
@@ -11,22 +11,22 @@ from cli.keys.settings import Setting, alternatives, classes_in, shortest_path, 
 
 
 def check_class(setting: Setting, path: str, key: str, where: str, *, is_short: bool) -> None:
-    """Refuse a class that the setting cannot take.
+    """Refuse a class that the setting does not accept.
 
-    A module of the user's that cannot be imported is named with the reason.
+    For a user's module that cannot be imported the error names the reason.
 
     Args:
         setting: the setting.
         path: import path or short name.
         key: the setting's dotted key.
         where: end of the message: the file or flag.
-        is_short: whether the path stands in place of the mapping with ``class_path``, where some keys take a text.
+        is_short: whether the path replaces the mapping with ``class_path``; some keys accept a text there.
 
     Raises:
         ConfigError: names the nearest class.
     """
     bases = classes_in(setting.annotation)
-    # The value of an interpolation is known to the parser only.
+    # Only the parser knows the value of an interpolation.
     if not bases or "${" in path or (is_short and _takes_text(setting)):
         return
     known = _known(bases)
@@ -44,7 +44,7 @@ def check_class(setting: Setting, path: str, key: str, where: str, *, is_short: 
 def _known(bases: list[type]) -> dict[str, type]:
     """Return the classes that can be chosen, by import path, this project's first."""
     found = [each for base in bases for each in subclasses(base)]
-    # What no package shows is no name to choose, and bases of Lightning do nothing by themselves.
+    # Classes that no package exports are private, and base classes of Lightning do nothing by themselves.
     paths = {shortest_path(each): each for each in found}
     public = {
         path: each
@@ -64,7 +64,7 @@ def _takes_text(setting: Setting) -> bool:
 
 
 def _meant(path: str, known: dict[str, type]) -> str:
-    """Return a question with the nearest class, by its last name, else the classes that there are."""
+    """Return a question with the class of the nearest name, else a list of all classes."""
     name = path.rpartition(".")[2]
     by_name = {owner.__name__: full for full, owner in known.items()}
     found = nearest(name, by_name)
@@ -72,20 +72,20 @@ def _meant(path: str, known: dict[str, type]) -> str:
 
 
 def _is_ours(path: str, known: dict[str, type]) -> bool:
-    """Return whether a path is a short name, or leads into a package that has such classes, or nearly into one."""
+    """Return whether a path is a short name, or begins with the name (or nearly) of a package with such classes."""
     module = path.rpartition(".")[0]
     packages = {full.partition(".")[0] for full in known}
     return not module or module.partition(".")[0] in packages or nearest(module, packages, least=0.85) is not None
 
 
 def _check_users(path: str, key: str, where: str) -> None:
-    """Refuse a class in a module of the user's that cannot be imported or does not have it."""
+    """Refuse a class in a user's module that cannot be imported or lacks the class."""
     module, _, name = path.rpartition(".")
     try:
         loaded = import_module(module)
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
-        # A syntax error knows its own place, and a missing module has none of its own.
+        # A syntax error contains its file and line, and a missing module has neither.
         file, line = getattr(error, "filename", None) or place.filename, getattr(error, "lineno", None) or place.lineno
         at = f" ({file}, line {line})" if "importlib" not in file else ""
         reason = str(error).splitlines()[0] if str(error) else ""
@@ -96,5 +96,5 @@ def _check_users(path: str, key: str, where: str) -> None:
 
 
 def _is_kind_of(found: type, base: type) -> bool:
-    # A protocol is met by having its methods, which the parser looks at.
+    # A class implements a protocol by having its methods; the parser checks this.
     return getattr(base, "_is_protocol", False) or issubclass(found, base)

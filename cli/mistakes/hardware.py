@@ -1,4 +1,4 @@
-"""Accelerators and devices that this machine does not have, refused before Lightning starts processes."""
+"""Refuses accelerators and devices that this machine does not have, before Lightning starts processes."""
 
 import os
 from collections.abc import Mapping
@@ -12,18 +12,18 @@ from algorithms import ConfigError
 from cli.keys.nearest import did_you_mean, nearest
 
 _GPUS = ("gpu", "cuda")
-# More processes than this per core are a typing error, not a plan.
+# A larger number of processes per core is surely a typing error.
 _PROCESSES_PER_CORE = 4
 
 
 def check_hardware(trainer: Mapping[str, Any]) -> None:
-    """Refuse an accelerator that is not there, more devices than there are, and unknown names of strategies.
+    """Refuse a missing accelerator, more devices than the machine has, and unknown names of strategies.
 
     Args:
         trainer: the config's section ``trainer``.
 
     Raises:
-        ConfigError: with what this machine has.
+        ConfigError: names the devices of this machine.
     """
     accelerator = trainer.get("accelerator", "auto")
     if isinstance(accelerator, str):
@@ -41,7 +41,7 @@ def _check_accelerator(accelerator: str) -> None:
         return
     if accelerator == "gpu" and torch.backends.mps.is_available():
         return
-    # Lightning's own check of the others imports packages that may be missing.
+    # Lightning's own check of other accelerators imports packages that may be missing.
     is_there = {"auto": True, "cpu": True, "mps": torch.backends.mps.is_available()}.get(accelerator, False)
     if accelerator == "tpu":
         try:

@@ -1,4 +1,4 @@
-"""Errors of the parser, Lightning, torch and the operating system that a setting causes, as sentences with the key."""
+"""Turns errors of the parser, Lightning, torch and the operating system into sentences with the key."""
 
 import re
 from collections.abc import Callable, Collection, Iterator
@@ -20,7 +20,7 @@ class FaultyValue(ConfigError):
     """A value that a library refused; the key that has it is added where the command line is known."""
 
     def __init__(self, value: str, sentence: str) -> None:
-        """Remember the value: a path, of which the config may have the beginning only, or a name."""
+        """Remember the value: a name, or a path, of which the config may have only the beginning."""
         super().__init__(sentence)
         self.value = value
 
@@ -29,7 +29,7 @@ def raise_first_cause(error: BaseException, line: CommandLine) -> NoReturn:
     """Raise the first error for the user among an error and its causes, else the error itself.
 
     Args:
-        error: what ended the run.
+        error: error that ended the run.
         line: the command line, for keys as they were typed.
     """
     found = first_cause(error)
@@ -41,7 +41,7 @@ def raise_first_cause(error: BaseException, line: CommandLine) -> NoReturn:
 
 
 def first_cause(error: BaseException) -> ConfigError | DataError | None:
-    """Return the first error for the user among an error and its causes, None where there is none."""
+    """Return the first error for the user among an error and its causes; None when there is none."""
     for cause in _chain(error):
         shown = explained(cause) or _about_a_path(cause) or _about_a_monitor(cause) or cause
         if isinstance(shown, ConfigError | DataError):
@@ -50,7 +50,7 @@ def first_cause(error: BaseException) -> ConfigError | DataError | None:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """Return an error and its causes. An inner error that was raised again has the outer one among its own causes."""
+    """Return an error and its causes, each once; an inner error that was raised again can be its own cause."""
     found: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and not any(cause is each for each in found):
@@ -76,7 +76,7 @@ def setup_errors(line: CommandLine) -> Iterator[None]:
     except Exception as error:
         if found := first_cause(error):
             raise found from None
-        # The parser's, when an object could not be made.
+        # The parser's error when an object could not be created.
         if "Does not validate against" in str(error):
             raise _constructors(error, line) from None
         if isinstance(error, ImportError) and (package := _PACKAGE.search(str(error))):
@@ -90,20 +90,20 @@ def setup_errors(line: CommandLine) -> Iterator[None]:
 
 
 def check_constructors(check: Callable[[], object], *, to_build: Collection[Path]) -> None:
-    """Make all objects once before models are built for minutes, so that a wrong setting is told at once.
+    """Create all objects once before models are built for minutes, so that a wrong setting is reported at once.
 
     Args:
-        check: makes them, and may look at them.
+        check: creates the objects, and may check them.
         to_build: folders that do not exist yet.
 
     Raises:
-        ConfigError: as the constructors raise it, unless it is about a folder that is about to be built.
+        ConfigError: from a constructor, unless it is about a folder that will be built.
     """
     try:
         check()
     except Exception as error:
         found = first_cause(error)
-        # Any other error will come again when the run starts, with its traceback.
+        # Any other error will occur again when the run starts, with its traceback.
         if found is not None and not any(str(folder) in str(found) for folder in to_build):
             raise found from None
 
@@ -121,7 +121,7 @@ def _about_a_path(error: BaseException) -> ConfigError | None:
 
 
 def _about_a_monitor(error: BaseException) -> ConfigError | None:
-    """Return Lightning's error about a metric that nothing logs, which lists a page of names, in one line."""
+    """Return Lightning's error about a metric that nothing logs in one line; Lightning lists a page of names."""
     text = str(error)
     if "could not find the monitored key" not in text and "conditioned on metric" not in text:
         return None
@@ -140,7 +140,7 @@ def _is_of_trainer(error: BaseException) -> bool:
 
 
 def _constructors(error: BaseException, line: CommandLine) -> BaseException:
-    """Return what a constructor raised: as a sentence with its key where it is a library's, else as it was raised."""
+    """Return the error of a constructor; an error from a library becomes a sentence with the key."""
     path = re.search(r"Given value: Namespace\(class_path='([^']+)'", str(error))
     cause = _chain(error)[-1]
     frame = cause.__traceback__
@@ -161,7 +161,7 @@ def _names(path: str) -> tuple[str, str]:
 
 
 def _trainer_key(text: str, line: CommandLine) -> str:
-    """Return the setting of the trainer that an error of Lightning's is about, as far as its words tell."""
+    """Return the trainer setting that an error of Lightning is about, if its words show it."""
     given = line.config.get("trainer", {})
     if text.startswith("`Timer("):
         return "trainer.max_time"  # the setting becomes a callback of this name

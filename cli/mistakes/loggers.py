@@ -1,4 +1,4 @@
-"""Loggers whose package is not installed: Lightning finds out late, and the parser hides what it says."""
+"""Refuses loggers whose package is not installed: Lightning notices this late, and the parser hides its message."""
 
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -6,7 +6,7 @@ from typing import Any
 
 from algorithms import ConfigError
 
-# Class to module, and the name to install where it differs.
+# Class -> module, and the package to install if it has another name.
 _NEEDS = {
     "WandbLogger": ("wandb", "wandb"),
     "MLFlowLogger": ("mlflow", "mlflow"),
@@ -23,7 +23,7 @@ def check_loggers(config: Mapping[str, Any]) -> None:
         config: the whole config, without levels named ``init_args``.
 
     Raises:
-        ConfigError: with the command that installs the package.
+        ConfigError: names the command that installs the package.
     """
     trainer = config.get("trainer")
     given = trainer.get("logger") if isinstance(trainer, dict) else None

@@ -1,4 +1,4 @@
-"""Callbacks that wait for a metric which nothing logs: Lightning finds out at the end of a validation, hours later."""
+"""Warns about callbacks that wait for a metric which nothing logs: Lightning notices this only after hours."""
 
 import logging
 import re
@@ -13,12 +13,12 @@ from cli.keys.nearest import nearest
 logger = logging.getLogger(__name__)
 
 _PAGE = PROJECT / "docs" / "metrics.md"
-# Parts of a key on the page that stand for any name or number.
+# Parts of a key on the page that are placeholders for any name or number.
 _PLACEHOLDER = re.compile(r"NAME|KIND|(?<=_)[NK](?![a-z])")
 
 
 def warn_of_monitors(config: Mapping[str, Any]) -> None:
-    """Warn of a monitored metric that the project does not log; code of the user's may.
+    """Warn of a monitored metric that the project does not log; a user's own code may log it.
 
     Args:
         config: the whole config, without levels named ``init_args``.
@@ -37,7 +37,7 @@ def warn_of_monitors(config: Mapping[str, Any]) -> None:
 
 @cache
 def logged_keys() -> Sequence[str]:
-    """Return the keys of the page of metrics; none where the project lies without its pages."""
+    """Return the keys on the page of metrics; none when the project is installed without its pages."""
     if not _PAGE.is_file():
         return ()
     rows = [line.split("|")[1] for line in _PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
@@ -46,5 +46,5 @@ def logged_keys() -> Sequence[str]:
 
 def _is_logged(monitor: str, keys: Sequence[str]) -> bool:
     patterns = (r"\w+".join(map(re.escape, _PLACEHOLDER.split(key))) for key in keys)
-    # What Lightning itself counts, and any metric where there is no page to look at.
+    # Lightning's own counters are allowed, and any metric when there is no page.
     return monitor in ("step", "epoch") or not keys or any(re.fullmatch(pattern, monitor) for pattern in patterns)

@@ -1,4 +1,4 @@
-"""What the objects of a run tell before anything is built or sampled: sizes that do not fit, places of no use."""
+"""Checks the objects of a run before models are built: sizes that do not fit, folders that cannot be used."""
 
 import logging
 from collections.abc import Collection
@@ -21,17 +21,17 @@ _COMMANDS = ("fit", "validate", "test", "predict")
 
 
 def check_made(parser: ArgumentParser, config: Namespace, command: str, *, to_build: Collection[Path]) -> None:
-    """Make the objects of a config once, and let those look at their places that have ``check_places(command)``.
+    """Create the objects of a config once, and call ``check_places(command)`` of those that have it.
 
     Args:
-        parser: has read the config.
-        config: as read; it stays as it is.
-        command: its section; only commands that run have places.
-        to_build: folders that do not exist yet: what is said about them does not count.
+        parser: parser that has read the config.
+        config: the config, which is not changed.
+        command: the subcommand; only commands that run have folders.
+        to_build: folders that will be built later; errors about them are ignored.
 
     Raises:
-        ConfigError: as a constructor raises it; or for a place, with key and reason.
-        DataError: likewise.
+        ConfigError: from a constructor, or for a folder or file, with key and reason.
+        DataError: from a constructor, or for a folder or file.
     """
 
     def look() -> None:
@@ -49,13 +49,13 @@ def check_made(parser: ArgumentParser, config: Namespace, command: str, *, to_bu
 def check_sizes(
     module: L.LightningModule, data: L.LightningDataModule | None, *, command: str, warns: bool = True
 ) -> None:
-    """Refuse sizes with which nothing could be learnt, and warn of those that cost more than they look like.
+    """Refuse sizes with which a run could not learn, and warn of sizes with hidden costs.
 
     Args:
-        module: what is trained.
-        data: its data.
+        module: the module that is trained.
+        data: its data module.
         command: only ``fit`` samples rollouts.
-        warns: False where the same sizes are looked at again later.
+        warns: False when the same sizes are checked again later.
 
     Raises:
         ConfigError: names both sizes.

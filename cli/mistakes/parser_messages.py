@@ -1,4 +1,4 @@
-"""The parser's message about a wrong value, which lists every type that it tried, as one sentence."""
+"""Shortens the parser's message about a wrong value, which lists every type that it tried, to one sentence."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,15 +11,15 @@ from cli.mistakes.wrong_types import must_be
 
 _KEY = re.compile(r'Parser key "([^"]+)"')
 _REQUIRED = re.compile(r"the following arguments are required: ([\w., ]+)")
-# How the parser passes a flag below a class on.
+# The form in which the parser passes on a flag below a class.
 _NESTED = re.compile(r"NestedArg\(key='([^']+)', val='?(.*?)'?\)\s*$", re.MULTILINE)
-# What is worth knowing beside the type: why an import failed.
+# The part of a message besides the type that helps the user: why an import failed.
 _CAUSE = re.compile(r"No module named '[^']+'|module '[^']+' has no attribute '[^']+'|cannot import name '[^']+'[^\n]*")
-# OmegaConf's words before those of a resolver's own error, and where a key that is not there was looked for.
+# OmegaConf's words before a resolver's own error, and before the place where it looked for a missing key.
 _RAISED = re.compile(r"^\w+ raised while resolving interpolation: ")
 _RESOLVED = re.compile(r"\(resolved to '([^']+)'\)")
 _COMMANDS = ("fit", "validate", "test", "predict", "inspect")
-# Lines that only lead to the cause.
+# Lines that only introduce the cause.
 _NOISE = re.compile(
     r"(- )?(Parser key |Problem with given class_path|Does not validate against|Subtypes: |Errors:|Given value type: "
     r"|Given value: |Expected a <class 'NoneType'>)"
@@ -27,12 +27,12 @@ _NOISE = re.compile(
 
 
 def in_one_line(message: str, config: Mapping[str, Any], known: Mapping[str, Setting]) -> str:
-    """Return the key as one would type it, what is allowed, and the value.
+    """Return a sentence with the key as a user types it, the allowed values, and the given value.
 
     Args:
-        message: the parser's.
+        message: the parser's message.
         config: the whole config, without levels named ``init_args``.
-        known: every key that it may have.
+        known: every key that the config may have.
     """
     key = _key(message)
     if found := _REQUIRED.search(message):
@@ -47,10 +47,10 @@ def in_one_line(message: str, config: Mapping[str, Any], known: Mapping[str, Set
 
 
 def interpolation_in_one_line(error: Exception, known: Iterable[str]) -> str:
-    """Return what is wrong with a ``${...}``, and under which key it stands.
+    """Return the error of a ``${...}`` and the key that has it as value.
 
     Args:
-        error: OmegaConf's.
+        error: OmegaConf's error.
         known: every key that the config may have.
     """
     key = _without_structure(str(getattr(error, "full_key", None) or ""))
@@ -72,7 +72,7 @@ def _key(message: str) -> str:
     if not keys:
         return ""
     nested = _NESTED.search(message)
-    # A flag names the whole key; the parser's own list of keys leaves names of dictionaries out.
+    # A flag has the whole key; the parser's own list of keys leaves out names in dictionaries.
     dotted = f"{keys[0]}.{nested[1]}" if nested else ".".join(keys)
     return _without_structure(dotted)
 
@@ -91,8 +91,8 @@ def _is_about_type(message: str) -> bool:
 
 def _reasons(message: str) -> str:
     lines = [line.strip() for line in message.splitlines() if line.strip() and not _NOISE.match(line.strip())]
-    # Several types may fail for one reason, which is enough to read once.
+    # Several types may fail for the same reason, which is printed once.
     distinct = dict.fromkeys(line.removeprefix("- ").rstrip(".:") for line in lines)
     text = "; ".join(distinct) or "is not allowed"
-    # Forms in which the parser keeps values; a user has typed none of them.
+    # Internal forms of values, which no user has typed.
     return re.sub(r"(Got value: )?(NestedArg|Namespace)\(.*", "", text).rstrip(" ;.")

@@ -1,4 +1,4 @@
-"""Numbers that a key cannot have, where the class that takes it does not check: Lightning's, and sizes of a slip."""
+"""Refuses numbers that a key cannot have and that no class checks: numbers for Lightning, and far too large sizes."""
 
 import math
 import re
@@ -14,16 +14,16 @@ from cli.keys.settings import Setting
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers that a key may have."""
+    """The numbers that a key accepts."""
 
     least: float = -math.inf
     most: float = math.inf
     why: str = ""
     is_open: bool = False
-    """Whether the two ends are outside."""
+    """Whether the two ends are excluded."""
 
     def refuses(self, number: float) -> str | None:
-        """Return what the number must be, None where it may be what it is."""
+        """Return a sentence about the allowed numbers; None for an allowed number."""
         low, high = ("above", "below") if self.is_open else ("at least", "at most")
         if number < self.least or (self.is_open and number == self.least):
             return f"{low} {self.least:.12g}"
@@ -59,10 +59,10 @@ RANGES = {
     "data.source.num_val": Range(1, 10**7, why="each row is a picture that is drawn and kept"),
     "data.source.num_test": Range(1, 10**7, why="each row is a picture that is drawn and kept"),
 }
-"""Key to its range. Ranges of this project's own settings stand in their classes; here are slips of many zeros only."""
+"""Key -> its range. Classes of this project check their own settings; these are limits against surplus zeros."""
 
 
-# Numbers, sizes and lengths of time by their names, where none of this project's classes means anything by one below 0.
+# Names of counts, sizes and times; in this project's classes none of them has a meaning below 0.
 _COUNT = re.compile(r"(num|max|min)_\w+|\w+_(size|steps|seconds|tokens|pixels|rows)|timeout_s|refresh_rate|alpha|eps")
 _AMOUNT = Range(0, why="it is a number or an amount of something")
 
@@ -90,6 +90,6 @@ def check_number(setting: Setting, key: str, given: Any, where: str) -> None:
 
 
 def _is_ours(setting: Setting) -> bool:
-    # Other classes may mean "without limit" by -1.
+    # In other classes -1 may mean "without limit".
     module = sys.modules.get(setting.owner.__module__) if setting.owner else None
     return PROJECT in Path(getattr(module, "__file__", None) or "/").parents

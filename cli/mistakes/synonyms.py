@@ -1,4 +1,4 @@
-"""Names that other trainers have for a setting, and the setting's last name here."""
+"""Names of settings in other trainers, and the last part of the setting's key here."""
 
 SYNONYMS = {
     "lr": "learning_rate",
@@ -24,4 +24,4 @@ SYNONYMS = {
     "resume_from_checkpoint": "ckpt_path",
     "seed": "seed_everything",
 }
-"""Name elsewhere to name here; most are TRL's, ``kl_coef`` and ``rollout_n`` verl's."""
+"""Name elsewhere -> name here; most names are TRL's, ``kl_coef`` and ``rollout_n`` are verl's."""

@@ -1,8 +1,8 @@
-"""Keys that exist nowhere, refused with the nearest that do.
+"""Refuses keys that do not exist, and names the nearest existing key.
 
-The parser reports most of them too, as one of many types that did not fit, without the file and without a suggestion.
-Each config file and flag is looked at by itself, so that the message names where the key stands; what is known below a
-key depends on the classes that all of them choose together.
+The parser reports most of these keys too, but as one of many types that did not fit, without file and suggestion. Here
+each config file and flag is checked separately, so the message names the file. The known keys below a key depend on the
+classes that all files and flags choose together.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,28 +33,28 @@ from cli.mistakes.wrong_types import check_type
 # Flags of the parser itself.
 _PARSERS = ("config", "print_config", "help")
 _SHOWN = 3  # classes
-# A key elsewhere must be this like the typed one to be suggested.
+# A key at another place is suggested only if its likeness to the typed key is at least this.
 _LIKE_ELSEWHERE = 0.85
 
 
 def check_keys(subcommand: str, files: Sequence[Settings], flags: Sequence[Settings]) -> None:
-    """Refuse keys, callback names, reward parts and classes that exist nowhere, and numbers that are not finite.
+    """Refuse unknown keys, callback names, reward parts and classes, and numbers that are not finite.
 
     Args:
-        subcommand: whose own settings are known too.
+        subcommand: subcommand, whose own settings are known too.
         files: the config files of the command line.
         flags: its other flags.
 
     Raises:
-        ConfigError: names key, value, what was meant or is known, and the file.
+        ConfigError: names key, value, the nearest or all known names, and the file.
     """
     everything = [*files, *flags]
     contents = [without_init_args(each.content) for each in everything]
     whole_config = whole(everything)
-    # A flag's message begins with its key already.
+    # The message about a flag already begins with its key.
     places = [f" (in {file.source})" for file in files] + [""] * len(flags)
     sources = [
-        # A later file may choose another class, to which the keys of this one do not belong.
+        # A later file may choose another class, which does not have the keys of this file.
         _Source(place, subcommand, whole(everything[:end]), whole_config, contents)
         for end, place in enumerate(places, start=1)
     ]
@@ -66,17 +66,17 @@ def check_keys(subcommand: str, files: Sequence[Settings], flags: Sequence[Setti
 
 @dataclass
 class _Source:
-    """One config file or flag, looked at beside what lies below it."""
+    """One config file or flag, with the files below it."""
 
     where: str
     subcommand: str
     config: dict[str, Any]
-    """This file and all before it."""
+    """This file and all files before it, merged."""
     whole_config: dict[str, Any]
     contents: list[dict[str, Any]]
-    """What each file and each flag gives."""
+    """The settings of each file and each flag."""
     keys: bool = True
-    """Whether keys are looked at, or classes only: of both mistakes a wrong class is the one to know first."""
+    """Whether keys are checked, or only classes: a wrong class is reported before a wrong key."""
 
     def check(self, content: dict[str, Any], *, keys: bool) -> None:
         self.keys = keys
@@ -97,12 +97,12 @@ class _Source:
                 f"callbacks must be a mapping of names to callbacks, got {given}: give them names, as in "
                 f"--callbacks.mine=my_module.Mine{self.where}."
             )
-        # Another file or flag may give something else than a mapping, which is refused there.
+        # Another file or flag may have a value that is no mapping; it is refused there.
         chosen, present = (
             found if isinstance(found := config.get("callbacks"), dict) else {}
             for config in (self.whole_config, self.config)
         )
-        # --print_config writes every name that it knows, so one that was switched off is null and nothing else.
+        # --print_config writes every known name, so a callback that was switched off has only the value null.
         is_printed = set(KNOWN_SLOTS) <= set(given)
         for name, value in given.items():
             if name != "help" and not (is_printed and value is None):
@@ -110,7 +110,7 @@ class _Source:
                 self._value(CALLBACK, value, present.get(name), f"callbacks.{name}")
 
     def _value(self, setting: Setting, given: Any, chosen: Any, key: str) -> None:
-        """Check what is given for a setting, which in the whole config has the value ``chosen``."""
+        """Check the given value of a setting, which has the value ``chosen`` in the merged config."""
         if self.keys:
             check_type(setting, given, key, self.where)
             check_number(setting, key, given, self.where)
@@ -137,9 +137,11 @@ class _Source:
             self._entries(Setting("", each, REQUIRED, ""), given, chosen, key)
             return
         owner, settings = (place := place_of(setting, chosen)).owner, place.settings
+        # Unknown class, or a mapping with keys of any name: the parser checks what is below.
         if owner is None or is_open(setting.annotation):
             return
         for typed, value in given.items():
+            # A plus at the end of a key appends to a list.
             name = str(typed).removesuffix("+")
             if name in (*STRUCTURE, "help"):
                 continue
@@ -151,13 +153,13 @@ class _Source:
             self._value(settings[name], value, chosen.get(name), f"{key}.{name}")
 
     def _entries(self, entry: Setting, given: dict[str, Any], chosen: dict[str, Any], key: str) -> None:
-        """Check a mapping whose names are the user's. An entry that lacks what each needs is a mistyped name."""
+        """Check a mapping whose names the user chooses; an entry without the required keys is a mistyped name."""
         owner = next(iter(classes_in(entry.annotation)), None)
         needed = [s.name for s in settings_of(owner).values() if s.default is REQUIRED] if owner else []
         for name, value in given.items():
             present = chosen.get(name)
             missing = [need for need in needed if isinstance(present, dict) and need not in present]
-            # Null removes an entry that another file has.
+            # Null removes an entry of another file.
             removes_nothing = bool(needed) and value is None and not self._given_for(f"{key}.{name}")
             if missing or removes_nothing:
                 others = [str(other) for other, value in chosen.items() if other != name and value is not None]
@@ -169,12 +171,12 @@ class _Source:
                 self._value(entry, value, present, f"{key}.{name}")
 
     def _given_for(self, key: str) -> list[Any]:
-        """Return everything but null that files and flags give for a key."""
+        """Return all values of a key in files and flags, except null."""
         values = (value_at(content, key) for content in self.contents)
         return [value for value in values if value is not None]
 
     def _check_other_class(self, setting: Setting, key: str, name: str, owner: type) -> None:
-        """Refuse a setting that another class has, which could stand at this place."""
+        """Refuse a setting that belongs to another class that the config could choose here."""
         could_stand = {each for base in classes_in(setting.annotation) for each in subclasses(base)} - {owner}
         having = sorted((each for each in could_stand if name in settings_of(each)), key=_general_first)
         if having:
@@ -188,7 +190,8 @@ class _Source:
         siblings = {full.rpartition(".")[2]: full for full in known}
         everything = [key for key, _ in known_keys(self.subcommand, self.whole_config)]
         elsewhere = {key.rpartition(".")[2]: key for key in reversed(everything)}
-        # In this order: the name itself or another trainer's elsewhere, a name like it here, a name like it elsewhere.
+        # Order of suggestions: the same name or a synonym at another place, a similar name here, a similar name
+        # elsewhere.
         meant = elsewhere.get(name) or elsewhere.get(SYNONYMS.get(name, ""))
         if meant is None and (found := nearest(name, siblings)):
             meant = siblings[found]

@@ -1,4 +1,4 @@
-"""Words of a command line that are neither a sub-command nor a flag, and config files that are not there."""
+"""Refuses words of a command line that are neither a sub-command nor a flag, and config files that do not exist."""
 
 import os
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from cli.given.places import PROJECT
 from cli.given.settings import Settings
 from cli.keys.nearest import did_you_mean, nearest
 
-# What people of other trainers type.
+# Words that users of other trainers type.
 _ALSO_CALLED = {"train": "fit", "eval": "validate", "evaluate": "validate", "val": "validate", "generate": "predict"}
 
 # Flags without a value.
@@ -17,14 +17,14 @@ _SWITCHES = ("--print_config", "--help")
 
 
 def check_words(arguments: Sequence[str], subcommands: Sequence[str]) -> None:
-    """Refuse a missing or unknown sub-command, and words that no flag takes.
+    """Refuse a missing or unknown sub-command, and words that belong to no flag.
 
     Args:
         arguments: the command line.
-        subcommands: the known ones.
+        subcommands: the known sub-commands.
 
     Raises:
-        ConfigError: names what was meant.
+        ConfigError: names the word that was probably meant.
     """
     if not arguments:
         raise ConfigError(f"no command: one of {', '.join(subcommands)}, as in fit --config configs/tiny/grpo.yaml.")
@@ -39,6 +39,7 @@ def check_words(arguments: Sequence[str], subcommands: Sequence[str]) -> None:
             f"{first} is no command: {f'did you mean {meant}?' if meant else did_you_mean(first, subcommands)}"
         )
     for position, word in enumerate(arguments[1:], start=1):
+        # The added "--" is the word after the last one, so that a flag at the end counts as one without a value.
         before, after = arguments[position - 1], [*arguments, "--"][position + 1]
         if word.startswith("--") and "=" not in word and after.startswith("--") and not _is_switch(word):
             if meant := nearest(word, _SWITCHES, least=0.8):
@@ -69,7 +70,7 @@ def _check_word(word: str, *, takes_value: bool) -> None:
 
 
 def check_config_names(files: Sequence[Settings]) -> None:
-    """Refuse config files that are not there.
+    """Refuse config files that do not exist.
 
     Args:
         files: the config files of the command line.
@@ -80,7 +81,7 @@ def check_config_names(files: Sequence[Settings]) -> None:
     for file in files:
         if not file.source.strip():
             raise ConfigError("--config has no value: give a file, such as --config configs/tiny/grpo.yaml.")
-        # A folder, and a file that cannot be read, are there. YAML in place of a path has a brace or several lines.
+        # A folder and an unreadable file exist, so they pass. YAML text instead of a path has a brace or several lines.
         is_path = file.is_missing or (file.is_broken and not {"{", "\n"} & set(file.source))
         if is_path and not os.path.lexists(file.source):
             meant = nearest_config(file.source)
@@ -89,7 +90,7 @@ def check_config_names(files: Sequence[Settings]) -> None:
 
 
 def nearest_config(source: str) -> str | None:
-    """Return the config that was probably meant, as one would type it, None where none is like it."""
+    """Return the config that was probably meant, as a user types it; None when no config is like it."""
     beside = Path(source).parent
     here = [str(path) for path in sorted(beside.glob("*.y*ml"))] if beside.is_dir() else []
     ours = [str(path.relative_to(PROJECT)) for path in sorted((PROJECT / "configs").rglob("*.yaml"))]

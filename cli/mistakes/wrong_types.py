@@ -1,4 +1,4 @@
-"""Values of another type than a key takes."""
+"""Refuses values of a wrong type."""
 
 import typing
 from typing import Any
@@ -10,21 +10,21 @@ from cli.keys.nearest import nearest
 from cli.keys.settings import Setting, alternatives, classes_in, in_words
 
 _MAX_VALUE = 120  # characters
-# What YAML and the parser read as true, false or null.
+# Words that YAML and the parser read as true, false or null.
 _WORDS = {"true", "false", "yes", "no", "on", "off", "null", "none", "~", ""}
 
 
 def check_type(setting: Setting, given: Any, key: str, where: str) -> None:
-    """Refuse a value that a plain setting cannot have. What is in doubt is left to the parser.
+    """Refuse a value that a plain setting cannot have. The parser decides doubtful values.
 
     Args:
         setting: the setting.
-        given: its value, as YAML reads it.
+        given: the value, as YAML reads it.
         key: its dotted key.
         where: end of the message: the file.
 
     Raises:
-        ConfigError: with the key, what is allowed, and the value.
+        ConfigError: names the key, the allowed values, and the given value.
     """
     kinds = alternatives(setting.annotation)
     if given is None:
@@ -42,13 +42,13 @@ def check_type(setting: Setting, given: Any, key: str, where: str) -> None:
 
 
 def must_be(key: str, setting: Setting, value: Any, cause: str = "") -> str:
-    """Return the sentence that refuses a value.
+    """Return the sentence of the error about a value.
 
     Args:
         key: the setting's dotted key.
         setting: the setting.
-        value: what was given.
-        cause: why it is not allowed, where the type does not say so.
+        value: the given value.
+        cause: why the value is not allowed, if the type does not show it.
     """
     reason = cause or _hint(value, setting)
     end = f": {reason}" if reason else ""
@@ -56,7 +56,7 @@ def must_be(key: str, setting: Setting, value: Any, cause: str = "") -> str:
 
 
 def as_typed(value: Any) -> str:
-    """Return a value as one would type it."""
+    """Return a value as a user types it."""
     if value is None:
         return "null"
     if isinstance(value, str):
@@ -70,7 +70,7 @@ def _fits(given: Any, kinds: list[Any]) -> bool:
     if isinstance(given, bool):
         return bool in kinds or given in choices
     if isinstance(given, int | float):
-        # The parser takes 2 for a float, and 2.0 for no int.
+        # The parser accepts 2 as a float, but not 2.0 as an int.
         return float in kinds or bool(choices) or (int in kinds and isinstance(given, int))
     if not isinstance(given, str):
         return False

@@ -1,6 +1,6 @@
-"""Config files that are no mapping of keys to settings, refused with the file and the line.
+"""Refuses config files that are no mapping of keys to settings, and names the file and the line.
 
-The parser's own messages name neither, and of a key that is set twice it takes the second without a word.
+The parser's own messages name neither, and for a key that is set twice it silently takes the second value.
 """
 
 from collections.abc import Hashable, Sequence
@@ -18,13 +18,13 @@ _SECTIONS = ("trainer", "model", "data", "callbacks")
 
 
 def check_files(files: Sequence[Settings]) -> None:
-    """Refuse files that cannot be read, are no YAML, set a key twice, or hold something else than sections.
+    """Refuse files that cannot be read, that are no YAML, that set a key twice, or that hold more than sections.
 
     Args:
         files: the config files of the command line.
 
     Raises:
-        ConfigError: names the file, the line and what is wrong there.
+        ConfigError: names the file, the line and the mistake.
     """
     for file in files:
         path = Path(file.source)
@@ -34,7 +34,7 @@ def check_files(files: Sequence[Settings]) -> None:
 
 
 def _is_path(file: Settings) -> bool:
-    # A config may be given as text, which is a mapping and no path of a file.
+    # A config may be given as YAML text instead of a path.
     return "\n" not in file.source and "{" not in file.source
 
 
@@ -102,7 +102,7 @@ def _refuse_section(where: str, section: str, value: Node) -> None:
 
 
 def _check_keys(where: str, node: Node, above: tuple[str, ...]) -> None:
-    """Refuse keys that are no text, and keys that one mapping sets twice."""
+    """Refuse keys that are no text, and keys that occur twice in a mapping."""
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
             _check_keys(where, item, above)
@@ -133,7 +133,7 @@ def _broken(where: str, text: str, error: yaml.MarkedYAMLError) -> str:
         return f"{where}, line {number}: a tab stands where YAML wants spaces: {line.strip()!r}."
     if "another document" in problem:
         return f"{where}, line {number}: `---` begins a second document, and a config is one."
-    # YAML notices an open bracket or quote only where the next line begins.
+    # YAML notices an open bracket or quote only at the next line.
     begun = (
         f" (begun in line {error.context_mark.line + 1})" if error.context_mark and error.context_mark != mark else ""
     )

@@ -1,1 +1,1 @@
-"""``train.py new``: a small config of a user's own, written after a look at the data and the model."""
+"""``train.py new``: writes a small config for a user's data and model, after examining both."""

@@ -1,4 +1,4 @@
-"""What the columns of a file mean, guessed from their names and cells."""
+"""Guesses the meaning of a file's columns from their names and cells."""
 
 import os
 import re
@@ -33,27 +33,27 @@ _LONGEST_NAME = 500
 
 @dataclass
 class Guess:
-    """Columns by their meaning, in the keys of a config, and what is doubtful about them."""
+    """Columns by their meaning, as keys of a config, and doubts about them."""
 
     keys: dict[str, Any] = field(default_factory=dict[str, Any])
     doubts: list[str] = field(default_factory=list[str])
     names: list[str] = field(default_factory=list[str])
-    """Every column."""
+    """Names of all columns."""
 
     @property
     def unread(self) -> list[str]:
-        """Columns without a meaning."""
+        """Columns for which no meaning was found."""
         used = {str(each).split(".")[0] for value in self.keys.values() for each in _as_list(value)}
         return [name for name in self.names if name not in used]
 
 
 def guess_prompts(rows: Sequence[Cells], byte_columns: Sequence[str], folder: Path) -> Guess:
-    """Return what the columns of prompts mean.
+    """Return the guessed meaning of the columns of prompts.
 
     Args:
         rows: the first rows.
-        byte_columns: columns of a table that hold bytes, so that they are no text.
-        folder: where paths of images begin.
+        byte_columns: columns of a table that hold bytes and are therefore no text.
+        folder: folder in which paths of images begin.
 
     Raises:
         DataError: no column can be a question.
@@ -65,13 +65,13 @@ def guess_prompts(rows: Sequence[Cells], byte_columns: Sequence[str], folder: Pa
     found.keys["answer"] = answer
     if choices := _choices(rows):
         found.keys["choices"] = choices
-    # Null, where names are missing or equal: rows are then named by file and number.
+    # Null when names are missing or equal; rows are then named by file and number.
     found.keys["id"] = _row_name(rows)
     return found
 
 
 def guess_pairs(rows: Sequence[Cells], byte_columns: Sequence[str], folder: Path) -> Guess | None:
-    """Return what the columns of pairs mean; None where no column holds a chosen and a rejected completion."""
+    """Return the guessed meaning of the columns of pairs; None when no columns hold chosen and rejected completions."""
     names = _names(rows, byte_columns)
     pair = next((pair for pair in CHOSEN if set(pair) <= {name.lower() for name in names}), None)
     if pair is None:
@@ -79,7 +79,7 @@ def guess_pairs(rows: Sequence[Cells], byte_columns: Sequence[str], folder: Path
     by_lower = {name.lower(): name for name in names}
     found = Guess(names=names, keys={"chosen": by_lower[pair[0]], "rejected": by_lower[pair[1]]})
     images = _add_images(found, rows, byte_columns, folder)
-    # Completions that are conversations may bring the question.
+    # Completions that are conversations may contain the question.
     if question := _first(QUESTIONS, rows, _is_question, without=[*images, *pair]):
         found.keys["question"] = question
     if answer := _first(("answer", "answer_gt", "ground_truth"), rows, _is_answer, without=images):
@@ -97,7 +97,7 @@ def _names(rows: Sequence[Cells], byte_columns: Sequence[str]) -> list[str]:
 def _question(rows: Sequence[Cells], found: Guess, *, without: Sequence[str]) -> str:
     if name := _first(QUESTIONS, rows, _is_question, without=without):
         return name
-    # No known name: the column with the longest texts.
+    # Without a known name the column with the longest texts is taken.
     texts = {name: _mean_length(rows, name) for name in found.names if name not in without}
     likely = max(texts, key=lambda name: texts[name], default=None)
     if likely is None or texts[likely] == 0:
@@ -144,7 +144,7 @@ def _add_images(found: Guess, rows: Sequence[Cells], byte_columns: Sequence[str]
     """Add the keys of images, and return the columns that they name."""
     named = [name for name in _names(rows, ()) if any(_names_images(row.get(name)) for row in rows)]
     plain = [name for name in DEFAULT_IMAGES if any(row.get(name) is not None for row in rows)]
-    # Bytes and the name of the same picture: the bytes, which need no file.
+    # When columns hold bytes and name of the same picture, the bytes are taken, because they need no file.
     images = list(byte_columns) or named or plain
     if not images:
         return []
@@ -168,7 +168,7 @@ def _is_image_path(path: Any) -> bool:
 
 
 def _image_places(rows: Sequence[Cells], images: Sequence[str], folder: Path) -> dict[str, str]:
-    """Return the keys that say where paths of images begin; none where that is the data folder."""
+    """Return the keys for the folder in which paths of images begin; none when it is the data folder."""
     cells = (row.get(name) for row in rows for name in images)
     items = (item for cell in cells if cell is not None for item in (listed(cell) or [cell]))
     paths = [item for item in items if isinstance(item, str) and _is_image_path(item)]
@@ -201,7 +201,7 @@ def _are_choices(row: Cells, name: str) -> bool:
 
 
 def _row_name(rows: Sequence[Cells]) -> str | None:
-    """Return the column that names the rows: equal names would be told as a mistake."""
+    """Return the column that names the rows; its names must differ, because equal names are reported as a mistake."""
     for name in NAMES:
         cells = [row.get(name) for row in rows]
         if all(isinstance(cell, str | int) for cell in cells) and len(set(cells)) == len(cells):

@@ -1,4 +1,4 @@
-"""``train.py new``: writes a small config for a user's own data and model, and says what it found and doubts.
+"""``train.py new``: writes a small config for a user's data and model, and prints findings and doubts.
 
 python train.py new DIR --data PATH --model PATH_OR_NAME [--phase grpo|mpo] [--val PATH] [--force]
 """
@@ -24,15 +24,15 @@ DESCRIPTION = "Looks at your data and your model, and writes DIR/config.yaml, sm
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Look, write and tell; return the status.
+    """Examine data and model, write the config, print the findings, and return the status.
 
     Raises:
-        ConfigError: for a wrong option or model, or a config that is already there.
+        ConfigError: for a wrong option or model, and when the config exists already.
         DataError: for data that cannot be used.
     """
     options = _parser().parse_args(list(arguments))
     target = _target(options.dir, force=options.force)
-    # First: it is the shorter look.
+    # The model is examined first, because this takes less time than the data.
     model = look_at_model(options.model)
     data, val, phase = _data(options)
     measure(data, model, settings.asked(data, model))
@@ -83,6 +83,7 @@ def _data(options: argparse.Namespace) -> tuple[DataLook, DataLook | None, str]:
     """Return training and validation data, and the phase."""
     place = Path(options.data).expanduser()
     meta = place / "meta.json" if place.is_dir() else place
+    # MMPR's layout is recognised by its file and holds pairs only.
     if meta.name == "meta.json" and meta.is_file():
         if options.phase == "grpo" or options.val is not None:
             raise ConfigError(f"--data is {options.data!r}, pairs in MMPR's layout: leave out --phase grpo and --val.")

@@ -23,10 +23,10 @@ def grpo_config(name: str, data: DataLook, val: DataLook | None, model: ModelLoo
     """Return a config of GRPO with the Selective Sample Buffer.
 
     Args:
-        name: of the runs' folder.
+        name: name of the runs' folder.
         data: the training prompts, measured.
-        val: the validation prompts; None: none.
-        model: the policy to start from.
+        val: the validation prompts; None: no validation.
+        model: the policy from which training starts.
         head: lines of comments at the top.
     """
     lengths, prompts = settings.prompt_lengths(data, model), settings.prompts_per_rollout(data)
@@ -172,7 +172,7 @@ def _source(data: DataLook, val: DataLook | None) -> str:
     if val is None or val.files.folder == data.files.folder:
         names = {"val": None if val is None else val.files.name}
         return _indented(_folder("PromptFolder", data, names), 6)
-    # Images of a file lie beside it, so another folder is another source.
+    # Paths of images are relative to the file, so files in two folders need two sources.
     parts = {"own": (data, {"val": None}), "held_out": (val, {})}
     lines = ["class_path: datamodules.PromptMixture", "init_args:", "  sources:"]
     for name, (part, names) in parts.items():

@@ -1,4 +1,4 @@
-"""What a user should know before the first step, one sentence each."""
+"""Warnings that a user should read before the first step, one sentence each."""
 
 import re
 from collections import Counter
@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"[-+$]*\d[\d,.]*\s*%?")
 
 
 def answer_forms(prompts: Sequence[Prompt]) -> str:
-    """Return how many answers are of which form, in words."""
+    """Return in words how many answers have each form."""
     counts = Counter(_form(prompt) for prompt in prompts)
     return ", ".join(f"{count} {form}" for form, count in counts.most_common())
 
@@ -42,7 +42,7 @@ def has_answers(data: DataLook) -> bool:
 
 
 def doubts_of_data(data: DataLook) -> list[str]:
-    """Return what is doubtful about rows, whatever they are for."""
+    """Return warnings about rows of any kind."""
     found = list(data.guess.doubts)
     if data.rejections:
         first = data.rejections[0]
@@ -62,7 +62,7 @@ def doubts_of_data(data: DataLook) -> list[str]:
 
 
 def doubts_of_validation(val: DataLook) -> list[str]:
-    """Return which validation rows cannot be used or have no answer."""
+    """Return warnings about validation rows that cannot be used or have no answer."""
     found: list[str] = []
     if val.rejections:
         found.append(f"{len(val.rejections)} of {val.num_looked_at} validation rows cannot be used: {val.rejected}")
@@ -73,8 +73,9 @@ def doubts_of_validation(val: DataLook) -> list[str]:
 
 
 def doubts_of_answers(data: DataLook) -> list[str]:
-    """Return which answers are missing, or are unlike what the verifier reads."""
+    """Return warnings about answers that are missing or that the verifier may not read."""
     missing = sum(not (prompt.answer or "").strip() for prompt in data.prompts)
+    # The further warnings are about single answers, so they do not apply.
     if missing == len(data.prompts):
         return [
             "no row has an answer, so accuracy has weight 0 and only the form of completions is rewarded: name the "
@@ -88,6 +89,7 @@ def doubts_of_answers(data: DataLook) -> list[str]:
             f"{len(bad)} of {len(answered)} answers cannot be compared with any completion, as that of "
             f"{bad[0][0].key}, which {bad[0][1]}"
         )
+    # Such as "#### 42" at the end of a solution, as in GSM8K.
     unlike = [p for p in answered if len(str(p.answer)) > _LONG_ANSWER or _MARKED_END.search(str(p.answer))]
     if unlike:
         found.append(
@@ -99,12 +101,13 @@ def doubts_of_answers(data: DataLook) -> list[str]:
 
 
 def doubts_of_model(data: DataLook, model: ModelLook) -> list[str]:
-    """Return what the model cannot read or write."""
+    """Return warnings about texts that the model cannot read or write."""
     found = [model.untried] if model.untried else []
     if any(prompt.images for prompt in data.prompts) and not model.reads_images:
         found.append(f"the rows have images, which a {model.model_type} model cannot read: these rows are left out")
     elif data.unreadable:
         found.append(f"the model cannot read some rows: {data.unreadable}")
+    # The mark is replaced by an image, so the tokenizer never reads it.
     texts = [prompt.question.replace(IMAGE_MARK, " ") for prompt in data.prompts[:64]]
     if (share := model.unknown_share(texts)) > MAX_UNKNOWN:
         found.append(
@@ -115,7 +118,7 @@ def doubts_of_model(data: DataLook, model: ModelLook) -> list[str]:
 
 
 def doubts_of_rollouts(data: DataLook, model: ModelLook) -> list[str]:
-    """Return what stands in the way of learning from rollouts."""
+    """Return warnings about obstacles to learning from rollouts."""
     found: list[str] = []
     template = template_of(data, model)
     if model.unknown_share([template.hint, "\\boxed{ 1 }"]) > 0:

@@ -1,4 +1,4 @@
-"""Which files of a path hold the training and the validation rows."""
+"""Finds the files with the training and the validation rows at a path."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -18,9 +18,9 @@ from datamodules.sources.split_files import contents, find_files, how_to_convert
 
 SUFFIXES = (".jsonl", ".parquet", ".json", ".arrow")
 NUM_ROWS_READ = 1000
-"""Rows that are looked at; of a larger file the first ones."""
+"""Most rows that are read, the first ones of a file."""
 
-# Bytes; a larger one is read by its own loader.
+# In bytes. A larger file is not read as a whole.
 _LARGEST_OBJECT = 2**29
 _STEMS = {"train": ("train", "training"), "val": ("val", "validation", "valid", "dev", "testmini", "test")}
 
@@ -35,12 +35,12 @@ class DataFiles:
 
     @property
     def num_rows(self) -> int:
-        """Rows in the files, good and bad ones."""
+        """Number of rows in the files, good and bad."""
         return sum(_num_rows(file, self.records) for file in self.files)
 
     @cached_property
     def records(self) -> str | None:
-        """The key of the list of rows in a JSON file that is one object; None where the file is the list."""
+        """Key of the list of rows in a JSON file that is one object; None when the file is the list itself."""
         file = self.files[0]
         if file.suffix != ".json" or file.stat().st_size > _LARGEST_OBJECT:
             return None
@@ -75,16 +75,16 @@ def training_files(path: str) -> DataFiles:
     """Return the training files at a path: a file, or a folder with files of splits or with one file.
 
     Raises:
-        ConfigError: there is nothing at the path, or it is not plain which file is meant.
+        ConfigError: the path does not exist, or it is unclear which file is meant.
     """
     return _at("--data", path, "train")
 
 
 def validation_files(path: str | None, training: DataFiles) -> DataFiles | None:
-    """Return the validation files: those that were named, else those beside the training files, else None.
+    """Return the validation files: the named ones, else the ones beside the training files, else None.
 
     Raises:
-        ConfigError: as ``training_files``.
+        ConfigError: for what ``training_files`` refuses.
     """
     if path is not None:
         found = _at("--val", path, "val")
@@ -105,11 +105,13 @@ def _at(flag: str, path: str, split: str) -> DataFiles:
         )
     if place.is_file():
         return _one_file(flag, path, place)
+    # ``datasets.save_to_disk`` writes this file into its folder.
     if (place / "state.json").is_file():
         return DataFiles(str(Path(path).parent), place.name, find_files(place.parent, place.name))
     found = _of_split(place, path, split)
     if found is not None:
         return found
+    # A single file of rows needs no name of a split.
     several = sorted(file for file in place.iterdir() if file.suffix in SUFFIXES)
     if len(several) == 1:
         return DataFiles(path, several[0].name, several)

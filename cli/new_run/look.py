@@ -1,4 +1,4 @@
-"""What the first rows of a data set hold, read as the trainer would read them."""
+"""Reads the first rows of a data set as the trainer would read them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,12 +22,12 @@ from datamodules.sources.mmpr_folder import MMPRFolder
 
 _PIXELS = ReadingConfig().max_image_pixels
 NUM_MEASURED = 256
-"""Rows whose lengths are measured."""
+"""Number of rows whose lengths are measured."""
 
 
 @dataclass
 class DataLook:
-    """The rows that were looked at."""
+    """The rows that were read, and facts about them."""
 
     files: DataFiles
     num_rows: int
@@ -37,14 +37,14 @@ class DataLook:
     pairs: Sequence[PreferencePair] = ()
     rejections: Sequence[Rejection] = ()
     lengths: Sequence[int] = field(default_factory=list[int])
-    """Tokens of the measured prompts, or of prompts with the longer completion."""
+    """Tokens of the measured prompts; for pairs, of each prompt with the longer completion."""
 
     unreadable: str | None = None
-    """Why the model cannot read one of them."""
+    """Why the model cannot read one of the rows; None when it can read all."""
 
     @property
     def num_looked_at(self) -> int:
-        """Rows that were read, good and bad."""
+        """Number of rows that were read, good and bad."""
         return len(self.pairs or self.prompts) + len(self.rejections)
 
     @property
@@ -74,7 +74,7 @@ def look_at_prompts(files: DataFiles) -> DataLook:
     elif files.records is not None:
         guess.keys["records"] = files.records
     best = _read(files, guess.keys)
-    # Numbers that name a choice by its place look like answers of their own.
+    # Numbers that stand for choices look like answers that are numbers.
     for form in ("index_0", "index_1") if "choices" in guess.keys and "answer_form" not in guess.keys else ():
         other = _read(files, {**guess.keys, "answer_form": form})
         if len(other.rejections) < len(best.rejections):
@@ -84,7 +84,14 @@ def look_at_prompts(files: DataFiles) -> DataLook:
             f"{files.files[0]} has no row that can be used: {describe_reasons(best.rejections)}; columns found: "
             f"{', '.join(guess.names)}."
         )
-    return DataLook(files, files.num_rows, guess, known[0] if known else None, best.prompts, rejections=best.rejections)
+    return DataLook(
+        files=files,
+        num_rows=files.num_rows,
+        guess=guess,
+        preset=known[0] if known else None,
+        prompts=best.prompts,
+        rejections=best.rejections,
+    )
 
 
 def look_at_pairs(files: DataFiles) -> DataLook:
@@ -113,7 +120,7 @@ def look_at_pairs(files: DataFiles) -> DataLook:
 
 
 def look_at_mmpr(files: DataFiles) -> DataLook:
-    """Read pairs in MMPR's layout; errors as those of ``MMPRFolder``."""
+    """Read pairs in MMPR's layout; raises the errors of ``MMPRFolder``."""
     rows = MMPRFolder(str(files.files[0])).read("train", max_image_pixels=_PIXELS)
     assert rows is not None, "MMPR has training pairs"
     guess = Guess({"chosen": "chosen", "rejected": "rejected"}, [], [])
@@ -124,16 +131,24 @@ def _of_pairs(files: DataFiles, guess: Guess, preset: str | None, rows: Any, num
     if not rows.pairs:
         raise DataError(f"{files.files[0]} has no pair that can be used: {describe_reasons(rows.rejections)}.")
     prompts = list({id(pair.prompt): pair.prompt for pair in rows.pairs}.values())
-    return DataLook(files, num_rows, guess, preset, prompts, rows.pairs, rows.rejections)
+    return DataLook(
+        files=files,
+        num_rows=num_rows,
+        guess=guess,
+        preset=preset,
+        prompts=prompts,
+        pairs=rows.pairs,
+        rejections=rows.rejections,
+    )
 
 
 def measure(look: DataLook, model: ModelLook, asked: Callable[[Prompt], Prompt]) -> None:
     """Measure lengths in tokens, images expanded.
 
     Args:
-        look: its rows are measured, evenly spaced; gets the lengths.
-        model: its processor counts.
-        asked: puts the template around a prompt.
+        look: rows, of which some are measured, evenly spaced; it gets the lengths.
+        model: model whose processor counts the tokens.
+        asked: function that puts the template around a prompt.
 
     Raises:
         DataError: the model can read none of the rows.
@@ -162,7 +177,7 @@ def _folder(files: DataFiles) -> Path:
 
 
 def _first_cells(files: DataFiles) -> list[dict[str, Any]]:
-    # Cells of images are read where a map names them; bytes that no key names stay in the file.
+    # Cells of images are read only when a key names their column; other bytes stay in the file.
     columns = ColumnMap(unused=files.byte_columns(), records=files.records)
     return [row for _, row in islice(files.cells(columns), 200) if isinstance(row, dict)]
 

@@ -1,4 +1,4 @@
-"""What a config needs to know of a model: its family, its words and its context; no weights are loaded."""
+"""The facts about a model that a config needs: family, vocabulary and context. No weights are loaded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,26 +14,26 @@ from models.loading.files import expanded, is_local, weight_files
 from models.reading.prompt_encoder import PromptEncoder
 
 _KEY = "--model"
-# Above, 16 bits for what is frozen and LoRA: with Adam's moments all weights would take 16 bytes each.
+# Larger models get LoRA and 16 bits for frozen weights: with Adam's moments each learning weight takes 16 bytes.
 _LARGE_BYTES = 2**30
 
 
 @dataclass(frozen=True)
 class ModelLook:
-    """A model without its weights."""
+    """Facts about a model, without its weights."""
 
     path: str
     model_type: str
     reads_images: bool
     context: int | None
-    """Most tokens that it was made for."""
+    """Most tokens that the model was made for."""
 
     is_large: bool
-    """Whether its weights take more than 1 GiB on disk, or lie on the hub."""
+    """Whether the weights take more than 1 GiB on disk, or lie on the hub."""
 
     encoder: PromptEncoder
     untried: str | None
-    """A sentence where no test tries its type."""
+    """A sentence when no test covers models of this type; else None."""
 
     @property
     def opens_reasoning(self) -> bool:
@@ -45,7 +45,7 @@ class ModelLook:
         tokenizer: Any = self.encoder.tokenizer
         unknown = tokenizer.unk_token_id
         ids = [token for text in texts for token in tokenizer(text, add_special_tokens=False)["input_ids"]]
-        # One id for start, end and unknown, as in GPT-2, is no unknown word.
+        # GPT-2 has one id for start, end and unknown; this id does not mean an unknown word.
         if unknown is None or unknown in (tokenizer.eos_token_id, tokenizer.bos_token_id) or not ids:
             return 0.0
         return sum(token == unknown for token in ids) / len(ids)
@@ -65,7 +65,7 @@ def look_at_model(path: str) -> ModelLook:
     family = family_of_config(config, f"{_KEY} is {path!r},")
     size = _LARGE_BYTES + 1
     if is_local(path):
-        # Their presence and size; a folder of a tokenizer alone would be found only by the run.
+        # Checks that weights exist, and their size: otherwise only the run would notice that they are missing.
         size = sum(Path(file).stat().st_size for file in weight_files(_KEY, path))
     return ModelLook(
         path=path,

@@ -1,4 +1,4 @@
-"""Public data sets whose column map is known: configs/datasets."""
+"""Recognises public data sets whose column map is in configs/datasets."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -11,16 +11,16 @@ from cli.given.places import PROJECT
 from datamodules.rows.columns.lookup import matching
 
 FOLDER = "configs/datasets"
-# Names that any data set may have, so that they tell nothing.
+# Common names of columns, by which no data set can be recognised.
 _COMMON = {"question", "problem", "prompt", "image", "images", "answer", "choices", "options", "id", "solution"}
 
 
 def preset_of(names: Sequence[str], path: str, kind: str) -> tuple[str, dict[str, Any]] | None:
-    """Return the preset of a data set, as its path in the project, and its column map; None where no one fits.
+    """Return the preset of a data set, as its path in the project, and its column map; None when none fits.
 
     Args:
         names: the columns of the data.
-        path: the folder of the data as typed: with common columns alone, its name must be that of the data set.
+        path: folder of the data as typed; when all columns are common, its name must be that of the data set.
         kind: ``source`` for prompts, ``pairs`` for pairs.
     """
     folder = _plain(Path(path).expanduser().absolute().name)
@@ -40,7 +40,7 @@ def _presets(kind: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     for file in sorted((PROJECT / FOLDER).glob("*.yaml")):
         source = yaml.safe_load(file.read_text(encoding="utf-8"))["data"]["init_args"].get(kind, {})
         settings = source.get("init_args", {})
-        # Others translate their files themselves.
+        # Other presets have code that converts their files.
         is_plain = source.get("class_path") in ("datamodules.PromptFolder", "datamodules.PreferenceFolder")
         columns = settings.get("columns", {})
         if is_plain and not {"join", "records", "fixed_question"} & columns.keys():

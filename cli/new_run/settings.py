@@ -1,4 +1,4 @@
-"""The numbers and texts of a new config, from what was found; where each comes from stands beside it in the config."""
+"""Chooses the numbers and texts of a new config from the findings; the config states the source of each."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,32 +9,32 @@ from cli.new_run.model import ModelLook
 from datamodules.rows.prompt_template import PromptTemplate
 
 GROUP_SIZE = 8
-"""TRL, R1V1."""
+"""Completions per prompt, as in TRL and R1V1."""
 
 MICRO_BATCH = 16
-"""Samples, as in configs/qwen2_5_vl."""
+"""Samples of a micro-batch, as in configs/qwen2_5_vl."""
 
 LONGEST_COMPLETION = 2048
-"""Tokens; EasyR1."""
+"""Longest completion in tokens, as in EasyR1."""
 
 _THINK = "First reason step by step inside <think> </think>. Then "
 _OPENED = "First reason step by step and end the reasoning with </think>. Then "
-# Facts of more kinds are no vocabulary that a regular expression should hold.
+# More different facts are too many for a regular expression.
 MAX_FACTS = 60
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """In tokens."""
+    """Length limits in tokens."""
 
     prompt: int
-    """Longest prompt that is kept, or prompt and completion of a pair."""
+    """Longest prompt that is kept; for pairs, longest prompt plus completion."""
 
     completion: int
 
 
 def template_of(data: DataLook, model: ModelLook) -> PromptTemplate:
-    """Return how to ask for what the rewards read; without a hint where the questions ask for a box themselves."""
+    """Return a template that asks for the form that rewards read; no hint when the questions already ask for a box."""
     if all("\\boxed" in prompt.question for prompt in data.prompts):
         return PromptTemplate()
     begin = _OPENED if model.opens_reasoning else _THINK
@@ -46,7 +46,7 @@ def template_of(data: DataLook, model: ModelLook) -> PromptTemplate:
 
 
 def prompt_lengths(data: DataLook, model: ModelLook) -> Lengths:
-    """Return limits with a quarter of room over the longest measured prompt, both within the model's context.
+    """Return limits a quarter above the longest measured prompt, within the model's context.
 
     Raises:
         ConfigError: the shortest prompt fills the context.
@@ -70,20 +70,20 @@ def pair_length(data: DataLook, model: ModelLook) -> int:
 
 
 def prompts_per_rollout(data: DataLook) -> int:
-    """Return a power of two, at most 64 and at most the prompts that there are."""
+    """Return a power of two, at most 64 and at most the number of prompts."""
     usable = len(data.prompts) if data.num_looked_at >= data.num_rows else data.num_rows
     return _power_of_two(min(64, usable))
 
 
 def pairs_per_step(data: DataLook) -> tuple[int, int]:
-    """Return the pairs of a batch and the batches of a step: 256 pairs as MPO, or an eighth of a small data set."""
+    """Return pairs per batch and batches per step: 256 pairs as in MPO, or an eighth of a small data set."""
     wanted = _power_of_two(max(1, min(256, len(data.pairs) // 8)))
     batch = min(4, wanted)
     return batch, wanted // batch
 
 
 def mention_of(data: DataLook) -> str | None:
-    """Return a regular expression of what the facts of the rows name; None without facts or with too many kinds."""
+    """Return a regular expression of the facts of the rows; None without facts or with too many different facts."""
     facts = sorted(
         {fact for prompt in data.prompts for fact in prompt.facts or ()}, key=lambda fact: (-len(fact), fact)
     )
@@ -93,7 +93,7 @@ def mention_of(data: DataLook) -> str | None:
 
 
 def asked(data: DataLook, model: ModelLook) -> Any:
-    """Return what lays the template around a prompt; a pair is asked as it stands."""
+    """Return a function that puts the template around a prompt; prompts of pairs stay unchanged."""
     if data.pairs:
         return _unchanged
     return template_of(data, model).applied

@@ -1,1 +1,1 @@
-"""A folder of its own for every run, named after what it is, with a record of what was run and what came out."""
+"""Gives every run a folder of its own with a meaningful name, and a record of its settings and results."""

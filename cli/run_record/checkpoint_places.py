@@ -1,4 +1,4 @@
-"""Where the checkpoints of a run lie: in its folder, whichever logger it has, or where the user has said."""
+"""Chooses the folder of a run's checkpoints: the run's folder, with any logger, or the folder that the user has set."""
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -11,7 +11,7 @@ from algorithms import ConfigError
 
 
 def given_checkpoint_folders(section: Namespace) -> list[Path]:
-    """Return the folders that the user has given for checkpoints.
+    """Return the folders that the user has set for checkpoints.
 
     Args:
         section: the parsed config of a command.
@@ -26,7 +26,7 @@ def check_saves(section: Namespace) -> None:
         section: the parsed config of a command.
 
     Raises:
-        ConfigError: with the flag that switches them on.
+        ConfigError: names the flag that switches checkpoints on.
     """
     if section.trainer.get("enable_checkpointing") is False and any(True for _ in _settings(section)):
         raise ConfigError(
@@ -36,9 +36,10 @@ def check_saves(section: Namespace) -> None:
 
 
 def point_checkpoints_at(section: Namespace, folder: Path) -> None:
-    """Let the callbacks without a place of their own save into a folder.
+    """Let callbacks without a folder of their own save into this folder.
 
-    Lightning derives the place from the first logger, and one that writes to a service has another for each start.
+    Lightning derives the folder from the first logger, and a logger that writes to a service has a new folder for each
+    start.
 
     Args:
         section: the parsed config of a command; changed in place.
@@ -52,7 +53,7 @@ def point_checkpoints_at(section: Namespace, folder: Path) -> None:
 def _settings(section: Namespace) -> Iterator[Namespace]:
     """Yield the settings of every callback that saves checkpoints."""
     named = vars(section.get("callbacks") or Namespace()).values()
-    # Lightning's own list, which a config may use beside the names.
+    # A config may use Lightning's own list of callbacks beside callbacks by name.
     listed = section.trainer.get("callbacks") or []
     for each in [*named, *(listed if isinstance(listed, list) else [listed])]:
         if isinstance(each, Namespace) and "class_path" in each:

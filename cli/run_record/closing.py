@@ -1,4 +1,4 @@
-"""The last lines of a run: where it is, how to resume it, what it has written, how to see it."""
+"""The closing lines of a run: its folder, and the commands to resume it and to look at its results."""
 
 import shlex
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from cli.given.places import program
 from run_records import FILE_NAME, RunRecord
 from storage import newest_readable
 
-# What callbacks write into a run's folder, and that another command reads.
+# Files that callbacks write into a run's folder and that another command reads.
 _WRITTEN = (("export", "export"), ("pairs", "pairs"), ("written", "predictions.jsonl"))
 
 
@@ -16,8 +16,8 @@ def closing_lines(record: RunRecord, saved: Sequence[Path] = ()) -> list[str]:
     """Return the lines.
 
     Args:
-        record: of the run that has ended.
-        saved: folders that the user has given for checkpoints.
+        record: record of the run that has ended.
+        saved: folders that the user has set for checkpoints.
     """
     lines = [f"run:     {record.folder}  ({record.told}, {record.seconds:.0f} s)"]
     if record.command == "fit":
@@ -33,7 +33,7 @@ def closing_lines(record: RunRecord, saved: Sequence[Path] = ()) -> list[str]:
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """Return a command as a shell takes it."""
+    """Return a command, quoted for a shell."""
     return f"{program()} {shlex.join(arguments)}"
 
 
@@ -52,7 +52,7 @@ def _resuming(record: RunRecord, saved: Sequence[Path]) -> str:
 
 
 def without_ckpt_path(arguments: Sequence[str]) -> list[str]:
-    """Return a command line without what it was resumed from."""
+    """Return a command line without ``--ckpt_path``."""
     kept: list[str] = []
     for position, argument in enumerate(arguments):
         follows = position > 0 and arguments[position - 1] == "--ckpt_path"

@@ -1,12 +1,13 @@
-"""Which folder a run gets. No two runs get the same one, and none is used again but by the run that it belongs to.
+"""Chooses the folder of a run. Two runs never get the same folder; only the run itself may use its folder again.
 
     fit                               grpo-s0; grpo-s0-2 where that is taken, and so on
     fit --ckpt_path=last              the newest run of this name that has a checkpoint; without one a new folder
     fit --ckpt_path=PATH              the run that the checkpoint lies in, if it has this name; else a new folder
     validate, test, predict           grpo-s0-validate beside the run whose checkpoint is read, numbered likewise
 
-Making a folder is what claims it: of two processes that try at the same moment the file system lets one. Of the ranks
-of a run the first one claims; the others look for the same run to resume, and otherwise need no folder.
+A process claims a folder by creating it: when two processes try at the same moment, the file system lets only one
+succeed. Only the first rank of a run claims a folder; the other ranks look for the same run to resume, and otherwise
+need no folder.
 """
 
 import glob
@@ -32,17 +33,17 @@ _RANKS = (
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of a run, and where the run goes on from."""
+    """The folder of a run, and the run that it continues."""
 
     path: Path
     name: RunName
     is_new: bool
     source: Path | None = None
-    """Folder of the run whose checkpoint ``--ckpt_path`` names; None without one."""
+    """Folder of the run whose checkpoint ``--ckpt_path`` names; None without ``--ckpt_path``."""
 
 
 def is_first_process() -> bool:
-    """Return whether this is the process of a run that writes, before Lightning knows: by what started it."""
+    """Return whether this is the writing process of a run, from the environment, before Lightning knows the rank."""
     return all(os.environ.get(name, "0") in ("", "0") for name in _RANKS)
 
 
@@ -53,14 +54,14 @@ def run_folder(
 
     Args:
         parent: folder of runs.
-        name: the run's name.
+        name: name of the run.
         command: fit, validate, test or predict.
-        ckpt_path: as the user typed it.
-        saved: folders that the user has given for checkpoints, which may lie outside of the runs' folders.
-        claims: False for ranks after the first, which make no folder.
+        ckpt_path: value as the user typed it.
+        saved: folders that the user has set for checkpoints, which may lie outside of the runs' folders.
+        claims: False for ranks after the first, which create no folder.
 
     Raises:
-        ConfigError: for ``--ckpt_path=last`` of a command that only reads weights, where no checkpoint is.
+        ConfigError: for ``--ckpt_path=last`` in a command that only reads weights, when there is no checkpoint.
     """
     found = _source(parent, name, ckpt_path, saved)
     if command == "fit":
@@ -75,7 +76,7 @@ def run_folder(
             "a checkpoint, or leave --ckpt_path out for the policy that the config names."
         )
     if found is not None:
-        # Under the name of the run that is looked at, whatever flags it is looked at with.
+        # Named after the run whose weights are read; flags of this command do not change the name.
         parent, base = found.folder.parent, found.folder.name
         name = replace(name, title=found.title, seed=found.seed)
     else:
@@ -85,7 +86,7 @@ def run_folder(
 
 
 def runs_named(parent: Path, name: RunName) -> list[RunRecord]:
-    """Return the training runs of a name, flags that matter included; newest first."""
+    """Return the training runs with this name and the same flags that matter, newest first."""
     base = str(name)
     numbers: dict[Path, int] = {}
     for path in parent.glob(f"{glob.escape(base)}*"):
@@ -96,7 +97,7 @@ def runs_named(parent: Path, name: RunName) -> list[RunRecord]:
 
 
 def read_quietly(folder: Path) -> RunRecord | None:
-    """Return the record of a folder; None where there is none, or one that cannot be read."""
+    """Return the record in a folder; None when there is none or it cannot be read."""
     try:
         return read_record(folder)
     except DataError:
@@ -104,13 +105,13 @@ def read_quietly(folder: Path) -> RunRecord | None:
 
 
 def _source(parent: Path, name: RunName, ckpt_path: str | None, saved: Collection[Path]) -> RunRecord | None:
-    """Return the run whose checkpoint is named, or that a scheduler starts again."""
+    """Return the run whose checkpoint is named, or the run that a scheduler restarts."""
     of_name = runs_named(parent, name)
     if ckpt_path is None:
         return next((record for record in of_name if _is_requeued(record)), None)
     if ckpt_path == "last":
         return next((record for record in of_name if _has_checkpoint(record.folder, saved)), None)
-    # In the run's folder, or in checkpoints/ in it; a folder of slices is a checkpoint too.
+    # A checkpoint lies in the run's folder or in its folder checkpoints/; it may be a folder of slices.
     above = list(Path(ckpt_path).absolute().parents)[:3]
     owners = (read_quietly(folder) for folder in above)
     owner = next((record for record in owners if record is not None), None)
@@ -133,19 +134,19 @@ def _has_checkpoint(folder: Path | None, saved: Collection[Path]) -> bool:
 
 
 def _is_requeued(record: RunRecord) -> bool:
-    """Return whether SLURM starts again what it interrupted, after Lightning has saved a checkpoint for that."""
+    """Return whether SLURM restarts a job that it interrupted, for which Lightning has saved a checkpoint."""
     job = os.environ.get("SLURM_JOB_ID")
     again = int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0
     return again and record.machine.get("slurm_job") == job and any(record.folder.glob("hpc_ckpt_*.ckpt"))
 
 
 def _unknown(parent: Path) -> Path:
-    """Return a folder that does not exist, for a rank that will be told: an earlier run's might hold checkpoints."""
+    """Return a folder that does not exist, for a rank that gets its folder later: an earlier run's has checkpoints."""
     return parent / ".folder-of-the-first-rank"
 
 
 def _claimed(parent: Path, name: str) -> Path:
-    """Make a folder that did not exist, numbered from 2 where the name is taken."""
+    """Create a new folder; when the name is taken, add a number from 2 on."""
     with writes_to(RUNS_KEY, parent):
         parent.mkdir(parents=True, exist_ok=True)
         for number in itertools.count(1):

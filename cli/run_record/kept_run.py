@@ -1,4 +1,4 @@
-"""One command from its parsed config to its last line: where it writes, what is kept of it, how it ended."""
+"""Manages one command from its parsed config to its last line: its folder, its record, and how it ended."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,13 +17,13 @@ from cli.run_record.folders import RUNS_KEY, RunFolder, is_first_process, run_fo
 from cli.run_record.locks import locked_folders
 from cli.run_record.loggers import given_name, keep_csv, point_at, runs_parent
 from cli.run_record.names import RunName, run_name
-from cli.run_record.recorded import CHECKPOINTS, Told, discard, recorded, started_record
+from cli.run_record.recorded import CHECKPOINTS, RunEnding, discard, recorded, started_record
 from cli.run_record.starting_policy import starting_policy
 from cli.run_record.tensorboard_pages import RunPages
 from storage import check_writable
 
 BUILDS = Path("runs/built/runs")
-"""Records of the models that were built on first use."""
+"""Folder for the records of models that were built on first use."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,18 @@ class GivenLine:
 
 @dataclass(frozen=True)
 class Place:
-    """What a command is called, and the folder of runs that it belongs to."""
+    """The name of a command's run, and the folder that contains it."""
 
     parent: Path
     name: RunName
 
 
 def place(section: Namespace, line: GivenLine) -> Place:
-    """Return the place of a command; nothing is made.
+    """Return name and folder of a command's run; nothing is created.
 
     Args:
         section: the parsed config of the command.
-        line: its command line.
+        line: the command line.
     """
     seed = section.get("seed_everything")
     is_seeded = isinstance(seed, int) and not isinstance(seed, bool)
@@ -57,15 +57,15 @@ def place(section: Namespace, line: GivenLine) -> Place:
 
 
 def check_places(section: Namespace, line: GivenLine, *, inspects: bool) -> None:
-    """Refuse places where a command cannot write, and checkpoints that it is told both to save and not to save.
+    """Refuse folders that a command cannot write to, and settings that both switch checkpoints off and save them.
 
     Args:
         section: the parsed config of the command.
-        line: its command line.
+        line: the command line.
         inspects: True for a command that writes one page and is no run.
 
     Raises:
-        ConfigError: names the key and the place.
+        ConfigError: names the key and the folder.
     """
     if inspects:
         page = Path(section.page)
@@ -85,23 +85,23 @@ class KeptRun:
     """The folder and the record of one command."""
 
     def __init__(self, section: Namespace, line: GivenLine, command: str, *, is_build: bool = False) -> None:
-        """Claim a folder, or find the one that the run goes on in, and point the config at it.
+        """Claim a new folder, or find the folder of the run that continues, and set it in the config.
 
         Args:
             section: the parsed config of the command; changed in place.
-            line: its command line.
+            line: the command line.
             command: fit, validate, test or predict.
-            is_build: True for a model that is built on first use: a run of one process, whichever rank builds it.
+            is_build: True for a model that is built on first use; this is a run of one process, on any rank.
 
         Raises:
-            ConfigError: where ``--ckpt_path=last`` finds nothing to read.
+            ConfigError: when ``--ckpt_path=last`` finds no checkpoint.
         """
         self.command, self.line = command, line
         self.saved = given_checkpoint_folders(section)
         self.is_first = is_build or is_first_process()
         where = place(section, line)
         if is_build:
-            # Not among the runs of the user, whose pages and tables it would join.
+            # Kept apart from the user's runs, so that pages and tables of runs do not show it.
             where = replace(where, parent=BUILDS)
         self.folder: RunFolder = run_folder(
             where.parent, where.name, command=command, ckpt_path=section.get("ckpt_path"), saved=self.saved,
@@ -111,18 +111,18 @@ class KeptRun:
         point_checkpoints_at(section, self.folder.path / CHECKPOINTS)
 
     def discard(self) -> None:
-        """Give a new folder back, when nothing has run."""
+        """Remove a new folder when the command did not run."""
         if self.folder.is_new:
             discard(self.folder.path)
 
     @contextmanager
-    def open(self, trainer: L.Trainer, config: str, told: Told) -> Iterator[None]:
+    def open(self, trainer: L.Trainer, config: str, ending: RunEnding) -> Iterator[None]:
         """Lock the folder and keep the record while the context is open. Ranks after the first do nothing.
 
         Args:
             trainer: not started yet.
             config: the resolved config as YAML.
-            told: filled when the run has ended.
+            ending: filled when the run has ended.
 
         Raises:
             ConfigError: when another process writes to one of the run's folders.
@@ -143,7 +143,7 @@ class KeptRun:
             if self.command == "fit":
                 trainer.callbacks.insert(0, RunPages(record, config))  # pyright: ignore[reportAttributeAccessIssue]
             try:
-                with recorded(record, config, trainer, told):
+                with recorded(record, config, trainer, ending):
                     yield
             finally:
-                told.lines = closing_lines(told.record, self.saved) if told.record is not None else []
+                ending.lines = closing_lines(ending.record, self.saved) if ending.record is not None else []

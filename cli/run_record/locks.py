@@ -1,4 +1,4 @@
-"""The folders that a run writes to, locked against a second run."""
+"""Locks the folders that a run writes to against a second run."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -39,7 +39,7 @@ def locked_folders(trainer: L.Trainer, folder: Path, command: str) -> Iterator[N
 
 def _folders(trainer: L.Trainer) -> set[Path]:
     if trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue]
-        # Lightning has put loggers in place of the config's that write nothing.
+        # Lightning has replaced the config's loggers by loggers that write nothing.
         return set()
     # A logger that writes to a service has no folder.
     logs = {Path(logger.log_dir) for logger in trainer.loggers if logger.log_dir is not None}

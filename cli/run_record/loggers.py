@@ -1,7 +1,7 @@
-"""Where a config lets a run write, and the same config with everything pointed at the run's own folder.
+"""Finds where a config lets a run write, and points all outputs at the run's own folder.
 
-``trainer.logger`` says where runs lie: ``save_dir/name``. Without a logger that writes files it is
-``trainer.default_root_dir``, and without that ``runs/``.
+Runs lie in ``save_dir/name`` of ``trainer.logger``; without a logger that writes files in ``trainer.default_root_dir``;
+without both in ``runs/``.
 """
 
 import re
@@ -17,7 +17,7 @@ from cli.given.settings import Settings
 ROOT = Path("runs")
 _LOCAL = ("TensorBoardLogger", "CSVLogger")
 _TENSORBOARD = "lightning.pytorch.loggers.TensorBoardLogger"
-_LIGHTNINGS_NAME = "lightning_logs"  # where no name is set
+_LIGHTNINGS_NAME = "lightning_logs"  # Lightning's default name
 
 
 def runs_parent(trainer: Namespace, files: Sequence[Settings]) -> Path:
@@ -56,13 +56,13 @@ def given_name(trainer: Namespace) -> str | None:
 
 
 def point_at(trainer: Namespace, folder: Path) -> None:
-    """Let loggers, checkpoints and everything else without a place of its own write into a run's folder.
+    """Let loggers, checkpoints and other outputs without a folder of their own write into a run's folder.
 
     Args:
         trainer: the parsed section ``trainer``; changed in place.
         folder: the run's folder.
     """
-    # Checkpoints of a scheduler's requeue lie here, so it must be the run's own even where a logger has a place.
+    # Lightning saves checkpoints for a requeued job here, so this must be the run's own folder in any case.
     trainer["default_root_dir"] = str(folder)
     if trainer.get("logger") in (True, None):
         trainer["logger"] = Namespace(
@@ -78,7 +78,7 @@ def point_at(trainer: Namespace, folder: Path) -> None:
                 arguments["save_dir"], arguments["name"] = str(folder.parent), ""
             arguments["version"] = folder.name
             continue
-        # A logger that writes to a service, with a copy in a folder.
+        # A logger that writes to a service and keeps a copy in a folder.
         if str(arguments.get("save_dir") or ".") in (".", "./mlruns"):
             arguments["save_dir"] = str(folder)
         for key in ("name", "run_name"):

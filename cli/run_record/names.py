@@ -1,10 +1,10 @@
-"""The name of a run: config, overlays, flags that matter, seed.
+"""Names a run after config, overlays, flags that matter, and seed.
 
     --config configs/tiny/grpo.yaml --config configs/ablations/replay/no_ssb.yaml       grpo-no_ssb-s0
     --config configs/tiny/grpo.yaml --model.sampling.group_size=16 --seed_everything 3  grpo-sampling.group_size=16-s3
 
-Flags that change where a run writes, what it shows, how often it saves or how long it is do not matter: a run that is
-resumed with more steps keeps its name.
+Flags do not matter when they change only where a run writes, what it shows, how often it saves, or how long it is: a
+run that is resumed with more steps keeps its name.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from typing import Any
 from cli.given.settings import Settings
 from run_records import FILE_NAME, read_record
 
-# Keys without init_args, and what begins with them. Where a run writes, what it shows, how often it saves:
+# Beginnings of keys, without init_args. Keys for where a run writes, what it shows, how often it saves:
 SILENT = (
     "ckpt_path", "config", "print_config", "return_predictions", "seed_everything", "verbose", "weights_only",
     "trainer.default_root_dir", "trainer.enable_", "trainer.log_every_n_steps", "trainer.logger", "trainer.profiler",
@@ -27,7 +27,7 @@ SILENT = (
         "checkpoint", "completions", "export", "layout", "pairs", "pool", "predictions", "progress", "random_state",
     )),
 )  # fmt: skip
-# How long a run is, and how often it validates.
+# Keys for the length of a run and the interval of validation.
 LENGTH = (
     "trainer.max_", "trainer.limit_", "trainer.num_sanity_val_steps",
     "trainer.val_check_interval", "trainer.check_val_every_n_epoch",
@@ -38,17 +38,17 @@ _LONGEST = 60  # characters of all flags together; a path may have 255 in all
 
 @dataclass(frozen=True)
 class RunName:
-    """What a run is called, and the flags that its name stands for."""
+    """The name of a run, and the flags that the name contains."""
 
     title: str
-    """The name without the seed: what runs of several seeds have in common."""
+    """The name without the seed, which runs with several seeds share."""
 
     seed: int | None
     flags: Mapping[str, str]
-    """Flags that matter, key without ``init_args`` to value; a name may hold a digest of them."""
+    """Flags that matter: key without ``init_args`` -> value. A long name holds a digest of them."""
 
     given: str | None = None
-    """A name that the user has given; it goes before the derived one."""
+    """A name that the user has set; it replaces the derived name."""
 
     def __str__(self) -> str:
         """Return the name of the folder, before a number is added to it."""
@@ -59,10 +59,10 @@ def run_name(files: Sequence[Settings], flags: Sequence[Settings], *, seed: int 
     """Return the name of the run that a command line starts.
 
     Args:
-        files: its config files.
-        flags: its other flags.
-        seed: from the parsed config.
-        given: a name that the user has given, as ``trainer.logger.version``; it is used as it stands.
+        files: config files of the command line.
+        flags: other flags of the command line.
+        seed: seed in the parsed config.
+        given: name that the user has set as ``trainer.logger.version``; it is used unchanged.
     """
     matter = flags_that_matter(flags)
     if given is not None:
@@ -76,25 +76,25 @@ def run_name(files: Sequence[Settings], flags: Sequence[Settings], *, seed: int 
 
 
 def flags_that_matter(flags: Sequence[Settings], *, neutral: tuple[str, ...] = SILENT + LENGTH) -> dict[str, str]:
-    """Return the flags that say what is run: key without ``init_args`` to value as JSON; the last of a key counts.
+    """Return the flags that matter: key without ``init_args`` -> value as JSON; the last flag of a key counts.
 
     Args:
         flags: all flags of a command line.
-        neutral: beginnings of the keys that are left out.
+        neutral: beginnings of keys that do not matter.
     """
     found: dict[str, str] = {}
     for flag in flags:
         keys, value = _leaf(flag.content)
         key = ".".join(keys)
         if not key.startswith(neutral):
-            # Named again, it goes to the end: the order of a command line is that of its last words.
+            # A key that is set again moves to the end: flags are ordered by their last occurrence.
             found.pop(key, None)
             found[key] = json.dumps(value, default=str)
     return found
 
 
 def _leaf(content: Any) -> tuple[list[str], Any]:
-    """Return the keys that lead to what a flag sets, and the value."""
+    """Return the parts of a flag's key, and its value."""
     keys: list[str] = []
     while isinstance(content, dict) and len(content) == 1:
         ((key, content),) = content.items()
@@ -104,12 +104,12 @@ def _leaf(content: Any) -> tuple[list[str], Any]:
 
 
 def _stem(source: str) -> str:
-    """Return what a config file adds to a name."""
+    """Return the part of a name that a config file adds."""
     if any(mark in source for mark in ("\n", "{", ": ")):
-        # Text in place of a file.
+        # YAML text instead of a file.
         return "config"
     path = Path(source)
-    # The saved config of an earlier run stands for what was run.
+    # The saved config of an earlier run adds the name of that run.
     if path.name.startswith("config") and (path.parent / FILE_NAME).is_file() and (record := read_record(path.parent)):
         return record.title
     return path.stem
@@ -133,5 +133,5 @@ def _short_value(value: Any) -> str:
 
 
 def _slug(text: str) -> str:
-    """Return a text as a part of a file name: no spaces, and nothing that a shell or TensorBoard takes apart."""
+    """Return a text as a part of a file name, without spaces and signs that a shell or TensorBoard would interpret."""
     return re.sub(r"[^\w.+=-]+", "_", text).strip("_.-") or "run"

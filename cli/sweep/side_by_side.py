@@ -19,12 +19,12 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One command; two with the same words are two."""
+    """One command; two equal commands are two jobs."""
 
     name: str
     arguments: Sequence[str]
     log: Path
-    """Gets all that the command prints."""
+    """File for the output of the command."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Ended:
 
 def cores() -> int:
     """Return the cores that this process may use."""
-    # The affinity, where the system has one: a scheduler gives a job fewer cores than the machine has.
+    # The affinity, if the system has one: a scheduler may give a job fewer cores than the machine has.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -52,14 +52,14 @@ def run_side_by_side(
 ) -> Iterator[Ended]:
     """Run every command and yield each when it has ended.
 
-    A signal that ends this process stops the commands first: each gets the same signal and ends by itself.
+    A signal that ends this process first goes to all commands, and each of them ends by itself.
 
     Args:
         jobs: the commands, in the order in which they start.
-        at_once: how many run side by side.
-        threads: of each command, for computing.
-        started: called with each command that starts.
-        is_wanted: asked before each command starts; one that is not wanted any more never does.
+        at_once: number of commands side by side.
+        threads: threads of each command.
+        started: function that is called with each command that starts.
+        is_wanted: function that is called before each command starts; False drops the command.
     """
     waiting, running = list(jobs), dict[Job, tuple[subprocess.Popen[bytes], float]]()
     with _stopping(running):
@@ -84,9 +84,9 @@ def with_threads(number: int) -> dict[str, str]:
 
 def _started(job: Job, threads: int) -> "subprocess.Popen[bytes]":
     job.log.parent.mkdir(parents=True, exist_ok=True)
-    # Appended: a run that goes on adds to what it has printed before.
+    # Appended, because a continued run adds to its earlier output.
     with job.log.open("ab") as log:
-        # A session of its own: Ctrl-C in a terminal reaches a whole group, and would reach these twice.
+        # A session of its own, because Ctrl-C in a terminal reaches the whole group: commands would get it twice.
         return subprocess.Popen(
             [sys.executable, str(TRAIN), *job.arguments], stdout=log, stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL, env=with_threads(threads), start_new_session=True,
@@ -95,7 +95,7 @@ def _started(job: Job, threads: int) -> "subprocess.Popen[bytes]":
 
 @contextmanager
 def _stopping(running: "dict[Job, tuple[subprocess.Popen[bytes], float]]") -> Iterator[None]:
-    """Stop what runs when the context ends by an error or a signal, and wait for it."""
+    """Stop the running commands when the context ends by an error or a signal, and wait for them."""
 
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
@@ -106,7 +106,7 @@ def _stopping(running: "dict[Job, tuple[subprocess.Popen[bytes], float]]") -> It
     try:
         yield
     except BaseException:
-        # A second signal must not leave the commands behind.
+        # After a second signal the commands must still be stopped.
         for number in earlier:
             signal.signal(number, signal.SIG_IGN)
         for process, _ in running.values():

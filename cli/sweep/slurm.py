@@ -33,9 +33,9 @@ def job_array(
 
     Args:
         commands: the command lines behind ``train.py``.
-        name: of the job.
-        file: where the script will lie.
-        log_folder: gets what each task prints; it must exist when the job starts.
+        name: name of the job.
+        file: path of the script.
+        log_folder: folder for the output of each task; it must exist when the job starts.
         at_once: most tasks at the same time; None for no limit.
         threads: cores of a task.
     """
@@ -45,7 +45,7 @@ def job_array(
         folder=shlex.quote(str(Path.cwd())),
     )  # fmt: skip
     cases = [f"{number}) run=({shlex.join(command)}) ;;" for number, command in enumerate(commands)]
-    # exec: the signal reaches the batch script's process, which is then the run itself.
+    # exec replaces the batch script's process by the run, so that signals reach the run.
     return head + "\n".join(
         [*cases, "esac", f'exec {shlex.quote(sys.executable)} {shlex.quote(str(TRAIN))} "${{run[@]}}"', ""]
     )

@@ -1,1 +1,1 @@
-"""The world of photographs: mosaics of real pictures, questions about them, folders and pairs drawn from them."""
+"""The world of photographs: mosaics of real pictures, questions about them, and folders and pairs made from them."""

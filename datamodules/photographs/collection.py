@@ -1,4 +1,4 @@
-"""Collections of small real photographs, each with a label: where they lie, and which split each belongs to.
+"""Collections of small real photographs with labels: finds their files, and divides them into splits.
 
 fashion   Fashion-MNIST (arXiv:1708.07747): 70,000 products, 28 x 28 gray, ten kinds; the Debian package
           dataset-fashion-mnist, or any folder with its four idx files, which the variable FASHION_MNIST names
@@ -22,18 +22,19 @@ from algorithms import ConfigError, DataError
 from datamodules.photographs.idx_files import idx_file, read_idx
 
 CollectionName = Literal["fashion", "digits"]
-# Pixels; of Fashion-MNIST.
+# Side of a photograph in pixels, that of Fashion-MNIST.
 SIDE = 28
 PACKAGE = "dataset-fashion-mnist"
 PACKAGE_FOLDER = "/usr/share/datasets/fashion-mnist"
 VARIABLE = "FASHION_MNIST"
-# Where the data of a machine lie is the machine's affair, not that of every config.
+# An environment variable, because the place of the data depends on the machine and not on the config.
 FASHION_FOLDER = os.environ.get(VARIABLE) or PACKAGE_FOLDER
 GET_FASHION = (
     f"`sudo apt-get install {PACKAGE}` installs Fashion-MNIST on Debian and Ubuntu, and elsewhere {VARIABLE} names a "
     "folder with its four files from https://github.com/zalandoresearch/fashion-mnist"
 )
-# Pictures and labels, and the checksum of Fashion-MNIST's labels: its relatives have files of the same names and sizes.
+# Files of pictures and labels, and checksums of the labels, because relatives of Fashion-MNIST have files with the same
+# names and sizes.
 _FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", 60_000, 0x2ED6E46A),
     "t10k": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 10_000, 0x242BC73F),
@@ -42,17 +43,17 @@ _FILES = {
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of thing, and how a sentence names it."""
+    """One kind of thing, and its names in sentences."""
 
     name: str
     one: str
-    """With its article: "a bag"."""
+    """The name with its article: "a bag"."""
 
     many: str
 
 
 KINDS: dict[str, tuple[Kind, ...]] = {
-    # In the order of the labels.
+    # Kinds in the order of the labels.
     "fashion": (
         Kind("T-shirt", "a T-shirt", "T-shirts"),
         Kind("trousers", "a pair of trousers", "pairs of trousers"),
@@ -83,7 +84,7 @@ class Photographs:
     """(N, 28, 28) uint8, light on dark."""
 
     labels: np.ndarray
-    """(N,) uint8, each the place of its kind in ``kinds``."""
+    """(N,) uint8, indices into ``kinds``."""
 
     kinds: tuple[Kind, ...]
 
@@ -97,11 +98,11 @@ def photographs(
         collection: "fashion" or "digits".
         split: "train", "val" or "test".
         folder: where the four idx files of "fashion" lie.
-        key: under which the collection was asked for, for errors.
+        key: setting that names the collection, for errors.
 
     Raises:
-        ConfigError: The files or the package of the collection are not there, with the one command that gets them.
-        DataError: The files are there and are not what they should be.
+        ConfigError: The files or the package of the collection are missing; names the command that installs them.
+        DataError: The files exist but are not those of the collection.
     """
     return splits_of(collection, folder, key)[split]
 
@@ -115,7 +116,7 @@ def splits_of(collection: CollectionName, folder: str, key: str) -> dict[str, Ph
 
 
 def _fashion(folder: Path, key: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    # What the user has set.
+    # The folder that the user has set.
     name = VARIABLE if os.environ.get(VARIABLE) == str(folder) else key
     given = f"{name} is {str(folder)!r}"
     if not folder.is_dir():
@@ -137,7 +138,7 @@ def _labelled(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the pictures and labels of two files of Fashion-MNIST.
 
     Raises:
-        DataError: half a sentence, as in ``read_idx``.
+        DataError: has the end of a sentence, as in ``read_idx``.
     """
     *names, full_size, checksum = _FILES[part]
     pixels, labels = (read_idx(file) for name in names if (file := idx_file(folder, name)) is not None)
@@ -169,7 +170,8 @@ def _digits(key: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         np.asarray(Image.fromarray(shade).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for shade in shades
     ])  # fmt: skip
     labels = bundled.target.astype(np.uint8)
-    # Of ten in a row eight are for training, one for validation, one for test: all writers are in each split.
+    # Of each ten digits in a row eight are for training, one for validation, one for test, so each split has all
+    # writers.
     tenth = np.arange(len(labels)) % 10
     places = {"train": tenth < 8, "val": tenth == 8, "test": tenth == 9}
     return {split: (pixels[is_wanted], labels[is_wanted]) for split, is_wanted in places.items()}

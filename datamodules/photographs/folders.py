@@ -1,9 +1,9 @@
-"""Mosaics on disk: folders in exactly the form that any user's data has (see ``rows/prompt_rows.py``).
+"""Mosaics on disk: folders in exactly the form of a user's own data (see ``rows/prompt_rows.py``).
 
 ``MosaicFolder`` holds questions with their answers and facts. ``MosaicDemonstrations`` holds requests and questions
-with a completion to imitate. Each draws itself once, into a folder named after all its settings. The facts are the
-things of the mosaic, so the folders also serve ``PopeFolder`` and CHAIR; ``true_claims`` has them with their places
-too, for ``GrammarJudge``.
+with a completion to imitate. Each of them is drawn once, into a folder that is named after all its settings. The facts
+are the things of the mosaic, so the folders also serve ``PopeFolder`` and CHAIR; ``true_claims`` has them with their
+places too, for ``GrammarJudge``.
 """
 
 import random
@@ -26,11 +26,11 @@ from datamodules.photographs.questions import (
 from datamodules.photographs.reasoning import guess, listing, solution
 from datamodules.sources.drawn_folder import DrawnFolder
 
-# Part of the folders' names: raise it when the same settings draw something else than before.
+# Part of the folders' names: increase it when the same settings draw other pictures or rows than before.
 _EDITION = 2
-# Patches on a side of the picture as the tower sees it; a multiple of both 2 and 3.
+# Patches on a side of the tower's picture; a multiple of both 2 and 3, the sides of mosaics.
 PATCHES = 6
-# What a picture without content shows, of 255.
+# Gray level of a picture without content, of 255.
 _GRAY = 128
 
 Drawn = tuple[Mosaic, Photographs]
@@ -57,13 +57,14 @@ class MosaicDrawing(DrawnFolder):
         Args:
             name: first part of the folder's name.
             root: where such folders are kept.
-            settings: what decides what is drawn, besides the arguments below.
-            collection: which photographs.
-            folder: where the files of the collection lie; part of the name, because other files may lie elsewhere.
+            settings: settings that determine the drawing, besides the arguments below.
+            collection: name of the collection of photographs.
+            folder: folder of the collection's files; it is part of the name, because another folder may have other
+                files.
             large_share: share of mosaics of 3 x 3.
             seed: seed of the world.
             is_blind: draw gray pictures without content.
-            key: under which a config has the folder, for errors.
+            key: setting that holds the folder, for errors.
         """
         check_share(f"{key}.large_share", large_share)
         shared = {"collection": collection, "folder": folder, "large_share": large_share, "seed": seed}
@@ -116,8 +117,8 @@ class MosaicFolder(MosaicDrawing):
             num_test: test prompts, of photographs that neither training nor validation shows.
             large_share: share of mosaics of 3 x 3 photographs, in [0, 1]; the rest has 2 x 2.
             kinds: kinds of question, each as likely.
-            blind: true replaces every picture by a gray one, with the same questions and answers: what is answered
-                rightly about it is not seen.
+            blind: true replaces every picture by a gray one, with the same questions and answers, so that right answers
+                can only be guesses.
             seed: seed of the world.
             root: where such folders are kept.
         """
@@ -140,7 +141,8 @@ class MosaicFolder(MosaicDrawing):
         """Yield question rows with their mosaics."""
         known = self.photographs(split)
         for index in range(self.num_rows[split]):
-            # Mosaic and question are functions of the position: more rows leave the first ones as they are.
+            # Mosaic and question are functions of the position, so a larger number of rows does not change the first
+            # ones.
             mosaic = self.mosaic(split, "prompts", index)
             chance = random.Random(position_seed(self.seed, f"mosaic question/{split}", index))
             question = sample_question(mosaic, known.kinds, self.kinds, chance)
@@ -184,9 +186,9 @@ class MosaicDemonstrations(MosaicDrawing):
             num_val: demonstrations to measure the loss on.
             large_share: share of mosaics of 3 x 3 photographs, in [0, 1]; the rest has 2 x 2.
             request_share: share of rows that ask to list everything, in [0, 1]; the rest are questions.
-            careless_share: probability that a question is answered without looking, in [0, 1].
-            careless_from: share of the training rows, from the first on, in which nothing is careless: a model that
-                may guess before it can look never learns to look.
+            careless_share: probability that the completion answers without looking, in [0, 1].
+            careless_from: share of the training rows, from the first on, without careless completions: a model that may
+                guess before it can look never learns to look.
             seed: seed of the world.
             root: where such folders are kept.
         """
@@ -212,7 +214,7 @@ class MosaicDemonstrations(MosaicDrawing):
                 text, completion = chance.choice(REQUESTS), listing(mosaic.names)
             else:
                 question = sample_question(mosaic, known.kinds, QUESTION_KINDS, chance)
-                # Training reads demonstrations in file order, so the first rows are learned first.
+                # Training reads demonstrations in file order, so the model learns the first rows first.
                 may_guess = index >= self.careless_from * self.num_rows[split]
                 is_careless = chance.random() < self.careless_share and may_guess
                 text = question.text

@@ -18,7 +18,7 @@ _GZIP = b"\x1f\x8b"
 
 
 def idx_file(folder: Path, name: str) -> Path | None:
-    """Return the file of this name or, where there is none, of this name with ``.gz``; None without either."""
+    """Return the file with this name, else the file with this name and ``.gz``, else None."""
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 
@@ -26,11 +26,11 @@ def read_idx(file: Path) -> np.ndarray:
     """Return the array in a file, as (N, height, width) or (N,) of uint8.
 
     Args:
-        file: an idx file, packed by gzip or not. Its content tells, not its name: browsers unpack what they load and
-            keep the name.
+        file: an idx file, packed by gzip or not. The content decides, not the name: browsers unpack downloads but keep
+            the name.
 
     Raises:
-        DataError: The file cannot be read, or is no idx file of bytes; half a sentence, which ends with the facts.
+        DataError: The file cannot be read, or is no idx file of bytes; has the end of a sentence.
     """
     try:
         content = file.read_bytes()

@@ -19,23 +19,23 @@ PLACES = {
         "bottom right",
     ),
 }  # fmt: skip
-# What a step to a neighbour is called, in rows and columns.
+# Name of a direction -> step to the neighbour, in rows and columns.
 DIRECTIONS = {"left of": (0, -1), "right of": (0, 1), "above": (-1, 0), "below": (1, 0)}
 
 
 @dataclass(frozen=True, slots=True)
 class Mosaic:
-    """Which photograph is in each cell, in reading order."""
+    """The photograph in each cell, in reading order."""
 
     names: tuple[str, ...]
-    """The kind of each."""
+    """The kind of the thing in each cell."""
 
     photographs: tuple[int, ...]
-    """The position of each in its split."""
+    """The position of each photograph in its split."""
 
     @property
     def side(self) -> int:
-        """Cells in a row."""
+        """Number of cells in a row."""
         return 2 if len(self.names) == 4 else 3
 
     @property
@@ -45,24 +45,25 @@ class Mosaic:
 
     @property
     def true_claims(self) -> list[str]:
-        """Everything that a completion may say about single cells: each thing, and each thing at its place."""
+        """All true claims about single cells: each thing, and each thing with its place."""
         return [*self.names, *placed(self.names)]
 
     def neighbour(self, cell: int, direction: str) -> int | None:
-        """Return the cell next to one; None beyond the border."""
+        """Return the cell next to a cell in a direction; None beyond the border."""
         row, column = divmod(cell, self.side)
         down, right = DIRECTIONS[direction]
         row, column = row + down, column + right
         return row * self.side + column if 0 <= row < self.side and 0 <= column < self.side else None
 
     def patches(self, per_side: int) -> list[str]:
-        """Return the kind of what each of ``per_side`` x ``per_side`` patches shows; a multiple of ``side``."""
+        """Return the kind in each of ``per_side`` x ``per_side`` patches; ``per_side`` is a multiple of ``side``."""
         return [self.names[cell] for cell, _ in self._patches(per_side)]
 
     def patch_words(self, per_side: int) -> list[str]:
-        """Return what each patch is to say, so that every row of patches reads like a sentence.
+        """Return the target words of each patch, such that every row of patches reads like a sentence.
 
-        A cell of three patches says "top", "left", "shirt" in each of its rows; one of two says "top left", "shirt".
+        A cell with three patches in a row has "top", "left", "shirt" in each row; a cell with two has "top left",
+        "shirt".
 
         Args:
             per_side: patches in a row of the picture; a multiple of ``side``.
@@ -83,10 +84,10 @@ class Mosaic:
 
 
 def spread(place: str, name: str, number: int) -> list[str]:
-    """Return so many texts that say place and name one after the other, the name in the last one.
+    """Return so many texts that together spell place and name; the name is the last one.
 
-    Where there are more words of the place than texts for them, the last of these says all that are left; where there
-    are fewer, the first texts repeat the whole place.
+    When the place has more words than there are texts for it, the last of these texts has all remaining words; when it
+    has fewer, the first texts repeat the whole place.
     """
     if number == 1:
         return [f"{place} {name}"]
@@ -96,7 +97,7 @@ def spread(place: str, name: str, number: int) -> list[str]:
 
 
 def placed(names: tuple[str, ...] | list[str]) -> list[str]:
-    """Return what is where, one text per cell: "top left: bag"."""
+    """Return one text per cell with place and thing: "top left: bag"."""
     places = PLACES[2 if len(names) == 4 else 3]
     return [f"{place}: {name}" for place, name in zip(places, names, strict=True)]
 
@@ -105,9 +106,9 @@ def sample_mosaic(known: Photographs, *, seed: int, split: str, purpose: str, in
     """Return mosaic number ``index`` of a purpose within a split.
 
     Args:
-        known: the photographs of the split.
+        known: photographs of the split.
         seed: the seed of the world.
-        split: its name.
+        split: name of the split.
         purpose: which sequence of mosaics, such as "prompts".
         index: position in that sequence.
         large_share: probability of 3 x 3 cells; else 2 x 2.
@@ -115,7 +116,7 @@ def sample_mosaic(known: Photographs, *, seed: int, split: str, purpose: str, in
     chance = random.Random(position_seed(seed, f"mosaic/{split}/{purpose}", index))
     num_cells = 9 if chance.random() < large_share else 4
     chosen = [chance.randrange(len(known.labels)) for _ in range(num_cells)]
-    # Every second mosaic repeats kinds: else most counts would be 0 or 1.
+    # Every second mosaic repeats kinds, because otherwise most counts would be 0 or 1.
     if chance.random() < 0.5:
         few = chance.sample(range(len(known.kinds)), num_cells // 2)
         chosen = [_any_of(known, few, first, chance) for first in chosen]
@@ -130,8 +131,8 @@ def draw_mosaic(mosaic: Mosaic, known: Photographs) -> Image.Image:
 
 
 def _any_of(known: Photographs, kinds: list[int], first: int, chance: random.Random) -> int:
-    """Return a photograph of one of these kinds: the first one, or another drawn until it fits."""
-    # A collection need not have every kind in every split; then any photograph will do.
+    """Return a photograph of one of these kinds: the first draw, or further draws until one fits."""
+    # A collection may lack a kind in a split; then any photograph is taken.
     for _ in range(200):
         if known.labels[first] in kinds:
             break

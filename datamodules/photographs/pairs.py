@@ -1,10 +1,10 @@
 """Preference pairs about mosaics, drawn by rule, to train the preference reward model on.
 
-``errors``    both completions name every cell; the rejected one takes more of them for something else
-``careless``  the chosen completion names every cell, rightly; the rejected one guesses
+``errors`` both completions name every cell; the rejected one names more of them wrongly ``careless``  the chosen
+completion names every cell, rightly; the rejected one guesses
 
-The mosaic alone decides which side is better, so a reward model can learn it only from the picture, and its pair
-accuracy on new photographs can be measured.
+Only the mosaic determines the better side, so a reward model can learn the preference only from the picture, and its
+pair accuracy on new photographs can be measured.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""Questions about a mosaic, each in several wordings, and what follows from a reading of it.
+"""Questions about a mosaic, each in several wordings, and the answer that follows from a reading of the mosaic.
 
 presence     is there a bag?                                yes or no
 count        how many bags are there?                       a number
@@ -7,7 +7,8 @@ comparison   are there more bags than boots?                yes or no
 place        what is at the top left?                       a kind of thing
 neighbour    what is left of the dress?                     a kind of thing; the dress is there once
 
-A reading is what somebody says is in each cell. The truth is one; ``conclude`` follows from any.
+A reading is a list of names, one for each cell, right or wrong. The truth is one reading; ``conclude`` answers from any
+reading.
 """
 
 import random
@@ -56,7 +57,7 @@ _WORDINGS: dict[QuestionKind, tuple[str, ...]] = {
         "Name the item {direction} the {name}.",
     ),
 }
-# Requests for all that is there.
+# Requests to list everything in a mosaic.
 REQUESTS = (
     "List what is in the picture.",
     "What do you see?",
@@ -72,26 +73,26 @@ class Question:
     kind: QuestionKind
     text: str
     targets: tuple[str, ...]
-    """The kinds of things it is about: two for a sum or a comparison, none for a place."""
+    """Kinds of things in the question: two for a sum or a comparison, none for a place."""
 
     cell: int = -1
-    """The cell that is asked for, where there is one."""
+    """The cell that is asked for; -1 when the question is about no cell."""
 
     direction: str = ""
-    """Of a neighbour."""
+    """Direction of a neighbour; empty for other questions."""
 
 
 def sample_question(
     mosaic: Mosaic, kinds: Sequence[Kind], allowed: Sequence[QuestionKind], chance: random.Random
 ) -> Question:
-    """Return a question of one of the allowed kinds, each as likely.
+    """Return a question; all allowed kinds are equally likely.
 
     Args:
-        mosaic: what it is about.
+        mosaic: mosaic that the question is about.
         kinds: all kinds of things of the collection.
-        allowed: kinds of question; where no thing of the mosaic has a neighbour of its own kind name, "neighbour"
-            becomes "place".
-        chance: decides everything.
+        allowed: kinds of question; when the mosaic has no thing whose kind occurs once and that has a neighbour,
+            "neighbour" becomes "place".
+        chance: generator of all draws.
     """
     kind = chance.choice(list(allowed))
     if kind == "neighbour":
@@ -105,7 +106,7 @@ def sample_question(
         where = f"in the {place}" if place == "center" else f"at the {place}"
         return Question(kind, _worded(kind, chance, where=where), (), cell)
     by_name = {thing.name: thing for thing in kinds}
-    # Half of the first targets are there, and half of them are not: else most answers would be "no" and 0.
+    # Half of the first targets are in the mosaic, because otherwise most answers would be "no" and 0.
     there = sorted(set(mosaic.names))
     absent = [name for name in by_name if name not in there]
     first = chance.choice(there if not absent or chance.random() < 0.5 + 0.25 * (kind != "presence") else absent)
@@ -113,7 +114,7 @@ def sample_question(
     others = [name for name in there if name != first]
     if others and chance.random() < 0.75:
         second = chance.choice(others)
-    # Equal counts make a "no", so that otherwise the larger one comes first a little more often.
+    # Equal counts have the answer "no", so in other questions the larger count comes first a little more often.
     if kind == "comparison" and chance.random() < 0.65:
         first, second = sorted((first, second), key=mosaic.names.count, reverse=True)
     targets = (first, second) if kind in ("sum", "comparison") else (first,)
@@ -122,11 +123,11 @@ def sample_question(
 
 
 def conclude(question: Question, reading: Sequence[str]) -> tuple[str, str]:
-    """Return the sentence that answers a question from a reading of all cells, and the answer.
+    """Return the concluding sentence and the answer of a question, from a reading of all cells.
 
     Args:
-        question: what was asked.
-        reading: the name of what is in each cell, right or wrong.
+        question: the question.
+        reading: a name for each cell, right or wrong.
     """
     if question.cell >= 0:
         return found(question, reading[question.cell])
@@ -134,13 +135,13 @@ def conclude(question: Question, reading: Sequence[str]) -> tuple[str, str]:
 
 
 def found(question: Question, name: str) -> tuple[str, str]:
-    """Return sentence and answer for a question about one cell, in which this was found."""
+    """Return sentence and answer for a question about one cell with this thing."""
     where = f"{question.direction} the {question.targets[0]}" if question.kind == "neighbour" else "there"
     return f"{where.capitalize()}: {name}.", name
 
 
 def counted(question: Question, counts: Sequence[int]) -> tuple[str, str]:
-    """Return sentence and answer for a question about kinds of things, of which so many were found."""
+    """Return sentence and answer for a question about kinds of things with these counts."""
     sentence, answer = _CONCLUSIONS[question.kind](counts)
     return sentence, str(answer)
 
@@ -151,7 +152,7 @@ def answer_of(question: Question, mosaic: Mosaic) -> str:
 
 
 _CONCLUSIONS: dict[str, Callable[[Sequence[int]], tuple[str, int | str]]] = {
-    # Without the thing's name: a sentence that denies it would be read as a claim.
+    # The sentence does not name the thing: a claim finder would read even its denial as a claim.
     "presence": lambda n: ("It is there.", "yes") if n[0] else ("It is not there.", "no"),
     "count": lambda n: (f"That makes {n[0]}.", n[0]),
     "sum": lambda n: (f"{n[0]} + {n[1]} = {n[0] + n[1]}.", n[0] + n[1]),

@@ -1,1 +1,1 @@
-"""Rows of files: reading, checking, and the record of what was rejected."""
+"""Rows of files: reads them, checks them, and records rejected rows."""

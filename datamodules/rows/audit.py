@@ -1,7 +1,6 @@
-"""What was found in the rows of a data set and not used: said aloud, or refused where it makes the data useless.
+"""Finds content of a data set that is not used: warns about it, or refuses data that it makes useless.
 
-Looks at names and cells of rows that were read; a column counts as images when its cells are image files by their
-names.
+Checks names and cells of the rows; a column counts as images when its cells are names of image files.
 """
 
 import logging
@@ -22,7 +21,7 @@ logger = logging.getLogger(__name__)
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 _CHOICE_NAMES = ("choices", "options", "candidates")
 _ANSWER_NAMES = ("answer", "answers", "solution", "ground_truth", "gt_answer", "final_answer", "label", "target")
-# A column is judged by its first rows.
+# Number of first rows by which a column is judged.
 _LOOKED_AT = 200
 
 
@@ -32,7 +31,7 @@ class Audit:
 
     columns: ColumnMap
     names: dict[str, None] = field(default_factory=dict[str, None])
-    """Every column found, in the order in which they were found."""
+    """All columns, in the order in which they were found."""
 
     num_prompts: int = 0
     num_with_images: int = 0
@@ -47,7 +46,7 @@ class Audit:
     _num_rows: int = 0
 
     def look_at(self, cells: Mapping[str, Any]) -> None:
-        """Look at the cells of a row, good or bad."""
+        """Check the cells of a row, good or bad."""
         self.names.update(dict.fromkeys(cells))
         self._num_rows += 1
         if self._num_rows > _LOOKED_AT:
@@ -65,8 +64,8 @@ class Audit:
 
         Args:
             prompt: the prompt.
-            num_without_mark: its images that no numbered mark names.
-            key: its name, where names must differ.
+            num_without_mark: number of its images that no numbered mark names.
+            key: name of the row, which must be unique.
         """
         self.num_prompts += 1
         self.num_with_images += bool(prompt.images)
@@ -77,11 +76,11 @@ class Audit:
             self._keys[key] += 1
 
     def check(self, where: str, *, unread_bytes: Sequence[str] = ()) -> None:
-        """Refuse data whose images are all lost, and warn of what else is not used.
+        """Refuse data whose images are all lost, and warn of other unused content.
 
         Args:
             where: the file or files, for messages.
-            unread_bytes: columns of images that a table holds and that were not read.
+            unread_bytes: columns of images in a table that were not read.
 
         Raises:
             DataError: no row has an image although a column holds images.
@@ -113,7 +112,7 @@ class Audit:
         self._warn_of_equal_names(where)
 
     def without_answers(self) -> str:
-        """Return what to say where no row has an answer."""
+        """Return the warning for data in which no row has an answer."""
         similar = [name for name in self.names if name.lower() in _ANSWER_NAMES]
         advice = f"; {', '.join(similar)} may hold it" if similar else ""
         return f"no row has an answer in {self.columns.answer!r}; {self.found()}{advice}"

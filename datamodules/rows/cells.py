@@ -1,13 +1,13 @@
-"""What any cell of a row is checked for, whatever the column and the layout."""
+"""Checks that apply to the cells of any column and layout."""
 
 from typing import Any
 
-# The place of an image in a question, in the spelling of MMPR.
+# The mark of an image in a question, as MMPR spells it.
 IMAGE_MARK = "<image>"
 
 
 class BadRow(ValueError):
-    """A row that cannot be used: the reason, by which rows are counted, and what was found."""
+    """A row that cannot be used: a reason, by which rows are counted, and a detail."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -27,7 +27,7 @@ def is_text(cell: Any) -> bool:
     try:
         cell.encode()
     except UnicodeEncodeError:
-        # JSON can spell half of a surrogate pair; tokenizers and files raise at it.
+        # JSON can contain half of a surrogate pair, at which tokenizers and files raise an error.
         return False
     return True
 

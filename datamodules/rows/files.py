@@ -1,10 +1,10 @@
-"""Rows as they stand in a file, before their cells are given a meaning.
+"""Reads the rows of a file, before their cells get a meaning.
 
     .jsonl                one object a line, also in files of any other name
     .json                 a list of objects, or objects that hold the list under a key (``columns.records``)
     .parquet, .arrow      tables; ``.arrow`` is what ``datasets.save_to_disk`` writes
 
-Rows are numbered from 0 and read one by one, so that the images of a row group are checked while that row group is in
+Rows are numbered from 0 and read one by one, so that the images of a row group are checked while the row group is in
 memory. A row that cannot be read becomes an ``UnreadableRow``. In a table:
 
 - cells of image columns become lists of paths and ``EmbeddedImage``; their bytes stay in the file;
@@ -33,13 +33,13 @@ logger = logging.getLogger(__name__)
 TABLE_SUFFIXES = (".parquet", ".arrow")
 BYTE_TYPES = (types.is_binary, types.is_large_binary, types.is_fixed_size_binary, types.is_binary_view)
 _NO_MAP = ColumnMap()
-# Rows in which the first image of a column is looked for.
+# Number of first rows in which the first image of a column is looked for.
 _ROWS_LOOKED_AT = 50
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadableRow:
-    """A row without cells, and what is wrong with it."""
+    """A row whose cells cannot be read, and why."""
 
     reason: str
     detail: str
@@ -53,7 +53,7 @@ def read_rows(path: Path, columns: ColumnMap = _NO_MAP) -> Iterator[Cells | Unre
 
     Args:
         path: a file of one of the forms above.
-        columns: names the image columns of a table, and the place of the rows in a JSON file.
+        columns: column map, which names the image columns of a table and the key of the rows in a JSON file.
 
     Raises:
         DataError: The file as a whole cannot be read.
@@ -73,7 +73,7 @@ def json_list(path: Path, records: str | None) -> list[Cells | UnreadableRow]:
         records: key of the list inside of the file; None: the file is the list.
 
     Raises:
-        DataError: The file is no JSON, or there is no list.
+        DataError: The file is no JSON, or it has no such list.
     """
     try:
         # "-sig": without the byte order mark that some editors write.
@@ -128,7 +128,7 @@ def _table_rows(path: Path, columns: ColumnMap) -> Iterator[Cells]:
         raise
     # A file with damaged bytes makes Arrow raise errors of any class.
     except Exception as error:
-        # Arrow's messages may have further lines, and an error is one sentence.
+        # Only the first line of Arrow's message, because an error of this project is one sentence.
         cause = str(error).partition("\n")[0] or type(error).__name__
         raise DataError(
             f"{path} cannot be read as {kind}: {cause}; download it or write it again, with row_group_size=100."
@@ -179,7 +179,7 @@ def _columns_to_read(path: Path, schema: pa.Schema, columns: ColumnMap) -> tuple
             f"{', '.join(schema.names)}. Write the file again with other names."
         )
     images = matching(schema.names, columns.image_names)
-    # A text column with bytes is read, so that its rows are rejected with a reason.
+    # A text column that holds bytes is still read, so that its rows are rejected with a reason.
     known = {*images, *columns.top_names}
     left_out = [field.name for field in schema if field.name not in known and holds_bytes(field.type)]
     unwanted = [name for name in left_out if name not in columns.unused]
@@ -196,7 +196,7 @@ def _columns_to_read(path: Path, schema: pa.Schema, columns: ColumnMap) -> tuple
 
 
 def unread_images(path: Path, columns: ColumnMap) -> list[str]:
-    """Return the columns of a table that begin with an image and that no key names."""
+    """Return the columns of a table whose first value is an image and that no key names."""
     if path.suffix not in TABLE_SUFFIXES:
         return []
     rows = parquet_rows(path)

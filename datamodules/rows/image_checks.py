@@ -1,6 +1,6 @@
-"""Which images cannot be used: the check that every image of a data set takes before training starts.
+"""Checks every image of a data set before training starts.
 
-An image that fails later would stop the run, so the check takes the same path as ``images``: header, pixels,
+An image that fails later would stop the run, so the check runs the same steps as ``images``: header, pixels,
 orientation, gray scale.
 """
 
@@ -17,25 +17,25 @@ from datamodules.rows.cells import BadRow
 from datamodules.rows.image_prints import image_print
 from datamodules.rows.images import FORMATS, EmbeddedImage, ImageBytes, ImageFile, Reference, to_eight_bits
 
-# Pixels of the smaller copy of a JPEG that is looked at.
+# Side in pixels of the smaller copy of a JPEG that is decoded for the check.
 _DRAFT = (64, 64)
 
 
 class ImageCheck(NamedTuple):
-    """What was found out about an image."""
+    """The result of checking an image."""
 
     problem: str | None
-    """Why it cannot be used; None when it can."""
+    """Why the image cannot be used; None when it can be used."""
 
     content: bytes = b""
-    """Its print; see ``image_prints``. Empty when the image cannot be used."""
+    """Print of the image, see ``image_prints``; empty when the image cannot be used."""
 
 
 class ImageChecks:
     """The check of all images of one data set; an image that many rows name is decoded once."""
 
     def __init__(self, max_pixels: int) -> None:
-        """Begin with no image checked.
+        """Begin without checked images.
 
         Args:
             max_pixels: largest width times height of an image.
@@ -51,12 +51,12 @@ class ImageChecks:
             folder: the data folder, from which the path of a bad image is named.
 
         Raises:
-            BadRow: with the reason of ``check_image``.
+            BadRow: has the reason of ``check_image``.
         """
         prints: list[bytes] = []
         for image in images:
             assert isinstance(image, ImageFile | EmbeddedImage | ImageBytes)
-            # Not kept for bytes: the key would be the picture itself.
+            # Results for bytes are not stored, because their key would be the picture itself.
             is_held = isinstance(image, ImageBytes)
             found = examine_image(image, self._max_pixels) if is_held else self._in_file(image)
             if found.problem is not None:

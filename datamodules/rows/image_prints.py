@@ -1,4 +1,5 @@
-"""A short print of an image's content: alike for two files of one picture, also after another encoding or size.
+"""Computes a short print of an image's content: two files of one picture have similar prints, also after another
+encoding or size.
 
 The print is a difference hash (whether each cell of a coarse picture is brighter than the one left of it) of the three
 colours, with the mean colour.
@@ -14,12 +15,12 @@ from PIL import Image
 _COLUMNS, _ROWS = 16, 16
 HASH_BYTES = _COLUMNS * _ROWS * 3 // 8
 PRINT_BYTES = HASH_BYTES + 3
-# Brighter by this much, of 255: below it are rounding and the traces of JPEG in flat parts.
+# Least difference in brightness, of 255; smaller ones come from rounding and from JPEG in flat parts.
 _BRIGHTER = 8
-# Of 768 bits. Measured: the same picture as JPEG of quality 50 to 75, at half or twice its size differs in up to 21;
-# two drawings of the shapes world in 32 and more.
+# Most different bits, of 768, between similar prints. Measured: a picture and its JPEG of quality 50 to 75, at half or
+# twice its size, differ in up to 21; two drawings of the shapes world in 32 and more.
 _MAX_BITS = 24
-# Of 255; keeps pictures of one colour apart, whose hashes are all the same.
+# Largest difference of mean colours, of 255; it distinguishes pictures of a single colour, whose hashes are equal.
 _MAX_COLOUR = 6
 _CHUNK = 64
 
@@ -32,12 +33,12 @@ def image_print(image: Image.Image) -> bytes:
 
 
 def alike_images(these: Sequence[bytes], those: Sequence[bytes]) -> list[tuple[int, int]]:
-    """Return the positions (i, j) of all alike pairs of prints, in order."""
+    """Return the positions (i, j) of all pairs of similar prints, in order."""
     if not these or not those:
         return []
     left, right = _table(these), _table(those)
     found: list[tuple[int, int]] = []
-    # In parts: the table of all pairs would not fit into memory.
+    # Compared in parts, because the table of all pairs would not fit into memory.
     for first in range(0, len(left), _CHUNK):
         near = _near(left[first : first + _CHUNK], right)
         found += [(first + int(i), int(j)) for i, j in zip(*near.nonzero(), strict=True)]

@@ -1,4 +1,4 @@
-"""Where the images of prompts lie, and how they become RGB pixels.
+"""References to the images of prompts, and their conversion to RGB pixels.
 
 A reference names an image and holds no pixels, so prompts, buffers and checkpoints stay small. Every reference opens
 as a stream of encoded bytes; from there all images take one path:
@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 
 from datamodules.rows.parquet import column_cell
 
-# Named one by one, because Pillow opens EPS by running Ghostscript on the file.
+# A list of formats, because Pillow would open EPS files by running Ghostscript on them.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000")
 
 
@@ -32,7 +32,7 @@ class ImageFile:
     path: Path
 
     def open(self) -> BinaryIO:
-        """Return the encoded bytes as a stream; FileNotFoundError when there is no such file."""
+        """Return the encoded bytes as a stream; raise FileNotFoundError when there is no such file."""
         # Opening a named pipe would block until another process writes to it.
         if not self.path.is_file():
             raise FileNotFoundError(f"{self.path} is not a file")
@@ -53,10 +53,10 @@ class EmbeddedImage:
 
     column: str
     position: int = 0
-    """Place in the cell's list of images; 0 when the cell holds one image."""
+    """Index in the cell's list of images; 0 when the cell holds one image."""
 
     def open(self) -> BinaryIO:
-        """Return the encoded bytes as a stream; FileNotFoundError when the cell holds none."""
+        """Return the encoded bytes as a stream; raise FileNotFoundError when the cell holds no image."""
         cell = column_cell(self.path, self.row, self.column)
         # A dotted column leads into a struct.
         for name in nested_names(self.column, cell):
@@ -67,7 +67,7 @@ class EmbeddedImage:
             cell = cell["bytes"]
         if not cell.is_valid:
             raise FileNotFoundError(f"{self.path}, row {self.row}, column {self.column}: no image")
-        # as_py copies the bytes; up to here Arrow's own memory is used.
+        # as_py copies the bytes; before this line only Arrow's own memory is used.
         return BytesIO(cell.as_py())
 
     def load(self) -> Image.Image:
@@ -77,11 +77,11 @@ class EmbeddedImage:
 
 @dataclass(frozen=True, slots=True)
 class ImageBytes:
-    """An image that came with its row: from a stream, or as base64 in a text. Held encoded, as few pixels as it has."""
+    """An image that came with its row, from a stream or as base64 in a text; it is kept encoded, to save memory."""
 
     encoded: bytes = field(repr=False)
     digest: str
-    """Of the bytes: ``repr`` shows it in their place."""
+    """Digest of the bytes, which ``repr`` shows instead of the bytes."""
 
     def open(self) -> BinaryIO:
         """Return the encoded bytes as a stream."""
@@ -96,7 +96,7 @@ Reference = ImageFile | EmbeddedImage | ImageBytes
 
 
 def without_folder(image: object) -> object:
-    """Return a reference as it would be if the data lay in the current folder; images of other kinds as they are."""
+    """Return a reference with its path relative to the data folder; references that are no files unchanged."""
     if isinstance(image, ImageFile | EmbeddedImage):
         return replace(image, path=Path(image.path.name))
     return image
@@ -108,7 +108,7 @@ def image_bytes(encoded: bytes) -> ImageBytes:
 
 
 def encoded_image(cell: Any) -> ImageBytes | None:
-    """Return the image that a cell itself holds: bytes, ``{bytes, path}``, a data URL or base64; None for others."""
+    """Return the image inside of a cell (bytes, ``{bytes, path}``, a data URL or base64); None for other cells."""
     if isinstance(cell, Mapping):
         cell = cell.get("bytes")
     if isinstance(cell, bytes):
@@ -116,7 +116,7 @@ def encoded_image(cell: Any) -> ImageBytes | None:
     if not isinstance(cell, str):
         return None
     _, is_url, text = cell.partition(";base64,") if cell.startswith("data:image/") else ("", "", cell)
-    # The first bytes of PNG, JPEG, GIF, WEBP and BMP in base64; a path is shorter than any image.
+    # The first bytes of PNG, JPEG, GIF, WEBP and BMP in base64. A short text is a path, because every image is longer.
     if not is_url and not (len(text) > 80 and text.startswith(("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "Qk"))):
         return None
     try:
@@ -135,12 +135,12 @@ def is_image(encoded: bytes) -> bool:
 
 
 def to_eight_bits(image: Image.Image) -> Image.Image:
-    """Return a gray image of deeper pixels in 8 bits; other images as they are.
+    """Return a gray image with more than 8 bits per pixel in 8 bits; other images unchanged.
 
-    Pillow would clip: every gray above 255 becomes white, and a float image in 0..1 black.
+    Pillow's own conversion would clip: every gray above 255 would become white, and a float image in 0..1 black.
 
     Raises:
-        ValueError: for values that no scale is known for.
+        ValueError: for values whose scale is unknown.
     """
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
@@ -148,11 +148,11 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
         return image
     values = np.asarray(image, dtype=np.float64)  # (height, width)
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-    # The range tells what a file of this mode holds: shares of white, or 8, 16 or 31 bits.
+    # The range of values shows the scale of such a file: shares of white, or 8, 16 or 31 bits.
     tops = [1.0] if image.mode == "F" else []
     tops += [2.0**8 - 1, 2.0**16 - 1]
     top = next((top for top in tops if high <= top), 2.0**31 - 1)
-    # Between 16 and 24 bits the scale is a guess, and a wrong one makes the picture black.
+    # Between 16 and 24 bits the scale could only be guessed, and a wrong guess makes the picture black.
     is_known = top < 2.0**24 or (image.mode == "I" and high >= 2.0**24)
     if not (np.isfinite(values).all() and low >= 0.0 and is_known):
         raise ValueError(f"gray values from {low:g} to {high:g}")
@@ -160,7 +160,7 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
 
 
 def nested_names(column: str, cell: Any) -> list[str]:
-    """Return the names behind the first of a dotted column, where the cell is a struct that has them."""
+    """Return the further names of a dotted column, if the cell is a struct with these names."""
     first, _, rest = column.partition(".")
     names = rest.split(".") if rest else []
     return names if first and isinstance(cell, pa.StructScalar) and names and names[0] in cell else []

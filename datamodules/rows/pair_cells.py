@@ -1,4 +1,4 @@
-"""The cells of one row -> the prompt of a preference pair and its further fields, or why they cannot be used.
+"""Turns the cells of one row into the prompt and the fields of a preference pair, or into a reason why not.
 
 ``datamodules.rows.pair_rows`` has the table of columns; ``turns`` reads the question and the completions.
 """
@@ -16,7 +16,7 @@ from datamodules.rows.columns.taken import taken
 from datamodules.rows.prompt_cells import prompt_of
 from datamodules.rows.turns import LEADING_MARK, QUESTION_COLUMNS, Turns
 
-# With a meaning for pairs; every other column belongs to the prompt.
+# Columns with a meaning for pairs; every other column belongs to the prompt.
 PAIR_COLUMNS = (
     *QUESTION_COLUMNS,
     "chosen",
@@ -33,7 +33,7 @@ PAIR_COLUMNS = (
 
 
 def check_completions(turns: Turns) -> None:
-    """Refuse completions that cannot be preferred to each other.
+    """Refuse two completions that cannot form a pair.
 
     Raises:
         BadRow: "empty completion", "chosen equals rejected" or "image marks do not match images".
@@ -42,7 +42,7 @@ def check_completions(turns: Turns) -> None:
         if not text.strip():
             raise BadRow("empty completion", f"{column} is {text!r:.80}")
         if IMAGE_MARK in text:
-            # Many tokenizers turn the mark into an image token, for which the completion brings no image.
+            # Many tokenizers turn the mark into an image token, and the completion has no image for it.
             raise BadRow("image marks do not match images", f"{column} holds {IMAGE_MARK}; only a question may")
     if turns.chosen.strip() == turns.rejected.strip():
         raise BadRow("chosen equals rejected", f"both are {turns.chosen!r:.80}")
@@ -51,7 +51,7 @@ def check_completions(turns: Turns) -> None:
 def prompt_of_pair(
     uid: int, key: str, cells: Mapping[str, Any], question: str, folder: Path, columns: ColumnMap
 ) -> Prompt:
-    """Build the prompt of a pair, without looking into its images.
+    """Build the prompt of a pair, without reading its images.
 
     Args:
         uid: position in the data set.
@@ -59,7 +59,7 @@ def prompt_of_pair(
         cells: cells by column.
         question: the question of ``turns_of``.
         folder: where image paths start, with symbolic links resolved.
-        columns: names the columns of images.
+        columns: column map, which names the columns of images.
 
     Raises:
         BadRow: The row cannot be used.
@@ -71,10 +71,10 @@ def prompt_of_pair(
     if system is not None and not is_text(system):
         raise wrong_type("system", "Unicode text", system)
     prompt = replace(prompt, system=system or "")
-    # mmpr_writer puts a mark for each image before a question without marks, and notes it in this column.
+    # mmpr_writer puts a mark for each image before a question without marks, and sets this column.
     if _yes_or_no(cells, "marks_added", default=False):
         prompt = replace(prompt, question=question.removeprefix(LEADING_MARK * len(prompt.images)))
-    # Columns of the prompt whose names mean something else in a row of pairs, such as "kind".
+    # Columns of the prompt whose names have another meaning in a row of pairs, such as "kind".
     nested = cells.get("prompt_columns")
     if nested is None:
         return prompt
@@ -84,7 +84,7 @@ def prompt_of_pair(
 
 
 def pair_fields(cells: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a pair that no other data set has, with their defaults.
+    """Return the fields that only pairs have, with their defaults.
 
     Raises:
         BadRow: "wrong type".

@@ -1,4 +1,4 @@
-"""Files of preference pairs -> pairs, and the rows that cannot be used.
+"""Reads files of preference pairs: returns the pairs, and the rows that cannot be used.
 
 The columns of a row decide which layout it has:
 
@@ -17,7 +17,7 @@ Names in brackets are turns ``{"role", "content"}``, whose content is a text or 
 ``prompt_columns`` (columns of the prompt whose names mean something else here). Any other column goes to
 ``Prompt.columns``.
 
-A bad row costs itself only. Besides the reasons of ``datamodules.rows.prompt_rows`` there are "unsupported
+A bad row is left out alone. Besides the reasons of ``datamodules.rows.prompt_rows`` there are "unsupported
 conversation" (a system turn, several user turns, tool calls: content would be lost), "empty completion" and "chosen
 equals rejected".
 """
@@ -50,7 +50,7 @@ class PairRows:
 
     pairs: tuple[PreferencePair, ...]
     rejections: tuple[Rejection, ...]
-    """Their ``row`` is the position in the data set, like a pair's uid."""
+    """Rejected rows; their ``row`` is the position in the data set, like a pair's uid."""
 
     num_rows: int
 
@@ -59,9 +59,9 @@ class PairReader:
     """Reads files one after the other into one data set.
 
     Positions run through all files and count every row, good and bad, so that repairing one row renumbers no other.
-    Rows with one question about the same images share one ``Prompt``, the one of the first such row, so that its
-    images are processed once and the pairs of a prompt can be counted. Images embedded in parquet rows never are the
-    same.
+    Rows with the same question about the same images share the ``Prompt`` of the first such row, so that its images are
+    processed once and the pairs of a prompt can be counted. Two images that are embedded in parquet rows never count as
+    the same.
     """
 
     def __init__(self, *, max_image_pixels: int, columns: PairColumns = _NO_MAP) -> None:
@@ -69,7 +69,7 @@ class PairReader:
 
         Args:
             max_image_pixels: largest width times height of an image.
-            columns: what the columns mean.
+            columns: column map: the meaning of the columns.
         """
         self._columns, self._of_prompts = columns, columns.of_prompts
         self._checks = ImageChecks(max_image_pixels)
@@ -77,11 +77,11 @@ class PairReader:
         self._paths: list[Path] = []
         self._prompts: dict[tuple[str, tuple[ImageReference, ...]], Prompt] = {}
         self._rows: list[PreferencePair | Rejection] = []
-        # Rows whose answer or facts differ from those of the first row about the same prompt.
+        # Rows whose answer or facts differ from those of the first row with the same prompt.
         self._num_overruled = 0
 
     def read(self, path: Path, folder: Path, *, max_rows: int | None = None, repeats: int = 1) -> int:
-        """Read and check the rows of a file, and return how many there were before repeating.
+        """Read and check the rows of a file, and return their number, repeats not counted.
 
         Args:
             path: a ``.jsonl`` or ``.parquet`` file.
@@ -98,7 +98,7 @@ class PairReader:
             self._read_row(len(self._rows) + number, f"{path.stem}-{number}", cells, folder)
             for number, cells in enumerate(islice(read_rows(path, self._of_prompts), max_rows))
         ]
-        # Read once, even if the rows are repeated.
+        # The file is read once, even if its rows are repeated.
         for _ in range(repeats):
             self._rows += _renumbered(rows, first=len(self._rows))
         return len(rows)
@@ -129,10 +129,10 @@ class PairReader:
                 raise BadRow(cells.reason, cells.detail)
             cells = renamed(cells, self._columns)
             self._audit.look_at(cells)
-            # From here on a rejection carries the row's own name.
+            # From here on a rejection has the row's own name.
             key = row_key(cells, self._of_prompts, default=key)
             turns = turns_of(cells)
-            # Before the completions are looked at, so that repairing them leaves the uids of prompts alone.
+            # The prompt gets its uid before the completions are checked, so that repairing completions changes no uid.
             prompt = self._shared(self._prompt(uid, key, cells, turns.question, folder), folder)
             check_completions(turns)
             fields = pair_fields(cells)
@@ -150,7 +150,7 @@ class PairReader:
             self._num_overruled += (prompt.answer, prompt.facts) != (first.answer, first.facts)
             return first
         self._checks.refuse_bad(prompt.images, folder)
-        # Only a prompt with good images is shared: each row with bad ones is rejected by itself.
+        # Only a prompt with good images is shared; each row with bad images is rejected separately.
         self._prompts[prompt.question, prompt.images] = prompt
         return prompt
 
@@ -162,7 +162,7 @@ def read_pairs(path: Path, folder: Path, *, max_image_pixels: int, columns: Pair
         path: a ``.jsonl`` or ``.parquet`` file.
         folder: image paths start here and must stay inside.
         max_image_pixels: largest width times height of an image.
-        columns: what the columns mean.
+        columns: column map: the meaning of the columns.
 
     Raises:
         DataError: The file as a whole cannot be read.
@@ -173,7 +173,7 @@ def read_pairs(path: Path, folder: Path, *, max_image_pixels: int, columns: Pair
 
 
 def _renumbered(rows: Sequence[PreferencePair | Rejection], *, first: int) -> list[PreferencePair | Rejection]:
-    # Both kinds of row count in one sequence.
+    # Pairs and rejected rows are numbered in one sequence.
     return [
         replace(row, row=uid) if isinstance(row, Rejection) else replace(row, uid=uid)
         for uid, row in enumerate(rows, start=first)

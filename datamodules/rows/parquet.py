@@ -1,9 +1,9 @@
-"""Single cells of the columns of parquet and arrow files that hold images, read on demand.
+"""Reads single cells of image columns in parquet and arrow files on demand.
 
-Parquet can only be read by whole row groups, so the row groups read last are kept, as encoded bytes and never as
-pixels, up to a limit of memory. A file written with small row groups (``row_group_size=100``, as Hugging Face datasets
-writes images) is read quickly in any order; one huge row group is kept whole, because it cannot be read in parts.
-An arrow file is mapped into memory; its record batches are its row groups.
+Parquet can only be read by whole row groups. So the row groups that were read last are kept, as encoded bytes and never
+as pixels, up to a memory limit. A file with small row groups (``row_group_size=100``, as Hugging Face datasets writes
+images) can be read quickly in any order; a huge row group is kept whole, because it cannot be read in parts. An arrow
+file is mapped into memory; its record batches are its row groups.
 """
 
 from bisect import bisect_right
@@ -82,7 +82,7 @@ class ArrowTable:
 
 @dataclass(frozen=True, eq=False)
 class ParquetRows:
-    """An opened file, and in which row group each of its rows lies."""
+    """An opened file, and the row group of each of its rows."""
 
     file: TableFile
     starts: tuple[int, ...]
@@ -94,13 +94,13 @@ class ParquetRows:
 
 
 class KeptColumns:
-    """The column chunks read last, of all files; the one read longest ago is dropped first."""
+    """The column chunks that were read last, of all files; the least recently read chunk is dropped first."""
 
     def __init__(self, max_bytes: int = MAX_KEPT_BYTES) -> None:
         """Begin empty.
 
         Args:
-            max_bytes: total size of the chunks; a single larger chunk is kept all the same.
+            max_bytes: largest total size of the chunks; a single chunk is kept even if it is larger.
         """
         self.max_bytes = max_bytes
         self.num_bytes = 0
@@ -114,7 +114,7 @@ class KeptColumns:
             self._chunks[key] = chunk
             self.num_bytes += chunk.nbytes
         self._chunks.move_to_end(key)
-        # The newest chunk stays, whatever its size: its cells are about to be read.
+        # The newest chunk always stays, because its cells are about to be read.
         while self.num_bytes > self.max_bytes and len(self._chunks) > 1:
             self.num_bytes -= self._chunks.popitem(last=False)[1].nbytes
         return self._chunks[key]
@@ -122,7 +122,7 @@ class KeptColumns:
 
 @lru_cache(maxsize=8)
 def _open(path: Path, changed_ns: int, num_bytes: int) -> ParquetRows:
-    # Part of the cache's key only: a file that is written anew is another file.
+    # Only a part of the cache's key, so that a file that was written again counts as another file.
     del changed_ns, num_bytes
     file = ArrowTable(path) if path.suffix == ".arrow" else ParquetTable(path)
     return ParquetRows(file, tuple(accumulate(file.group_rows, initial=0)))
@@ -134,7 +134,7 @@ _lock = Lock()
 
 
 def parquet_rows(path: Path) -> ParquetRows:
-    """Open a file, or return it if it is open and has not been written since."""
+    """Open a file, or return the open file if it has not been written since."""
     status = path.stat()
     return _open(path, status.st_mtime_ns, status.st_size)
 
@@ -145,7 +145,7 @@ def column_cell(path: Path, row: int, column: str) -> pa.Scalar:
     Args:
         path: a parquet or arrow file.
         row: position in the whole file.
-        column: name of a column; of a dotted name the first part, unless a column has the whole name.
+        column: name of a column; for a dotted name its first part, unless a column has the whole name.
     """
     # The lock also keeps another thread from dropping the chunk between reading and indexing.
     with _lock:

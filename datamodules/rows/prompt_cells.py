@@ -1,4 +1,4 @@
-"""The cells of one row -> a prompt, or the reason why they cannot be used.
+"""Turns the cells of one row into a prompt, or into the reason why not.
 
 ``datamodules.rows.prompt_rows`` has the table of columns, ``columns.taken`` gives the cells their meaning.
 """
@@ -15,14 +15,14 @@ from datamodules.rows.images import EmbeddedImage, ImageBytes, ImageFile, encode
 
 
 def prompt_of(uid: int, key: str, row: TakenCells, folder: Path, image_prefix: str = "") -> Prompt:
-    """Build a prompt from the cells of a row, without looking into its images.
+    """Build a prompt from the cells of a row, without reading its images.
 
     Args:
         uid: position in the data set.
         key: the row's name.
-        row: its cells by their meaning.
+        row: cells of the row by their meaning.
         folder: where image paths start and must stay, with symbolic links resolved.
-        image_prefix: beginning of paths that stands for the folder.
+        image_prefix: beginning of paths that is replaced by the folder.
 
     Raises:
         BadRow: An image cannot be used.
@@ -49,7 +49,7 @@ def _reference(cell: Any, folder: Path, prefix: str) -> ImageFile | EmbeddedImag
     encoded = encoded_image(cell)
     if encoded is not None:
         return encoded
-    # As datasets writes an image that stays in its file.
+    # ``datasets`` writes an image that stays in its own file like this.
     if isinstance(cell, Mapping) and "bytes" in cell:
         return _reference(cell.get("path"), folder, prefix)
     if not isinstance(cell, str):
@@ -61,10 +61,10 @@ def _reference(cell: Any, folder: Path, prefix: str) -> ImageFile | EmbeddedImag
 
 
 def _relative(cell: str, folder: Path, prefix: str) -> Path:
-    """Return a path as it is below the folder of images."""
+    """Return a path relative to the folder of images."""
     if prefix and cell.startswith(prefix):
         return Path(cell.removeprefix(prefix).lstrip("/"))
-    # A URL of a file is absolute; it is fine where it lies inside.
+    # The URL of a file is absolute; it is allowed if it lies inside of the folder.
     path = Path(cell.removeprefix("file://"))
     return path.relative_to(folder) if cell.startswith("file://") and path.is_relative_to(folder) else path
 
@@ -80,7 +80,7 @@ def _file(relative: Path, folder: Path) -> ImageFile:
         target = os.path.realpath(path)
     except ValueError as error:  # a zero byte, or half of a surrogate pair
         raise BadRow("missing image", f"{str(relative)!r}: {error}") from error
-    # A downloaded data set must not read other files of the machine through a symbolic link.
+    # A downloaded data set must not read other files of this machine through a symbolic link.
     if not Path(target).is_relative_to(folder):
         raise BadRow("path outside the data folder", f"{relative} is a link to {target}")
     return ImageFile(path)

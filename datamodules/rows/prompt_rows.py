@@ -1,4 +1,4 @@
-"""Files of questions -> prompts, and the rows that cannot be used.
+"""Reads files of questions: returns prompts, and the rows that cannot be used.
 
     meaning             cell                                           default column
     question            text, required; a mark where an image stands   question
@@ -9,12 +9,12 @@
     id                  text or whole number; else <file>-<row>        id
     any other           anything but bytes                             goes to ``Prompt.columns``
 
-``columns.column_map`` has the other meanings, and gives each of them another column. A null counts as absent; blank
-lines are no rows. A bad row costs itself only, for the first of these reasons that holds: "not JSON", "wrong type",
-"no row to join", "unsupported conversation", "too many choices", "answer is none of the choices", "ambiguous answer",
+``columns.column_map`` has further meanings, and sets another column for each meaning. A null counts as absent; blank
+lines are no rows. A bad row is left out alone, for the first of these reasons that holds: "not JSON", "wrong type", "no
+row to join", "unsupported conversation", "too many choices", "answer is none of the choices", "ambiguous answer",
 "image marks do not match images", "empty question", "path outside the data folder", "missing image", "corrupt image",
-"oversized image", "unknown gray scale". Positions count every row of all files, good and bad, so that repairing one
-row renumbers no other.
+"oversized image", "unknown gray scale". Positions count every row of all files, good and bad, so that repairing one row
+renumbers no other.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,7 +32,7 @@ from datamodules.rows.image_checks import ImageChecks
 from datamodules.rows.prompt_cells import prompt_of
 from datamodules.rows.rejections import Rejection
 
-# From the columns of a layout such as POPE's to those of the table.
+# Converts the columns of a layout such as POPE's to those of the table above.
 Translation = Callable[[Cells], Cells]
 _NO_MAP = ColumnMap()
 
@@ -45,10 +45,10 @@ class PromptRows:
     rejections: tuple[Rejection, ...]
     num_rows: int
     prints: Mapping[int, tuple[bytes, ...]] = field(default_factory=dict[int, tuple[bytes, ...]])
-    """By uid: the prints of the images, by which the same picture in two data sets is found."""
+    """Prints of the images, by uid; they show the same picture in two data sets."""
 
     audit: Audit | None = None
-    """What was found in the rows; None where they were not read from files."""
+    """Facts about the rows; None when they were not read from files."""
 
 
 class PromptReader:
@@ -67,8 +67,8 @@ class PromptReader:
         Args:
             folder: the data folder.
             max_image_pixels: largest width times height of an image.
-            columns: what the columns mean; its ``image_folder`` is below the data folder, or absolute.
-            translate: gives the cells of a row the names that ``columns`` expects; may raise ``BadRow``.
+            columns: column map, whose ``image_folder`` is below the data folder or absolute.
+            translate: function that renames the cells of a row to the names in ``columns``; may raise ``BadRow``.
         """
         # Resolved once: prompt_of compares it with the targets of symbolic links.
         self._images = (folder / Path(columns.image_folder or "").expanduser()).resolve()
@@ -89,12 +89,12 @@ class PromptReader:
         self.add(path.stem, read_rows(path, self._columns))
 
     def add(self, name: str, rows: Iterable[Cells | UnreadableRow]) -> None:
-        """Check rows that were read elsewhere; those without a name of their own are named after this one."""
+        """Check rows that were read elsewhere; a row without a name gets ``name`` and its position as its name."""
         for number, cells in enumerate(rows):
             self._rows.append(self.row(len(self._rows), f"{name}-{number}", cells))
 
     def join(self, path: Path) -> None:
-        """Read the second list that ``columns.join`` adds to the rows of a file, if it names one."""
+        """Read the second list that ``columns.join`` adds to the rows of a file, if there is one."""
         if self._columns.join is not None:
             self._joined = Joined(self._columns.join, path)
 
@@ -102,21 +102,21 @@ class PromptReader:
         """Return the prompt of a row, or why there is none.
 
         Args:
-            uid: its position in the data set.
-            key: its name, if it has none of its own.
-            cells: its cells by column.
+            uid: position of the row in the data set.
+            key: name of the row, if it has none of its own.
+            cells: cells of the row by column.
         """
         try:
             if isinstance(cells, UnreadableRow):
                 raise BadRow(cells.reason, cells.detail)
             cells = self._translate(cells)
-            # From here on a rejection carries the row's own name.
+            # From here on a rejection has the row's own name.
             key = row_key(cells, self._columns, default=key)
             cells = self._joined.add_to(cells) if self._joined else cells
             self.audit.look_at(cells)
             row = taken(cells, self._columns)
             prompt = prompt_of(uid, key, row, self._images, image_prefix=self._columns.image_prefix)
-            # Last, because decoding images takes the longest.
+            # Images are checked last, because decoding them takes longest.
             self._prints[uid] = self._checks.refuse_bad(prompt.images, self._images)
         except BadRow as bad:
             return Rejection(uid, key, bad.reason, bad.detail)
@@ -127,11 +127,11 @@ class PromptReader:
         """Return the data set read so far.
 
         Args:
-            where: what to call it in messages.
-            paths: its tables, whose schemas name further columns of images.
+            where: name of the data set in messages.
+            paths: tables of the data set; their schemas name further columns of images.
 
         Raises:
-            DataError: what was not read makes the data useless.
+            DataError: the data are useless because of columns that were not read.
         """
         unread = dict.fromkeys(name for path in paths for name in unread_images(path, self._columns))
         self.audit.check(where, unread_bytes=list(unread))
@@ -152,7 +152,7 @@ def read_prompts(
     columns: ColumnMap = _NO_MAP,
     translate: Translation = lambda cells: cells,
 ) -> PromptRows:
-    """Read and check every row of one file; arguments and errors as those of ``PromptReader``."""
+    """Read and check every row of one file; arguments and errors are those of ``PromptReader``."""
     reader = PromptReader(folder, max_image_pixels=max_image_pixels, columns=columns, translate=translate)
     reader.read(path)
     return reader.rows(str(path), [path])

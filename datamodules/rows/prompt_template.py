@@ -1,4 +1,4 @@
-"""What the policy is asked: the question of a row, its choices, how to answer, and a system turn.
+"""The template of prompts: a system turn, the question of a row, its choices, and a hint how to answer.
 
     template:
       system: You first think, then answer.
@@ -7,7 +7,7 @@
         {hint}
       hint: Put the answer in \\boxed{}.
 
-Without a template a row without choices is asked as it stands.
+The default template does not change a row without choices.
 """
 
 import re
@@ -28,7 +28,7 @@ class PromptTemplate:
     """Texts around the question. ``{question}``, ``{choices}`` and ``{hint}`` are replaced; other braces stay."""
 
     system: str = ""
-    """System turn of rows that bring none; empty: none, or the one of the chat template."""
+    """System turn of rows without one; empty: none, or the system turn of the chat template."""
 
     question: str = "{question}"
     """The user turn."""
@@ -37,10 +37,10 @@ class PromptTemplate:
     """One line for each choice, in ``{choices}``."""
 
     hint: str = ""
-    """How to answer; stands at the end where ``question`` has no ``{hint}``."""
+    """How to answer; put at the end when ``question`` has no ``{hint}``."""
 
     choice_hint: str | None = None
-    """How to answer where there are choices; null: ``hint``."""
+    """How to answer a question with choices; null: ``hint``."""
 
     def __post_init__(self) -> None:
         key = "data.reading.template.question"
@@ -66,11 +66,11 @@ class PromptTemplate:
             raise ConfigError(f"data.reading.template.choice must hold {{text}}, got {self.choice!r}.")
 
     def applied(self, prompt: Prompt) -> Prompt:
-        """Return the prompt as the policy is asked; the same one where the template changes nothing."""
+        """Return the prompt in the template; the same object when the template changes nothing."""
         hint = self.hint if prompt.choices is None or self.choice_hint is None else self.choice_hint
         parts = {"question": prompt.question, "choices": self._choices(prompt.choices), "hint": hint}
         text = self.question
-        # What has no place of its own is not lost: choices stand behind the question, the hint at the end.
+        # Choices and hint without a place of their own are appended: choices after the question, the hint at the end.
         if parts["choices"] and "{choices}" not in text:
             text = text.replace("{question}", "{question}\n{choices}")
         if hint and "{hint}" not in text:
@@ -87,7 +87,7 @@ class PromptTemplate:
         return "\n".join(self._choice(LETTERS[i], text) for i, text in enumerate(choices or ()))
 
     def _choice(self, letter: str, text: str) -> str:
-        # Where the picture shows the choices, a file often gives their letters as texts.
+        # When the picture shows the choices, a file often has the letters as texts of the choices.
         if text.strip() == letter:
             return letter
         return self.choice.replace("{letter}", letter).replace("{text}", text)

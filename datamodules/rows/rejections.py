@@ -1,4 +1,4 @@
-"""Rows that were left out, and the report that lists them with the reasons."""
+"""Rejected rows, and the report that lists them with their reasons."""
 
 import json
 from collections import Counter
@@ -23,7 +23,7 @@ class Rejection:
     """One of a few fixed phrases, so that rows can be counted by it."""
 
     detail: str
-    """What was found in this very row."""
+    """Detail about this row."""
 
 
 def by_row(rejections: Iterable[Rejection]) -> tuple[Rejection, ...]:
@@ -34,7 +34,7 @@ def by_row(rejections: Iterable[Rejection]) -> tuple[Rejection, ...]:
 def count_reasons(rejections: Sequence[Rejection]) -> dict[str, int]:
     """Count rejections by reason, the most frequent first, equal counts by name."""
     counts = Counter(rejection.reason for rejection in rejections)
-    # Not Counter.most_common: it leaves equal counts in the order of the rows.
+    # Counter.most_common would leave equal counts in the order of the rows.
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
@@ -50,10 +50,10 @@ def summary(rejections: Sequence[Rejection], num_rows: int) -> str:
 
 
 def write_report(path: Path, rejections: Sequence[Rejection], num_rows: int) -> None:
-    """Write the rejected rows of a file as JSON, whole or not at all.
+    """Write the rejected rows of a file as JSON, as a whole file or not at all.
 
     Args:
-        path: where to write; missing folders are made.
+        path: path of the report; missing folders are created.
         rejections: the rows left out.
         num_rows: number of rows of the file, good and bad.
     """

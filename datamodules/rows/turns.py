@@ -1,4 +1,4 @@
-"""The turns of a preference pair: a question and its two completions, given as texts or as conversations.
+"""Reads question and completions of a preference pair, which are texts or conversations.
 
 ``datamodules.rows.pair_rows`` has the layouts.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 from datamodules.rows.cells import IMAGE_MARK, BadRow, is_text, wrong_type
 
-# One image in front of a question, in the spelling of MMPR.
+# One image before a question, as MMPR spells it.
 LEADING_MARK = f"{IMAGE_MARK}\n"
 QUESTION_COLUMNS = ("question", "prompt")
 
@@ -29,7 +29,7 @@ def turns_of(cells: Mapping[str, Any]) -> Turns:
     Raises:
         BadRow: "wrong type", "unsupported conversation" or "empty question".
     """
-    # A user turn is None when the cell holds a completion alone.
+    # The user turn is None when the cell holds only a completion.
     user_turn, chosen = _completion("chosen", cells.get("chosen"))
     other_user_turn, rejected = _completion("rejected", cells.get("rejected"))
     if user_turn != other_user_turn:
@@ -67,7 +67,7 @@ def _user_text(column: str, cell: Any) -> str:
 
 
 def _completion(column: str, cell: Any) -> tuple[str | None, str]:
-    """Return the user turn that is answered, if the cell holds it, and the completion."""
+    """Return the user turn (None when the cell has none) and the completion."""
     if cell is None:
         return None, ""
     if not isinstance(cell, list):
@@ -79,7 +79,7 @@ def _completion(column: str, cell: Any) -> tuple[str | None, str]:
             f"{column} has the turns [{', '.join(roles)}]; only [assistant] and [user, assistant] can be read"
         )
     user_turn = _content(column, turns[0][1], images_allowed=True) if len(turns) == 2 else None
-    # An empty conversation is no error of the layout: check_completions refuses it as an empty completion.
+    # An empty conversation is no error here: check_completions refuses it as an empty completion.
     return user_turn, _content(column, turns[-1][1], images_allowed=False) if turns else ""
 
 
@@ -108,13 +108,13 @@ def _part(column: str, part: Any, *, images_allowed: bool) -> str:
         return _text(column, part.get("text"))
     if part_type != "image" or not images_allowed:
         raise _unsupported(f"{column} has a part of type {part_type!r:.40}, which cannot be read there")
-    # Further fields that are empty are fine: parquet gives all parts of a list the same fields.
+    # Further empty fields are allowed, because parquet gives all parts of a list the same fields.
     _refuse_further(column, part, ("type",), "name images in the column images")
     return LEADING_MARK
 
 
 def _refuse_further(column: str, item: Mapping[str, Any], allowed: tuple[str, ...], advice: str = "") -> None:
-    """Refuse what would be lost: tool calls, separate reasoning, images inside of a turn."""
+    """Refuse content that would be lost: tool calls, separate reasoning, images inside of a turn."""
     further = [name for name, cell in item.items() if name not in allowed and cell not in (None, "", [], {})]
     if further:
         found = f"{column} has {', '.join(further)} beside {', '.join(allowed)}"

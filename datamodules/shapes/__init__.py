@@ -1,1 +1,1 @@
-"""The shapes world: scenes, questions in its language, folders and pairs drawn from them."""
+"""The shapes world: scenes, questions in its language, and folders and pairs made from them."""

@@ -1,7 +1,7 @@
-"""The shapes world on disk: folders in exactly the form that any user's data has (see ``rows/prompt_rows.py``).
+"""The shapes world on disk: folders in exactly the form of a user's own data (see ``rows/prompt_rows.py``).
 
 ``ShapesFolder`` holds questions with their answers and facts. ``ShapesDemonstrations`` holds questions with a
-completion to imitate. Each draws itself once, into a folder named after all its settings.
+completion to imitate. Each of them is drawn once, into a folder that is named after all its settings.
 """
 
 import random
@@ -18,7 +18,7 @@ from datamodules.sources.drawn_folder import DrawnFolder
 
 # The keys of LEVELS, for the parser.
 LevelName = Literal["easy", "medium", "hard"]
-# Part of the folder's name: raise it when the same settings draw something else than before.
+# Part of the folder's name: increase it when the same settings draw other pictures or rows than before.
 _EDITION = 1
 
 
@@ -27,7 +27,7 @@ class ShapesDrawing(DrawnFolder):
 
     def __init__(self, name: str, root: str, settings: dict[str, Any], *, key: str = "data.source") -> None:
         """Name the folder; nothing is drawn yet; see ``DrawnFolder``."""
-        # The levels are code and not settings, but change what is drawn all the same.
+        # The levels are code and not settings, but they change what is drawn, so they are part of the digest.
         world = {"edition": _EDITION, "levels": {k: asdict(v) for k, v in LEVELS.items()}}
         super().__init__(name, root, settings, world=world, key=key)
 
@@ -69,7 +69,8 @@ class ShapesFolder(ShapesDrawing):
         """Yield question rows with their scenes."""
         level = LEVELS[self.level]
         for index in range(self.num_rows[split]):
-            # Scene and question are functions of the position: more rows leave the first ones as they are.
+            # Scene and question are functions of the position, so a larger number of rows does not change the first
+            # ones.
             scene = sample_scene(self.seed, split, "prompts", index, num_objects=level.num_objects)
             chance = random.Random(position_seed(self.seed, f"question/{split}", index))
             question = sample_question(scene, level, chance)
@@ -109,8 +110,8 @@ class ShapesDemonstrations(ShapesDrawing):
             num_train: demonstrations to learn from.
             pictures: True draws the scenes; False writes each as nine words in the question.
             guess_share: probability that a count is guessed instead of looked up, in [0, 1].
-            guess_from: share of the training rows, from the first on, in which nothing is guessed: a model that
-                may guess before it can look never learns to look.
+            guess_from: share of the training rows, from the first on, without guesses: a model that may guess before it
+                can look never learns to look.
             tour_share: share of rows that describe the picture by several colours and shapes, in [0, 1].
             read_share: share of rows that read out the nine cells, in [0, 1]; the rest are questions.
             level: difficulty of the questions.
@@ -137,7 +138,7 @@ class ShapesDemonstrations(ShapesDrawing):
 
     @property
     def _purpose(self) -> str:
-        # Part of every seed: demonstrations in text and in pictures are of other scenes.
+        # Part of every seed, so that demonstrations in text and in pictures have different scenes.
         return "shown" if self.pictures else "told"
 
     def rows(self, split: str) -> Iterator[tuple[dict[str, Any], Scene | None]]:
@@ -153,7 +154,7 @@ class ShapesDemonstrations(ShapesDrawing):
                 question, completion = READ, read_out(scene)
             else:
                 counted = sample_question(scene, level, chance)
-                # Training reads demonstrations in file order, so the first rows are learned first.
+                # Training reads demonstrations in file order, so the model learns the first rows first.
                 may_guess = index >= self.guess_from * self.num_rows[split]
                 guess_share = self.guess_share if may_guess else 0.0
                 question, completion = counted.text, solve(counted, scene, chance, guess_share=guess_share)

@@ -1,4 +1,4 @@
-"""The shapes world told in words: the same scenes and questions, without pictures."""
+"""The shapes world in words: the same scenes and questions, without pictures."""
 
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from datamodules.shapes.scene import Scene
 
 
 class ShapesInWords(ShapesFolder):
-    """The questions of ``ShapesFolder``; in some splits nine words stand in place of the picture."""
+    """The questions of ``ShapesFolder``; in some splits nine words replace the picture."""
 
     def __init__(
         self,
@@ -25,19 +25,19 @@ class ShapesInWords(ShapesFolder):
         """Describe the folder; nothing is drawn yet.
 
         Args:
-            level: as for ``ShapesFolder``, and so are the counts below.
+            level: difficulty, as for ``ShapesFolder``.
             num_train: training prompts.
             num_val: validation prompts.
             num_test: test prompts.
-            seed: seed of the world: with the same one the scenes and questions are those of ``ShapesFolder``.
-            splits: of train, val and test those that are told in words; the others have pictures. So a policy can learn
-                from one and be measured on the other.
+            seed: seed of the world; scenes and questions are those of ``ShapesFolder`` with the same seed.
+            splits: splits (of train, val and test) in words; the other splits have pictures. So a policy can learn from
+                one form and be measured on the other.
             root: where such folders are kept.
 
         Raises:
-            ConfigError: for a split that there is not.
+            ConfigError: for an unknown split.
         """
-        super().__init__(level, num_train, num_val, num_test, seed, root)
+        super().__init__(level=level, num_train=num_train, num_val=num_val, num_test=num_test, seed=seed, root=root)
         unknown = sorted(set(splits) - set(self.num_rows))
         if unknown:
             raise ConfigError(f"data.source.splits holds {', '.join(unknown)}; it may hold {', '.join(self.num_rows)}.")

@@ -4,8 +4,8 @@ Every thing is one word, so one visual token can represent it. Reasoning lists w
 
     look red : red-circle red-square = 2 </think> Answer: \\boxed{ 2 }
 
-so that each claim can be checked against the scene. There are two habits: "look" lists what is there; "guess" lists
-what might be there and is right by luck only. A base model that has learnt both can be taught by reinforcement to look
+so that each claim can be checked against the scene. There are two habits. "look" lists what is there. "guess" lists
+what might be there, and is right only by luck. Reinforcement learning can teach a base model with both habits to look
 before it answers.
 """
 
@@ -19,7 +19,7 @@ from hallucination import ClaimGrammar
 TOUR_STOPS = 4
 READ = "read the picture ."
 MAX_ANSWER = 2 * NUM_CELLS
-# The whole vocabulary. configs/tiny/stages/language_model.yaml repeats it; a test compares the two.
+# The whole vocabulary. configs/tiny/stages/language_model.yaml has a copy, and a test compares the two.
 WORDS = (
     *THINGS, *COLORS, *SHAPES, EMPTY, *map(str, range(MAX_ANSWER + 1)),
     *["user", "assistant", "system", "picture", ":", "how", "many", "plus", "more", "than", "?", "describe", "read", "the", ".", "look", "guess", "none", "=", "+", "-", "Answer:"],
@@ -33,13 +33,13 @@ class Level:
     """A difficulty: the number of things in a scene, and the questions about them."""
 
     num_objects: tuple[int, ...]
-    """Counts of things a scene may hold, each as likely."""
+    """Possible numbers of things in a scene, all equally likely."""
 
     kinds: tuple[str, ...]
-    """Kinds of question, each as likely: "count", "sum", "difference"."""
+    """Kinds of question, all equally likely: "count", "sum", "difference"."""
 
     targets: tuple[str, ...]
-    """What a question may be about: "color", "shape", "thing"."""
+    """Kinds of targets of a question: "color", "shape", "thing"."""
 
 
 LEVELS = {
@@ -56,7 +56,7 @@ class Question:
 
     kind: str
     targets: tuple[str, ...]
-    """What is counted: one target for a count, two for a sum or a difference."""
+    """The counted targets: one for a count, two for a sum or a difference."""
 
     @property
     def text(self) -> str:
@@ -78,13 +78,13 @@ def sample_question(scene: Scene, level: Level, chance: random.Random) -> Questi
     """Return a question that the scene can answer with a number that is not negative."""
     kind = chance.choice(level.kinds)
     targets = _TARGETS[chance.choice(level.targets)]
-    # Three of four first targets are of things that are there, else most answers would be 0.
+    # Three of four first targets are in the scene, because otherwise most answers would be 0.
     present = [t for t in targets if scene.count(t)]
     first = chance.choice(present if present and chance.random() < 0.75 else targets)
     if kind == "count":
         return Question(kind, (first,))
     second = chance.choice([t for t in targets if t != first])
-    # The larger count first, because the language has no negative numbers.
+    # The larger count comes first, because the language has no negative numbers.
     if kind == "difference" and scene.count(second) > scene.count(first):
         first, second = second, first
     return Question(kind, (first, second))
@@ -105,7 +105,7 @@ def solution(question: Question, verbs: Sequence[str], listings: Sequence[Sequen
     """Return reasoning that lists these things for each target, and the answer that follows from it."""
     clauses = [_clause(*parts) for parts in zip(verbs, question.targets, listings, strict=True)]
     counts = [len(listed) for listed in listings]
-    # A guess may contradict the question, which promises that there are more of the first.
+    # A guess may contradict the question, which implies that the first count is larger.
     if question.kind == "difference" and counts[1] > counts[0]:
         counts[1] = counts[0]
     answer = question.answer(counts)
@@ -116,7 +116,7 @@ def solution(question: Question, verbs: Sequence[str], listings: Sequence[Sequen
 
 
 def misread(question: Question, scene: Scene, chance: random.Random, *, num_errors: int) -> list[list[str]]:
-    """Return listings for each target with this many errors: a thing missed, added, or taken for another."""
+    """Return listings for each target with this many errors: a thing is missed, added, or replaced by another."""
     listings = [scene.matching(target) for target in question.targets]
     for _ in range(num_errors):
         which = chance.randrange(len(listings))
@@ -135,10 +135,10 @@ def misread(question: Question, scene: Scene, chance: random.Random, *, num_erro
 def sample_tour(scene: Scene, chance: random.Random) -> tuple[str, str]:
     """Return a request to describe a scene by several colours and shapes, and the description.
 
-    A tour practises looking four times as densely as a question does; without tours, three times the steps
-    did not teach the language model to find the things of a question.
+    A tour has four times as many listings per row as a question. Without tours the language model did not learn to find
+    the things of a question, even in three times as many steps.
     """
-    # Distinct, so no clause repeats an earlier one.
+    # All different, so that no clause repeats an earlier one.
     stops = chance.sample([*COLORS, *SHAPES], TOUR_STOPS)
     clauses = [_clause("look", stop, scene.matching(stop)) for stop in stops]
     return f"describe {' '.join(stops)} .", f"{' '.join(clauses)} {boxed(scene.count(stops[-1]))}"
@@ -147,19 +147,19 @@ def sample_tour(scene: Scene, chance: random.Random) -> tuple[str, str]:
 def read_out(scene: Scene) -> str:
     """Return the nine cells in reading order and, boxed, the number of cells.
 
-    Each word depends on one cell only, which lets an adapter align under a frozen model.
+    Each word depends on one cell only, so an adapter can learn from these rows under a frozen language model.
     """
     return f"{' '.join(scene.cells)} {boxed(NUM_CELLS)}"
 
 
 def boxed(answer: int) -> str:
     """Return the end of every completion: the reasoning closed, the answer in a box."""
-    # "<think>" is missing on purpose: the prompt's template ends with it.
+    # "<think>" is left out, because the prompt's template ends with it.
     return f"</think> Answer: \\boxed{{ {answer} }}"
 
 
 def picture_in_words(scene: Scene) -> str:
-    """Return the scene as nine words, at the positions where an image would have its nine tokens."""
+    """Return the scene as nine words, which stand where an image would have its nine tokens."""
     return " ".join(scene.cells)
 
 

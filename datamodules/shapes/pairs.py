@@ -5,13 +5,13 @@
 ``detail``  the rejected completion is the truth, the chosen one the truth and things that are not there
 ``broken``  the rejected completion is the chosen one, cut off, miscounted or stuttered; both may claim too much
 
-In the first two kinds the scene alone decides which side is better: the one with fewer false or missing things. So a
-reward model can learn it only from the picture, and its pair accuracy on new layouts can be measured.
+In the first two kinds only the scene determines the better side, which is the one with fewer false or missing things.
+So a reward model can learn the preference only from the picture, and its pair accuracy on new layouts can be measured.
 
-The other two are off by default, and make a reward model with a known fault. ``detail`` teaches it to prefer claims
-that are long and detailed, true or not: its two sides differ in these claims and their count alone. ``broken`` leaves
-claims as the only thing to prefer: without it, pieces of a completion score higher than any whole one, and large
-numbers as high as many claims, and a policy finds these faults first.
+The other two kinds are off by default. They make a reward model with a known fault. ``detail`` teaches it to prefer
+many claims, true or not: the two sides differ only in these claims and their count. ``broken`` removes other faults:
+without it, pieces of a completion score higher than whole completions, and large numbers score as high as many claims,
+and a policy would find these faults first.
 """
 
 import random
@@ -25,7 +25,7 @@ from datamodules.shapes.language import LEVELS, Question, guessed, misread, samp
 from datamodules.shapes.scene import THINGS, Scene, matches, sample_scene
 from datamodules.sources.drawn_pairs import DrawnPairs, drawn_pair
 
-# A guess names up to four things, so a policy that guesses meets listings with three more than the one that is there.
+# A guess names up to four things, so a policy that guesses may list three things more than there are.
 MAX_EXTRA = 3
 
 
@@ -77,7 +77,8 @@ class _PairDrawing(ShapesDrawing):
     ) -> None:
         self.num_rows, self.shares, self.level, self.seed = num_rows, shares, level, seed
         settings = {"level": level, "seed": seed, "guess_share": shares["guess_share"], **num_rows}
-        # Shares of 0 are left out: pairs without a fault keep the name of their folder when a new fault is added.
+        # Shares of 0 are left out, so that pairs without faults keep their folder name when a new kind of fault is
+        # added.
         settings |= {key: share for key, share in shares.items() if key not in settings and share}
         super().__init__("pairs", root, settings, key="data.pairs")
 
@@ -88,7 +89,7 @@ class _PairDrawing(ShapesDrawing):
             chance = random.Random(position_seed(self.seed, f"pairs/{split}", index))
             question = sample_question(scene, level, chance)
             kind = "guess" if chance.random() < self.shares["guess_share"] else "errors"
-            # Random numbers of their own, so that faulty pairs change no other pair.
+            # Faulty pairs have random numbers of their own, so that they change no other pair.
             faulty = random.Random(position_seed(self.seed, f"pairs/{split}/faulty", index))
             draw = faulty.random() - self.shares["detail_bias"]
             if draw < self.shares["broken_share"]:
@@ -105,7 +106,7 @@ def num_errors(question: Question, scene: Scene, listings: Sequence[Sequence[str
     """Return the number of things that the listings name and the scene lacks, plus the number that they miss."""
     total = 0
     for target, listed in zip(question.targets, listings, strict=True):
-        # Counted with repeats. Counter subtraction drops what would be negative.
+        # Counted with repeats; subtraction of Counters drops negative counts.
         named, present = Counter(listed), Counter(scene.matching(target))
         total += (named - present).total() + (present - named).total()
     return total
@@ -114,14 +115,14 @@ def num_errors(question: Question, scene: Scene, listings: Sequence[Sequence[str
 def embellished(question: Question, scene: Scene, chance: random.Random, *, num_extra: int) -> str:
     """Return the true completion with a number of things added to each listing that are not there.
 
-    Every listing gets the same number, so that a difference is still right and never below 0, for which there is no
-    word.
+    Every listing gets the same number of things, so that a difference is still right and never negative, because the
+    language has no negative numbers.
     """
     listings = [scene.matching(target) for target in question.targets]
     for target, listed in zip(question.targets, listings, strict=True):
         candidates = [thing for thing in THINGS if matches(thing, target)]
         for _ in range(num_extra):
-            # The listing is complete, so each addition is one more than the picture holds.
+            # The listing is complete, so each added thing is one more than the picture shows.
             listed.insert(chance.randint(0, len(listed)), chance.choice(candidates))
     return solution(question, ["look"] * len(listings), listings)
 
@@ -132,7 +133,7 @@ def _error_pair(question: Question, scene: Scene, chance: random.Random) -> tupl
     verbs = ["look"] * len(question.targets)
     while True:
         worse = [guessed(target, chance) for target in question.targets]
-        # Random things may be right by luck: then they are drawn again.
+        # Random things may be right by luck; then they are drawn again.
         if num_errors(question, scene, better) < num_errors(question, scene, worse):
             return solution(question, verbs, better), solution(question, verbs, worse)
 
@@ -143,17 +144,17 @@ def _guess_pair(question: Question, scene: Scene, chance: random.Random) -> tupl
 
 
 def _detail_pair(question: Question, scene: Scene, chance: random.Random) -> tuple[str, str]:
-    """Return more than the truth, and the truth."""
+    """Return the true completion with added things, and the true completion."""
     chosen = embellished(question, scene, chance, num_extra=chance.randint(1, MAX_EXTRA))
     return chosen, embellished(question, scene, chance, num_extra=0)
 
 
 def _broken_pair(question: Question, scene: Scene, chance: random.Random) -> tuple[str, str]:
-    """Return the truth or more than it, and the same text broken: cut off, miscounted or stuttered."""
+    """Return the truth, perhaps with added things, and the same text cut off, miscounted or stuttered."""
     whole = embellished(question, scene, chance, num_extra=chance.randint(0, MAX_EXTRA))
     while True:
         broken = " ".join(chance.choice([_cut, _miscounted, _stuttered])(whole.split(), chance))
-        # Numbers that are drawn again may be the same as before.
+        # Drawn until it differs: new numbers may be equal to the old ones.
         if broken != whole:
             return whole, broken
 

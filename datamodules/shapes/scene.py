@@ -23,7 +23,7 @@ NUM_CELLS = GRID * GRID
 CELL_PIXELS = 16
 IMAGE_PIXELS = GRID * CELL_PIXELS
 
-# Of ten layouts, by hash: eight may be trained on, one is for validation, one for test.
+# Split of a layout, by its hash modulo ten: eight values for training, one for validation, one for test.
 _LAYOUT_SHARES = {"train": range(8), "val": range(8, 9), "test": range(9, 10)}
 
 
@@ -63,9 +63,9 @@ def sample_scene(world_seed: int, split: str, purpose: str, index: int, *, num_o
         split: "train", "val" or "test"; decides which layouts are allowed.
         purpose: which sequence of scenes, such as "prompts" or "demonstrations".
         index: position in that sequence.
-        num_objects: the counts to choose from, each as likely.
+        num_objects: possible numbers of things, all equally likely.
     """
-    # Scenes are drawn until one has a layout of this split: one of ten does for val and test.
+    # Scenes are drawn until one has a layout of this split; for val and test one in ten has.
     for attempt in count():
         seed = position_seed(world_seed, f"scene/{split}/{purpose}", index, attempt)
         chance = random.Random(seed)
@@ -85,7 +85,7 @@ def layout_split(cells: Sequence[str]) -> str:
 
 def draw_scene(scene: Scene) -> Image.Image:
     """Return the picture of a scene, 48 x 48 RGB, jittered by the scene's own seed."""
-    # Not the seed itself: the layout was drawn from that, and would be correlated with the jitter.
+    # Another seed than the scene's own, from which the layout was drawn: jitter must not be correlated with the layout.
     chance = random.Random(scene.seed + 1)
     background = tuple(chance.randint(225, 255) for _ in range(3))
     image = Image.new("RGB", (IMAGE_PIXELS, IMAGE_PIXELS), background)
@@ -98,9 +98,9 @@ def draw_scene(scene: Scene) -> Image.Image:
 
 def _draw_thing(canvas: ImageDraw.ImageDraw, cell: int, thing: str, chance: random.Random) -> None:
     color, shape = thing.split("-")
-    # Up to 24 of 255 per channel: enough to vary, too little to turn one colour into another.
+    # Up to 24 of 255 per channel: enough for variety, too little to turn one colour into another.
     fill = tuple(max(0, min(255, channel + chance.randint(-24, 24))) for channel in COLORS[color])
-    # Pixels. At most 6.5 + 1.0 from the middle of a cell of 16, so a thing never leaves its cell.
+    # In pixels. At most 6.5 + 1.0 from the middle of a 16-pixel cell, so a thing never leaves its cell.
     radius = chance.uniform(4.5, 6.5)
     middle = CELL_PIXELS / 2
     x = (cell % GRID) * CELL_PIXELS + middle + chance.uniform(-1.0, 1.0)
@@ -108,7 +108,7 @@ def _draw_thing(canvas: ImageDraw.ImageDraw, cell: int, thing: str, chance: rand
     if shape == "circle":
         canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
     elif shape == "square":
-        # Half of a side, so that squares and circles have about the same area.
+        # Half of the side, chosen so that squares and circles have about the same area.
         side = radius * 0.85
         canvas.rectangle((x - side, y - side, x + side, y + side), fill=fill)
     else:

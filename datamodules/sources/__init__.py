@@ -1,1 +1,1 @@
-"""Where rows come from: folders of prompts and pairs, POPE, MMPR, prompt pools."""
+"""Sources of rows: folders of prompts and pairs, POPE, MMPR, prompt pools."""

@@ -1,4 +1,4 @@
-"""Pictures of COCO with the objects that they show, to ask for captions: the data of CHAIR (arXiv:1809.02156).
+"""Pictures of COCO with the objects that they show, for requests of captions: the data of CHAIR (arXiv:1809.02156).
 
     annotations/instances_val2014.json     which instances were annotated in a picture, and the names of their classes
     annotations/captions_val2014.json      its reference captions; an object that they name is there too
@@ -42,11 +42,11 @@ class CocoObjects(PromptFolder):
 
         Args:
             path: the folder that holds ``annotations`` and the folder of the pictures.
-            pictures: the set, by the name of its folder and at the end of its annotation files.
-            question: what every picture is asked with.
-            synonyms: names of objects and their synonyms, as of ``ObjectJudge``.
-            num_pictures: pictures that are drawn from the set; null: all of them.
-            seed: seed of this draw.
+            pictures: name of the set, which is the name of its folder and the end of its annotation files' names.
+            question: the question about every picture.
+            synonyms: names of objects and their synonyms, as in ``ObjectJudge``.
+            num_pictures: number of pictures that are drawn from the set; null: all.
+            seed: seed of the draw.
         """
         super().__init__(path, train=None, val=pictures, test=pictures)
         if num_pictures is not None:
@@ -74,8 +74,8 @@ class CocoObjects(PromptFolder):
             max_image_pixels: largest width times height of an image.
 
         Raises:
-            ConfigError: the folder is not there.
-            DataError: a file is not there, is not of COCO's form, or is a split that COCO's captions have no use for.
+            ConfigError: the folder does not exist.
+            DataError: a file is missing or does not have COCO's form, or the split is neither val nor test.
         """
         files = self.split_files(split)
         columns = ColumnMap(question=None, fixed_question=self.question, answer=None, images="image")
@@ -89,15 +89,16 @@ class CocoObjects(PromptFolder):
         return reader.rows(str(files[0]), files)
 
     def _drawn(self) -> list[tuple[int, str]]:
-        """Return number and file of the pictures in use, in the order of the file."""
+        """Return number and file of the drawn pictures, in the order of the file."""
         pictures = [(row["id"], row["file_name"]) for row in self._rows("instances", "images", "id", "file_name")]
         if self.num_pictures is None or self.num_pictures >= len(pictures):
             return pictures
         order = torch.randperm(len(pictures), generator=position_generator(self.seed, "coco pictures"))
+        # Sorted, so that the pictures are in the order of the file whatever the seed.
         return [pictures[row] for row in sorted(order[: self.num_pictures].tolist())]
 
     def _objects(self) -> Mapping[int, frozenset[str]]:
-        """Return what each picture shows, by its number; nothing for a picture without annotations."""
+        """Return the objects of each picture by its number; no objects for a picture without annotations."""
         classes = {row["id"]: row["name"] for row in self._rows("instances", "categories", "id", "name")}
         labels: dict[int, set[str]] = defaultdict(set)
         for row in self._rows("instances", "annotations", "image_id", "category_id"):
@@ -110,6 +111,7 @@ class CocoObjects(PromptFolder):
         captions: dict[int, list[str]] = defaultdict(list)
         for row in self._rows("captions", "annotations", "image_id", "caption"):
             captions[row["image_id"]].append(row["caption"])
+        # The union: a picture may have captions without annotated instances, and the other way round.
         found = {
             number: true_objects(labels.get(number, ()), captions.get(number, ()), self.lexicon)
             for number in labels.keys() | captions.keys()
@@ -117,7 +119,7 @@ class CocoObjects(PromptFolder):
         return defaultdict(frozenset[str], found)
 
     def _rows(self, kind: str, records: str, *keys: str) -> list[dict[str, Any]]:
-        """Return a list of an annotation file, each of whose entries has some keys."""
+        """Return a list of an annotation file, after checking that every entry has some keys."""
         file = self._annotations(kind)
         rows = json_list(file, records)
         for number, row in enumerate(rows):

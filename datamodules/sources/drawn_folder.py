@@ -1,4 +1,4 @@
-"""A data folder that the project draws itself, when it is first needed, in the form that any user's data has."""
+"""A data folder that the project itself draws at its first use, in the form of a user's own data."""
 
 import hashlib
 import json
@@ -16,11 +16,11 @@ from storage import check_writable, whole_folder
 
 
 def check_root(key: str, folder: Path) -> None:
-    """Refuse a root where a folder cannot be made.
+    """Refuse a root in which the folder cannot be created.
 
     Args:
         key: the source as a user types it, such as ``data.source``.
-        folder: the folder below the root; nothing is checked where it is there.
+        folder: the folder below the root; if it exists nothing is checked.
 
     Raises:
         DataError: names key, root and reason.
@@ -37,7 +37,7 @@ def check_root(key: str, folder: Path) -> None:
 
 
 class DrawnFolder(PromptFolder):
-    """A folder that is drawn when it is first needed, whole or not at all."""
+    """A folder that is drawn at its first use, completely or not at all."""
 
     def __init__(
         self, name: str, root: str, settings: dict[str, Any], *, world: dict[str, Any], key: str = "data.source"
@@ -47,10 +47,10 @@ class DrawnFolder(PromptFolder):
         Args:
             name: first part of the folder's name.
             root: where such folders are kept.
-            settings: everything that a config sets and that decides what is drawn, written into the folder.
-            world: what else decides it: the edition of the world and tables in its code. A digest of both is the
-                second part of the name.
-            key: under which a config has the folder, for errors.
+            settings: all settings of a config that determine the drawing; they are written into the folder.
+            world: everything else that determines the drawing: the edition of the world, and tables in its code. The
+                second part of the name is a digest of ``settings`` and ``world``.
+            key: setting that holds the folder, for errors.
         """
         digest = hashlib.sha256(json.dumps({**world, **settings}).encode()).hexdigest()[:10]
         super().__init__(str(Path(root) / f"{name}-{digest}"))
@@ -58,39 +58,39 @@ class DrawnFolder(PromptFolder):
 
     @property
     def notes_folder(self) -> Path:
-        """The folder itself, which is the project's own."""
+        """The folder itself, because it belongs to the project and not to a user."""
         return self.folder
 
     def rows(self, split: str) -> Iterator[tuple[dict[str, Any], Any]]:
-        """Yield the rows of a split, each with what to draw beside it, or None."""
+        """Yield the rows of a split, each with an object to draw, or None."""
         raise TypeError(f"{type(self).__name__} must define rows()")
 
     def draw(self, subject: Any) -> Image.Image:
-        """Return the picture of what ``rows`` yielded beside a row."""
+        """Return the picture of an object that ``rows`` yielded with a row."""
         raise TypeError(f"{type(self).__name__} must define draw()")
 
     def check_places(self, splits: Sequence[str]) -> None:
-        """Refuse a root where nothing can be written, unless the folder is there; see ``PromptFolder``."""
+        """Refuse a root that cannot be written, unless the folder exists; see ``PromptFolder``."""
         check_root(self.key, Path(self.path))
 
     def prepare(self) -> None:
-        """Draw the folder unless it is there."""
+        """Draw the folder unless it exists."""
         final = Path(self.path)
         check_root(self.key, final)
         if final.is_dir():
             return
-        # Another process that finishes first wins; both draw the same.
+        # Two processes may draw at once: the first that finishes wins, and both draw the same.
         with whole_folder(final) as draft:
             (draft / "images").mkdir()
             for split in ("train", "val", "test"):
                 with (draft / f"{split}.jsonl").open("w") as lines:
                     shown = track(
                         self.rows(split), f"Drawing {final.name}/{split}", transient=True,
-                        disable=not get_console().is_terminal,  # which would leave an empty line in a file
+                        disable=not get_console().is_terminal,  # a progress bar would leave an empty line in a file
                     )  # fmt: skip
                     for row, subject in shown:
                         if subject is not None:
                             self.draw(subject).save(draft / row["image"])
                         lines.write(json.dumps(row) + "\n")
-            # For readers; the project itself goes by the folder's name.
+            # For human readers; the project itself uses only the folder's name.
             (draft / "settings.json").write_text(json.dumps(self.settings, indent=2))

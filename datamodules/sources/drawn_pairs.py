@@ -1,4 +1,4 @@
-"""Preference pairs that the project draws itself, read in the way in which any user's folder is read."""
+"""Preference pairs that the project itself draws; they are read like a user's own folder."""
 
 from pathlib import Path
 from typing import Any
@@ -10,32 +10,33 @@ from datamodules.sources.preference_folder import PreferenceFolder
 
 
 class DrawnPairs(PairSource):
-    """Pairs in a folder that is drawn when it is first needed."""
+    """Pairs in a folder that is drawn at its first use."""
 
     def __init__(self, drawn: DrawnFolder) -> None:
         """Keep the folder; nothing is drawn yet.
 
         Args:
-            drawn: draws the rows. A folder of its own class, because a ``DrawnFolder`` is a source of prompts.
+            drawn: folder that draws the rows. It is a separate object, because a ``DrawnFolder`` is a source of
+                prompts.
         """
         self.drawn = drawn
 
     @property
     def folder(self) -> Path:
-        """Where the pairs are drawn."""
+        """Folder of the drawn pairs."""
         return self.drawn.folder
 
     @property
     def notes_folder(self) -> Path:
-        """The folder itself, which is the project's own."""
+        """The folder itself, because it belongs to the project and not to a user."""
         return self.drawn.notes_folder
 
     def check_places(self) -> None:
-        """Refuse a root where nothing can be written, unless the folder is there."""
+        """Refuse a root that cannot be written, unless the folder exists."""
         self.drawn.check_places(())
 
     def prepare(self) -> None:
-        """Draw the folder unless it is there."""
+        """Draw the folder unless it exists."""
         self.drawn.prepare()
 
     def read(self, split: str, *, max_image_pixels: int) -> PairRows | None:
@@ -46,16 +47,16 @@ class DrawnPairs(PairSource):
 def drawn_pair(
     split: str, index: int, *, question: str, facts: list[str], chosen: str, rejected: str, kind: str
 ) -> dict[str, Any]:
-    """Return the row of a pair about the picture that is drawn beside it.
+    """Return the row of a pair about a drawn picture.
 
     Args:
         split: "train", "val" or "test".
-        index: number of the pair in it.
-        question: what is asked.
-        facts: what the picture shows.
+        index: number of the pair in the split.
+        question: the question.
+        facts: the things in the picture.
         chosen: the better completion.
-        rejected: the worse one.
-        kind: what sets them apart.
+        rejected: the worse completion.
+        kind: kind of difference between the two.
     """
     name = f"{split}-{index:06d}"
     return {

@@ -1,7 +1,7 @@
 """Prompts of a data set on the Hugging Face hub, or in a folder that ``datasets`` can load.
 
-Read whole, a data set is downloaded once and its images stay in the arrow files of ``datasets``. Streamed, nothing is
-downloaded: rows come shard by shard with their images.
+A data set that is read as a whole is downloaded once, and its images stay in the arrow files of ``datasets``. A
+streamed data set is not downloaded: rows come shard by shard with their images.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from datamodules.sources.shards import HubShard, StreamedPart
 
 
 class HubPrompts(PromptFolder):
-    """A data set by name, as ``datasets.load_dataset`` takes it."""
+    """A data set by its name for ``datasets.load_dataset``."""
 
     def __init__(
         self,
@@ -34,14 +34,15 @@ class HubPrompts(PromptFolder):
         Args:
             name: ``owner/name`` on the hub, or a folder.
             config: name of one of its configurations.
-            train: name of the training split; null: none. Without slices such as ``train[:10%]``.
+            train: name of the training split, without slices such as ``train[:10%]``; null: no such split.
             val: name of the validation split.
             test: name of the test split.
-            columns: what the columns mean.
-            streamed: read the training rows while training and download none of them; false: download and read all.
+            columns: column map: the meaning of the columns.
+            streamed: true reads the training rows during training, without a download; false downloads and reads all
+                rows before.
             revision: branch, tag or commit of the data set; null: the newest.
         """
-        super().__init__(name, train, val, test, columns, streamed)
+        super().__init__(path=name, train=train, val=val, test=test, columns=columns, streamed=streamed)
         sliced = [split for split in (train, val, test) if split is not None and "[" in split]
         if sliced:
             raise ConfigError(
@@ -52,7 +53,7 @@ class HubPrompts(PromptFolder):
 
     @property
     def folder(self) -> Path:
-        """A place for this data set; nothing is read or written there."""
+        """A name for this data set in the form of a path; no file is read or written there."""
         return Path("runs/data") / self.name.strip("/").replace("/", "--")
 
     def prepare(self) -> None:
@@ -62,10 +63,10 @@ class HubPrompts(PromptFolder):
                 self._loaded(split)
 
     def check_places(self, splits: Sequence[str]) -> None:
-        """Do nothing: whether a split is there is known when it is downloaded."""
+        """Do nothing: whether a split exists is known only when it is downloaded."""
 
     def split_files(self, split: str) -> list[Path]:
-        """Return the arrow files of a split, downloaded if they are not there."""
+        """Return the arrow files of a split; download missing ones."""
         dataset = self._loaded(split)
         files = [Path(entry["filename"]) for entry in dataset.cache_files]
         if not files:
@@ -77,12 +78,12 @@ class HubPrompts(PromptFolder):
         return Path(self.name) / (self.config or "") / self._names(split)[0]
 
     def present_files(self) -> dict[str, Path]:
-        """Return nothing: whether files are there is known to ``datasets`` alone."""
+        """Return no files: only ``datasets`` knows whether files exist."""
         return {}
 
     def read(self, split: str, *, max_image_pixels: int) -> PromptRows:
         """Read and check the rows of a split."""
-        # Relative image paths cannot lead anywhere: the hub's files are not in a folder.
+        # Relative image paths have no meaning, because the hub's files are not in a folder.
         reader = PromptReader(self.folder, max_image_pixels=max_image_pixels, columns=self.columns)
         files = self.split_files(split)
         for file in files:
@@ -105,13 +106,13 @@ class HubPrompts(PromptFolder):
         return self._call(streaming=False, split=self._names(split)[0])
 
     def _call(self, **settings: Any) -> Any:
-        # Imported here: it takes seconds, and most runs need none of it.
+        # Imported here, because the import takes seconds and most runs do not need it.
         from datasets import load_dataset
 
         load: Callable[..., Any] = load_dataset
         try:
             return load(self.name, self.config, revision=self.revision, **settings)
-        # Names, configurations and splits that are not there, and a missing network, are errors of many classes.
+        # Wrong names, configurations and splits, and a missing network, raise errors of many classes.
         except Exception as error:
             cause = str(error).strip().partition("\n")[0]
             raise ConfigError(

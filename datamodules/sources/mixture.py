@@ -1,4 +1,4 @@
-"""Several sources as one: mixed by weight in training, one behind the other elsewhere.
+"""Several sources as one: mixed by weight in training, one after another in other splits.
 
 source:
   class_path: datamodules.PromptMixture
@@ -23,16 +23,16 @@ class MixedSource:
     """One part of a mixture."""
 
     source: PromptFolder
-    """Where its prompts lie."""
+    """Source of its prompts."""
 
     weight: float = 1.0
-    """Its share of the training prompts, relative to the other weights."""
+    """Share of the training prompts, relative to the other weights."""
 
 
 class PromptMixture(PromptFolder):
     """Prompts of several sources. ``Prompt.columns['source']`` names the part, unless the data has such a column.
 
-    A source without a split (null) has no prompts there: so one may train on one data set and validate on another.
+    A source may lack a split (null), so training and validation may use different data sets.
     """
 
     def __init__(self, sources: dict[str, MixedSource]) -> None:
@@ -71,7 +71,7 @@ class PromptMixture(PromptFolder):
             part.source.prepare()
 
     def check_places(self, splits: Sequence[str]) -> None:
-        """Look at every source; see ``PromptFolder``."""
+        """Check every source; see ``PromptFolder``."""
         for part in self.sources.values():
             part.source.check_places(splits)
 
@@ -91,7 +91,7 @@ class PromptMixture(PromptFolder):
         return Path(" + ".join(files))
 
     def present_files(self) -> dict[str, Path]:
-        """Return the first file that is there by split."""
+        """Return the first existing file by split."""
         found: dict[str, Path] = {}
         for part in reversed(self.sources.values()):
             found |= part.source.present_files()
@@ -132,7 +132,7 @@ def _numbered(rows: PromptRows, number: int, name: str) -> PromptRows:
             replace(prompt, uid=first | prompt.uid, columns={"source": name, **prompt.columns})
             for prompt in rows.prompts
         ),
-        # Rows count in one sequence of their part.
+        # Rows are numbered within their part.
         rejections=tuple(replace(rejection, row=first | rejection.row) for rejection in rows.rejections),
         prints={first | uid: prints for uid, prints in rows.prints.items()},
     )

@@ -1,4 +1,4 @@
-"""Preference pairs in the layout of MMPR, which its releases have and ``mmpr_writer`` writes.
+"""Preference pairs in the layout of MMPR's releases, which ``mmpr_writer`` writes too.
 
     MMPR-v1.1/
         meta.json           {"scienceqa": {"root": "MMPR-v1.1/images/ScienceQA", "annotation": ..., "repeat_time": 1}}
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Subset:
-    """One entry of ``meta.json``, with paths that have been looked up."""
+    """One entry of ``meta.json``, with resolved paths."""
 
     name: str
     root: Path
@@ -41,8 +41,8 @@ class MMPRFolder(PairSource):
     """Subsets of pairs that a ``meta.json`` lists; all of them are training data.
 
     ``annotation`` and ``root`` of a subset are paths relative to the folder of ``meta.json`` or to the folder around
-    it, or absolute. A ``repeat_time`` of 2 or more repeats the rows; below 1 it takes that share of them, from the
-    first row on. ``length`` is compared with the number of rows; other entries have no meaning here.
+    it, or absolute. A ``repeat_time`` of 2 or more repeats the rows; a ``repeat_time`` below 1 takes this share of the
+    rows, from the first one on. ``length`` is compared with the number of rows; other entries are ignored.
     """
 
     def __init__(self, meta: str, image_root: str | None = None, subsets: list[str] | None = None) -> None:
@@ -50,7 +50,7 @@ class MMPRFolder(PairSource):
 
         Args:
             meta: the ``meta.json``.
-            image_root: look for each ``root`` here instead, when images lie apart from ``meta.json``.
+            image_root: folder in which each ``root`` is looked for, when images do not lie near ``meta.json``.
             subsets: subsets to read, in the order of ``meta.json``; null reads all.
         """
         if not meta.strip():
@@ -72,7 +72,7 @@ class MMPRFolder(PairSource):
         return self.file.parent
 
     def check_places(self) -> None:
-        """Refuse a ``meta.json`` that is not there and subsets that it does not have; raises like ``read``."""
+        """Refuse a missing ``meta.json`` and unknown subsets; raises what ``read`` raises."""
         self._entries()
 
     def read(self, split: str, *, max_image_pixels: int) -> PairRows | None:
@@ -87,10 +87,11 @@ class MMPRFolder(PairSource):
             DataError: ``meta.json`` or an annotation file cannot be used.
         """
         if split != "train":
-            # MMPR has no validation files; pair_store holds out some prompts instead.
+            # MMPR has no validation files; ``pair_store`` holds out some prompts instead.
             return None
         reader = PairReader(max_image_pixels=max_image_pixels)
-        # All paths before the first row: a typo in the last subset must not cost an hour of reading.
+        # All paths are checked before the first row is read: a typo in the last subset must not cost an hour of
+        # reading.
         for subset in [self._subset(name, entry) for name, entry in self._entries().items()]:
             _read_subset(reader, subset)
         return reader.rows()
@@ -111,7 +112,7 @@ class MMPRFolder(PairSource):
         if not self.file.is_file():
             raise ConfigError(f"data.pairs.meta must be an existing file, got {self.meta!r}: {what_is_at(self.file)}.")
         try:
-            # "-sig": some editors put a byte order mark before the first brace.
+            # "-sig" skips the byte order mark that some editors write before the first brace.
             entries = json.loads(self.file.read_text(encoding="utf-8-sig"))
         except (ValueError, RecursionError) as error:
             raise DataError(
@@ -131,6 +132,7 @@ class MMPRFolder(PairSource):
         root, annotation = entry.get("root") or "", entry.get("annotation")
         if not isinstance(root, str) or not isinstance(annotation, str) or not annotation:
             raise DataError(f"{where} must have texts for root and annotation, found {root!r:.80}, {annotation!r:.80}.")
+        # Relative to the folder of meta.json, or to the folder around it.
         places = _places(annotation, self.folder)
         file = next((place for place in places if place.is_file()), None)
         if file is None:
@@ -155,7 +157,7 @@ class MMPRFolder(PairSource):
         for place in places:
             if place.is_dir():
                 return place
-        # Not an error: a subset without images needs no root, and MMPR gives it one nevertheless.
+        # No error: a subset without images needs no root, but MMPR's file may name one that does not exist.
         logger.warning(
             "subset %s: its image folder %r is not there (looked for %s): rows with images will be rejected; unpack "
             "the images or set data.pairs.image_root",
@@ -168,7 +170,7 @@ class MMPRFolder(PairSource):
 
 def _read_subset(reader: PairReader, subset: _Subset) -> None:
     if subset.repeat_time < 1:
-        # Counted in a pass of its own, because the share is of all rows, good and bad.
+        # Counted in a separate pass, because the share is of all rows, good and bad.
         num_rows = sum(1 for _ in read_rows(subset.annotation))
         reader.read(subset.annotation, subset.root, max_rows=int(num_rows * subset.repeat_time))
     else:
@@ -196,5 +198,5 @@ def _repeat_time(where: str, entry: Mapping[str, Any]) -> float:
 
 
 def _places(path: str, base: Path) -> list[Path]:
-    """Return where a path may lie: paths in released files begin at the folder in which MMPR was unpacked."""
+    """Return the possible places of a path: paths in released files begin at the folder in which MMPR was unpacked."""
     return [base / path] if Path(path).is_absolute() else [base / path, base.parent / path]

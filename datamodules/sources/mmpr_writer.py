@@ -1,12 +1,12 @@
-"""Preference pairs -> a folder in the MMPR layout, which ``MMPRFolder`` reads back.
+"""Writes preference pairs to a folder in the MMPR layout, which ``MMPRFolder`` reads.
 
     folder/
         meta.json                           the subsets, one per kind of pair
         annotations/<name>_<kind>.jsonl     rows whose images stay where they are
         annotations/<name>_<kind>.saved.jsonl, images/000000.png    rows with an image that has no file of its own
 
-Beyond MMPR's own columns a row has those that ``datamodules.rows.pair_rows`` explains, so that nothing of a pair is
-lost but its position. The same pairs give the same bytes.
+Besides MMPR's own columns a row has those that ``datamodules.rows.pair_rows`` explains, so that only the position of a
+pair is lost. Equal pairs give equal bytes.
 """
 
 import json
@@ -25,26 +25,26 @@ from datamodules.rows.pair_cells import PAIR_COLUMNS
 from datamodules.rows.turns import LEADING_MARK
 from storage import whole_folder
 
-# Columns with a meaning; a column of the prompt must not have one of these names.
+# Columns with a meaning here; a column of the prompt must not have one of these names.
 OWN_COLUMNS = frozenset(PAIR_COLUMNS + DEFAULT_COLUMNS)
 
 
 def write_mmpr(folder: Path, pairs: Sequence[PreferencePair], *, image_root: Path, name: str) -> None:
-    """Write pairs as subsets of MMPR, one per kind, each in the given order; whole or not at all.
+    """Write pairs as subsets of MMPR, one per kind, each in the given order; all files or none.
 
     Args:
-        folder: the folder to make; it may exist, but must be empty.
-        pairs: the pairs, at least one. Their positions are not written: reading numbers them anew.
+        folder: the folder to create; it may exist, but must be empty.
+        pairs: the pairs, at least one. Their positions are not written, because reading numbers them again.
         image_root: image files below it are named in the rows; all other images are saved in ``folder``.
         name: first part of the names of the subsets.
 
     Raises:
-        DataError: The folder holds something, the name is no file name, or the pairs have no place in the layout.
+        DataError: The folder is not empty, the name is no file name, or the layout cannot hold the pairs.
     """
     _check(folder, pairs, name)
-    # Relative to the final folder, not to the draft.
+    # Relative to the final folder and not to the draft.
     roots = {False: _portable(image_root, folder), True: "images"}
-    # Replaces the empty folder that may be there.
+    # Replaces the empty folder that may exist.
     with whole_folder(folder, replace=True) as draft:
         (draft / "annotations").mkdir()
         rows_of_subset = _subsets(pairs, _Images(image_root.resolve(), draft / "images"), name)
@@ -54,7 +54,7 @@ def write_mmpr(folder: Path, pairs: Sequence[PreferencePair], *, image_root: Pat
             subset: {
                 "root": roots[subset.endswith(".saved")],
                 "annotation": f"annotations/{subset}.jsonl",
-                # These two are for InternVL's scripts: no augmentation, every row once.
+                # InternVL's scripts need these two keys: no augmentation, every row once.
                 "data_augment": False,
                 "repeat_time": 1,
                 "length": len(rows),
@@ -72,14 +72,14 @@ class _Images:
 
         Args:
             root: images below it are named by their path; symbolic links must be resolved.
-            saved: the folder of saved images; it is made when it is needed.
+            saved: the folder of saved images, which is created when it is needed.
         """
         self.root = root
         self.saved = saved
         self._names: dict[ImageReference, str] = {}
 
     def below_root(self, images: Sequence[ImageReference]) -> list[str] | None:
-        """Return the paths relative to the root, or None when an image is no file there."""
+        """Return the paths relative to the root, or None when an image is no file below the root."""
         paths = [self._path(image) for image in images]
         return None if None in paths else [path for path in paths if path is not None]
 
@@ -98,7 +98,7 @@ class _Images:
         named, real = image.path.absolute(), image.path.resolve()
         if not real.is_relative_to(self.root):
             return None
-        # Spelled as the prompt spells it where possible: a link inside of the root stays a link.
+        # The prompt's own path is kept if possible, so that a link inside of the root stays a link.
         is_spelled_below = named.is_relative_to(self.root) and ".." not in named.parts
         return (named if is_spelled_below else real).relative_to(self.root).as_posix()
 
@@ -137,7 +137,7 @@ def _row(pair: PreferencePair, paths: Sequence[str]) -> dict[str, Any]:
     cells = {
         "id": prompt.key,
         "image": (paths[0] if len(paths) == 1 else list(paths)) if paths else None,
-        # With marks, since InternVL needs them to place several images.
+        # Marks are added, because InternVL needs them to place several images.
         "question": LEADING_MARK * len(paths) * adds_marks + prompt.question,
         "chosen": pair.chosen,
         "rejected": pair.rejected,
@@ -154,7 +154,7 @@ def _row(pair: PreferencePair, paths: Sequence[str]) -> dict[str, Any]:
 
 
 def _further_columns(prompt: Prompt) -> dict[str, Any]:
-    """Return the prompt's own columns; those whose names have another meaning here are nested in one column."""
+    """Return the prompt's own columns; columns whose names have another meaning here are nested in one column."""
     nested = {name: cell for name, cell in prompt.columns.items() if name in OWN_COLUMNS}
     further = {name: cell for name, cell in prompt.columns.items() if name not in OWN_COLUMNS}
     return further | ({"prompt_columns": nested} if nested else {})
@@ -163,7 +163,7 @@ def _further_columns(prompt: Prompt) -> dict[str, Any]:
 def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as lines:
         for row in rows:
-            # ASCII: a text may hold U+2028, at which some readers end a line.
+            # ASCII, because some readers end a line at U+2028, which a text may hold.
             lines.write(json.dumps(row, default=str) + "\n")
 
 

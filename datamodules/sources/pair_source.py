@@ -1,4 +1,4 @@
-"""What every source of preference pairs offers."""
+"""The base class of sources of preference pairs."""
 
 from pathlib import Path
 
@@ -11,19 +11,19 @@ class PairSource:
 
     @property
     def folder(self) -> Path:
-        """Where the pairs lie on disk; reports name it."""
+        """Folder of the pairs on disk, which reports name."""
         raise TypeError(f"{type(self).__name__} must define folder")
 
     @property
     def notes_folder(self) -> Path:
-        """Where caches and reports about these data go that belong to no run; nothing is written into ``folder``."""
+        """Folder for caches and reports about these data that belong to no run; ``folder`` itself is never written."""
         return notes_folder(self.folder)
 
     def check_places(self) -> None:
-        """Refuse, before anything is made or read, files that are not there and places where nothing can be written."""
+        """Refuse missing files and folders that cannot be written, before data are read or created."""
 
     def prepare(self) -> None:
-        """Make the files, if they are not there yet. Called once, by one process, before any split is read."""
+        """Create missing files. Called once, by one process, before any split is read."""
 
     def read(self, split: str, *, max_image_pixels: int) -> PairRows | None:
         """Read and check the pairs of a split.

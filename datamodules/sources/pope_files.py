@@ -1,10 +1,10 @@
-"""POPE's own files: read as probes, and written for its script and other public scorers.
+"""Reads POPE's own files as probes, and writes such files for POPE's script and other public scorers.
 
     coco_pope_popular.json      {"question_id": 1, "image": "COCO_val2014_000000310196.jpg",
                                  "text": "Is there a snowboard in the image?", "label": "yes"}
 
 One JSON object a line, whatever the suffix; images lie in a folder of their own (https://github.com/AoiDragon/POPE).
-A row that cannot be used costs itself only, for one of the reasons of ``datamodules.rows.prompt_rows``, or because its
+A row that cannot be used is left out alone, for one of the reasons of ``datamodules.rows.prompt_rows``, or because its
 ``label is neither yes nor no``.
 """
 
@@ -39,14 +39,14 @@ class PopeFile(PromptFolder):
 
         Args:
             path: POPE's file. Rows may have further columns. A row without ``category`` gets it from the file's name,
-                if that has one, and a row without ``object`` from its question.
+                if the name contains one; a row without ``object`` gets it from its question.
             images: the folder of the images.
         """
         if not path.strip() or not images.strip():
             raise ConfigError(
                 f"PopeFile.path and PopeFile.images must name a file and a folder, got {path!r} and {images!r}."
             )
-        # The folder of this source is that of the images: paths in rows start there.
+        # The folder of this source is the folder of the images, where paths in rows begin.
         super().__init__(images)
         self.file = Path(path).expanduser().absolute()
 
@@ -57,7 +57,7 @@ class PopeFile(PromptFolder):
             split: "val" or "test".
 
         Raises:
-            ConfigError: The file or the folder of images is not there.
+            ConfigError: The file or the folder of images does not exist.
             DataError: The split is "train".
         """
         if split == "train":
@@ -70,11 +70,11 @@ class PopeFile(PromptFolder):
         return self.file
 
     def present_files(self) -> dict[str, Path]:
-        """Return the file for both of its splits, if it is there."""
+        """Return the file for both of its splits, if it exists."""
         return {"val": self.file, "test": self.file} if self.file.is_file() and self.folder.is_dir() else {}
 
     def read(self, split: str, *, max_image_pixels: int) -> PromptRows:
-        """Read and check the rows; raises like ``split_file``."""
+        """Read and check the rows; raises what ``split_file`` raises."""
         file = self.split_file(split)
         # Released files are named coco_pope_popular.json and so on.
         category = next((name for name in POPE_SPLITS if name in file.stem), None)
@@ -87,7 +87,7 @@ class PopeFile(PromptFolder):
 
 
 def prompt_cells(cells: dict[str, Any], category: str | None = None) -> dict[str, Any]:
-    """Return a row of POPE under the names of ``datamodules.rows.prompt_rows``, further columns as they are.
+    """Return a row of POPE under the names of ``datamodules.rows.prompt_rows``; further columns are unchanged.
 
     Args:
         cells: POPE's columns.
@@ -103,13 +103,13 @@ def prompt_cells(cells: dict[str, Any], category: str | None = None) -> dict[str
         raise BadRow("label is neither yes nor no", f"label is {label!r:.80}")
     if cells.get("image") is None:
         raise BadRow("missing image", "a probe is a question about an image, and the row names none")
-    # Further columns first, so that one named like a column of prompts cannot replace it.
+    # Further columns come first, so that they cannot replace a column of prompts with the same name.
     found = {name: cell for name, cell in cells.items() if name not in POPE_COLUMNS}
     found |= {"id": cells.get("question_id"), "image": cells["image"], "question": text}
     found["answer"] = label.strip().lower()
     if category is not None:
         found.setdefault("category", category)
-    # The object is for reports only, so a question in other words is fine.
+    # The object is for reports only, so a question in other words is allowed.
     if match := _OBJECT.fullmatch(text.strip()):
         found.setdefault("object", match["object"])
     return found
@@ -136,9 +136,9 @@ def write_pope_file(file: Path, prompts: Sequence[Prompt], images: Path) -> None
         images: the folder to which the paths are relative.
 
     Raises:
-        DataError: A prompt is no such probe; nothing is written.
+        DataError: A prompt is no such probe; no file is written.
     """
-    # All lines before the file is opened: a prompt that is no probe must leave nothing behind.
+    # All lines are made before the file is opened, so that a prompt that is no probe leaves no file behind.
     lines = [_line(number, prompt, images.resolve()) for number, prompt in enumerate(prompts, start=1)]
     with whole_file(file) as draft:
         draft.write_text("".join(lines), encoding="utf-8")

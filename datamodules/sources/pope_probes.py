@@ -1,4 +1,4 @@
-"""POPE probes (hallucination/pope.py) of any annotated folder, as a folder of prompts like any other.
+"""Makes POPE probes (hallucination/pope.py) from any annotated folder; the result is a normal folder of prompts.
 
     source/val.jsonl    {"question": ..., "image": "images/7.png", "facts": ["red-circle", "blue-star"]}
     probes/val.jsonl    {"id": "val-000000-popular-0", "image": "images/000000.png", "answer": "yes", "facts": [...],
@@ -7,8 +7,8 @@
     probes/official/val_popular.json    the same in POPE's own layout (pope_files.py), for public scorers
 
 Rows with one image and with facts are used; rows about the same image become one. ``category`` is named as in the
-published probes (lmms-lab/POPE). The folder is named after the settings and the state of the source's files, so new
-settings or new data make a new folder, and ranks and later runs find the same one.
+published probes (lmms-lab/POPE). The folder's name depends on the settings and on the state of the source's files. So
+new settings or new data give a new folder, and all ranks and later runs find the same one.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ from storage import whole_folder
 
 logger = logging.getLogger(__name__)
 
-# Part of the folder's name: raise it when the folder gets other files, so that an older folder is not used for it.
+# Part of the folder's name: increase it when the files of the folder change, so that older folders are not used.
 LAYOUT = 2
 
 AnnotatedImages = Mapping[ImageFile | EmbeddedImage, tuple[str, ...]]
@@ -76,7 +76,7 @@ class PopeFolder(PromptFolder):
     @property
     def folder(self) -> Path:
         """The folder of the probes, named after the settings and the files of the source."""
-        # Size and time of change in place of the content, which may be gigabytes.
+        # Size and time of change represent the content, which may be gigabytes.
         state = [
             (split, str(file), file.stat().st_size, file.stat().st_mtime_ns)
             for split, file in self.source.present_files().items()
@@ -87,22 +87,22 @@ class PopeFolder(PromptFolder):
         return base.with_name(f"{base.name}-{digest}")
 
     def check_places(self, splits: Sequence[str]) -> None:
-        """Refuse a root where nothing can be written, and places of the source; see ``PromptFolder``."""
+        """Refuse a root that cannot be written, and check the source; see ``PromptFolder``."""
         check_root("data.source", self.folder)
-        # Its splits that are there become probes, whatever splits are read.
+        # All existing splits of the source become probes, whichever splits are read later.
         self.source.check_places(())
 
     def prepare(self) -> None:
-        """Prepare the source, then write the probes unless they are there; whole or not at all.
+        """Prepare the source, then write the probes unless they exist; all files or none.
 
         Raises:
-            ConfigError: The source is not there.
+            ConfigError: The source does not exist.
             DataError: The source has no file, or no image with facts.
         """
         self.source.prepare()
         files = self.source.present_files()
         if not files:
-            # Raises with what is missing.
+            # Raises an error that names the missing files.
             self.source.split_file("val")
         final = self.folder
         if final.is_dir():
@@ -117,7 +117,7 @@ class PopeFolder(PromptFolder):
                 )
 
     def _write_split(self, split: str, file: Path, draft: Path) -> int:
-        """Write the probes of one split and return how many there are."""
+        """Write the probes of one split and return their number."""
         rows = self.source.read(split, max_image_pixels=self.max_image_pixels)
         annotated = annotated_images(rows.prompts)
         logger.info("POPE probes of %s: %d images from %d rows", file, len(annotated), rows.num_rows)
@@ -143,7 +143,7 @@ class PopeFolder(PromptFolder):
     def _probe_rows(self, split: str, facts: Sequence[tuple[str, ...]], images: Sequence[str]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         for category in self.categories:
-            # Each category has draws of its own, so that leaving one out changes no other.
+            # Each category has draws of its own, so that leaving a category out does not change the others.
             probes = build_probes(facts, category, num_pairs=self.num_pairs, seed=self.seed)
             for number, probe in enumerate(probes):
                 rows.append(
@@ -173,17 +173,17 @@ def annotated_images(prompts: Sequence[Prompt]) -> AnnotatedImages:
         image = prompt.images[0]
         assert isinstance(image, ImageFile | EmbeddedImage)
         known = facts_of.get(image, ())
-        # The first row's facts keep their repeats, which count as claims; later rows only add things.
+        # The facts of the first row keep their repeats, which claims are compared with; later rows only add new things.
         facts_of[image] = (*known, *(f for f in prompt.facts if f not in known))
     return facts_of
 
 
 def _save_image(image: ImageFile | EmbeddedImage, folder: Path, split: str, number: int) -> str:
     """Copy the encoded bytes of an image and return its path relative to the probes' folder."""
-    # The bytes and not the pixels: a JPEG that is encoded a second time would be another image.
+    # The encoded bytes are copied: a JPEG that is encoded a second time would be another image.
     with image.open() as stream:
         encoded = stream.read()
-    # The suffix by the content: an image in a parquet cell has no file name.
+    # The content determines the suffix, because an image in a parquet cell has no file name.
     with Image.open(BytesIO(encoded), formats=FORMATS) as opened:
         suffix = (opened.format or "png").lower()
     file = folder / f"{split}-{number:06d}.{suffix}"

@@ -36,7 +36,7 @@ class PreferenceFolder(PairSource):
             path: the folder.
             train: files of the training pairs: a name, with or without ``.jsonl`` or ``.parquet``; a pattern such as
                 ``data/train-*.parquet``; a folder written by ``datasets.save_to_disk``; or a list of these; null: none.
-            val: files of the validation pairs; there need not be a file named ``val``.
+            val: files of the validation pairs; a file with the default name ``val`` may be missing.
             test: files of the test pairs; null: there are none.
             columns: what the columns mean.
         """
@@ -45,7 +45,7 @@ class PreferenceFolder(PairSource):
                 f"data.pairs.path must name a folder, got {path!r}: preference pairs are read from there."
             )
         self.path = path
-        # Names of files, by split.
+        # Names of files by split.
         self.names: dict[str, str | list[str] | None] = {"train": train, "val": val, "test": test}
         self.columns = columns
 
@@ -55,21 +55,22 @@ class PreferenceFolder(PairSource):
         return Path(self.path).expanduser().absolute()
 
     def check_places(self) -> None:
-        """Refuse training files that are not there; raises like ``read``."""
+        """Refuse missing training files; raises what ``read`` raises."""
         self.split_files("train")
 
     def read(self, split: str, *, max_image_pixels: int) -> PairRows | None:
-        """Read a split; None for a split without a file, unless it is the training split or a name was given for it.
+        """Read a split. Return None for a split without a file, unless it is the training split or the user named its
+        file.
 
         Args:
             split: "train", "val" or "test".
             max_image_pixels: largest width times height of an image.
 
         Raises:
-            ConfigError: The folder is not there.
-            DataError: A file is not there or cannot be read.
+            ConfigError: The folder does not exist.
+            DataError: A file is missing or cannot be read.
         """
-        # None without a file: then pair_store holds out some of the training prompts.
+        # Without a file the result is None, and pair_store holds out some of the training prompts.
         files = self.split_files(split)
         if not files:
             return None
@@ -79,16 +80,16 @@ class PreferenceFolder(PairSource):
         return reader.rows()
 
     def split_file(self, split: str) -> Path | None:
-        """Return the first file of a split, None where it has none; raises like ``read``."""
+        """Return the first file of a split, None without one; raises what ``read`` raises."""
         return next(iter(self.split_files(split)), None)
 
     def split_files(self, split: str) -> list[Path]:
-        """Return the files of a split, none where it has none; raises like ``read``."""
+        """Return the files of a split, an empty list without any; raises what ``read`` raises."""
         names = self.names[split]
         if names is None:
             return []
         require_folder(self.folder, key="data.pairs.path", path=self.path)
-        # A file that the user has named must be there; the default name is only looked for.
+        # A file that the user has named must exist; a file with the default name may be missing.
         if split == names == "val" and not find_files(self.folder, "val"):
             return []
         return [

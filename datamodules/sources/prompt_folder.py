@@ -26,7 +26,8 @@ Names = str | list[str] | None
 class PromptFolder:
     """A source of prompts.
 
-    Subclasses that draw or convert their own data override ``prepare``; those with files of another form ``read``.
+    Subclasses that draw or convert their own data override ``prepare``; subclasses with files of another form override
+    ``read``.
     """
 
     def __init__(
@@ -47,12 +48,12 @@ class PromptFolder:
             val: files of the validation prompts; may be the same as others.
             test: files of the test prompts.
             columns: what the columns mean.
-            streamed: read the training rows while training, in the order of ``streams.prompt_stream``, and hold only
-                those in use; false: read all of them before the first step.
+            streamed: true reads the training rows during training, in the order of ``streams.prompt_stream``, and keeps
+                only rows in use in memory; false reads all rows before the first step.
         """
         if not path.strip():
             raise ConfigError(f"data.source.path must name a folder, got {path!r}: prompts are read from there.")
-        # As typed, for messages; ``folder`` is the place.
+        # The path as typed, for messages; ``folder`` is the expanded path.
         self.path = path
         # Names of files, by split.
         self.names: dict[str, Names] = {"train": train, "val": val, "test": test}
@@ -65,7 +66,7 @@ class PromptFolder:
 
     @property
     def notes_folder(self) -> Path:
-        """Where caches and reports about these data go that belong to no run; nothing is written into ``folder``."""
+        """Folder for caches and reports about these data that belong to no run; ``folder`` itself is never written."""
         return notes_folder(self.folder)
 
     @property
@@ -74,31 +75,31 @@ class PromptFolder:
         return {0: 1.0}
 
     def prepare(self) -> None:
-        """Make the files, if they are not there yet. Called once, by one process, before any split is read."""
+        """Create missing files. Called once, by one process, before any split is read."""
 
     def check_places(self, splits: Sequence[str]) -> None:
-        """Refuse, before anything is made or read, files that are not there and places where nothing can be written.
+        """Refuse missing files and folders that cannot be written, before data are read or created.
 
         Args:
-            splits: those that will be read.
+            splits: splits that will be read.
 
         Raises:
-            ConfigError: The folder is not there.
-            DataError: A split has no file, or not all of them.
+            ConfigError: The folder does not exist.
+            DataError: A split has no file, or some of its files are missing.
         """
         for split in splits:
             if self.has(split):
                 self.split_file(split)
 
     def has(self, split: str) -> bool:
-        """Return whether the source has a split at all; its files may be missing."""
+        """Return whether the source has a split; its files may still be missing."""
         return self.names[split] is not None
 
     def streamed_parts(self, *, max_image_pixels: int) -> list[StreamedPart]:
-        """Return the training files as shards, with what makes prompts of their rows; raises like ``split_files``."""
+        """Return the training files as shards, with the reader of their rows; raises what ``split_files`` raises."""
         shards = tuple(FileShard(file, self.columns) for file in self.split_files("train"))
         reader = PromptReader(self.folder, max_image_pixels=max_image_pixels, columns=self.columns)
-        # One list for all files: those of a set name the same pictures.
+        # One checker for all files, because the files of a data set share pictures.
         reader.join(shards[0].path)
         return [StreamedPart(0, 1.0, str(self.split_file("train")), shards, reader)]
 
@@ -109,8 +110,8 @@ class PromptFolder:
             split: "train", "val" or "test".
 
         Raises:
-            ConfigError: The folder is not there.
-            DataError: The folder has no file for the split, or not all of them.
+            ConfigError: The folder does not exist.
+            DataError: The folder has no file for the split, or some of its files are missing.
         """
         return [
             file
@@ -119,18 +120,18 @@ class PromptFolder:
         ]
 
     def split_file(self, split: str) -> Path:
-        """Return the file of a split, or a pattern of its files; raises like ``split_files``."""
+        """Return the file of a split, or a pattern of its files; raises what ``split_files`` raises."""
         files = self.split_files(split)
         return files[0] if len(files) == 1 else self.folder / ", ".join(self._names(split))
 
     def present_files(self) -> dict[str, Path]:
-        """Return the first file that is there by split; the folder may be missing."""
-        # Without errors: a user may have no test split, and a folder that is drawn later has no file yet.
+        """Return the first existing file by split; the folder may be missing."""
+        # Missing files are no error here: a user may have no test split, and a drawn folder may not exist yet.
         found = {split: self._present(split) for split in self.names}
         return {split: file for split, file in found.items() if file is not None}
 
     def read(self, split: str, *, max_image_pixels: int) -> PromptRows:
-        """Read and check the rows of a split; raises like ``split_files``.
+        """Read and check the rows of a split; raises what ``split_files`` raises.
 
         Args:
             split: "train", "val" or "test".

@@ -1,4 +1,4 @@
-"""A prompt pool: how often the starting policy solved each prompt, and the prompts to train on that follow from it.
+"""A prompt pool: how often the starting policy solved each prompt, and the selection of training prompts from it.
 
 The offline variant of the Selective Sample Buffer (R1V2, arXiv:2504.16656, section 3.3): roll the prompts out in
 advance and keep those with mixed outcomes, because a prompt that is always or never solved gives no advantage.
@@ -29,11 +29,11 @@ class PoolEntry:
     num_samples: int
     num_correct: int
     num_unknown: int = 0
-    """Further samples whose score is unknown, because the reward failed."""
+    """Number of further samples whose score is unknown, because the reward failed."""
 
     @property
     def pass_rate(self) -> float:
-        """Share of scored samples that are right; NaN without any, which lies between no bounds."""
+        """Share of scored samples that are right; NaN without scored samples, which is outside of all bounds."""
         return self.num_correct / self.num_samples if self.num_samples else math.nan
 
     def line(self) -> str:
@@ -43,16 +43,16 @@ class PoolEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class PromptPool:
-    """Which prompts of a pool to train on: those whose pass rate lies strictly between two bounds."""
+    """Selects the prompts of a pool for training: those whose pass rate lies strictly between two bounds."""
 
     path: str
     """pool.jsonl, as ``callbacks.PromptPoolWriter`` writes it."""
 
     above: float = 0.0
-    """Smallest pass rate, itself left out; 0 leaves out what is never solved. EasyR1 filters at 0.01 online."""
+    """Lower bound of the pass rate, exclusive; 0 leaves out prompts that are never solved. EasyR1: 0.01, online."""
 
     below: float = 1.0
-    """Largest pass rate, itself left out; 1 leaves out what is always solved. EasyR1 0.99."""
+    """Upper bound of the pass rate, exclusive; 1 leaves out prompts that are always solved. EasyR1 uses 0.99."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.above < self.below <= 1.0:
@@ -65,10 +65,10 @@ class PromptPool:
         """Return the prompts that the pool keeps, in their order.
 
         Raises:
-            DataError: when the pool is of other prompts, or keeps none.
+            DataError: when the pool belongs to other prompts, or selects none.
         """
         entries = {entry.uid: entry for entry in read_entries(Path(self.path))}
-        # A uid is only a position. The key is compared too, because a pool of other data has the same positions.
+        # A uid is only a position, and a pool of other data has the same positions, so keys are compared too.
         missing = [p for p in prompts if p.uid not in entries or entries[p.uid].key != p.key]
         if missing:
             raise DataError(
@@ -86,7 +86,7 @@ class PromptPool:
 
 
 def read_entries(path: Path) -> list[PoolEntry]:
-    """Return the entries of a file, without a last line that a killed run left unfinished.
+    """Return the entries of a file; an unfinished last line of a killed run is left out.
 
     Raises:
         ConfigError: when there is no such file.
@@ -97,7 +97,7 @@ def read_entries(path: Path) -> list[PoolEntry]:
             f"data.pool.path is {str(path)!r}, but there is no such file: `train.py predict` with "
             "callbacks.PromptPoolWriter makes it."
         )
-    # What follows the last line break is empty, or half a line.
+    # The text after the last line break is empty, or half a line.
     lines = path.read_text().split("\n")[:-1]
     return [PoolEntry(**json.loads(line)) for line in lines]
 
@@ -105,7 +105,7 @@ def read_entries(path: Path) -> list[PoolEntry]:
 def summary(entries: Iterable[PoolEntry]) -> dict[str, Any]:
     """Return the counts of a pool: prompts, those never, sometimes and always solved, and the histogram.
 
-    A prompt without a single scored sample is in ``unknown``, and in nothing else.
+    A prompt without scored samples counts as ``unknown`` only.
     """
     entries = list(entries)
     known = [entry for entry in entries if entry.num_samples]
@@ -118,14 +118,14 @@ def summary(entries: Iterable[PoolEntry]) -> dict[str, Any]:
         "always_solved": always,
         "unknown": len(entries) - len(known),
         "unknown_samples": sum(entry.num_unknown for entry in entries),
-        # Defined for an empty pool too.
+        # Also defined for an empty pool.
         "mean_pass_rate": sum(entry.pass_rate for entry in known) / max(1, len(known)),
         "prompts_by_num_correct": dict(sorted(histogram.items())),
     }
 
 
 def histogram_in_words(entries: Iterable[PoolEntry]) -> str:
-    """Return how many prompts are never, sometimes and always solved, and of how many nothing is known if of any."""
+    """Return in words how many prompts are never, sometimes and always solved, and how many are unknown (if any)."""
     counts = summary(entries)
     kinds = ["never_solved", "sometimes_solved", "always_solved", *(["unknown"] if counts["unknown"] else [])]
     return ", ".join(f"{counts[kind]} {kind.replace('_', ' ')}" for kind in kinds)

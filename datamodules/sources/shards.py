@@ -1,4 +1,4 @@
-"""Shards: the pieces of a data set that can be read one by one, from any row on."""
+"""Shards: pieces of a data set, which are read one by one, from any row on."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from datamodules.rows.columns.column_map import ColumnMap
 from datamodules.rows.files import Cells, UnreadableRow, read_rows
 from datamodules.rows.prompt_rows import PromptReader
 
-# A uid tells part, shard and row: each part has room for 2**16 shards of 2**32 rows.
+# A uid consists of part, shard and row: each part has room for 2**16 shards of 2**32 rows.
 PART_BITS, SHARD_BITS = 48, 32
 
 
@@ -25,7 +25,7 @@ class Shard(Protocol):
 
     @property
     def name(self) -> str:
-        """What its rows are called by, where they have no name."""
+        """Beginning of the names of rows that have no name of their own."""
         ...
 
     def rows(self, start: int) -> Iterator[Cells | UnreadableRow]:
@@ -52,14 +52,14 @@ class FileShard:
 
 @dataclass(frozen=True, slots=True)
 class HubShard:
-    """One piece of a data set that ``datasets`` streams."""
+    """One shard of a data set that ``datasets`` streams."""
 
     name: str
     dataset: Any
-    """A ``datasets.IterableDataset`` of this piece alone, whose images are not decoded."""
+    """A ``datasets.IterableDataset`` of this shard only, whose images are not decoded."""
 
     def rows(self, start: int) -> Iterator[Cells | UnreadableRow]:
-        """Yield the rows from a position on; DataError where they cannot be fetched or read."""
+        """Yield the rows from a position on; raise DataError when they cannot be fetched or read."""
         try:
             for row in self.dataset.skip(start) if start else self.dataset:
                 yield dict(row)
@@ -73,10 +73,10 @@ class HubShard:
 
 @dataclass(frozen=True, slots=True)
 class StreamedPart:
-    """One part of a streamed data set: its shards, and what makes prompts of their rows."""
+    """One part of a streamed data set: its shards, and the reader that makes prompts from their rows."""
 
     number: int
-    """Of the part in its mixture; 0 where there is one part."""
+    """Number of the part in its mixture; 0 when there is only one part."""
 
     weight: float
     name: str

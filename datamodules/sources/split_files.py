@@ -1,4 +1,4 @@
-"""Which files of a folder hold a split, and the sentences for a user whose folder or file is not found."""
+"""Finds the files of a split in a folder, and words the errors about folders and files that are not found."""
 
 import json
 import re
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from algorithms.errors import ConfigError, DataError
 
-# In the order of preference.
+# Suffixes in order of preference.
 SUFFIXES = (".jsonl", ".parquet")
-# Read where the name says so; a stem alone is not looked for under them.
+# Suffixes that are read only when the user's name has them.
 FURTHER_SUFFIXES = (".json", ".arrow")
 KINDS = ".jsonl, .parquet, .json and .arrow"
-# Known forms of data that are not read: CSV has no lists and no types, and the others are packed or spreadsheets.
+# Known file types that are not read: CSV has no lists and no types; the others are archives or spreadsheets.
 UNREAD_SUFFIXES = (
     ".csv", ".tsv", ".xlsx", ".xls", ".ods", ".gz", ".zst", ".bz2", ".xz", ".zip", ".tar", ".tgz", ".tfrecord", ".pkl",
 )  # fmt: skip
@@ -22,14 +22,14 @@ _SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})(\..*)")
 
 
 def find_file(folder: Path, stem: str) -> Path | None:
-    """Return the ``.jsonl`` file with this stem, else the ``.parquet`` file, else None; the folder may be missing."""
-    # The suffix is appended: Path.with_suffix would cut the stem "v1.2-hard" at its dot.
+    """Return the ``.jsonl`` file with this stem, else the ``.parquet`` file, else None; also for a missing folder."""
+    # The suffix is appended, because Path.with_suffix would cut the stem "v1.2-hard" at its dot.
     files = (folder / f"{stem}{suffix}" for suffix in SUFFIXES)
     return next((file for file in files if file.is_file()), None)
 
 
 def find_files(folder: Path, name: str) -> list[Path]:
-    """Return the files of a split, in their order; none when there is none.
+    """Return the files of a split in order; an empty list when there is none.
 
     Args:
         folder: the data folder; may be missing.
@@ -37,7 +37,7 @@ def find_files(folder: Path, name: str) -> list[Path]:
             folder that ``datasets.save_to_disk`` has written.
 
     Raises:
-        DataError: one of numbered files, as in ``train-00001-of-00003.parquet``, is not there.
+        DataError: one of several numbered files, such as ``train-00001-of-00003.parquet``, is missing.
     """
     if any(sign in name for sign in "*?["):
         files = sorted(file for file in folder.glob(name) if file.is_file())
@@ -52,7 +52,7 @@ def find_files(folder: Path, name: str) -> list[Path]:
 
 
 def require_files(folder: Path, name: str, *, split: str, key: str, path: str) -> list[Path]:
-    """Return what ``find_files`` returns, or explain what is missing.
+    """Return the files that ``find_files`` finds, or explain what is missing.
 
     Args:
         folder: the data folder.
@@ -62,8 +62,8 @@ def require_files(folder: Path, name: str, *, split: str, key: str, path: str) -
         path: the folder as the user typed it.
 
     Raises:
-        ConfigError: The folder is not there.
-        DataError: The folder has no file for the split, or not all of its numbered files.
+        ConfigError: The folder does not exist.
+        DataError: The folder has no file for the split, or some of its numbered files are missing.
     """
     require_folder(folder, key=f"{key}.path", path=path)
     if files := find_files(folder, name):
@@ -83,20 +83,20 @@ def require_files(folder: Path, name: str, *, split: str, key: str, path: str) -
 
 
 def is_unread(file: Path) -> bool:
-    """Return whether a file is of a known form of data that is not read."""
+    """Return whether a file has a known type of data that is not read."""
     return file.suffix.lower() in UNREAD_SUFFIXES
 
 
 def unread_names(folder: Path) -> list[str]:
-    """Return the names of a folder's data files that are of no form that is read, in alphabetical order."""
+    """Return the names of a folder's data files of types that are not read, in alphabetical order."""
     return sorted(entry.name for entry in folder.iterdir() if entry.is_file() and is_unread(entry))
 
 
 def how_to_convert(names: Sequence[str]) -> str:
-    """Return a clause on files that are not read: which forms are, and how they become one of these.
+    """Return a clause about files that are not read: the types that are read, and how to convert.
 
     Args:
-        names: at least one.
+        names: names of the files, at least one.
     """
     table = next((name for name in names if name.lower().endswith((".csv", ".tsv"))), None)
     if table is None:
@@ -110,13 +110,13 @@ def how_to_convert(names: Sequence[str]) -> str:
 
 
 def require_folder(folder: Path, *, key: str, path: str | None) -> None:
-    """Refuse a folder that is not there; raises ConfigError with the key and the path as typed."""
+    """Refuse a folder that does not exist; the ConfigError has the key and the path as typed."""
     if not folder.is_dir():
         raise ConfigError(f"{key} must be an existing folder, got {path!r}: {what_is_at(folder)}.")
 
 
 def what_is_at(path: Path) -> str:
-    """Return what lies at a path, for messages: a folder with some of its names, a file, or nothing."""
+    """Describe a path for messages: a folder with some of its names, a file, or nothing."""
     if path.is_dir():
         return f"{path} is a folder with {contents(path)}"
     return f"{path} is {'a file' if path.exists() else 'not there'}"
@@ -128,7 +128,7 @@ def contents(folder: Path) -> str:
 
 
 def first_names(names: Sequence[str]) -> str:
-    """Return the first names and how many more there are, for messages."""
+    """Return the first names and the number of further names, for messages."""
     shown = ", ".join(names[:MAX_NAMES_IN_ERROR])
     num_more = len(names) - MAX_NAMES_IN_ERROR
     return f"{shown} and {num_more} more" if num_more > 0 else shown
@@ -145,7 +145,7 @@ def _saved_files(folder: Path) -> list[Path]:
 
 
 def _check_shards(files: Sequence[Path]) -> None:
-    """Refuse numbered files some of which are not there: their rows would be missing without a word."""
+    """Refuse numbered files of which some are missing: their rows would be missing silently."""
     found: dict[tuple[Path, str, str, str], set[int]] = {}
     for file in files:
         if match := _SHARD.fullmatch(file.name):

@@ -1,1 +1,1 @@
-"""Batches for the trainer: order, ranks, resuming, selection of pairs."""
+"""Batches for the trainer: their order, ranks, resuming, and selection of pairs."""

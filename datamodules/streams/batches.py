@@ -1,7 +1,7 @@
-"""How the prompts, or pairs, of a split are dealt out to the ranks: in a fixed order, every prompt once, none twice.
+"""Divides the prompts or pairs of a split among ranks: in a fixed order, every prompt exactly once.
 
-With R ranks, rank r gets prompts r, r + R, r + 2R, ... Ranks get the same number of batches wherever that is possible
-without an empty batch, because collective calls in a step block until every rank makes them.
+With R ranks, rank r gets prompts r, r + R, r + 2R, ... Ranks get equal numbers of batches if this is possible without
+an empty batch, because a collective call in a step blocks until every rank makes it.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -18,8 +18,8 @@ Row = Prompt | PreferencePair
 class PromptBatch:
     """The prompts of one batch, on their way through Lightning.
 
-    Neither a ``Sequence`` nor a dataclass: Lightning rebuilds those when it moves or casts a batch, and raises at
-    frozen records. The data module gives the steps a plain list.
+    The class is neither a ``Sequence`` nor a dataclass: Lightning rebuilds these when it moves or casts a batch, and
+    raises errors at frozen records. The data module gives the steps a plain list.
     """
 
     def __init__(self, prompts: Sequence[Row]) -> None:
@@ -37,17 +37,17 @@ class PromptBatches(Dataset[PromptBatch]):
     """One rank's batches, in order."""
 
     def __init__(self, prompts: Sequence[Row], batch_size: int, rank: int = 0, num_ranks: int = 1) -> None:
-        """Deal out the prompts.
+        """Divide the prompts among ranks.
 
         Args:
             prompts: the prompts of the split, the same on every rank.
             batch_size: largest number of prompts in a batch, on one rank.
-            rank: which share to take.
+            rank: number of this share.
             num_ranks: number of shares.
         """
         share = prompts[rank::num_ranks]
         batches = [share[start : start + batch_size] for start in range(0, len(share), batch_size)]
-        # Rank 0 may have one prompt more than this rank, and so one batch more: then this rank halves its last batch.
+        # Rank 0 may have one prompt more and therefore one batch more; then this rank splits its last batch in two.
         num_batches = -(-len(prompts[::num_ranks]) // batch_size)
         if batches and len(batches) < num_batches and batch_size > 1:
             last = batches.pop()
@@ -55,11 +55,12 @@ class PromptBatches(Dataset[PromptBatch]):
         self.batches = [PromptBatch(batch) for batch in batches]
 
     def without(self, uids: Collection[int]) -> "PromptBatches":
-        """Leave out the batches all of whose rows are among these, except the last batch.
+        """Leave out batches whose rows are all among these, except the last batch.
 
-        A batch that is answered in part is answered again as a whole: what a policy samples depends on its batch.
+        A batch that was answered in part is answered again as a whole, because the completions of a prompt depend on
+        its batch.
         """
-        # Lightning skips a prediction without batches, and with it the hooks in which callbacks write their results.
+        # Without batches Lightning would skip prediction, and also the hooks in which callbacks write their results.
         kept = [batch for batch in self.batches[:-1] if not all(row.uid in uids for row in batch)]
         self.batches = kept + self.batches[-1:]
         return self
@@ -72,9 +73,10 @@ class PromptBatches(Dataset[PromptBatch]):
 
     def loader(self) -> DataLoader[PromptBatch]:
         """Return a loader without workers: a prompt holds no pixels, so there is nothing to prefetch."""
-        # One share of one. Lightning deals the batches out a second time if the sampler is of any other class.
+        # A distributed sampler with a single share: with a sampler of another class Lightning would divide the batches
+        # again.
         in_order = DistributedSampler(self, num_replicas=1, rank=0, shuffle=False)
-        # A generator of its own: a loader draws a seed when it starts, and validation must not advance the global one.
+        # A loader draws a seed when it starts. With a generator of its own, validation does not advance the global one.
         chance = torch.Generator()
         # batch_size None: an item is a whole batch already.
         return DataLoader(

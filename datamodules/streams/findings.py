@@ -1,37 +1,45 @@
-"""What is missing or double in the rows of one split: said before training starts."""
+"""Reports what is missing or duplicate in the rows of one split, before training starts."""
 
 import glob
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from algorithms.errors import DataError
 from algorithms.records import Prompt
 from datamodules.rows.cells import IMAGE_MARK
 from datamodules.rows.prompt_rows import PromptRows
 from datamodules.sources.split_files import FURTHER_SUFFIXES, SUFFIXES, is_unread
-from rewards import AccuracyReward, gold_problem
+from rewards import AccuracyReward, WeightedReward, gold_problem
 
 logger = logging.getLogger(__name__)
 
 MAX_UNKNOWN = 0.1
-"""Share of unknown tokens that is taken for a few rare words."""
+"""Largest share of unknown tokens that counts as a few rare words."""
 
 _ROWS_LOOKED_AT = 64
 
 
+# A protocol, because data modules must not import lightning_modules.
+@runtime_checkable
+class ScoresCompletions(Protocol):
+    """A module that scores completions; its reward may be of any class."""
+
+    reward: object
+
+
 def check_answers(rows: PromptRows, where: str, module: object, *, is_trained_on: bool) -> None:
-    """Refuse training prompts without any answer where accuracy is rewarded; warn of missing and unreadable answers.
+    """Refuse training prompts without answers when accuracy is rewarded; warn of missing and unreadable answers.
 
     Args:
         rows: the split.
-        where: its file, for messages.
-        module: its ``reward`` tells whether accuracy is rewarded; None: nobody asks.
-        is_trained_on: False: a warning is enough.
+        where: file of the split, for messages.
+        module: module whose ``reward`` shows whether accuracy is rewarded; None: there is no module.
+        is_trained_on: whether the split is for training; False: only warnings are given.
 
     Raises:
-        DataError: training would see no accuracy at all, without a word.
+        DataError: no training prompt has an answer, so accuracy would silently never be rewarded.
     """
     if not rewards_accuracy(module) or not rows.prompts:
         return
@@ -46,6 +54,7 @@ def check_answers(rows: PromptRows, where: str, module: object, *, is_trained_on
         logger.warning(
             "%s: %d of %d rows have no answer, so their accuracy is unknown", where, num_missing, len(rows.prompts)
         )
+    # Without worker processes: golds that only computer algebra can read are taken as good here.
     unreadable = [
         (prompt.key, problem)
         for prompt in rows.prompts
@@ -63,16 +72,15 @@ def check_answers(rows: PromptRows, where: str, module: object, *, is_trained_on
 
 
 def rewards_accuracy(module: object) -> bool:
-    """Return whether a module's reward has a part that compares answers, with a weight."""
-    parts = getattr(getattr(module, "reward", None), "parts", None)
-    if not isinstance(parts, Mapping):
+    """Return whether a module's reward has a part that compares answers and whose weight is not 0."""
+    if not isinstance(module, ScoresCompletions) or not isinstance(module.reward, WeightedReward):
         return False
-    return any(isinstance(getattr(part, "reward", None), AccuracyReward) and part.weight for part in parts.values())
+    return any(isinstance(part.reward, AccuracyReward) and part.weight for part in module.reward.parts.values())
 
 
 def warn_of_unknown_words(rows: PromptRows, where: str, module: object) -> None:
-    """Warn where the policy's tokenizer does not know many words of the prompts, as one of a small vocabulary."""
-    # Asked of the class: the property builds the policy, and a module without one has none to build.
+    """Warn when the policy's tokenizer lacks many words of the prompts, as one with a small vocabulary does."""
+    # The class is checked, because the property of an instance would build the policy.
     policy = getattr(module, "loaded_policy") if hasattr(type(module), "loaded_policy") else None  # noqa: B009
     encoder = getattr(policy, "encoder", None)
     tokenizer = getattr(encoder, "tokenizer", None)
@@ -95,7 +103,7 @@ def warn_of_unknown_words(rows: PromptRows, where: str, module: object) -> None:
 
 
 def warn_of_hidden_choices(rows: PromptRows, where: str) -> None:
-    """Warn where the text of a prompt lacks one of its choices."""
+    """Warn when the text of a prompt lacks one of its choices."""
     hidden = [p for p in rows.prompts if p.choices and not all(choice in p.question for choice in p.choices)]
     if hidden:
         logger.warning(
@@ -107,7 +115,7 @@ def warn_of_files_beside(files: Sequence[Path]) -> None:
     """Warn of further data files with the name of a split, such as ``train.csv`` beside ``train.jsonl``.
 
     Args:
-        files: those of the split that are read.
+        files: files of the split that are read.
     """
     for file in files:
         named = sorted(set(file.parent.glob(f"{glob.escape(file.stem)}.*")) - set(files))
@@ -117,10 +125,11 @@ def warn_of_files_beside(files: Sequence[Path]) -> None:
 
 
 def warn_of_duplicates(rows: PromptRows, where: str) -> None:
-    """Warn of rows that ask the same about the same pictures."""
+    """Warn of rows with equal questions about equal pictures."""
     first: dict[Any, Prompt] = {}
     twice: list[tuple[str, str]] = []
     for prompt in rows.prompts:
+        # Spaces and case do not make another question; pictures are compared by their prints.
         asked = (" ".join(prompt.question.lower().split()), prompt.choices, rows.prints.get(prompt.uid))
         other = first.setdefault(asked, prompt)
         if other is not prompt:

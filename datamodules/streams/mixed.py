@@ -1,8 +1,8 @@
-"""Which part of a mixture each position of a stream belongs to: exact shares, in an order that depends on the seed.
+"""Assigns each position of a stream to a part of a mixture: with exact shares, in an order that depends on the seed.
 
-Positions are dealt out in blocks. In each block every part has the same number of places, its share of the block, in an
-order that is a function of (seed, purpose, block). So the part of a position, and how many of that part came before,
-are known without walking through the stream.
+Positions form blocks. In every block each part has the same number of places, in an order that is a function of (seed,
+purpose, block). So the part of a position, and the number of earlier positions of this part, are known without going
+through the stream.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ BLOCK = 1024
 
 
 class PartSchedule:
-    """Deals the positions of a stream out to the parts of a mixture."""
+    """Assigns the positions of a stream to the parts of a mixture."""
 
     def __init__(self, weights: Mapping[int, float], *, seed: int, purpose: str) -> None:
         """Compute the places of each part.
@@ -26,7 +26,7 @@ class PartSchedule:
         Args:
             weights: shares of the parts, by number; they need not add up to 1.
             seed: seed of the order.
-            purpose: name of what is ordered.
+            purpose: name of the ordered sequence.
 
         Raises:
             ConfigError: a part would never be drawn.
@@ -38,7 +38,7 @@ class PartSchedule:
         self._block: tuple[int, Tensor] | None = None
 
     def at(self, position: int) -> tuple[int, int]:
-        """Return the part of a position, and how many positions before it belong to that part."""
+        """Return the part of a position, and the number of earlier positions of this part."""
         if len(self.num_places) == 1:
             return next(iter(self.num_places)), position
         block, place = divmod(position, BLOCK)
@@ -73,7 +73,7 @@ class MixedRows:
             seed: seed of the order.
             rank: this process.
             world_size: number of processes; they take turns.
-            purpose: name of what is ordered; different purposes have different orders.
+            purpose: name of the ordered sequence; different purposes have different orders.
         """
         self.rows_of_part, self.per_batch = rows_of_part, per_batch
         self.rank, self.world_size = rank, world_size
@@ -105,16 +105,16 @@ def row_order(
     world_size: int,
     purpose: str = "prompt order",
 ) -> ShuffledRows | MixedRows:
-    """Return the order of training prompts: shuffled, or parts mixed by weight where there are several.
+    """Return the order of training prompts: shuffled, and with several parts mixed by weight.
 
     Args:
-        prompts: the prompts; the uid of each tells its part.
+        prompts: the prompts; the uid of a prompt contains its part.
         weights: shares of the parts.
         per_batch: rows of one batch on one rank.
         seed: seed of the order.
         rank: this process.
         world_size: number of processes.
-        purpose: name of what is ordered.
+        purpose: name of the ordered sequence.
 
     Raises:
         DataError: a part has no prompt left.
@@ -133,7 +133,7 @@ def row_order(
 
 
 def _places(weights: Mapping[int, float]) -> dict[int, int]:
-    """Return the places of each part in a block: shares rounded so that they add up to it."""
+    """Return the number of places of each part in a block, rounded so that they add up to the block."""
     total = sum(weights.values())
     exact = {part: weight / total * BLOCK for part, weight in weights.items()}
     places = {part: int(share) for part, share in exact.items()}

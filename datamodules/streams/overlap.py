@@ -1,8 +1,9 @@
-"""Prompts of evaluation that training shows too: the same picture with the same text, or the same text without picture.
+"""Finds evaluation prompts that are also in training: the same picture with the same text, or the same text without
+picture.
 
-Pictures are compared by their prints (``rows.image_prints``), texts by the words that follow each other: a text is
-known when four fifths of its runs of eight words occur in training, as in the decontamination of GPT-3
-(arXiv:2005.14165, appendix C, with runs of 13), shorter here because questions are short.
+Pictures are compared by their prints (``rows.image_prints``), texts by runs of words: a text counts as known when four
+fifths of its runs of eight words occur in training. GPT-3's decontamination has runs of 13 words (arXiv:2005.14165,
+appendix C); they are shorter here because questions are short.
 """
 
 import json
@@ -27,19 +28,19 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """What two splits have in common; pairs are (key in evaluation, key in training)."""
+    """Common prompts of two splits; pairs are (key in evaluation, key in training)."""
 
     num_prompts: int
-    """Of evaluation."""
+    """Number of evaluation prompts."""
 
     same: tuple[tuple[str, str], ...]
-    """The same question: about the same picture, or both without."""
+    """Equal questions about the same picture, or both without picture."""
 
     same_image: tuple[tuple[str, str], ...]
-    """Another question about the same picture; one pair for each prompt of evaluation."""
+    """Different questions about the same picture; one pair for each evaluation prompt."""
 
     def tell(self, where: str, report: Path, *, is_warning: bool = True) -> None:
-        """Warn, and list the pairs in a file; where it is no warning, list them only."""
+        """Warn and list the pairs in a file, or only list them."""
         if not self.same and not self.same_image:
             return
         shown = ", ".join(f"{this} = {that}" for this, that in self.same[:3])
@@ -62,7 +63,7 @@ class Overlap:
 
 
 def overlap_of(training: PromptRows, evaluation: PromptRows) -> Overlap:
-    """Find the prompts of evaluation that training shows."""
+    """Find the evaluation prompts that are also in training."""
     same: dict[str, str] = {}
     alike: dict[str, str] = {}
     for asked, trained in _sharing_pictures(training, evaluation):
@@ -86,7 +87,7 @@ def same_text(one: str, other: str) -> bool:
 
 
 def runs_of_words(text: str) -> set[tuple[str, ...]]:
-    """Return the runs of ``NUM_WORDS`` words of a text, in lower case; the whole of a shorter one."""
+    """Return the runs of ``NUM_WORDS`` words of a text, in lower case; for a shorter text the whole text."""
     words = tuple(_WORD.findall(text.lower()))
     return {words[start : start + NUM_WORDS] for start in range(max(1, len(words) - NUM_WORDS + 1))}
 

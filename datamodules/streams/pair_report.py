@@ -1,4 +1,4 @@
-"""The counts of pairs that were read or built: given, kept, held out and rejected, and the margins."""
+"""Counts of pairs that were read or built: usable, selected, held out and rejected pairs, and their margins."""
 
 import json
 from collections import Counter
@@ -12,25 +12,25 @@ from algorithms import PreferencePair
 from datamodules.rows.rejections import Rejection, count_reasons
 from storage import whole_file
 
-# Of the histograms of margins.
+# Number of bins in the histograms of margins.
 NUM_BINS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairReport:
-    """One account; all numbers are numbers of pairs, except ``rejected``, which counts rows."""
+    """Counts of pairs; ``rejected`` counts rows."""
 
     given: dict[str, int]
     """Usable pairs by kind, before selection."""
 
     kept: dict[str, int]
-    """Pairs by kind that are learned from."""
+    """Selected pairs by kind, which training uses."""
 
     margin_bins: list[float]
     """Lower bounds of equally wide bins of the reward model's margin, and the upper bound of the last."""
 
     margins_by_kind: dict[str, list[int]]
-    """Usable pairs in each bin, by kind; pairs without scores are in none."""
+    """Usable pairs in each bin, by kind; pairs without scores are in no bin."""
 
     held_out: dict[str, int]
     """Pairs by kind that are kept for validation."""
@@ -45,10 +45,10 @@ class PairReport:
         held_out: Sequence[PreferencePair] = (),
         rejections: Sequence[Rejection] = (),
     ) -> "PairReport":
-        """Return the account of a selection, of what is held out, and of the rows that could not be used."""
+        """Return the counts of selected pairs, held-out pairs, and rejected rows."""
         margins = [pair.margin for pair in given if pair.margin is not None]
         low, high = (min(margins), max(margins)) if margins else (0.0, 1.0)
-        # All margins may be equal, and bins need a width above 0.
+        # Bins need a width above 0, also when all margins are equal.
         bins = torch.linspace(low, max(high, low + 1e-6), NUM_BINS + 1)  # (NUM_BINS + 1,)
         by_kind = {}
         for kind in sorted({pair.kind for pair in given}):
@@ -71,7 +71,7 @@ class PairReport:
         return f"pairs learned from: {kinds}" + (f"; rejected: {bad}" if bad else "")
 
     def write(self, path: Path) -> None:
-        """Write the account as JSON, whole or not at all."""
+        """Write the counts as JSON, as a whole file or not at all."""
         with whole_file(path) as draft:
             draft.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 

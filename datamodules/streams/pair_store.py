@@ -1,9 +1,8 @@
-"""The pairs of one training: read, measured, held out, selected and accounted for.
+"""The pairs of a training run: reads, measures, holds out, selects and counts them.
 
     source -> pairs -> pairs that fit -> training / held out (by prompt) -> above the threshold, at most k per prompt
 
-Every pair that is left out is counted in ``pairs.json``: bad rows and long pairs by reason, pairs that are not selected
-by kind.
+``pairs.json`` counts every pair that is left out: bad rows and long pairs by reason, unselected pairs by kind.
 """
 
 import hashlib
@@ -31,11 +30,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class PairSettings:
-    """How pairs are selected, held out and dealt out. The data modules have each field as a key of their own."""
+    """How pairs are selected, held out and batched. In the data modules each field is a key of its own."""
 
     selection: PairSelection
     pairs_per_batch: int
-    """Of one training step on one rank."""
+    """Pairs of one training step on one rank."""
 
     held_out: float
     """Share of the prompts, in [0, 1), whose pairs are for validation."""
@@ -66,24 +65,24 @@ class PairStore:
         self.kept_fraction = 1.0
 
     def read(self, module: object | None, report: Path, *, is_first_rank: bool) -> None:
-        """Read and select the pairs, unless that has been done.
+        """Read and select the pairs, unless this has been done.
 
         Args:
-            module: judges pairs, when it can; None: none is judged.
-            report: where the counts of pairs are written.
+            module: checks pairs, if it can; None: pairs are not checked.
+            report: file for the counts of pairs.
             is_first_rank: whether to write and log them.
 
         Raises:
-            DataError: when no pair is left to learn from.
+            DataError: when no pair is left for training.
         """
-        # Lightning calls setup before every command of one process.
+        # Lightning calls ``setup`` before every command of a process.
         if "train" in self.pairs:
             return
         training = self._read_split("train", module)
         if training is None or not training.pairs:
             found = summary(training.rejections, training.num_rows) if training else "no training split"
             raise DataError(f"data.pairs in {self.source.folder} has no pair that can be used: {found}.")
-        # A source with a validation file decides by itself what is held out.
+        # A validation file of the source determines the held-out pairs.
         validation = self._read_split("val", module)
         if validation is not None:
             given = {"train": list(training.pairs), "val": list(validation.pairs)}
@@ -93,7 +92,7 @@ class PairStore:
         selection = self.settings.selection.for_pairs(given["train"])
         self.pairs |= {name: select_pairs(pairs, selection, seed=self.settings.seed) for name, pairs in given.items()}
         self._check_some_left(given["train"])
-        # Of all usable pairs, duplicates and those beyond max_per_prompt too: what threshold and kinds alone keep.
+        # Share of all usable pairs that threshold and kinds keep; max_per_prompt and duplicates do not count.
         self.kept_fraction = sum(map(selection.keeps, given["train"])) / len(given["train"])
         if is_first_rank:
             rejections = training.rejections + (validation.rejections if validation else ())
@@ -102,11 +101,11 @@ class PairStore:
             logger.warning("%s; %s", self.source.folder, counts.in_words())
 
     def read_held_out(self, split: str, module: object | None) -> bool:
-        """Read the pairs of validation or test alone, if the source has such a split; return whether it has.
+        """Read only the pairs of validation or test; return whether the source has this split.
 
         Args:
             split: "val" or "test".
-            module: judges pairs, when it can; None: none is judged.
+            module: checks pairs, if it can; None: pairs are not checked.
 
         Raises:
             DataError: when no pair of the split can be used.
@@ -142,7 +141,7 @@ class PairStore:
 
     def val_loader(self, batch_size: int, rank: int, num_ranks: int, split: str = "val") -> DataLoader[Any] | None:
         """Return the held-out pairs of one rank in order; None when there are fewer pairs than ranks."""
-        # Too few pairs for a batch on every rank would leave a rank behind in collective calls.
+        # Without a batch on every rank, a rank would be missing in collective calls.
         pairs = self.pairs.get(split, [])
         return PromptBatches(pairs, batch_size, rank, num_ranks).loader() if len(pairs) >= num_ranks else None
 
@@ -163,15 +162,15 @@ class PairStore:
 def split_by_prompt(pairs: Sequence[PreferencePair], held_out: float) -> dict[str, list[PreferencePair]]:
     """Return training and held-out pairs, by a hash of each prompt.
 
-    A prompt is on the same side whatever else is in the file and wherever the folder lies. Only where all prompts would
-    be on one side, one of them changes over, so that few pairs are not left without validation or without training.
+    The side of a prompt does not depend on other rows or on the place of the folder. There is one exception: when all
+    prompts would be on one side, one of them changes sides, so that few pairs still give both training and validation.
 
     Args:
         pairs: to be split, in the order of the file, which both sides keep.
         held_out: share of the prompts for validation, in [0, 1); 0 holds none out.
     """
     positions = [_position(pair.prompt) for pair in pairs]
-    # The bound moves only where all prompts are on one side; a single prompt is always for training.
+    # The bound moves only when all prompts are on one side; a single prompt is always for training.
     if held_out and positions:
         held_out = min(max(held_out, math.nextafter(min(positions), 1.0)), max(positions))
     splits: dict[str, list[PreferencePair]] = {"train": [], "val": []}
@@ -183,5 +182,5 @@ def split_by_prompt(pairs: Sequence[PreferencePair], held_out: float) -> dict[st
 def _position(prompt: Prompt) -> float:
     """Return the hash of a prompt as a number in [0, 1)."""
     text = "\0".join([prompt.question, *(repr(without_folder(image)) for image in prompt.images)])
-    # Not Python's hash(), which differs from process to process.
+    # Python's hash() would differ between processes.
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") / 2**32

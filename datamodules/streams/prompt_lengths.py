@@ -1,7 +1,7 @@
-"""Lengths of prompts in tokens, measured once and remembered.
+"""Measures the lengths of prompts in tokens once, and stores them.
 
-Measuring a prompt processes its images, which takes a quarter of a second each at the size of photographs. So the ranks
-share the prompts, and a later run with the same reader (tokenizer, chat template, image processor) reads the file:
+Measuring a prompt processes its images, and a photograph takes a quarter of a second. So the ranks divide the prompts
+among them, and a later run with the same reader (tokenizer, chat template, image processor) reads the stored file:
 
     runs/notes/my_data-<digest>/prompt_lengths/<digest of the reader>.json     {"<digest of the prompt>": 812, ...}
 """
@@ -26,36 +26,36 @@ FOLDER = "prompt_lengths"
 
 
 class RememberedLengths:
-    """A module's lengths of prompts; what it does not remember it asks the module."""
+    """Stored lengths of prompts; the module measures lengths that are not stored."""
 
     def __init__(self, module: CountsTokens, folder: Path) -> None:
-        """Read what is remembered.
+        """Read the stored lengths.
 
         Args:
-            module: counts the tokens.
-            folder: of notes about the data.
+            module: module that counts the tokens.
+            folder: folder of notes about the data.
         """
         self.module = module
         reader = reader_digest(module)
-        # A module that does not say how it reads is asked every time.
+        # Lengths of a module whose reader is unknown are not stored.
         self.file = None if reader is None else folder / FOLDER / f"{reader}.json"
         self._lengths: dict[str, int] = _read(self.file)
 
     @property
     def longest_prompt(self) -> int | None:
-        """How many tokens the module can read before a completion; None where it does not say."""
+        """Most tokens that the module can read before a completion; None when it is unknown."""
         return getattr(self.module, "longest_prompt", None)
 
     def prompt_length(self, prompt: Prompt) -> int:
-        """Return the number of tokens of a prompt; errors are those of the module."""
+        """Return the number of tokens of a prompt; raises the errors of the module."""
         length = self._lengths.get(prompt_digest(prompt)) if self.file is not None else None
         return self.module.prompt_length(prompt) if length is None else length
 
     def measure(self, prompts: Sequence[Prompt], rank: int, num_ranks: int) -> None:
-        """Measure prompts that are not remembered, each on one rank, and remember them; a collective call.
+        """Measure prompts without a stored length, each on one rank, and store the lengths; a collective call.
 
         Args:
-            prompts: the same on every rank.
+            prompts: prompts, the same on every rank.
             rank: this process.
             num_ranks: number of processes.
         """
@@ -71,7 +71,7 @@ class RememberedLengths:
     def _measured(self, prompt: Prompt) -> int | None:
         try:
             return self.module.prompt_length(prompt)
-        # Asked again where the row is judged, and rejected there with the reason.
+        # The check of rows measures this prompt again, and rejects it with the reason.
         except Exception:
             return None
 
@@ -80,12 +80,12 @@ class RememberedLengths:
             with whole_file(file) as draft:
                 draft.write_text(json.dumps(self._lengths), encoding="utf-8")
         except OSError as error:
-            # The place may be read-only: then the next run measures again.
+            # The folder may be read-only; then the next run measures again.
             logger.warning("%s cannot be written, so prompts are measured at every start: %s", file, error)
 
 
 def reader_digest(module: object) -> str | None:
-    """Return a digest of everything that the length of a prompt depends on; None where a module does not show it."""
+    """Return a digest of everything that prompt lengths depend on; None when the module does not show it."""
     encoder = getattr(getattr(module, "loaded_policy", None), "encoder", None)
     tokenizer = getattr(encoder, "tokenizer", None)
     if tokenizer is None:
@@ -102,7 +102,7 @@ def reader_digest(module: object) -> str | None:
 
 
 def prompt_digest(prompt: Prompt) -> str:
-    """Return a digest of what a prompt shows; a file that is written anew is another image."""
+    """Return a digest of a prompt's content; a file that was written again counts as another image."""
     return _digest([prompt.system, prompt.question, prompt.prefill, [_image(image) for image in prompt.images]])
 
 
@@ -121,5 +121,5 @@ def _read(file: Path | None) -> dict[str, int]:
     try:
         return {} if file is None else json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        # Not there yet; anything else in its place is written anew.
+        # The file does not exist yet, or is no such file and is replaced.
         return {}

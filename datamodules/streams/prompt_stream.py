@@ -1,12 +1,12 @@
-"""Prompts that are read while training: in shards, shuffled in windows, resumed exactly.
+"""Reads prompts during training: in shards, shuffled in windows, resumed exactly.
 
     shards of a consumer, in an order of the pass -> windows of rows -> each window shuffled -> parts mixed by weight
 
-A consumer is a rank, or a loader's worker on a rank. Where there are at least as many shards as consumers, each has
-shards of its own; else all read every shard and each keeps every n-th row. No row belongs to two consumers.
+A consumer is a rank, or a loader's worker on a rank. With at least as many shards as consumers, each consumer has
+shards of its own; otherwise every consumer reads all shards and keeps every n-th row. No row belongs to two consumers.
 
-The state is a few numbers: the position in the stream and, for each part, where its window begins. A resumed stream
-reads that window again, so no row is skipped, repeated or kept in the checkpoint.
+The state is a few numbers: the position in the stream and, for each part, the beginning of its window. A resumed stream
+reads this window again, so no row is skipped or repeated, and no row is stored in the checkpoint.
 """
 
 import logging
@@ -50,9 +50,9 @@ class PromptStream(IterableDataset[Prompt]):
             seed: seed of every order.
             rank: this process.
             world_size: number of processes.
-            window: rows that are shuffled together; so many are held in memory for each part.
+            window: number of rows that are shuffled together; each part keeps so many rows in memory.
             purpose: name of what is ordered; different purposes have different orders.
-            judge: rewrites a prompt, or says why it cannot be used.
+            judge: function that rewrites a prompt, or returns why it cannot be used.
         """
         check_at_least("window", window, 1, "rows are shuffled in windows")
         self.parts, self.seed, self.rank, self.world_size = tuple(parts), seed, rank, world_size
@@ -75,7 +75,7 @@ class PromptStream(IterableDataset[Prompt]):
         """
         part, _ = self._schedule.at(self._position)
         prompt = self._streams[part].next()
-        # After the read, so that a failed one changes no state.
+        # The position moves after reading, so that a failed read changes no state.
         self._position += 1
         return prompt
 
@@ -84,21 +84,21 @@ class PromptStream(IterableDataset[Prompt]):
         return [self.next() for _ in range(number)]
 
     def find(self, uids: Sequence[int]) -> dict[int, Prompt]:
-        """Return the prompts of uids by reading their rows again; a uid whose row is not there is left out."""
+        """Return the prompts of uids by reading their rows again; a uid without a row is left out."""
         found: dict[int, Prompt] = {}
         for stream in self._streams.values():
             found |= stream.find([uid for uid in uids if uid >> PART_BITS == stream.part.number])
         return found
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the stream is."""
+        """Return the position of the stream."""
         return {
             "position": self._position,
             "parts": {part: stream.state_dict() for part, stream in self._streams.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to where a stream with the same parts, seed and ranks was."""
+        """Go to the position of a stream with the same parts, seed and ranks."""
         self._position = state["position"]
         for part, stream in self._streams.items():
             stream.load_state_dict(state["parts"][part])
@@ -111,14 +111,15 @@ class PromptStream(IterableDataset[Prompt]):
 
 
 def first_rows(parts: Sequence[StreamedPart], number: int) -> PromptRows:
-    """Return the first rows of each part, good and bad, by which a data set is judged before it is streamed.
+    """Return the first rows of each part, good and bad, for checking a data set before it is streamed.
 
     Raises:
-        DataError: what is not read of them makes the data useless.
+        DataError: the data are useless because of columns that were not read.
     """
     found: list[Prompt | Rejection] = []
     for part in parts:
-        # Further shards only where the first ones are short.
+        # Further shards are read only when the first ones are short.
+        # (number of the shard, row in the shard, cells)
         rows = ((s, r, cells) for s, shard in enumerate(part.shards) for r, cells in enumerate(shard.rows(0)))
         for shard, row, cells in islice(rows, number):
             name = f"{part.shards[shard].name}-{row}"
@@ -137,11 +138,13 @@ class _PartOfStream:
 
     def __init__(self, stream: PromptStream, part: StreamedPart, consumer: int, num_consumers: int) -> None:
         self.stream, self.part = stream, part
+        # With enough shards: every n-th shard, and all of its rows.
         self._share = range(consumer, len(part.shards), num_consumers)
         self._every, self._offset_of_rows = 1, 0
+        # With too few shards: all shards, and every n-th row of them.
         if len(part.shards) < num_consumers:
             self._share, self._every, self._offset_of_rows = range(len(part.shards)), num_consumers, consumer
-        # Where the window begins: pass, place in the order of shards, row of the shard.
+        # Beginning of the window: pass, place in the order of shards, row of the shard.
         self._start = (0, 0, 0)
         self._next_window = (0, 0, 0)
         self._window: list[Prompt] = []
@@ -155,11 +158,13 @@ class _PartOfStream:
         return self._window[self._taken - 1]
 
     def find(self, uids: Sequence[int]) -> dict[int, Prompt]:
+        # Number of the shard -> uids in it: each shard is opened once.
         wanted: dict[int, set[int]] = {}
         for uid in uids:
             wanted.setdefault(uid >> SHARD_BITS & (1 << PART_BITS - SHARD_BITS) - 1, set()).add(uid)
         found: dict[int, Prompt] = {}
         for shard, missing in wanted.items():
+            # Rows before the first wanted one are not made into prompts.
             first = min(uid & (1 << SHARD_BITS) - 1 for uid in missing)
             for row, cells in enumerate(self.part.shards[shard].rows(first), start=first):
                 uid = uid_of(self.part.number, shard, row)
@@ -182,7 +187,7 @@ class _PartOfStream:
             self._taken = state["taken"]
 
     def _fill(self) -> None:
-        """Read and shuffle the next window; a window never reaches over the end of a pass."""
+        """Read and shuffle the next window; a window ends at the end of a pass."""
         self._start = self._next_window
         number, place, row = self._start
         window: list[Prompt] = []
@@ -193,18 +198,20 @@ class _PartOfStream:
             if is_over:
                 place, row, self._rows = place + 1, 0, None
         is_end = place >= len(order)
+        # A window that covers a whole pass and is empty: going on would loop for ever.
         if is_end and self._start[1:] == (0, 0) and not window:
             raise DataError(
                 f"{self.part.name} has no row that can be used in a whole pass: "
                 f"{dict(self.stream.rejected) or 'it has no rows for this rank'}."
             )
         self._next_window = (number + 1, 0, 0) if is_end else (number, place, row)
+        # Seeded by the beginning of the window: a resumed stream shuffles the window in the same way.
         generator = position_generator(self.stream.seed, self._purpose("window"), *self._start)
         self._window = [window[i] for i in torch.randperm(len(window), generator=generator).tolist()]
         self._taken = 0
 
     def _read(self, shard: int, row: int, window: list[Prompt]) -> tuple[int, bool]:
-        """Read rows of a shard until the window is full; return the next row, and whether the shard is over."""
+        """Read rows of a shard until the window is full; return the next row, and whether the shard has ended."""
         if self._rows is None:
             self._rows = iter(self.part.shards[shard].rows(row))
         for cells in self._rows:
@@ -226,7 +233,7 @@ class _PartOfStream:
     def _reject(self, rejection: Rejection) -> None:
         self.stream.rejected[rejection.reason] += 1
         count = self.stream.rejected[rejection.reason]
-        # Not each of a million: the first one, then at 10, 100, ...
+        # Not every rejected row is logged: the first one, then number 10, 100, ...
         if str(count).strip("0") == "1":
             logger.warning(
                 "%s: %d row(s) rejected so far: %s; the last is %s: %s",

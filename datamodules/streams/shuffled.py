@@ -1,4 +1,4 @@
-"""Endless streams whose whole state is a counter, so that a resumed run continues where the killed one stopped."""
+"""Endless streams whose whole state is a counter, so that a resumed run continues where the killed run stopped."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,7 +23,7 @@ class ShuffledRows:
             seed: seed of the order.
             rank: this process.
             world_size: number of processes; their rows do not overlap within a pass.
-            purpose: name of what is ordered; different purposes have different orders.
+            purpose: name of the ordered sequence; different purposes have different orders.
         """
         self.num_rows, self.per_batch, self.seed = num_rows, per_batch, seed
         self.rank, self.world_size, self.purpose = rank, world_size, purpose
@@ -40,21 +40,21 @@ class ShuffledRows:
         epoch, place = divmod(position, self.num_rows)
         if epoch not in self._orders:
             generator = position_generator(self.seed, self.purpose, epoch)
-            # A batch touches two passes at most.
+            # A batch has rows of two passes at most.
             self._orders = {k: v for k, v in self._orders.items() if k == epoch - 1}
             self._orders[epoch] = torch.randperm(self.num_rows, generator=generator)
         return int(self._orders[epoch][place])
 
 
 class CountedLoader:
-    """Yields batch 0, 1, 2, ... Sized, without workers, and its whole state is the number of the next batch.
+    """Yields batch 0, 1, 2, ... It has a length and no workers, and its whole state is the number of the next batch.
 
-    Sized because Lightning fetches one batch ahead from a loader without length, and every rollout would be made with
-    weights one update old.
+    It has a length because Lightning fetches one batch ahead from a loader without length: every rollout would be
+    sampled by weights that are one update old.
     """
 
     def __init__(self, make_batch: Callable[[int], Any]) -> None:
-        """Set what a batch is, given its number."""
+        """Set the function that returns the batch of a number."""
         self.make_batch = make_batch
         self.next_batch = 0
 
@@ -65,7 +65,7 @@ class CountedLoader:
     def __iter__(self) -> Iterator[Any]:
         while True:
             number = self.next_batch
-            # Before the yield: a checkpoint written during the step must already point past it.
+            # Counted before the yield: a checkpoint written during the step must already point behind this batch.
             self.next_batch += 1
             yield self.make_batch(number)
 

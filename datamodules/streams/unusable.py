@@ -1,7 +1,8 @@
-"""Rows that a module cannot use: prompts too long or not to be read, and pairs that its policy could never produce.
+"""Rejects rows that a module cannot use: prompts that are too long or unreadable, and pairs that its policy could never
+produce.
 
-Only the module has the tokenizer and the image processor, so it measures and judges. A row that makes one of them fail
-costs itself only. Nothing is truncated.
+Only the module has the tokenizer and the image processor, so the module measures and checks. A row at which one of them
+fails is left out alone. No row is truncated.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,15 +16,15 @@ from datamodules.rows.prompt_rows import PromptRows
 from datamodules.rows.rejections import Rejection, by_row
 
 Problem = tuple[str, str] | None
-"""A reason to count by and a detail; None: there is no problem."""
+"""A reason, by which rows are counted, and a detail; None: there is no problem."""
 
 
 # Protocols, because data modules must not import lightning_modules.
 @runtime_checkable
 class CountsTokens(Protocol):
-    """What a module may offer, and must when prompts have a longest length.
+    """A module that counts tokens, which is required when prompts have a length limit.
 
-    It may have ``longest_prompt`` besides: how many tokens its model can read before a completion, or None.
+    It may also have ``longest_prompt``: most tokens that its model can read before a completion, or None.
     """
 
     def prompt_length(self, prompt: Prompt) -> int:
@@ -33,10 +34,10 @@ class CountsTokens(Protocol):
 
 @runtime_checkable
 class JudgesPairs(Protocol):
-    """What a module may offer, and must when pairs have a longest length."""
+    """A module that checks pairs, which is required when pairs have a length limit."""
 
     def pair_problem(self, pair: PreferencePair, max_tokens: int | None) -> Problem:
-        """Return why a pair cannot be learned from, as a reason to count by and a detail; None when it can."""
+        """Return why a pair cannot be used for learning: a reason for counting, and a detail; None for a good pair."""
         ...
 
 
@@ -45,11 +46,11 @@ def reject_unusable_prompts(rows: PromptRows, max_prompt_tokens: int | None, mod
 
     Args:
         rows: prompts and rejections so far.
-        max_prompt_tokens: longest prompt that is kept; None: as long as the module can read.
+        max_prompt_tokens: longest prompt that is kept; None: only the module's own limit.
         module: counts the tokens.
 
     Raises:
-        ConfigError: There is a longest prompt, and the module cannot count tokens.
+        ConfigError: There is a length limit, and the module cannot count tokens.
     """
     if not isinstance(module, CountsTokens):
         if max_prompt_tokens is None:
@@ -58,9 +59,9 @@ def reject_unusable_prompts(rows: PromptRows, max_prompt_tokens: int | None, mod
             f"data.reading.max_prompt_tokens must be null with {type(module).__name__}, got {max_prompt_tokens}: this "
             "module has no method prompt_length that counts the tokens of a prompt."
         )
-    # Read first: it builds the model, and a model that cannot be built is no fault of a row.
+    # Read first, because it builds the model: an error of building must not count as the fault of a row.
     limits = _limits(max_prompt_tokens, getattr(module, "longest_prompt", None))
-    # Each prompt is measured once: that loads its images, whose sizes decide the number of tokens.
+    # Each prompt is measured once, because measuring loads its images, whose sizes determine the number of tokens.
     problems = [(prompt, _contained(_length_problem, module, prompt, limits)) for prompt in rows.prompts]
     kept = tuple(prompt for prompt, problem in problems if problem is None)
     rejected = tuple(Rejection(prompt.uid, prompt.key, *problem) for prompt, problem in problems if problem)
@@ -72,11 +73,11 @@ def reject_unusable_pairs(rows: PairRows, max_pair_tokens: int | None, module: o
 
     Args:
         rows: pairs and rejections so far.
-        max_pair_tokens: longest prompt plus completion that is kept; None keeps all.
-        module: judges the pairs, when it can; None: none is judged.
+        max_pair_tokens: longest prompt plus completion that is kept; None keeps pairs of any length.
+        module: checks the pairs, if it can; None: pairs are not checked.
 
     Raises:
-        ConfigError: There is a longest length, and the module cannot judge pairs.
+        ConfigError: There is a length limit, and the module cannot check pairs.
     """
     if not isinstance(module, JudgesPairs):
         if max_pair_tokens is not None and module is not None:
@@ -85,11 +86,11 @@ def reject_unusable_pairs(rows: PairRows, max_pair_tokens: int | None, module: o
                 "has no method pair_problem that counts the tokens of a pair."
             )
         return rows
-    # First, because a model that cannot be built is no fault of a row. Not by ``longest_prompt``, which leaves room for
-    # completions that a module with pairs alone never samples.
+    # The model is built first, because an error of building must not count as the fault of a row. ``longest_prompt``
+    # does not serve for this: it leaves room for completions, which a module that has only pairs never samples.
     if build := getattr(module, "configure_model", None):
         build()
-    # Without a longest length too: a pair may hold a token that the policy is not allowed to sample.
+    # Checked also without a length limit: a pair may hold a token that the policy is not allowed to sample.
     problems = [(pair, _contained(module.pair_problem, pair, max_pair_tokens)) for pair in rows.pairs]
     kept = tuple(pair for pair, problem in problems if problem is None)
     rejected = tuple(Rejection(pair.uid, pair.prompt.key, *problem) for pair, problem in problems if problem)
@@ -106,7 +107,7 @@ def _limits(max_prompt_tokens: int | None, longest_prompt: int | None) -> list[t
 
 
 def _length_problem(module: CountsTokens, prompt: Prompt, limits: Sequence[tuple[int, str]]) -> Problem:
-    # Counted without a limit too: a processor may refuse an image, and then training would stop there.
+    # Measured also without a limit: an image that the processor refuses would otherwise stop training later.
     length = module.prompt_length(prompt)
     if limits and length > limits[0][0]:
         return "too many tokens", f"{length} tokens, {limits[0][1]}"
@@ -114,10 +115,10 @@ def _length_problem(module: CountsTokens, prompt: Prompt, limits: Sequence[tuple
 
 
 def _contained(judge: Callable[..., Problem], *args: Any) -> Problem:
-    """Return what a judge returns; an error about a row becomes a problem of that row.
+    """Return the result of a check; an error about a row becomes a problem of this row.
 
     Raises:
-        ConfigError: A setting is wrong, and so no row can be judged.
+        ConfigError: A setting is wrong, so that no row can be checked.
     """
     try:
         return judge(*args)

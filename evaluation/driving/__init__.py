@@ -1,1 +1,1 @@
-"""evalscope, driven from outside: its task, its process, the texts it asks with."""
+"""Runs evalscope from outside: its task, its process, and the texts of its prompts."""

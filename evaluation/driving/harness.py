@@ -1,7 +1,7 @@
-"""Drives evalscope: writes its task, runs it in its own environment, and watches the server meanwhile.
+"""Runs evalscope: writes its task, runs it in its own environment, and watches the server meanwhile.
 
-A server that dies is told and started again, and evalscope goes on with what it has finished: it keeps completions and
-scores by sample. A request that fails costs its sample; evalscope counts it in its report.
+A server that dies is reported and started again, and evalscope continues: it stores completions and scores by sample. A
+failed request loses its sample, which evalscope counts in its report.
 """
 
 import json
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 VERSION = "1.14.1"
 PROGRAM = Path(__file__).with_name("inside.py")
-# The common cache of the datasets library takes two folders with files of the same names for one data set.
+# The shared cache of the datasets library would confuse two folders whose files have the same names.
 CACHE = "cache"
 _POLL_SECONDS = 0.2
 _TOLD_EVERY_SECONDS = 30.0
@@ -34,7 +34,7 @@ def check_harness(python: str) -> None:
     """Refuse, before a model loads, an environment without evalscope.
 
     Raises:
-        ConfigError: says how to make it.
+        ConfigError: names the command that creates it.
     """
     asked = "import importlib.metadata as m; print(m.version('evalscope'))"
     try:
@@ -52,18 +52,19 @@ def check_harness(python: str) -> None:
 
 
 def task_settings(config: EvaluationConfig, benchmark: str, model: str) -> dict[str, Any]:
-    """Return all that decides completions and scores: evalscope's task, and the texts that are replaced in it.
+    """Return everything that determines completions and scores: evalscope's task, and the texts that replace
+    evalscope's.
 
     Args:
         config: the evaluation.
         benchmark: name of the benchmark.
-        model: what requests call the model.
+        model: name of the model in requests.
     """
     known, generation = BENCHMARKS[benchmark], config.generation
     sampling: dict[str, Any] = {
         "max_tokens": generation.max_tokens, "temperature": generation.temperature, "top_p": generation.top_p,
     }  # fmt: skip
-    # Only where it does something: not every server knows it.
+    # Sent only when it has an effect, because some servers do not know it.
     if generation.repetition_penalty != 1:
         sampling["repetition_penalty"] = generation.repetition_penalty
     arguments: dict[str, Any] = dict(known.arguments)
@@ -87,21 +88,22 @@ def task_settings(config: EvaluationConfig, benchmark: str, model: str) -> dict[
 
 
 def run_harness(settings: dict[str, Any], config: EvaluationConfig, server: ModelServer, folder: Path) -> None:
-    """Run one benchmark to its end; an earlier run in the folder is gone on with.
+    """Run one benchmark to its end, or continue an earlier run in the folder.
 
     Args:
-        settings: of ``task_settings``.
+        settings: settings from ``task_settings``.
         config: the evaluation.
-        server: what answers; it is started again when it dies.
-        folder: evalscope's work folder, for this benchmark and these settings only.
+        server: server of the policy, which is started again when it dies.
+        folder: evalscope's work folder, used only for this benchmark and these settings.
 
     Raises:
         EvaluationError: evalscope ends with an error, or the server cannot be kept up.
     """
     while True:
         address = server.address()
+        # A further attempt continues in the same folder, where evalscope has stored finished samples.
         status, tail = _attempt(settings, config, server, address, folder)
-        # A server that died at the very end has failed requests that the report counts as lost.
+        # When a server dies at the very end, the report counts its failed requests as lost.
         if not server.is_alive():
             continue
         if status == 0:
@@ -117,8 +119,10 @@ def _attempt(
     settings: dict[str, Any], config: EvaluationConfig, server: ModelServer, address: Address, folder: Path
 ) -> tuple[int, str]:
     """Run evalscope until it ends or the server dies; return its status and the end of its log."""
+    # evalscope writes this file at its start: if it exists, an earlier run can be continued.
     kept = folder / "configs" / "task_config.yaml"
     harness = config.harness
+    # How requests are sent does not change scores, so it is no part of ``settings`` and of their digest.
     transport = {"timeout": harness.request_seconds, "retries": harness.retries + 1, "retry_interval": 1}
     task = settings["task"] | {
         "model_args": {"max_retries": 0}, "generation_config": settings["task"]["generation_config"] | transport,
@@ -127,7 +131,7 @@ def _attempt(
     }  # fmt: skip
     with whole_file(folder / "task.json") as draft:
         draft.write_text(json.dumps({"task": task, "texts": settings["texts"]}, indent=2))
-    # Neither belongs to the identity of evalscope's cache, and the key is not for a file.
+    # Address and key do not belong to the identity of evalscope's cache, and the key must not be in a file.
     environment = inherited(
         EVALSCOPE_BASE_URL=address.url, EVALSCOPE_API_KEY=address.key, NO_PROXY="127.0.0.1,localhost",
         HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false",
@@ -149,5 +153,5 @@ def _attempt(
 
 
 def num_finished(folder: Path) -> int:
-    """Return how many completions lie in a work folder."""
+    """Return the number of completions in a work folder."""
     return sum(file.read_bytes().count(b"\n") for file in folder.glob("predictions/*/*.jsonl"))

@@ -2,7 +2,8 @@
 
 TASK.json: ``task``, the fields of evalscope's TaskConfig; ``texts``, constants of its modules that are replaced, as
 ``{"MODULE:NAME": TEXT}``, because some benchmarks there do not take a prompt from outside. Address and key come from
-the environment: a server on another port goes on with the same cache. Imports nothing of this project.
+the environment, so that a server on another port can continue with the same cache. This file imports no module of this
+project.
 """
 
 # pyright: reportMissingImports=false

@@ -1,4 +1,4 @@
-"""What stands behind a question: the paper's instruction, put in place of evalscope's.
+"""The instruction after a question: the paper's, which replaces evalscope's.
 
 R1V1's report and InternVL's code (INSTRUCTION_BOXED_EN) ask for a last line ``Answer: \\boxed{$LETTER}``, or
 ``\\boxed{$FINAL_ANSWER}`` where there are no choices; R1V2 says that it uses one prompt for multiple choice and one for
@@ -39,4 +39,4 @@ PAPER_TEXTS: dict[str, dict[str, str]] = {
     },
 }
 PAPER_TEMPLATES: dict[str, str] = {"aime24": OPEN}
-"""The same for benchmarks that take their template as a setting."""
+"""Prompt templates with the paper's instruction, for benchmarks with a setting for the template."""

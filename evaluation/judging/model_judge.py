@@ -1,7 +1,7 @@
 """A model as a judge, behind any address that speaks OpenAI's protocol. It is asked once for each completion.
 
-Its answers are kept in a file, one line each, so that nothing is asked twice, not after a kill either. The judge stands
-beside the rule: it changes no score.
+Its answers are stored in a file, one per line, so that no question is asked twice, also after a kill. Its verdicts are
+shown beside the scores and never change them.
 """
 
 import hashlib
@@ -35,12 +35,12 @@ class Judge:
     """Asks a model whether completions are right."""
 
     def __init__(self, endpoint: EndpointConfig, cache: Path, concurrency: int = 8) -> None:
-        """Read the answers that are known already.
+        """Read the stored answers.
 
         Args:
-            endpoint: where the model answers.
-            cache: file of its answers.
-            concurrency: questions at a time.
+            endpoint: server of the model.
+            cache: file of stored answers.
+            concurrency: number of questions at a time.
         """
         self.endpoint, self.cache, self.concurrency = endpoint, cache, concurrency
         self.key = key_of(endpoint, "judge")
@@ -52,11 +52,11 @@ class Judge:
                 try:
                     row = json.loads(line)
                 except json.JSONDecodeError:
-                    continue  # the last line of a killed evaluation: it is asked again
+                    continue  # the unfinished last line of a killed evaluation; this question is asked again
                 self._known[row["question"]] = row["verdict"]
 
     def verdicts(self, samples: Sequence[ScoredSample]) -> list[bool | None]:
-        """Return what the judge says; None without a gold, a reply, or a yes or no in it."""
+        """Return the judge's verdicts; None without a gold, without a reply, or without yes or no in the reply."""
         with ThreadPoolExecutor(self.concurrency) as pool:
             return list(pool.map(self._verdict, samples))
 
@@ -69,7 +69,7 @@ class Judge:
             return self._known[name]
         reply = self._ask(prompt)
         if reply is None:
-            return None  # not kept: the next evaluation asks again
+            return None  # not stored, so the next evaluation asks again
         words = reply.strip().lower().strip(".!*'\" ").split()
         verdict = {"yes": True, "no": False}.get(words[0].strip(".,!*") if words else "")
         with self._lock:
@@ -100,7 +100,7 @@ def key_of(endpoint: EndpointConfig, section: str) -> str:
     """Return the key of an endpoint.
 
     Raises:
-        ConfigError: the variable that should hold it is not set.
+        ConfigError: the environment variable for the key is not set.
     """
     if endpoint.key_variable is None:
         return "EMPTY"

@@ -1,4 +1,4 @@
-"""The same completions judged by this project: the verifier, and the yes/no rules of the hallucination benchmarks."""
+"""Judges completions by this project's rules: the verifier, and the yes/no rules of hallucination benchmarks."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,26 +15,26 @@ SILENT = "silent"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a judge says of one completion."""
+    """A judge's verdict on one completion."""
 
     is_right: bool | None
-    """None: it could not tell."""
+    """Whether the completion is right; None: unknown."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How often two judges say the same, over the completions on which both say something."""
+    """Agreement of two judges, over the completions that both could judge."""
 
     num_both: int
     num_same: int
     disagreements: tuple[int, ...]
-    """Positions of the completions on which they differ."""
+    """Positions of completions with different verdicts."""
 
     @property
     def rate(self) -> float | None:
-        """Share of equal verdicts; None without any."""
+        """Share of equal verdicts; None without common verdicts."""
         return self.num_same / self.num_both if self.num_both else None
 
 
@@ -45,7 +45,7 @@ def project_verdicts(
 
     Args:
         samples: completions with their golds.
-        judgement: what judges them; None: nothing does.
+        judgement: rule for judging; None: there is no rule.
         needs_reasoning: whether only a box after ``</think>`` counts.
     """
     if judgement is None:
@@ -65,7 +65,7 @@ def agreement(first: Sequence[bool | None], second: Sequence[bool | None]) -> Ag
 def why_they_differ(
     evalscope: Sequence[bool | None], project: Sequence[Verdict], disagreements: Sequence[int]
 ) -> Mapping[str, int]:
-    """Return how many disagreements there are of each kind: who says right, and the project's reason."""
+    """Count the disagreements by kind: the judge that alone calls the completion right, and the project's reason."""
     kinds = Counter(
         f"{'evalscope' if evalscope[i] else 'project'} alone says right ({project[i].reason})" for i in disagreements
     )
@@ -83,7 +83,7 @@ def _yes_no_verdict(sample: ScoredSample, judgement: Judgement) -> Verdict:
     else:
         polled = poll_answer(sample.completion)
         said = polled.is_yes
-        # POPE's rule: silence is a yes.
+        # By POPE's rule an answer without yes or no counts as yes.
         if not polled.is_stated:
             return Verdict(said == (gold == "yes"), SILENT)
     is_right = said == (gold == "yes")
@@ -91,6 +91,7 @@ def _yes_no_verdict(sample: ScoredSample, judgement: Judgement) -> Verdict:
 
 
 def _verified(samples: Sequence[ScoredSample], *, needs_reasoning: bool) -> list[Verdict]:
+    # For each sample: a question for the verifier, a reason when the completion has no answer, None without a gold.
     read: list[Question | Reason | None] = []
     for sample in samples:
         answer = read_answer(sample.completion, needs_reasoning=needs_reasoning)
@@ -107,6 +108,7 @@ def _verified(samples: Sequence[ScoredSample], *, needs_reasoning: bool) -> list
         verifier.close()
     verdicts: list[Verdict] = []
     for question in read:
+        # ``judged`` has only the questions, in the order of the samples.
         reason = next(judged) if isinstance(question, Question) else question
         if reason is None:
             verdicts.append(Verdict(None, "no_gold"))

@@ -1,4 +1,4 @@
-"""A static page to look through the samples of one run, or of two side by side."""
+"""A static page for reading the samples of one run, or of two runs side by side."""
 
 from evaluation.samples_page.page import write_page
 

@@ -11,7 +11,7 @@ from evaluation.samples_page.page import Run, write_page
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the page; what a user can repair ends the command with one line."""
+    """Write the page; an error that a user can repair ends the command with one line."""
     parser = argparse.ArgumentParser(
         prog="python -m evaluation.samples_page",
         description="A page of samples: pictures, questions, completions with their claims, verdicts and reasons.",
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def pages(files: Sequence[Path], out: Path, names: Sequence[str] | None) -> str:
-    """Write the page of one file or two, and return what was written in words."""
+    """Write the page of one or two files, and return a sentence about it."""
     if len(files) > 2:
         raise ConfigError(f"the page shows one run or two side by side, got {len(files)} files.")
     if names is not None and len(names) != len(files):
@@ -48,7 +48,7 @@ def pages(files: Sequence[Path], out: Path, names: Sequence[str] | None) -> str:
 
 def _folder_names(files: Sequence[Path]) -> list[str]:
     found = [file.absolute().parent.name for file in files]
-    # Two files of one folder, or two folders of one name.
+    # The two files may lie in one folder, or in two folders with the same name.
     return found if len(set(found)) == len(found) else [str(file) for file in files]
 
 

@@ -1,6 +1,7 @@
-"""Builds the page: one file with its data as JSON, in which a script draws the rows that are in view.
+"""Builds the page: one file with its data as JSON; a script draws the visible rows.
 
-Pictures stay where they are: the page names them by their paths from its own folder, so both must be moved together.
+Pictures are not copied: the page has their paths relative to its own folder, so page and pictures must be moved
+together.
 """
 
 import json
@@ -19,7 +20,7 @@ from storage import whole_file
 
 _PARTS = Path(__file__).parent / "parts"
 SUPPORTED, UNSUPPORTED, PLAIN = 1, 0, -1
-"""What a piece of a completion is: a claim that the picture supports, one that it does not, or no claim."""
+"""Kinds of pieces of a completion: a supported claim, an unsupported claim, no claim."""
 
 
 @dataclass(frozen=True)
@@ -28,18 +29,18 @@ class Run:
 
     name: str
     folder: Path
-    """Where the paths of pictures start."""
+    """Folder in which paths of pictures begin."""
 
     samples: Sequence[JudgedSample]
 
 
 def write_page(page: Path, runs: Sequence[Run]) -> None:
-    """Write the page of one run, or of two side by side, whole or not at all."""
+    """Write the page of one run, or of two runs side by side, as a whole file or not at all."""
     names = ("page.html", "page.css", "rows.js", "page.js")
     html, css, *scripts = ((_PARTS / name).read_text(encoding="utf-8") for name in names)
     parts = {"@CSS@": css, "@SCRIPT@": "\n".join(scripts), "@DATA@": as_script(page_data(runs, page.absolute().parent))}
     for mark, text in parts.items():
-        # The data come last: a completion that holds one of the marks stays as it is.
+        # The data are inserted last, so that a completion that contains one of the marks is not changed.
         before, _, after = html.partition(mark)
         html = f"{before}{text}{after}"
     with whole_file(page) as draft:
@@ -47,23 +48,23 @@ def write_page(page: Path, runs: Sequence[Run]) -> None:
 
 
 def as_script(data: Any) -> str:
-    """Return data as JSON that can stand inside of a script element whatever its texts hold."""
-    # "</script>" and "<!--" would end or change the element; in JSON the escapes mean the same characters. ASCII, so
-    # that half of a surrogate pair, which a tokenizer may give, can be written.
+    """Return data as JSON that is safe inside of a script element, whatever its texts contain."""
+    # "</script>" and "<!--" would end or change the element; JSON escapes stand for the same characters. ASCII, because
+    # a tokenizer may return half of a surrogate pair, which UTF-8 cannot encode.
     return (
         json.dumps(data, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     )
 
 
 def page_data(runs: Sequence[Run], folder: Path) -> dict[str, Any]:
-    """Return what the script of the page reads: the runs' names, and a row for each sample.
+    """Return the data for the script of the page: the runs' names, and a row for each sample.
 
     Args:
-        runs: one or two.
+        runs: one or two runs.
         folder: the folder of the page.
     """
     numbered = [_numbered(run.samples) for run in runs]
-    # A sample of both runs is one row. Rows of the first run come first, in their order.
+    # A sample that both runs have is one row. Rows of the first run come first, in their order.
     keys = list(dict.fromkeys(key for of_run in numbered for key in of_run))
     return {"runs": [run.name for run in runs], "rows": [_row(key, runs, numbered, folder) for key in keys]}
 
@@ -86,6 +87,7 @@ def _row(
     key: _Key, runs: Sequence[Run], numbered: Sequence[Mapping[_Key, JudgedSample]], folder: Path
 ) -> dict[str, Any]:
     of_runs = [samples.get(key) for samples in numbered]
+    # Question, answer and pictures are the same in both runs, so one run's are taken.
     run, first = next((run, sample) for run, sample in zip(runs, of_runs, strict=True) if sample is not None)
     return {
         "benchmark": first.benchmark,
@@ -111,9 +113,9 @@ def _completion(sample: JudgedSample) -> dict[str, Any]:
 
 
 def pieces(text: str, claims: Sequence[Claim]) -> list[tuple[str, int]]:
-    """Return a text cut at its claims, each piece with what it is; where claims overlap, an unsupported one shows.
+    """Return a text cut at its claims, each piece with its kind; where claims overlap, an unsupported claim wins.
 
-    Cut here and not in the page: the places of claims count characters, JavaScript counts halves of them.
+    The text is cut here and not by the page: positions of claims count characters, but JavaScript counts 16-bit units.
     """
     cuts = sorted({0, len(text), *(claim.start for claim in claims), *(claim.end for claim in claims)})
     found: list[tuple[str, int]] = []

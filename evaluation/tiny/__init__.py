@@ -1,1 +1,1 @@
-"""The whole evaluation in the tiny world: a tiny policy, three small benchmarks, a real server and a real harness."""
+"""A whole evaluation in the tiny world: a tiny policy, three small benchmarks, a real server, a real harness."""

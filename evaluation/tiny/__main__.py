@@ -1,6 +1,6 @@
 """``make evaluate-tiny``: teach the tiny policy three benchmarks, serve it with vLLM, score it with evalscope, compare.
 
-Ends with status 1 where a score differs from the project's own ``test`` command without an explanation.
+Ends with status 1 when a score differs from the project's own ``test`` command without an explanation.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What this project's own ``test`` command says of the same questions, and how that compares with the harness."""
+"""Runs this project's own ``test`` command on the same questions, and compares its accuracy with the harness."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from evaluation.samples import JudgedSample
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One benchmark: the harness's accuracy, the command's, and what lies between them."""
+    """The accuracy of one benchmark by the harness and by the ``test`` command, and the reasons for a difference."""
 
     benchmark: str
     harness: float
     """evalscope's accuracy on the completions of the server."""
 
     verifier: float
-    """This project's verdicts on the same completions."""
+    """Accuracy of the same completions by this project's verdicts."""
 
     command: float
     """``test/greedy_accuracy`` of the project's ``test`` command."""
@@ -57,7 +57,7 @@ def greedy_accuracy(policy: Path, questions: Path, *, max_tokens: int, seed: int
 
 
 def compare(outcome: Outcome, samples: list[JudgedSample], command: float) -> Comparison:
-    """Compare one benchmark's samples with what the command has said."""
+    """Compare one benchmark's samples with the accuracy of the command."""
 
     def share(judge: str) -> float:
         return sum(bool(sample.verdicts[judge]) for sample in samples) / len(samples)

@@ -1,4 +1,4 @@
-"""The tiny policy, taught to answer with letters and with YES and NO: words that its own world does not have."""
+"""Teaches the tiny policy to answer with letters and with YES and NO, words that its own world does not have."""
 
 import json
 import shutil
@@ -17,23 +17,23 @@ BASE = "configs/tiny/stages/adapter.yaml"
 
 
 def base_policy(seed: int) -> Path:
-    """Return the folder of the tiny policy, which is built where it is missing."""
+    """Return the folder of the tiny policy; build it if it is missing."""
     folder = built_folder(BASE, seed)
     if not folder.is_dir():
-        # The shortest command that needs it.
+        # The shortest command that builds it.
         run(["validate", "--config", "configs/tiny/grpo.yaml", "--seed_everything", str(seed),
              "--trainer.limit_val_batches=1", "--trainer.logger.save_dir=runs/evaluation-tiny"])  # fmt: skip
     return folder
 
 
 def with_words(policy: Path, words: Sequence[str], folder: Path, *, seed: int) -> None:
-    """Write a policy that has further words in its vocabulary, which it knows nothing of yet.
+    """Write a policy with further words in its vocabulary, whose embeddings are random.
 
     Args:
         policy: a tiny policy in Hugging Face format.
         words: the new words.
         folder: where to write.
-        seed: of their embeddings.
+        seed: seed of their embeddings.
     """
     with whole_folder(folder, replace=True) as draft:
         shutil.copytree(policy, draft, dirs_exist_ok=True)
@@ -41,23 +41,25 @@ def with_words(policy: Path, words: Sequence[str], folder: Path, *, seed: int) -
         tokenizer = json.loads(file.read_text(encoding="utf-8"))
         vocabulary = tokenizer["model"]["vocab"]
         for word in words:
+            # New ids follow the old ones, so that the rows of old embeddings keep their words.
             vocabulary.setdefault(word, len(vocabulary))
         file.write_text(json.dumps(tokenizer), encoding="utf-8")
         model = AutoModelForImageTextToText.from_pretrained(policy)
         torch.manual_seed(seed)
+        # Without mean_resizing, which would draw all new rows around the mean of the old ones.
         model.resize_token_embeddings(len(vocabulary), mean_resizing=False)
         model.save_pretrained(draft)
 
 
 def taught_policy(base: Path, lessons: Path, folder: Path, *, steps: int, seed: int) -> Path:
-    """Return the folder of the policy that has learnt the answers of the three benchmarks; made where it is missing.
+    """Return the folder of the policy that has learnt the answers of the three benchmarks; train it if it is missing.
 
     Args:
         base: the tiny policy.
         lessons: folder of demonstrations.
         folder: where to write.
         steps: optimizer steps of 32 rows.
-        seed: of everything.
+        seed: seed of everything.
     """
     if not folder.is_dir():
         start = folder.with_name(f"{folder.name}-start")

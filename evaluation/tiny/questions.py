@@ -30,12 +30,12 @@ _POPE = "\nPlease answer YES or NO without an explanation."
 
 _SHOWN = (*LETTERS, *(f"{letter})" for letter in LETTERS), "YES", "NO", "is", "there", "a")
 NEW_WORDS = tuple(dict.fromkeys([*_SHOWN, *f"{_CHOICES} {_OPEN} {_POPE}".split()]))
-"""Words that the tiny policy does not have, those that it has included."""
+"""All words of these questions and completions, known to the tiny policy or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TinyQuestion:
-    """One question with all that its files hold."""
+    """One question with everything that its files contain."""
 
     benchmark: str
     number: int
@@ -48,7 +48,7 @@ class TinyQuestion:
 
     answer: str
     completion: str
-    """Reasoning that looks, and the answer."""
+    """Reasoning that lists what is seen, and the answer."""
 
     choices: tuple[str, ...] = ()
     category: str = ""
@@ -59,9 +59,9 @@ def questions(benchmark: str, split: str, number: int, seed: int) -> Iterator[Ti
 
     Args:
         benchmark: one of ``SETS``.
-        split: "train" to learn from, "val", or "test", whose layouts nothing else shows.
-        number: how many.
-        seed: of the world.
+        split: "train", "val", or "test", whose layouts occur nowhere else.
+        number: number of questions.
+        seed: seed of the world.
     """
     for index in range(number):
         level = LEVELS["easy" if benchmark == "choices" else "medium"]
@@ -80,7 +80,8 @@ def _counted(benchmark: str, index: int, scene: Scene, chance: random.Random) ->
         asked = f"{question.text}{_OPEN}<image>"
         return TinyQuestion(benchmark=benchmark, number=index, scene=scene, text=question.text, asked=asked,
                             answer=answer, completion=solved)  # fmt: skip
-    # In their order: to look a number up in a shuffled list is more than a model of this size learns in minutes.
+    # The numbers are in order, because a model of this size does not learn in minutes to find a number in a shuffled
+    # list.
     first = max(0, int(answer) - len(LETTERS) + 1)
     choices = [str(count) for count in range(first, first + len(LETTERS))]
     letter = LETTERS[choices.index(answer)]

@@ -1,4 +1,4 @@
-"""The three small benchmarks on disk: as evalscope reads them, as this project reads them, and rows to learn from.
+"""Writes the three small benchmarks: in evalscope's layouts, in this project's layout, and rows for training.
 
 ROOT/choices, math_vista, pope     layouts of the harness
 ROOT/own/NAME/test.jsonl           the same questions, each as the user turn that evalscope sends
@@ -18,13 +18,13 @@ from storage import whole_folder
 
 
 def write_sets(root: Path, *, num_questions: int, num_taught: int, seed: int) -> None:
-    """Write everything, whole or not at all; an older folder stays.
+    """Write everything or nothing; an older folder stays.
 
     Args:
         root: the folder.
-        num_questions: of each benchmark.
-        num_taught: rows to learn from, of all benchmarks together.
-        seed: of the world.
+        num_questions: number of questions of each benchmark.
+        num_taught: number of training rows of all benchmarks together.
+        seed: seed of the world.
     """
     if root.is_dir():
         return
@@ -35,7 +35,7 @@ def write_sets(root: Path, *, num_questions: int, num_taught: int, seed: int) ->
             _write_own(draft / "own" / name, "test", asked)
         for split, number in (("train", num_taught), ("val", 96)):
             each = [question for name in SETS for question in questions(name, split, number // len(SETS), seed)]
-            # Rows are learnt from in file order.
+            # Training reads the rows in file order.
             random.Random(seed).shuffle(each)
             _write_own(draft / "teach", split, each)
 

@@ -1,1 +1,1 @@
-"""A rollout ahead of the learner: what it gains, what it costs, with an engine that is simulated."""
+"""Gain and cost of sampling a rollout ahead, measured with a simulated engine."""

@@ -1,10 +1,11 @@
-"""``make ahead-table``: does a rollout ahead cost accuracy? GRPO in turns and ahead, after equally many completions.
+"""``make ahead-table``: does sampling a rollout ahead cost accuracy? GRPO in turns and ahead, with equally many
+completions.
 
 The engine of both is simulated, as a server elsewhere would sample: from a copy of the policy's weights. So the two
-differ in what is asked alone: how old the weights are that sample. Both weigh tokens by truncated importance sampling.
+differ only in the age of the weights that sample. Both weigh tokens by truncated importance sampling.
 
-Writes one file for each trial into runs/experiments/ahead and prints the table. A trial that is there already is not
-run again, so seeds may run side by side.
+Writes one file for each trial into runs/experiments/ahead and prints the table. A finished trial is not run again, so
+seeds may run side by side.
 """
 
 import argparse
@@ -23,7 +24,7 @@ METHODS = {"in turns": 0, "one ahead": 1}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what is missing, and print all that is there."""
+    """Run the missing trials, and print all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=60, help="optimizer steps, two to a rollout")

@@ -1,4 +1,5 @@
-"""``make bench-async``: what a rollout ahead gains, with an engine that takes as long as the learner's own work.
+"""``make bench-async``: the gain of sampling a rollout ahead, with an engine that takes as long as the learner's own
+work.
 
 The engine is simulated (experiments/ahead/slow_engine.py): it gives the same completions for every rollout, after a
 wait. So it uses no processor time, like a server elsewhere, and only the waiting is measured. A step is one rollout and
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as root:
         policy = plain_copy(fresh_policy(Path(root)), Path(root) / "policy")
-        # One rollout more than there are steps: the last one is sampled ahead in vain.
+        # One rollout more than steps: the last rollout is sampled ahead and never used.
         num_prompts = (options.steps + 1) * options.completions // options.group_size
         folder = ShapesFolder(num_train=num_prompts, num_val=1, num_test=1, root=root)
         folder.prepare()
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def engine(seconds: float) -> list[str]:
-    """Return the flags of an engine that takes so long."""
+    """Return the flags of an engine that takes so many seconds."""
     path = "--model.init_args.engine"
     return [
         f"{path}=experiments.ahead.slow_engine.SlowEngine", f"{path}.init_args.seconds={seconds}",
@@ -97,14 +98,14 @@ def engine(seconds: float) -> list[str]:
 def measured(flags: list[str]) -> dict[str, float]:
     """Return seconds per step and idle shares of one run, medians over its steps."""
     trainer: Any = run(flags).trainer
-    # By name: run as a script, this file's classes are not those that the configuration names.
+    # Found by name: when this file runs as a script, its classes are not the objects that the configuration names.
     rounds = next(callback for callback in trainer.callbacks if type(callback).__name__ == "Rounds")
     idle = {key: statistics.median(seen[key] for seen in rounds.idle[WARM_UP:]) for key in IDLE}
     return {"step": rounds.clock.step} | idle
 
 
 def report(rounds: list[dict[str, dict[str, float]]], settings: dict[str, Any]) -> None:
-    """Write and print medians over rounds; ratios are taken within a round, whose runs share what disturbs them."""
+    """Write and print medians over rounds; ratios are taken within a round, whose runs share the machine's load."""
     runs = {
         name: {key: statistics.median(each[name][key] for each in rounds) for key in rounds[0][name]}
         for name in rounds[0]

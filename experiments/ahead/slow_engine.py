@@ -1,7 +1,7 @@
-"""An engine that stands for a server elsewhere: it samples from its own copy of the policy, and takes its time.
+"""An engine that simulates a server elsewhere: it samples from its own copy of the policy, and waits.
 
-Tests and benchmarks share it. The waiting is done asleep, as for an answer over the network, so that the learner has
-the processor meanwhile.
+Tests and benchmarks share it. It sleeps while it waits, as for an answer over the network, so the learner has the
+processor meanwhile.
 """
 
 import atexit
@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from algorithms import Completion, Prompt
 from models import Policy
@@ -37,12 +37,12 @@ class SlowEngine(RolloutEngine):
     samples_apart = True
 
     def __init__(self, seconds: float = 0.0, repeats: bool = False) -> None:
-        """Set the pace.
+        """Set the speed.
 
         Args:
             seconds: least time of a rollout.
-            repeats: sample only the first rollout, and give its completions again and again, so that nothing but the
-                waiting is left; for benchmarks of rollouts of one size.
+            repeats: sample only the first rollout and return its completions every time, so that the engine only waits;
+                for benchmarks whose rollouts have one size.
         """
         self.seconds, self.repeats = seconds, repeats
         self._sampler = TransformersEngine()
@@ -62,7 +62,7 @@ class SlowEngine(RolloutEngine):
         self.wait()
         if policy is not self._copied or self._copy is None:
             self._copy, self._copied = copy_of(policy), policy
-        # Buffers too, and LoRA as it is: the copy has the same modules.
+        # Buffers are copied too, and LoRA stays apart, because the copy has the same modules.
         self._copy.model.load_state_dict(policy.model.state_dict())
         self._version = version
         self._sampler.sync(self._copy, version=version)
@@ -80,7 +80,7 @@ class SlowEngine(RolloutEngine):
         self._flight = _Flight(call, self._version)
 
     def finish(self, *, version: int) -> Sampled:
-        """Return the rollout in flight; whatever its thread raised is raised here."""
+        """Return the rollout in flight; raise the error of its thread."""
         if self._flight is None:
             return super().finish(version=version)
         flight, self._flight = self._flight, None
@@ -107,7 +107,7 @@ class SlowEngine(RolloutEngine):
         return self._first
 
 
-def copy_of(policy: Any) -> Policy:
+def copy_of(policy: SampledPolicy) -> Policy:
     """Return a policy with weights and a processor of its own, and with the same banned tokens."""
     copied = Policy(deepcopy(policy.model), deepcopy(policy.processor))
     copied.banned_token_ids = policy.banned_token_ids

@@ -1,4 +1,4 @@
-"""What the paper claims, one small file each: what is run, and what must come out for the claim to hold.
+"""The paper's claims, one small file each: the runs of a claim, and the results with which it holds.
 
 A new claim is a new file with a record ``CLAIM``; nothing else names it.
 """

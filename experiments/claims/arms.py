@@ -1,4 +1,4 @@
-"""Arms that several claims share. The name of an arm is that of its stored runs: change it with what it does."""
+"""Arms that several claims share. An arm's name is also that of its stored runs: change it when the arm changes."""
 
 from experiments.claims.records import Arm
 

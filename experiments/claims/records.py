@@ -1,4 +1,4 @@
-"""The records that a claim is made of. They say what to run and what to expect, and do nothing."""
+"""The records of a claim: what to run and what to expect. They contain no code."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,10 +19,10 @@ class Arm:
     """Optimizer steps."""
 
     validations: int = 4
-    """How often it validates, evenly and the last time at its end."""
+    """Number of validations, evenly spaced, the last one at the end."""
 
     completions_before: int = 0
-    """Completions that the policy sampled before this run, for pairs or for a pool of prompts."""
+    """Number of completions that the policy sampled before this run, for pairs or for a pool of prompts."""
 
     says: str = field(default="", compare=False)
     """What it is, in words; no part of what is run."""
@@ -30,7 +30,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Measure:
-    """A number of one run, made of a logged metric."""
+    """A number of one run, computed from a logged metric."""
 
     metric: str
     title: str
@@ -38,7 +38,7 @@ class Measure:
     """The first or last stored point of its curve, or the mean over all of them; see ``reproduce/stored.py``."""
 
     is_share: bool = True
-    """Shown in percent, and its differences in points."""
+    """Whether the page shows the value in percent and its differences in points."""
 
     digits: int = 2
     """Behind the point, where it is no share."""
@@ -55,7 +55,7 @@ class Expectation:
     """Name of the arm that is to be higher or lower."""
 
     than: str
-    """Name of the arm it is compared with; the same as ``of`` where two measures of one run are compared."""
+    """Name of the arm for comparison; equal to ``of`` when two measures of one run are compared."""
 
     than_measure: Measure | None = None
     """Measure of ``than``; default: ``measure``."""
@@ -63,7 +63,7 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper says, what is run here to see whether it holds, and how we read what came out."""
+    """A statement of the paper, the runs that test it here, and our reading of the results."""
 
     name: str
     rank: int
@@ -84,18 +84,18 @@ class Claim:
     """Metrics of the figure's panels."""
 
     why: str
-    """How we read the result; a guess is called one. A measured number in it or in ``limits`` is written as
-    ``{{ mean("ARM", MEASURE) }}`` or ``{{ span("ARM", MEASURE) }}``, with a name of ``measures.py``: it is filled in
-    from the stored runs."""
+    """Our reading of the result; the text marks guesses. A measured number in it or in ``limits`` is written as ``{{
+    mean("ARM", MEASURE) }}`` or ``{{ span("ARM", MEASURE) }}``, with a name of ``measures.py``: it is filled in from
+    the stored runs."""
 
     trials: Sequence[Arm] = ()
-    """Arms that are run with the first seed alone, to choose a setting by the first measure."""
+    """Arms that run only with the first seed, to choose a setting by the first measure."""
 
     limits: str = ""
-    """What this comparison leaves out."""
+    """Limits of this comparison."""
 
     over: Literal["steps", "completions"] = "steps"
-    """What the figure's curves run over; completions count those before the run too."""
+    """The x axis of the figure; completions include those before the run."""
 
     @property
     def metrics(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Iterative MPO with a faulty preference model: a threshold that is too low, one well chosen, one that a loop moves."""
+"""Iterative MPO with a faulty preference model: a threshold that is too low, a good one, and one that a loop moves."""
 
 from experiments.claims.arms import ABLATIONS, MPO_CONFIG, TINY
 from experiments.claims.measures import HALLUCINATION, MOVED, SAMPLED

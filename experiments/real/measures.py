@@ -1,4 +1,4 @@
-"""What is measured of a policy on held-out photographs: answers, claims, probes, blindness, and text without pictures.
+"""Measures a policy on held-out photographs: answers, claims, probes, blindness, and text without pictures.
 
 Every number is kept by picture, so that intervals and differences can be computed later without another run.
 
@@ -28,13 +28,13 @@ SAMPLES = 4
 # Seed of the sampled completions: the same for every policy.
 _SEED = 1234
 _PIXELS = 50_000_000
-# Completions side by side. A GPU is waited for token by token, whatever the number of rows; 2048 take 16 GB.
+# Completions side by side. On a GPU the time per token hardly depends on the number of rows; 2048 rows take 16 GB.
 _ROWS = {"cuda": 2048}
 POPE_QUESTION = "Is there {a} {object} in the picture?"
 
 
 class Measurer:
-    """Samples from one policy and scores what it says."""
+    """Samples from one policy and scores its completions."""
 
     def __init__(self, policy: Policy, max_tokens: int) -> None:
         """Take a policy, which stays on its device, and the longest completion in tokens."""
@@ -79,15 +79,15 @@ def measured(
     kinds: Sequence[QuestionKind] = QUESTION_KINDS,
     root: str = "runs/data",
 ) -> dict[str, Any]:
-    """Return everything that is measured of a policy.
+    """Return all measurements of a policy.
 
     Args:
         policy: in eval mode, on the device where it is to run.
-        seed: of the world; test pictures depend on nothing else.
+        seed: seed of the world, on which only the test pictures depend.
         num_prompts: test questions; half as many requests to list a picture, a quarter as many probed pictures.
         max_tokens: longest completion; the default is that of training.
         large_share: share of the test questions that are about mosaics of 3 x 3.
-        kinds: of the test questions.
+        kinds: kinds of the test questions.
         root: where drawn folders are kept.
     """
     started = time.perf_counter()
@@ -151,8 +151,8 @@ def listed(
 
     Args:
         policy: in eval mode, on the device where it is to run.
-        seed: of the world.
-        num_pictures: that it lists, a quarter of them of 3 x 3.
+        seed: seed of the world.
+        num_pictures: number of pictures to list, a quarter of them with 3 x 3 photographs.
         max_tokens: longest completion.
         root: where drawn folders are kept.
     """
@@ -180,7 +180,7 @@ def _items(measurer: Measurer, seed: int, num_pictures: int, root: str) -> list[
     texts = [group[0].text for group in measurer.completions(prompts, num_samples=0)]
     truths = [placed(tuple(prompt.facts or ())) for prompt in prompts]
     return [
-        # With what follows, else "shirt" would be found in "shirts".
+        # Searched with the following sign, because "shirt" would be found in "shirts".
         (sum(f"{claim};" in f"{text};".replace(".", ";") for claim in claims), len(claims))
         for text, claims in zip(texts, truths, strict=True)
     ]

@@ -129,7 +129,7 @@ def _measured(measured: Sequence[Result], results: Sequence[Result]) -> list[lis
 
 
 def _missing(measured: Sequence[Result]) -> list[str]:
-    """Return a paragraph that names the policies without numbers; none where all have them."""
+    """Return a paragraph that names the policies without numbers; an empty text when all have numbers."""
     found = {result["stage"] for result in measured}
     missing = [name for stage, name in tables.NAMES.items() if stage not in found]
     return [f"No numbers here: {', '.join(missing)}."] if missing else []

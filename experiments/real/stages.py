@@ -1,4 +1,4 @@
-"""The stages of the real chain for one seed: each trains from what an earlier one wrote, and is measured.
+"""The stages of the real chain for one seed: each starts from the model of an earlier stage, and is measured.
 
     tower -> words -> align -> answers -+-> grpo, no_ssb (plain GRPO)
                                         +-> reward_model -> pairs -+-> sft
@@ -24,18 +24,18 @@ _SCORER = "--model.init_args.reward.init_args.parts.preference.reward.init_args.
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: its configs, and which flags lead to what earlier stages wrote."""
+    """One stage: its configs, and its flags for models of earlier stages."""
 
     configs: Sequence[str]
     inputs: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Flag to the stage whose folder it names; a file in the folder after a slash."""
+    """Flag -> stage whose folder the flag names; after a slash a file in the folder."""
 
     writes: str = "export"
     """The callback that writes the folder."""
 
     measures: Literal["nothing", "items", "all"] = "all"
-    """What is measured of the policy that it writes: nothing, as where it writes something else; only how many items it
-    names; or everything."""
+    """Measurements of the policy that the stage writes: nothing (for example when it writes no policy), only the share
+    of named items, or everything."""
 
     samples: bool = False
     """Whether most of its time goes into sampling, so that another engine makes it faster."""
@@ -86,7 +86,7 @@ def arguments(
 
     Args:
         name: key of ``STAGES``.
-        seed: of everything.
+        seed: seed of everything.
         folder: of the seed; the stage reads and writes below it, and its record lies beside it in ``logs``.
         flags: the last ones.
         overlays: configs laid over those of the stage and of this machine.

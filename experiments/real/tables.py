@@ -28,13 +28,13 @@ def by_stage(results: Results) -> dict[str, list[Result]]:
 
 
 def paired(results: Results, base: Results) -> tuple[list[Result], list[Result]]:
-    """Return the results of two stages whose seeds both have."""
+    """Return the results of two stages, for the seeds that both stages have."""
     before = {result["seed"]: result for result in base}
     now = [result for result in results if result["seed"] in before]
     return now, [before[result["seed"]] for result in now]
 
 
-# What is told, the stage, the one that it is compared with, the measure, and the change that was hoped for.
+# The hope in words, its stage, the stage to compare with, the measure, and the change that was hoped for.
 _HOPES = (
     ("GRPO with the buffer: sampled accuracy 10 points over the base", "grpo", BASE, "sampled accuracy", 0.1),
     ("GRPO with the buffer: hallucination rate not above the base's", "grpo", BASE, "hallucination rate", 0.0),
@@ -44,7 +44,7 @@ _HOPES = (
 
 
 def at_a_glance(results: Results) -> str:
-    """Return what was hoped for beside what came out; lines whose stages were not run are left out."""
+    """Return a table of hopes and results; hopes whose stages were not run are left out."""
     stages = by_stage(results)
     items = [each for result in results if result["stage"] == "align" for each in result["items"]["items"]]
     rows: list[list[str]] = []

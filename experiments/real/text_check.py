@@ -1,6 +1,6 @@
-"""What a language model can say without a picture: twenty fixed prompts, the same before and after training.
+"""Tests a language model without pictures: twenty fixed prompts, the same before and after training.
 
-A check and not a benchmark: it shows what training with pictures has broken, not how good the model is.
+This is a check and no benchmark: it shows what training with pictures has damaged, not how good the model is.
 """
 
 import re
@@ -13,7 +13,7 @@ from rollouts import SamplingConfig, TransformersEngine
 
 
 class TextCheck(NamedTuple):
-    """One prompt, and whether a completion does what it asks for."""
+    """One prompt, and a test whether a completion follows it."""
 
     group: str
     question: str

@@ -1,1 +1,1 @@
-"""``make reproduce``: runs what the claims name, keeps its numbers as small files, and writes docs/results.md."""
+"""``make reproduce``: runs the arms of all claims, stores their numbers as small files, and writes docs/results.md."""

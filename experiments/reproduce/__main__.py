@@ -1,6 +1,6 @@
-"""``make reproduce``: re-runs the paper's claims in the tiny world and writes docs/results.md from what came out.
+"""``make reproduce``: tests the paper's claims in the tiny world and writes docs/results.md from the results.
 
-A command that was stopped goes on where it was: finished runs stay, others go on from their last checkpoint.
+A stopped command can continue: finished runs are kept, others continue from their last checkpoint.
 """
 
 import argparse
@@ -19,7 +19,7 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what is left and write the page; return 1 where a run has failed."""
+    """Run unfinished runs and write the page; return 1 when a run has failed."""
     known = all_claims()
     parser = argparse.ArgumentParser("python -m experiments.reproduce", description=__doc__)
     parser.add_argument("--claims", nargs="*", choices=list(known), help="default: all of the scale")

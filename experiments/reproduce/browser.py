@@ -4,7 +4,7 @@
     browser/tensorboard/RUN/     curves, and final measures by hyperparameters (tab HParams)
     browser/cards/RUN-N.png      pictures with completions, taken from a run's own event files when it finishes
 
-Cards are no part of the stored runs: a page that is made from those alone has none.
+Stored runs contain no cards, so a page that is made only from stored runs has none.
 """
 
 import base64
@@ -44,7 +44,7 @@ def write_browser(claims: Sequence[Claim], scale: Scale) -> Path:
     """Write the page and the folder for TensorBoard, and return the page."""
     runs = stored_runs(scale.results, [arm for claim in claims for arm in (*claim.arms, *claim.trials)])
     folder = scale.browser / "tensorboard"
-    # Event files are appended to: an earlier folder would show every run twice.
+    # New events are appended to event files, so an earlier folder would show every run twice.
     shutil.rmtree(folder, ignore_errors=True)
     every = [run for by_seed in runs.values() for run in by_seed.values()]
     for run in every:

@@ -20,9 +20,9 @@ TITLES = {
 
 
 def draw_claim(claim: Claim, runs: RunsByArm, folder: Path) -> Path | None:
-    """Draw a claim's figure and return its PNG file, beside which its SVG lies; None where there is nothing to draw.
+    """Draw a claim's figure as PNG and SVG and return the PNG file; None when there is nothing to draw.
 
-    An earlier figure is removed then: it shows runs that are no longer those of the claim.
+    An earlier figure is then removed, because it shows runs that are no longer those of the claim.
     """
     column = 2 if claim.over == "completions" else 0
     panels = {}

@@ -16,7 +16,7 @@ _DOES_IT_HELP: Mapping[Answer, str] = {
     "open": "These seeds do not tell",
     "not judged": "Too few seeds to tell",
 }
-# What the story of hallucination is told with, and the arm that each is compared with.
+# The arms in the section about hallucination, each with the arm that it is compared with.
 _STORY = (
     ("base", None),
     ("sft", "base"),
@@ -31,7 +31,7 @@ _STORY = (
 
 @dataclass(frozen=True)
 class Buffer:
-    """What the page says of the buffer; all as it is shown."""
+    """The results of the buffer, as texts for the page."""
 
     helps: str
     accuracy: str
@@ -45,7 +45,7 @@ class Buffer:
     confidence: str
     seeds: str
     answers: str
-    """What is shown, contradicted and open, in words."""
+    """The shown, contradicted and open sentences of the claim, in words."""
 
 
 def the_buffer(found: Verdict, runs: RunsByArm) -> Buffer:
@@ -141,5 +141,5 @@ def _seconds_more(with_it: Mapping[int, StoredRun], without: Mapping[int, Stored
 
 
 def _seconds(by_seed: Mapping[int, StoredRun]) -> float:
-    # The quickest: other programs only ever make a run slower.
+    # The fastest run counts, because other programs can only make a run slower.
     return min(run.seconds for run in by_seed.values())

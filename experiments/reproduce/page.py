@@ -24,7 +24,7 @@ _FINDINGS = ("claim", "paper", "here", "verdict", "confidence")
 
 @dataclass(frozen=True)
 class Section:
-    """What the page says of one claim; the tables are Markdown."""
+    """The texts of the page about one claim; tables are Markdown."""
 
     claim: Claim
     word: str
@@ -35,7 +35,7 @@ class Section:
     trials: str
     commands: str
     figure: str
-    """Path from the page; empty where there is none."""
+    """Path of the figure from the page; empty without a figure."""
 
     starts: str
     """What is known of the policies that its runs started from."""
@@ -114,7 +114,7 @@ def _section(found: Verdict, runs: RunsByArm, scale: Scale) -> Section:
 
 
 def _first_seed(runs: RunsByArm) -> RunsByArm:
-    """Return the runs of the first seed alone: the others were no part of the choice."""
+    """Return only the runs of the first seed: the choice of a setting used no other seed."""
     return {name: dict(list(by_seed.items())[:1]) for name, by_seed in runs.items()}
 
 
@@ -141,7 +141,7 @@ def _budget(arm: Arm, runs: Sequence[StoredRun]) -> tuple[str, str, str]:
         return shown.NONE, shown.NONE, shown.NONE
     steps, sampled = ({run.steps for run in runs}, {run.completions for run in runs})
     seconds = min(run.seconds for run in runs)
-    # Only GRPO counts its completions; MPO has rollouts too where it builds its own pairs.
+    # Only GRPO counts its completions; MPO has rollouts too when it builds its own pairs.
     is_uncounted = sampled == {0} and any("rollout/accuracy" in run.curves for run in runs)
     told = "not counted" if is_uncounted else _range(sampled)
     return _range(steps), f"{arm.completions_before:,} + {told}", f"{seconds:.0f}"

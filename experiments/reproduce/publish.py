@@ -1,4 +1,4 @@
-"""Everything that is written from the stored runs: figures, docs/results.md, README's table, the results browser."""
+"""Writes everything that comes from stored runs: figures, docs/results.md, README's table, the results browser."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from storage import whole_file
 
 
 def texts(scale: Scale) -> Mapping[Path, str]:
-    """Return what the pages must say, by their path; README is one of them on the full scale alone."""
+    """Return the texts of the pages by their path; README is included only on the full scale."""
     known = all_claims()
     claims = [known[name] for name in scale.claims or known]
     found = {scale.page: results_page(claims, scale)}
@@ -30,7 +30,7 @@ def publish(scale: Scale) -> list[Path]:
     known = all_claims()
     claims = [known[name] for name in scale.claims or known]
     runs = stored_runs(scale.results, [arm for claim in claims for arm in claim.arms])
-    # First: the pages show the figures that are there.
+    # Figures come first, because pages show only existing figures.
     for claim in claims:
         draw_claim(claim, runs, scale.figures)
     if scale.page == SCALES["full"].page:

@@ -18,10 +18,10 @@ _MEASURES = (GREEDY, SAMPLED, HALLUCINATION, Measure("val/effective_fraction", "
 
 
 def with_numbers(text: str, runs: RunsByArm) -> str:
-    """Return the README's text with the table between its two marks written anew.
+    """Return the README's text with a new table between its two marks.
 
     Raises:
-        ValueError: where the marks are not there once.
+        ValueError: when each mark does not occur exactly once.
     """
     block = re.compile(f"{re.escape(BEGIN)}\n.*?{re.escape(END)}", re.DOTALL)
     if len(block.findall(text)) != 1:

@@ -1,4 +1,4 @@
-"""Runs what the claims name, as ``train.py sweep`` would, and keeps the numbers of each run when it has finished."""
+"""Runs the arms of claims, as ``train.py sweep`` would, and stores the numbers of each finished run."""
 
 import shlex
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,8 @@ from experiments.reproduce.stored import store
 from run_records.record import FINISHED, RUNNING
 
 console = Console(highlight=False, soft_wrap=True)
-# Sums are taken in another order with other numbers of threads: one thread gives the same numbers on every machine.
+# One thread, because the order of sums depends on the number of threads: one thread gives the same numbers on every
+# machine.
 THREADS = 1
 
 
@@ -42,10 +43,10 @@ def sweep_command(arm: Arm, scale: Scale) -> str:
 
 
 def planned_runs(claims: Iterable[Claim], scale: Scale) -> list[ArmRun]:
-    """Return the distinct runs of some claims, claim by claim and seed by seed, after each has passed the parser."""
+    """Return the different runs of some claims, claim by claim and seed by seed, after the parser has accepted each."""
     wanted: dict[str, tuple[Arm, int]] = {}
     for claim in claims:
-        # Settings are chosen first; what is fast takes them as chosen.
+        # The trials that choose settings come first; the fast scale skips them and uses the chosen settings.
         first = [(arm, scale.seeds[0]) for arm in claim.trials if scale.share == 1.0]
         rest = [(arm, seed) for seed in scale.seeds for arm in claim.arms]
         for arm, seed in (*first, *rest):
@@ -61,12 +62,12 @@ def planned_runs(claims: Iterable[Claim], scale: Scale) -> list[ArmRun]:
 
 
 def run_all(runs: Sequence[ArmRun], scale: Scale, *, at_once: int) -> list[str]:
-    """Run what is left, store what has finished, and return the names of runs that have failed.
+    """Run unfinished runs, store the finished ones, and return the names of failed runs.
 
     Args:
-        runs: from ``planned_runs``.
-        scale: says where the numbers go.
-        at_once: runs side by side, each with one thread.
+        runs: runs from ``planned_runs``.
+        scale: scale, which has the folder for the numbers.
+        at_once: number of runs side by side, each with one thread.
     """
     records = {run.name: run.planned.record() for run in runs}
     elsewhere = [name for name, record in records.items() if record is not None and record.status == RUNNING]
@@ -94,7 +95,7 @@ def run_all(runs: Sequence[ArmRun], scale: Scale, *, at_once: int) -> list[str]:
 
 
 def _stored(run: ArmRun, scale: Scale) -> bool:
-    """Store the numbers of a run that has finished; return whether it has."""
+    """Store the numbers of a run if it has finished; return whether it has."""
     record = run.planned.record()
     if record is None or record.status != FINISHED:
         return False

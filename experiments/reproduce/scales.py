@@ -1,4 +1,4 @@
-"""How much is run: everything, a fast form, and a check that it runs at all."""
+"""The sizes of a reproduction: full, fast, and a check that everything runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ class Scale:
     """One size of ``make reproduce``, and where its files go."""
 
     name: str
-    """Of the target of ``make``."""
+    """Name, as in the target of ``make``."""
 
     seeds: tuple[int, ...]
     results: Path
@@ -26,26 +26,26 @@ class Scale:
     """Folder of the results browser."""
 
     share: float = 1.0
-    """Of each arm's optimizer steps."""
+    """Share of each arm's optimizer steps."""
 
     flags: tuple[str, ...] = ()
-    """Of every run."""
+    """Flags of every run."""
 
     claims: tuple[str, ...] = ()
-    """Names of the claims; none stands for all."""
+    """Names of the claims; empty: all claims."""
 
     pictures: int = 512
-    """Validation pictures."""
+    """Number of validation pictures."""
 
     def with_seeds(self, seeds: Sequence[int] | None) -> "Scale":
-        """Return the same with other seeds, where there are any."""
+        """Return this scale with other seeds, if any are given."""
         return replace(self, seeds=tuple(seeds)) if seeds else self
 
     def steps(self, arm: Arm) -> int:
         """Return the optimizer steps of an arm: a multiple of its validations, so that the last one is at the end."""
         if arm.steps < arm.validations:
             return arm.steps
-        # Two steps to a rollout.
+        # A rollout has two steps.
         unit = 2 * arm.validations if self.share < 1 else arm.validations
         return max(1, round(self.share * arm.steps / unit)) * unit
 
@@ -60,24 +60,28 @@ def _in_runs(name: str, share: float, num_val: int, claims: tuple[str, ...] = ()
     folder = Path("runs") / name
     flags = (f"--trainer.logger.name={name}", f"--data.source.num_val={num_val}")
     return Scale(
-        name,
-        (0,),
-        folder / "results",
-        folder / "results.md",
-        folder / "figures",
-        folder / "browser",
-        share,
-        flags,
-        claims,
-        num_val,
+        name=name,
+        seeds=(0,),
+        results=folder / "results",
+        page=folder / "results.md",
+        figures=folder / "figures",
+        browser=folder / "browser",
+        share=share,
+        flags=flags,
+        claims=claims,
+        pictures=num_val,
     )
 
 
 SCALES = {
     "full": Scale(
-        "reproduce", (0, 1, 2), Path("experiments/results"), Path("docs/results.md"), Path("docs/figures/results"),
-        Path("runs/reproduce/browser"),
+        name="reproduce",
+        seeds=(0, 1, 2),
+        results=Path("experiments/results"),
+        page=Path("docs/results.md"),
+        figures=Path("docs/figures/results"),
+        browser=Path("runs/reproduce/browser"),
     ),
     "fast": _in_runs("reproduce-fast", 0.4, 128),
     "check": _in_runs("reproduce-check", 0.01, 16, ("ssb",)),
-}  # fmt: skip
+}

@@ -7,7 +7,7 @@ from run_records import Interval
 
 NONE = "–"  # noqa: RUF001
 FEWEST_SEEDS = 3
-"""For an interval that says something: that of two reaches six times their distance to both sides."""
+"""Fewest seeds for a useful interval: the interval of two values reaches six times their distance to both sides."""
 
 
 def seeds(number: int) -> str:
@@ -18,7 +18,7 @@ def seeds(number: int) -> str:
 
 
 def mean(interval: Interval | None, measure: Measure) -> str:
-    """Return a mean with half the width of its interval, where it has one that says something: ``71.2 ± 4.0 %``."""
+    """Return a mean with half the width of its interval, if it has a useful one: ``71.2 ± 4.0 %``."""
     if interval is None:
         return NONE
     factor, unit, digits = _scale(measure)

@@ -1,11 +1,11 @@
-"""The numbers of a run as one small JSON file, from which everything on the page is computed.
+"""Stores the numbers of a run as one small JSON file; the page is computed only from these files.
 
     {"arm": {...}, "seed": 0, "command": "...", "steps": 200, "seconds": 95.2, "completions": 25600, "metrics": {...},
      "curves": {"val/sampled_accuracy": [[50, 0.61, 6400], ...]}}
 
-A point of a curve is [optimizer step, value, completions of the policy so far]. Validations are kept as they are;
-what is logged at every rollout or step is averaged over ten equal parts of the run. What else a claim measures is kept
-too. ``starts_from`` is that of ``run.json``: a digest of the weights that the run started from.
+A point of a curve is [optimizer step, value, completions of the policy so far]. Validations are stored unchanged;
+metrics of every rollout or step are averaged over ten equal parts of the run. What else a claim measures is kept too.
+``starts_from`` is that of ``run.json``: a digest of the weights that the run started from.
 """
 
 import itertools
@@ -42,7 +42,7 @@ class StoredRun:
     steps: int
     seconds: float
     completions: int
-    """Completions that the policy sampled for training in this run; those before it are in ``arm``."""
+    """Completions that the policy sampled for training in this run; earlier completions are in ``arm``."""
 
     metrics: Mapping[str, float | None]
     """Last value of each logged metric."""
@@ -113,7 +113,7 @@ def stored_runs(folder: Path, arms: Sequence[Arm]) -> dict[str, dict[int, Stored
     found: dict[str, dict[int, StoredRun]] = {arm.name: {} for arm in arms}
     for arm in arms:
         runs = [read(path) for path in folder.glob(f"{arm.name}-s*.json")]
-        # A file of an arm that was changed since says nothing about it.
+        # A file of an arm that was changed since is ignored.
         found[arm.name] = {run.seed: run for run in sorted(runs, key=lambda run: run.seed) if run.arm == arm}
     return found
 

@@ -1,11 +1,11 @@
-"""What the stored numbers say of a claim, by one rule for all.
+"""Judges claims from the stored numbers, by one rule for all.
 
 A sentence of a claim says that a measure of one arm is higher, or lower, than that of another. Its difference is taken
 seed by seed, over the seeds whose runs are not known to have started from different policies. With three seeds or more,
 
     shown          the 95 % interval of the difference lies wholly on the expected side of 0
     contradicted   it lies wholly on the other side
-    open           it holds 0: these seeds do not tell
+    open it contains 0: these seeds cannot decide
 
 and of the claim,
 
@@ -14,9 +14,9 @@ and of the claim,
     does not hold    none is shown, and at least one is contradicted
     undecided        all are open
     not judged       fewer than three seeds have finished
-    not testable here   nothing in the tiny world can tell
+    not testable here no run in the tiny world can decide
 
-Confidence is high where five seeds or more leave nothing open, medium where three or four do, else low.
+Confidence is high when five or more seeds leave no sentence open, medium when three or four do, else low.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,11 +37,11 @@ Answer = Literal["shown", "contradicted", "open", "not judged"]
 
 @dataclass(frozen=True)
 class Judged:
-    """One sentence of a claim, with what the runs say of it."""
+    """One sentence of a claim, with its answer from the runs."""
 
     expectation: Expectation
     by_seed: Mapping[int, float]
-    """The difference of each seed that has both runs."""
+    """Difference by seed, for seeds with both runs."""
 
     @property
     def interval(self) -> Interval | None:
@@ -50,7 +50,7 @@ class Judged:
 
     @property
     def answer(self) -> Answer:
-        """The rule above."""
+        """The result of the rule above."""
         interval = self.interval
         if interval is None or interval.n < FEWEST_SEEDS or interval.low is None or interval.high is None:
             return "not judged"
@@ -62,7 +62,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim with what the runs say of it."""
+    """A claim with its verdict from the runs."""
 
     claim: Claim
     judged: Sequence[Judged]
@@ -81,12 +81,12 @@ class Verdict:
 
     @property
     def seeds(self) -> int:
-        """The fewest seeds that any sentence rests on."""
+        """The smallest number of seeds of any sentence."""
         return min((len(judged.by_seed) for judged in self.judged), default=0)
 
     @property
     def confidence(self) -> str:
-        """The rule above."""
+        """The result of the rule above."""
         if self.word in ("not testable here", "not judged"):
             return "none"
         if any(judged.answer == "open" for judged in self.judged):
@@ -95,7 +95,7 @@ class Verdict:
 
 
 def verdict(claim: Claim, runs: RunsByArm) -> Verdict:
-    """Return what the stored runs say of a claim."""
+    """Return the verdict of the stored runs on a claim."""
     return Verdict(claim, [judge(each, runs) for each in claim.expectations])
 
 

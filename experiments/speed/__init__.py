@@ -1,1 +1,1 @@
-"""Speed and memory, against TRL where it has the same."""
+"""Speed and memory of training and sampling, compared with TRL where TRL has the same feature."""

@@ -68,7 +68,7 @@ def samples(number: int, seed: int) -> ExperienceBatch:
 
 
 def median_ms(operation: Callable[[int], object]) -> float:
-    """Return the median over repeats, the first ones not counted."""
+    """Return the median over repeats, without the first ones."""
     times: list[float] = []
     for i in range(REPEATS + 3):
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: seconds on the wall by part, and of all processor cores together; memory."""
+"""Measures a training step: seconds on the wall by part, seconds of all processor cores together, and memory."""
 
 import gc
 import itertools
@@ -11,14 +11,14 @@ from typing import Any
 
 import torch
 
-# Steps that are not counted: the first ones allocate.
+# Number of first steps that are not counted, because they allocate memory.
 WARM_UP = 2
 
 _CLEAR = Path("/proc/self/clear_refs")
 
 
 class StepClock:
-    """Measures steps from end to end, and functions within them."""
+    """Measures whole steps, and functions within them."""
 
     def __init__(self, warm_up: int = WARM_UP) -> None:
         """Start without times; the first steps are not counted."""
@@ -28,7 +28,7 @@ class StepClock:
         self.processor_ends: list[float] = []
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function, measured; it must run equally often in every step."""
+        """Return a measured form of a function, which must run equally often in every step."""
 
         def call(*args: Any, **kwargs: Any) -> Any:
             started = now()
@@ -39,12 +39,12 @@ class StepClock:
         return call
 
     def end_step(self) -> None:
-        """Note that a step has ended; also called before the first one."""
+        """Record the end of a step; also called before the first step."""
         self.ends.append(now())
         self.processor_ends.append(time.process_time())
 
     def part(self, name: str, *, without: Sequence[str] = ()) -> float:
-        """Return the median seconds of a call of a measured function, less those of functions that it calls."""
+        """Return the median seconds of a call of a measured function, without the time of measured functions inside."""
         inner = sum(statistics.median(self._counted(other)) for other in without)
         return statistics.median(self._counted(name)) - inner
 
@@ -63,12 +63,12 @@ class StepClock:
 
     @property
     def processor_step(self) -> float:
-        """Median processor seconds of a step: what is left of it when other programs share the cores."""
+        """Median processor seconds of a step, which other programs on the cores disturb less."""
         return _median_between(self.processor_ends[self.warm_up :])
 
 
 def forget_peak() -> None:
-    """Start to watch the peak of memory anew: that of the GPU, else of this process."""
+    """Start measuring the memory peak again: of the GPU, or without one of this process."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
@@ -77,7 +77,7 @@ def forget_peak() -> None:
 
 
 def peak_gibibytes() -> float | None:
-    """Return the peak since ``forget_peak``, whatever was there before included; None where the system does not say."""
+    """Return the peak since ``forget_peak``, including earlier allocations; None when the system does not report it."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30
     if not _CLEAR.exists():
@@ -87,7 +87,7 @@ def peak_gibibytes() -> float | None:
 
 
 def now() -> float:
-    """Return the time in seconds, once a GPU has done what it was given."""
+    """Return the time in seconds, after waiting for the GPU to finish its work."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()

@@ -1,6 +1,6 @@
-"""What benchmarks of GRPO train on: completions that never end, and a reward that differs between all of them.
+"""A policy and a reward for benchmarks of GRPO: completions never end, and all rewards differ.
 
-So every completion has the same number of tokens, and every one has an advantage and is learnt from.
+So every completion has the same number of tokens, and every completion has an advantage and is used for learning.
 """
 
 import zlib
@@ -21,19 +21,19 @@ class EndlessPolicy(PretrainedPolicy):
 
 
 def without_end(policy: Policy) -> Policy:
-    """Let the end-of-turn tokens join the tokens that no completion of a policy may hold."""
+    """Add the end-of-turn tokens to the tokens that no completion of a policy may hold."""
     ends = torch.tensor(policy.end_token_ids).to(policy.banned_token_ids)
     policy.banned_token_ids = torch.cat([policy.banned_token_ids, ends])
     return policy
 
 
 def checksum(text: str) -> float:
-    """Return a number that differs between texts, so that every completion has an advantage and none is left out."""
+    """Return a number that differs between texts, so that every completion has an advantage."""
     return zlib.crc32(text.encode()) / 2**32
 
 
 class ChecksumReward:
-    """The trivial reward, as this project calls one."""
+    """The trivial reward of the benchmarks."""
 
     def __call__(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Sequence[float | None]:
         """Return one score per completion."""

@@ -1,8 +1,8 @@
 """``make bench-engines``: completion tokens per second of the three engines, on the tiny world's aligned policy.
 
 All engines get the same prompts, groups, temperature and token limit. Rounds alternate between them, so that other
-load of the machine slows all of them down. The first hand-over, of all weights, and the later ones, of the learning
-weights, are timed apart. Needs vLLM (make setup-vllm). Writes runs/bench/engines.json.
+load of the machine slows all of them down. The first copy of weights (all weights) and the later ones (only learning
+weights) are timed separately. Needs vLLM (make setup-vllm). Writes runs/bench/engines.json.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     sampling = SamplingConfig(group_size=options.group_size, temperature=1.0, max_new_tokens=48)
     rows = measure(engines, policy, prompts, sampling, rounds=options.rounds)
-    # The server is a process of its own, and would be killed only when this process ends.
+    # The server is a process of its own, which would otherwise be killed only when this process ends.
     for engine in engines.values():
         engine.shut_down()
     OUT.parent.mkdir(parents=True, exist_ok=True)
@@ -60,16 +60,16 @@ def measure(
     *,
     rounds: int,
 ) -> dict[str, dict[str, float]]:
-    """Return for each engine medians over ``rounds``; the round before them counts for ``start_seconds`` only.
+    """Return for each engine medians over ``rounds``; a round before them gives ``start_seconds`` only.
 
     Args:
-        engines: by name; ``transformers`` is what the others are compared with.
-        policy: what all engines sample from.
-        prompts: the same for every round.
-        sampling: the same for every round.
-        rounds: how many are measured.
+        engines: engines by name; the others are compared with ``transformers``.
+        policy: policy that all engines sample from.
+        prompts: prompts of every round.
+        sampling: sampling settings of every round.
+        rounds: number of measured rounds.
     """
-    # As in tiny GRPO, where the vision tower is frozen and never handed over again.
+    # As in tiny GRPO: the vision tower is frozen, and is copied only once.
     policy.set_trainable(["adapter", "language_model"])
     speeds: dict[str, list[float]] = {name: [] for name in engines}
     syncs: dict[str, list[float]] = {name: [] for name in engines}
@@ -82,7 +82,7 @@ def measure(
             groups = engine.generate(prompts, sampling, seed=version)
             # Speeds are per token, because completions end at different lengths.
             num_tokens = sum(len(completion.token_ids) for group in groups for completion in group)
-            # vLLM starts with the first hand-over, so its time is no median's.
+            # vLLM starts with the first copy of weights, so the time of this copy is in no median.
             if version == 0:
                 starts[name] = synced - started
             else:
@@ -101,7 +101,7 @@ def measure(
 
 
 def _policy() -> Policy:
-    # Validation builds the base models if they are not there yet.
+    # Validation builds the base models if they are missing.
     quiet = ["--callbacks.progress=null", "--trainer.enable_progress_bar=false", "--trainer.logger=false"]
     run(["validate", "--config", "configs/tiny/grpo.yaml", "--trainer.limit_val_batches=1", *quiet])
     return PretrainedPolicy(path=str(built_folder("configs/tiny/stages/adapter.yaml", 0))).build()

@@ -1,9 +1,9 @@
-"""``make bench-gpu``: what a GPU does with GRPO at the shapes of Qwen2.5-VL-3B and 7B, with random weights.
+"""``make bench-gpu``: speed of GRPO on a GPU at the shapes of Qwen2.5-VL-3B and 7B, with random weights.
 
 Runs the recipe ``configs/qwen2_5_vl/grpo.yaml`` on one GPU through the ordinary trainer: LoRA on the language model,
-frozen parts in bfloat16, the embedded engine. Only sizes change. Weights are drawn on the GPU, and nothing is
-downloaded: speed does not depend on what they are. Every completion has exactly T tokens, every reward differs, and
-every sample is learnt from.
+frozen parts in bfloat16, the embedded engine. Only sizes change. Weights are drawn on the GPU, without a download,
+because speed does not depend on their values. Every completion has exactly T tokens, every reward differs, and every
+sample is used for learning.
 
 Model FLOPs of an update, per token: 2 N forward and 2 N for the gradients of activations, N the language model's
 parameters; 2 N more where activations are computed again. Weights that are frozen have no gradient of their own, and
@@ -48,7 +48,7 @@ IMAGE, VIDEO, START, END = "<image>", "<|video_pad|>", "<|vision_start|>", "<|vi
 
 
 class RandomQwenVL(PolicySource):
-    """A Qwen2.5-VL of a published size with random bfloat16 weights, made on the GPU; its turn never ends."""
+    """A Qwen2.5-VL of a published size with random bfloat16 weights on the GPU; its completions never end."""
 
     is_repeatable = True
 
@@ -57,7 +57,7 @@ class RandomQwenVL(PolicySource):
         self.size = size
 
     def build(self) -> Policy:
-        """Return the policy, on the GPU where there is one."""
+        """Return the policy, on the GPU if there is one."""
         torch.manual_seed(0)
         tokenizer: Any = word_tokenizer([*WORDS, START, END, VIDEO])
         text = SIZES[self.size] | {

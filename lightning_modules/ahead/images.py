@@ -1,4 +1,4 @@
-"""What a frozen tower made of the images of the present rollout, over its training steps and over a resume."""
+"""Keeps the outputs of a frozen tower for the images of the present rollout, over training steps and a resume."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,11 +7,11 @@ from algorithms import Prompt
 from models import Policy
 
 Uids = list[list[int]]
-"""Of prompts whose images were read together, in order."""
+"""Uids of the prompts whose images were read together, in order."""
 
 
 class RolloutImages:
-    """Keeps images of a policy from the start of a rollout to the start of the next one."""
+    """Keeps tower outputs from the start of a rollout to the start of the next one."""
 
     def __init__(self) -> None:
         """Start before the first rollout."""
@@ -20,11 +20,11 @@ class RolloutImages:
 
     @contextmanager
     def kept(self, policy: Policy, prompt: Callable[[int], Prompt]) -> Iterator[None]:
-        """Read each image at most once in this context and in the next ones of the same rollout.
+        """Read each image at most once in all such contexts of a rollout.
 
         Args:
-            policy: being trained; a collective call after a resume where its weights are sharded.
-            prompt: returns the prompt with a uid.
+            policy: the policy that is trained; after a resume with sharded weights this is a collective call.
+            prompt: function that returns the prompt with a uid.
         """
         self._policy = policy
         images = policy.kept_images
@@ -40,19 +40,19 @@ class RolloutImages:
             self._policy.kept_images.forget()
 
     def state_dict(self) -> Uids:
-        """Return which images have been read; not what was made of them, which is large."""
+        """Return the uids of prompts whose images were read. Tower outputs are not included, because they are large."""
         if self._to_read is not None or self._policy is None:
             return self._to_read or []
         return [[prompt.uid for prompt in group] for group in self._policy.kept_images.groups]
 
     def load_state_dict(self, state: Uids) -> None:
-        """Have those images read again, before any other."""
+        """Read these images again later, before any other image."""
         self.forget()
         self._to_read = state
 
     def _read_again(self, policy: Policy, prompt: Callable[[int], Prompt], groups: Uids) -> None:
         self._to_read = None
-        # Ranks have read different numbers of groups, also none.
+        # Ranks may have read different numbers of groups, so weights are gathered once for all groups.
         with policy.whole_weights():
             for group in groups:
                 policy.read_images([prompt(uid) for uid in group])

@@ -96,7 +96,7 @@ class AheadModule(RolloutModule):
     # --- hooks of Lightning ---------------------------------------------------------------------------------
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Act as every ``RolloutModule`` does; where a rollout is due, images of the one before are not kept longer."""
+        """Do what every ``RolloutModule`` does; when a rollout is due, first forget the images of the one before."""
         if self.starts_rollout(batch):
             self.images.forget()
         super().on_train_batch_start(batch, batch_idx)
@@ -110,7 +110,7 @@ class AheadModule(RolloutModule):
         checkpoint[_IMAGES_KEY] = gather_ranks(self.images.state_dict())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore this rank's rollout that was sampled ahead, and the names of its images that have been read."""
+        """Restore this rank's rollout that was sampled ahead, and the uids of its prompts whose images were read."""
         super().on_load_checkpoint(checkpoint)
         # Checkpoints of earlier versions lack these keys.
         for key, part in ((_KEY, self.ahead), (_IMAGES_KEY, self.images)):

@@ -72,6 +72,7 @@ class IdleRollouts:
         self._missing_form.add(phase)
         if self._has_warned:
             return
+        # One effective group on any rank ends the row.
         self._in_a_row = [*self._in_a_row, RolloutCounts.of(phase)] if is_idle else []
         if len(self._in_a_row) >= MAX_IDLE_ROLLOUTS:
             self._has_warned = True
@@ -103,6 +104,7 @@ def likely_reasons(rollouts: Sequence[RolloutCounts]) -> list[str]:
             "no completion had the form that the rewards read: ask for it in data.reading.template, or first train on "
             "demonstrations that have it"
         )
+    # Without the form every answer is wrong, so this reason is given only when the form exists.
     elif accuracies and max(accuracies) <= 0.0:
         reasons.append(
             "no answer was right: the form of the answers is not the one that the accuracy reward reads, or the "

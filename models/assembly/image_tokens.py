@@ -79,6 +79,7 @@ def chat_template_with_images(tokenizer: Tokenizer, token: str) -> str:
             "model.policy.language_model: its tokenizer has no chat template, which prompts need. "
             "Give a chat model, or set tokenizer.chat_template and save it."
         )
+    # The model's own template is preferred; it fails when it expects text where a message has several parts.
     for candidate in (template, _FLATTEN.replace("IMAGE_TOKEN", token) + template):
         if _places_images(tokenizer, candidate, token):
             return candidate

@@ -48,6 +48,7 @@ def check_language_model(config: PretrainedConfig, subject: str) -> None:
             f"{subject} a model of type {config.model_type!r}, an encoder with a decoder: a policy reads prompt and "
             "completion with one causal language model."
         )
+    # transformers marks such classes, and newer configs list the kind of every layer.
     model_class = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
     other = set(getattr(config, "layer_types", None) or ()) - _ATTENTION
     if other or getattr(model_class, "_is_stateful", False):

@@ -22,6 +22,7 @@ def check_saveable(key: str, path: str, *, trust_remote_code: bool = False) -> N
         ConfigError: when transformers refuses to write one of them, with its reason and the file to change.
     """
     config = AutoConfig.from_pretrained(expanded(path), trust_remote_code=trust_remote_code)
+    # Which of the two files is being written, for the error.
     file = "config.json"
     with TemporaryDirectory() as folder:
         try:

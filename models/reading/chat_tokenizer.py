@@ -102,6 +102,7 @@ class ChatTokenizer:
         """
         key = (len(prompt.images), bool(prompt.system), is_answered)
         if key not in self._num_controls:
+            # The same conversation with harmless texts has only the control tokens of the template.
             plain = Prompt(uid=0, key="", question="x", images=prompt.images, system="x" if prompt.system else "")
             messages = self.conversation(plain)
             if is_answered:
@@ -127,6 +128,7 @@ class ChatTokenizer:
             # The prompt ends with the tag already.
             texts = [text.removeprefix(OPEN_REASONING).lstrip("\n") for text in texts]
         pieces = [self.cut_completion(text).split(CUT) for text in texts]
+        # All pieces of all texts in one call, because a fast tokenizer works on several at once.
         rows = self.tokenizer([piece for of_text in pieces for piece in of_text], add_special_tokens=False)["input_ids"]
         bounds = pairwise(accumulate(map(len, pieces), initial=0))
         joined = [[token for piece in rows[start:stop] for token in piece] for start, stop in bounds]

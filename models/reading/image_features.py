@@ -42,7 +42,7 @@ def image_features(model: PreTrainedModel, visions: Sequence[Vision]) -> list[li
 
 
 def unadapted(model: PreTrainedModel, visions: Sequence[Vision]) -> list[list[Tensor]]:
-    """Return what the adapter would read, (n, K * (1 + D)) each; arguments as of ``image_features``."""
+    """Return the inputs of the adapter, (n, K * (1 + D)) each; arguments as for ``image_features``."""
     with _passed_by(family_of(model).adapters(model), family_of(model).patches_per_token(model)):
         return image_features(model, visions)
 
@@ -52,7 +52,7 @@ def adapted(model: PreTrainedModel, read: Sequence[Sequence[Tensor]]) -> list[li
 
     Args:
         model: a vision-language model.
-        read: for each prompt what ``unadapted`` returned.
+        read: results of ``unadapted`` for each prompt.
     """
     rows = [row for of_prompt in read for row in of_prompt]
     if not rows:
@@ -71,7 +71,7 @@ def adapted(model: PreTrainedModel, read: Sequence[Sequence[Tensor]]) -> list[li
 
 @contextmanager
 def _passed_by(adapters: Sequence[nn.Module], merged: int) -> Iterator[None]:
-    """Let adapters return what they read, until the context ends; so many of its rows side by side as they merge."""
+    """Let adapters return their input until the context ends; the rows that they merge are put side by side."""
 
     def passed(hidden: Tensor) -> Tensor:
         return hidden if merged == 1 else hidden.reshape(-1, hidden.shape[-1] * merged)
@@ -83,7 +83,7 @@ def _passed_by(adapters: Sequence[nn.Module], merged: int) -> Iterator[None]:
     try:
         yield
     finally:
-        # Most have no forward of their own, but that of their class.
+        # Most adapters have the forward of their class and none of their own, which must be removed again.
         for attributes, forward in zip(own, before, strict=True):
             attributes.pop("forward") if forward is None else attributes.update(forward=forward)
 

@@ -1,12 +1,12 @@
-"""What a frozen vision tower makes of an image, kept for as long as a rollout needs it.
+"""Keeps the outputs of a frozen vision tower for the images of a rollout, until the rollout ends.
 
     sampling, the learner's log-probs, every micro-batch  ->  tower: once for all  ->  adapter: each time, if it learns
 
-Kept, in main memory, is what the adapter reads; where the adapter is frozen too, what it returns.
+Main memory holds the input of the adapter or, when the adapter is frozen too, its output.
 
-The last digits of what a tower returns depend on which images it reads together. So nothing that is kept leaves before
-the rollout ends, and ``groups`` says which prompts were read together: a run that resumes within a rollout reads them
-in these groups again, and goes on with the same numbers.
+The last digits of a tower's output depend on the images that the tower reads together. So outputs stay until the
+rollout ends, and ``groups`` lists the prompts that were read together: a run that resumes within a rollout reads the
+same groups again, and gets the same numbers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,30 +21,30 @@ from models.families import Vision
 from models.parts import frozen_parts
 from models.reading.image_features import adapted, image_features, unadapted
 
-# Of one process. A tile of InternViT-6B has 6.6 MB in bfloat16, an image of 1,000 tokens of Qwen2.5-VL 10 MB.
+# Limit for one process. In bfloat16 a tile of InternViT-6B takes 6.6 MB, an image of 1,000 tokens of Qwen2.5-VL 10 MB.
 _MOST_BYTES = 4 * 2**30
 
 BLANK = Prompt(uid=-1, key="blank", question="")
-"""Stands for a black image, which a rank without images reads where others have some."""
+"""Prompt of the black image that a rank without images reads when other ranks have images."""
 
 Features = list[Tensor]
 """One tensor for each image or tile of a prompt."""
 
 
 class KeptImages:
-    """Reads images and keeps what a frozen tower made of them, while it is open; else it reads them and keeps nothing.
+    """Reads images. While it is open, it keeps the outputs of a frozen tower.
 
-    By the identity of prompts, which the data module holds: uids repeat across data sets.
+    Outputs are found by the identity of prompts, which the data module holds, because uids repeat across data sets.
     """
 
     def __init__(self) -> None:
-        """Start closed, without any image."""
+        """Start closed, without images."""
         self._is_open = False
         self.forget()
 
     def forget(self) -> None:
         """Drop everything: a new rollout begins."""
-        # The prompt is kept too: Python gives the identity of an object that is gone to another one.
+        # The prompt is stored too, because Python may reuse the identity of an object that was deleted.
         self._kept: dict[int, tuple[Prompt, Features]] = {}
         self._groups: list[list[Prompt]] = []
         self._free_bytes = _MOST_BYTES
@@ -56,7 +56,8 @@ class KeptImages:
 
     @contextmanager
     def open(self, model: PreTrainedModel) -> Iterator[None]:
-        """Keep images until the context ends; what is kept stays. Nothing is kept of a tower that learns.
+        """Keep tower outputs that are read until the context ends; they stay afterwards. A tower that learns keeps
+        none.
 
         Args:
             model: a vision-language model, or a language model alone.
@@ -70,7 +71,7 @@ class KeptImages:
             self._is_open = was_open
 
     def lacks(self, prompts: Sequence[Prompt]) -> bool:
-        """Return whether the tower has to run for the images of these prompts, each of which has some."""
+        """Return whether the tower must run for these prompts, all of which have images."""
         return not self._is_open or any(id(prompt) not in self._kept for prompt in prompts)
 
     def features(self, model: PreTrainedModel, prompts: Sequence[Prompt], visions: Sequence[Vision]) -> list[Features]:
@@ -78,8 +79,8 @@ class KeptImages:
 
         Args:
             model: a vision-language model.
-            prompts: what is kept is found by them.
-            visions: for each prompt the output of the image processor; empty without image.
+            prompts: prompts, by which kept outputs are found.
+            visions: output of the image processor for each prompt; empty without image.
         """
         if not self._is_open:
             return image_features(model, visions)
@@ -94,14 +95,14 @@ class KeptImages:
     def _read_missing(
         self, model: PreTrainedModel, prompts: Sequence[Prompt], visions: Sequence[Vision]
     ) -> list[Features]:
-        """Return what the tower makes of images that are not kept, and keep it while there is room."""
+        """Return the tower's outputs for images that are not kept, and keep them while there is room."""
         missing = [{} if id(prompt) in self._kept else vision for prompt, vision in zip(prompts, visions, strict=True)]
         read = (image_features if self._has_adapted else unadapted)(model, missing)
         num_kept = len(self._kept)
         for prompt, features in zip(prompts, read, strict=True):
             num_bytes = sum(feature.numel() * feature.element_size() for feature in features)
             if features and num_bytes <= self._free_bytes:
-                # Copies: views would keep the features of the whole batch in memory.
+                # Copied, because views would keep the features of the whole batch in memory.
                 self._kept[id(prompt)] = prompt, [feature.to("cpu", copy=True) for feature in features]
                 self._free_bytes -= num_bytes
         group = [prompt for prompt, vision in zip(prompts, missing, strict=True) if vision and prompt is not BLANK]

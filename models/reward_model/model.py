@@ -106,6 +106,7 @@ class RewardModel(nn.Module):
         """
         turn = self.policy.encoder.cut_completion(prompt.prefill + text)
         rendered = self._answered(prompt, turn)
+        # Compared without white space, which templates trim at the ends of a turn.
         if _spelled(turn) in _spelled(rendered):
             return rendered
         before, answer, after = self._answered(prompt, _SHORT_ANSWER).rpartition(_SHORT_ANSWER)

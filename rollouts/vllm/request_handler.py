@@ -139,6 +139,7 @@ class Handler(BaseHTTPRequestHandler):
         """Check the sender, and answer with a result or with an error."""
         try:
             server, address = self.server, self.connection.getsockname()
+            # Headers are checked before a byte of the body is read, so that a stranger cannot make the server work.
             check_visitor(self.headers, hosts=server.hosts, address=address, token=server.token)
             server.visitors.recognise(self.connection)
             self._incoming.start_body()

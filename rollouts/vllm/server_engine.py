@@ -137,7 +137,9 @@ class VLLMServerEngine(CopyEngine):
             return attempt(lambda: client.sample(session, requests, version)) if requests else ([], "")
 
         call = BackgroundCall(sample, name="rollout in flight")
-        self._flight = _Flight(prompts, sampling, requests, session, version, call)
+        self._flight = _Flight(
+            prompts=prompts, sampling=sampling, requests=requests, session=session, version=version, call=call
+        )
 
     def finish(self, *, version: int) -> Sampled:
         """Return the rollout in flight; where the server failed on any rank, all ranks sample it again.

@@ -1,1 +1,1 @@
-"""The column map: which columns of a user's file mean what, and how their cells become those of a prompt."""
+"""The column map: the meaning of the columns in a user's file, and the conversion of their cells."""

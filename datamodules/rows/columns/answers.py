@@ -1,4 +1,4 @@
-"""The answer of a row: from text, numbers or lists, with its unit, its tolerance, and the letter of its choice."""
+"""Reads the answer of a row from text, numbers or lists, with unit, tolerance, and the letter of its choice."""
 
 import math
 import re
@@ -21,7 +21,7 @@ _NONE_OF_THEM = "answer is none of the choices"
 
 
 def answer_of(cells: Mapping[str, Any], columns: ColumnMap, choices: Sequence[str] | None) -> str | None:
-    """Return the ground truth as text, a choice by its letter; None where the row has none.
+    """Return the ground truth as text, a choice by its letter; None when the row has none.
 
     Raises:
         BadRow: "wrong type", "answer is none of the choices" or "ambiguous answer".
@@ -39,7 +39,7 @@ def answer_of(cells: Mapping[str, Any], columns: ColumnMap, choices: Sequence[st
 
 
 def tolerance_of(cells: Mapping[str, Any], columns: ColumnMap) -> float | None:
-    """Return the largest absolute difference that is still right; None where the row sets none.
+    """Return the largest absolute difference that is still right; None when the row sets none.
 
     Raises:
         BadRow: "wrong type".
@@ -48,7 +48,7 @@ def tolerance_of(cells: Mapping[str, Any], columns: ColumnMap) -> float | None:
     cell = None if name is None else cell_at(cells, name)
     if cell is None or (isinstance(cell, str) and cell.strip().lower() in ("", "none", "nan", "null")):
         return None
-    # One tolerance for each of several answers: the smallest is right for all of them.
+    # Several answers may have a tolerance each; the smallest one holds for all of them.
     parts = cell.split(",") if isinstance(cell, str) else [cell]
     try:
         numbers = [float(part) for part in parts]
@@ -70,7 +70,7 @@ def _as_text(cell: Any, columns: ColumnMap) -> str | None:
         spelled = str(cell).lower() if isinstance(cell, bool) else str(cell)
         if spelled in columns.answer_values:
             return columns.answer_values[spelled]
-    # Without a map a list stays an error: it may be a column of another meaning.
+    # Without a map a list is an error, because the column may have another meaning.
     several = listed(cell) if columns != ColumnMap() else None
     if several is not None:
         texts = [_scalar(item) for item in several]
@@ -93,11 +93,15 @@ def _letter(answer: str, choices: Sequence[str], form: str) -> str:
     by_index = _by_index(answer, form, len(choices))
     if by_index is not None:
         return by_index
+    # Some files give the answer inside of a box.
     box = _BOX.fullmatch(answer.strip())
     answer = box[1].strip() if box else answer.strip()
     by_letter = _by_letter(answer, choices)
+    # A text that two choices share names neither of them.
     equal = [LETTERS[i] for i, choice in enumerate(choices) if choice == answer]
     by_text = equal[0] if len(equal) == 1 else None
+    # With ``auto`` the text decides when it names a choice and the letter does not, and the other way round. When both
+    # name a choice they must agree.
     if form == "letter" or (form == "auto" and by_text is None):
         if by_letter is None and _names_several(answer, len(choices)):
             return answer
@@ -122,7 +126,7 @@ def _by_letter(answer: str, choices: Sequence[str]) -> str | None:
     letter = match[1].upper() if match else ""
     if not letter or letter not in LETTERS[: len(choices)]:
         return None
-    # "B. 12 cm" names B if that is what B says.
+    # "B. 12 cm" names B if the text of B is "12 cm".
     is_that_choice = match is None or match.lastindex == 1 or choices[LETTERS.index(letter)] == match[2].strip()
     return letter if is_that_choice else None
 
@@ -138,7 +142,7 @@ def _by_index(answer: str, form: str, num_choices: int) -> str | None:
 
 
 def _names_several(answer: str, num_choices: int) -> bool:
-    # Small letters side by side are a word.
+    # Small letters without separators are a word.
     if not _LETTERS.fullmatch(answer.strip()) or (answer.isalpha() and not answer.isupper()):
         return False
     letters = re.findall(r"[A-Za-z]", answer.replace("and", ","))

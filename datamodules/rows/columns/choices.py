@@ -8,7 +8,7 @@ from datamodules.rows.cells import BadRow, is_text, is_whole_number, wrong_type
 from datamodules.rows.columns.lookup import cell_at, listed, matching
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-# Around a letter, half-width and full-width: "(A)", "A.", "A:".
+# Signs around a letter, half-width and full-width: "(A)", "A.", "A:".
 OPENING = r"[(\[\N{FULLWIDTH LEFT PARENTHESIS}]"
 CLOSING = r"[)\].:\N{FULLWIDTH RIGHT PARENTHESIS}\N{FULLWIDTH FULL STOP}\N{FULLWIDTH COLON}\N{IDEOGRAPHIC COMMA}]"
 _LABEL = re.compile(rf"\s*{OPENING}?([A-Za-z]){CLOSING}\s*(?=\S)")
@@ -20,7 +20,7 @@ def choices_of(cells: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...
 
     Args:
         cells: the row.
-        names: one column that holds them all, or one for each choice; names with ``*`` stand for several.
+        names: one column with all choices, or one column for each choice; a name with ``*`` stands for several columns.
 
     Raises:
         BadRow: "wrong type", or "too many choices" for more than there are letters.
@@ -30,7 +30,7 @@ def choices_of(cells: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...
         items = _items(found[0], cell_at(cells, found[0]))
     else:
         items = [cell_at(cells, name) for name in found]
-    # A question with fewer choices than the file has columns leaves the last ones empty.
+    # A question with fewer choices than columns leaves the last columns empty.
     while items and items[-1] in (None, ""):
         items.pop()
     if not items:
@@ -66,7 +66,7 @@ def _text(name: str, item: Any) -> str:
 
 
 def _without_labels(choices: tuple[str, ...]) -> tuple[str, ...]:
-    """Remove letters in front, where each choice begins with its own."""
+    """Remove leading letters if each choice begins with its own letter."""
     labels = [_LABEL.match(choice) for choice in choices]
     if any(label is None or label[1].upper() != LETTERS[i] for i, label in enumerate(labels)):
         return choices

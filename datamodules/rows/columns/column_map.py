@@ -1,4 +1,4 @@
-"""The column map of a config: which column of a file holds the question, the images, the answer and so on.
+"""The column map of a config: names the columns of a file with the question, the images, the answer and so on.
 
     columns:
       question: problem
@@ -6,8 +6,8 @@
       answer: reward_model.ground_truth      # a dotted name leads into nested cells, also into JSON inside of a text
       choices: options
 
-Every key has a default, so a file with the columns ``question``, ``image`` and ``answer`` needs no map. What no key
-names stays available as ``Prompt.columns``.
+Every key has a default, so a file with the columns ``question``, ``image`` and ``answer`` needs no map. Columns that no
+key names stay available as ``Prompt.columns``.
 """
 
 import re
@@ -17,7 +17,7 @@ from typing import Literal, get_args
 from algorithms.errors import ConfigError
 
 AnswerForm = Literal["auto", "letter", "text", "index_0", "index_1"]
-# The names of a file that has no map; an image may be in either.
+# Default names of columns with images; an image may be in either.
 DEFAULT_IMAGES = ("image", "images")
 DEFAULT_COLUMNS = ("question", "answer", "facts", "id", *DEFAULT_IMAGES)
 _PLACEHOLDER = re.compile(r"\{([^{}\s]+)\}")
@@ -37,27 +37,27 @@ class JoinedTable:
     """File of the second list, relative to the first; null: the same file."""
 
     records: str | None = None
-    """Where in that file the list stands, such as ``images``; null: the file is the list."""
+    """Key of the list in that file, such as ``images``; null: the file is the list."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnMap:
-    """Columns by their meaning. Names are those of the file; ``*`` in the name of images or choices stands for any."""
+    """Columns by their meaning, with the names in the file; ``*`` in a name of images or choices matches any text."""
 
     question: str | None = "question"
     """Text or conversation. With braces it joins columns: ``"{context}\\n{question}"``. Null: ``fixed_question``."""
 
     fixed_question: str = ""
-    """The question of every row, for files that have none."""
+    """The question of every row, for files without questions."""
 
     images: str | list[str] | None = None
     """One column or several: an image, a list of images, a path, ``image_*``. Null: ``image`` or ``images``."""
 
     image_folder: str | None = None
-    """Where image paths begin, absolute or relative to the data folder; null: the data folder."""
+    """Folder in which image paths begin, absolute or relative to the data folder; null: the data folder."""
 
     image_prefix: str = ""
-    """Beginning of the paths in the file that stands for ``image_folder``, such as ``file:///data/images/``."""
+    """Beginning of the paths in the file that is replaced by ``image_folder``, such as ``file:///data/images/``."""
 
     answer: str | None = "answer"
     """Text, number or a list of these."""
@@ -69,13 +69,13 @@ class ColumnMap:
     """How an answer names a choice: by its letter, its text, or its index; auto: the letter or the text."""
 
     several_answers: Literal["all", "first"] = "all"
-    """What a list of answers means: all of them, joined by commas, or alternatives, of which the first is taken."""
+    """Meaning of a list of answers: all of them, joined by commas; or alternatives, of which the first is taken."""
 
     choices: str | list[str] | None = None
     """One column with a list, or with a list written as text; or one column for each choice."""
 
     unit: str | None = None
-    """Column of the unit; it is put behind an answer that is a number."""
+    """Column of the unit, which is appended to an answer that is a number."""
 
     tolerance: str | None = None
     """Column of the largest absolute difference between a right number and the answer."""
@@ -84,7 +84,7 @@ class ColumnMap:
     """Column of the number of decimals; the tolerance is then half of the last one."""
 
     system: str | None = None
-    """Column of the system prompt; a conversation brings its own."""
+    """Column of the system prompt; a conversation has its own."""
 
     facts: str | None = "facts"
     """Column of what the images show, as a list of texts."""
@@ -96,13 +96,13 @@ class ColumnMap:
     """Column of the row's name. The uid of a prompt is its position."""
 
     records: str | None = None
-    """Where in a JSON file the list of rows stands, such as ``annotations``; null: the file is the list."""
+    """Key of the list of rows in a JSON file, such as ``annotations``; null: the file is the list."""
 
     join: JoinedTable | None = None
     """A second list, whose cells are added to the rows."""
 
     unused: list[str] = field(default_factory=list[str])
-    """Columns that look like images or choices and are left out on purpose."""
+    """Columns that look like images or choices but are left out on purpose."""
 
     def __post_init__(self) -> None:
         if self.question is None and not self.fixed_question.strip():
@@ -133,7 +133,7 @@ class ColumnMap:
 
     @property
     def joined_columns(self) -> tuple[str, ...]:
-        """The columns that a question with braces joins; empty where the question is one column."""
+        """The columns that a question with braces joins; empty when the question is one column."""
         return tuple(_PLACEHOLDER.findall(self.question or ""))
 
     @property
@@ -150,5 +150,5 @@ def as_names(names: str | list[str]) -> tuple[str, ...]:
 
 def joined_text(template: str, value_of: dict[str, str]) -> str:
     """Return a text with every ``{name}`` replaced; other braces, as in LaTeX, stay as they are."""
-    # One pass: a value that holds braces itself is not replaced again.
+    # In one pass, so that braces in a value are not replaced again.
     return _PLACEHOLDER.sub(lambda match: value_of.get(match[1], match[0]), template)

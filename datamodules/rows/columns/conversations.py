@@ -1,4 +1,4 @@
-"""A question that is given as a conversation: turns of {role, content} or {from, value}, or such turns as JSON text."""
+"""Reads a question from a conversation: turns {role, content} or {from, value}, or such turns as JSON text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,30 +14,32 @@ _IMAGE_KEYS = ("image", "path", "url", "image_url", "bytes")
 
 @dataclass(slots=True)
 class Asked:
-    """What a conversation asks."""
+    """The question of a conversation, and what belongs to it."""
 
     question: str = ""
     system: str = ""
     completion: str | None = None
-    """The answer of the assistant, where the conversation holds it."""
+    """The answer of the assistant, if the conversation contains it."""
 
     images: list[Any] = field(default_factory=list[Any])
-    """Images that stand inside of the turns."""
+    """Images inside of the turns."""
 
 
 def asked_by(name: str, cell: Any) -> Asked | None:
-    """Return what a conversation asks; None when the cell is none.
+    """Return the question of a conversation; None when the cell is no conversation.
 
     Args:
-        name: its column, for messages.
+        name: name of the column, for messages.
         cell: turns, or JSON text of turns.
 
     Raises:
-        BadRow: "unsupported conversation", when anything of it would be lost.
+        BadRow: "unsupported conversation", when a part of it would be lost.
     """
     turns = listed(cell)
+    # A list without roles may be anything else, so the caller decides what it is.
     if turns is None or not turns or not all(_role(turn) for turn in turns):
         return None
+    # Several user turns, or tool calls, would be lost: a prompt has one question.
     roles = [_role(turn) for turn in turns]
     rest = roles[1:] if roles[0] == "system" else roles
     if rest not in (["user"], ["user", "assistant"]):

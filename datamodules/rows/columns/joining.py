@@ -1,4 +1,4 @@
-"""Cells of a second list of rows added to those of the first: annotations of AMBER, file names of COCO."""
+"""Adds cells of a second list of rows to the first: annotations of AMBER, file names of COCO."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,17 +12,17 @@ from datamodules.rows.files import Cells, UnreadableRow, json_list, read_rows
 
 
 class Joined:
-    """The second list, by the column that the rows name."""
+    """The second list, indexed by its key column."""
 
     def __init__(self, table: JoinedTable, path: Path) -> None:
         """Read the list.
 
         Args:
-            table: file, place and columns.
+            table: file of the second list, its key in the file, and columns.
             path: file of the first list.
 
         Raises:
-            DataError: there is no such file or list, or two of its rows have one key.
+            DataError: the file or list does not exist, or two of its rows have the same key.
         """
         self.table = table
         self.file = path if table.file is None else path.parent / table.file
@@ -37,7 +37,7 @@ class Joined:
             raise DataError(f"{self.file} has no row with a column {table.key}, by which columns.join adds its cells.")
 
     def add_to(self, cells: Cells) -> Cells:
-        """Return a row with the cells of its partner; its own come first where both have a column.
+        """Return a row with the cells of its partner; when both have a column, the row's own cell stays.
 
         Raises:
             BadRow: "no row to join".

@@ -1,4 +1,4 @@
-"""Cells by the names of a column map: dotted names, names with ``*``, and lists written as text."""
+"""Finds cells by the names of a column map: dotted names, names with ``*``, and lists written as text."""
 
 import ast
 import json
@@ -28,11 +28,11 @@ def cell_at(cells: Mapping[str, Any], name: str) -> Any:
 
 
 def matching(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
-    """Return names of columns that the patterns stand for, those of one pattern in the order of their numbers.
+    """Return the names of columns that match the patterns; matches of one pattern are in the order of their numbers.
 
     Args:
-        names: the columns that there are.
-        patterns: names, or names with ``*``; a dotted name is kept where its first part is a column.
+        names: names of all columns.
+        patterns: names, or names with ``*``; a dotted name is kept if its first part is a column.
     """
     found: list[str] = []
     for pattern in patterns:
@@ -71,7 +71,7 @@ def _natural(name: str) -> tuple[list[int], str]:
 
 
 def _opened(cell: Any) -> Any:
-    """Return what a JSON text holds; any other cell as it is."""
+    """Return the value of a JSON text; any other cell unchanged."""
     if not isinstance(cell, str) or not cell.lstrip().startswith(("{", "[")):
         return cell
     try:

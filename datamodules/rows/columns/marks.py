@@ -1,4 +1,4 @@
-"""Image marks of any convention -> ``<image>`` and the images in the order of their marks.
+"""Converts image marks of any convention to ``<image>``, and sorts the images by their marks.
 
 <image>  <img>  <IMAGE>                              the next image
 <image1>  <image 1>  <image_1>  <|image_1|>          the image with this number
@@ -15,26 +15,26 @@ _MISMATCH = "image marks do not match images"
 
 
 class PlacedMarks(NamedTuple):
-    """Texts whose marks are all ``<image>``, and which image each mark stands for."""
+    """Texts whose marks are all ``<image>``, and the image of each mark."""
 
     question: str
     choices: tuple[str, ...]
     order: tuple[int, ...]
-    """Positions of the row's images in the order of the marks; all in their own order where there is no mark."""
+    """Positions of the row's images in the order of the marks; without marks all images in their own order."""
 
     num_without_mark: int
-    """Images that no numbered mark names; their marks stand in front."""
+    """Number of images that no numbered mark names; their marks are put in front."""
 
 
 def place_marks(question: str, choices: Sequence[str], numbers: Sequence[int]) -> PlacedMarks:
-    """Find which image each mark stands for.
+    """Find the image of each mark.
 
-    A question without marks has all its images in front, so it needs none.
+    A question without marks needs none, because all its images come first.
 
     Args:
         question: may hold marks of any convention.
-        choices: the same; their images come after those of the question.
-        numbers: the number of each image: that of its column, or its place in the list from 1 on.
+        choices: may hold marks too; their images come after those of the question.
+        numbers: number of each image: the number in its column's name, or its place in the list, from 1 on.
 
     Raises:
         BadRow: "image marks do not match images".

@@ -1,4 +1,4 @@
-"""The column map of preference pairs: which columns hold the question, the images and the two completions."""
+"""The column map of preference pairs: names the columns with the question, the images and the two completions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,10 +29,10 @@ class PairColumns:
     chosen: str = "chosen"
     rejected: str = "rejected"
     responses: str | None = None
-    """Column of a list of two completions, in place of ``chosen`` and ``rejected``."""
+    """Column with a list of two completions, instead of ``chosen`` and ``rejected``."""
 
     ranking: str | None = None
-    """Column of the ranks of ``responses``, in their order; the smallest is the best."""
+    """Column with the ranks of ``responses``, in their order; the smallest rank is the best."""
 
     answer: str | None = None
     """Ground truth. Null: ``answer`` or ``answer_gt``."""
@@ -42,8 +42,8 @@ class PairColumns:
 
     id: str = "id"
     kind_of_id: dict[str, str] = field(default_factory=dict[str, str])
-    """Kind of a pair by how its id begins, in any case: ``{mathverse: reasoning, wildvision: general}``. The longest
-    beginning counts; an id that begins otherwise leaves the kind to the column ``kind``, as an empty map does."""
+    """Beginning of a pair's id, in any case -> kind of the pair: ``{mathverse: reasoning, wildvision: general}``. The
+    longest matching beginning counts; without a match the column ``kind`` has the kind."""
 
     unused: list[str] = field(default_factory=list[str])
     """Columns that look like images and are left out on purpose."""
@@ -57,7 +57,7 @@ class PairColumns:
 
     @property
     def of_prompts(self) -> ColumnMap:
-        """The map of the prompt, once ``renamed`` has given its cells their own names."""
+        """The column map of the prompt, for cells that ``renamed`` has returned."""
         return ColumnMap(
             images=self.images,
             image_folder=self.image_folder,
@@ -74,7 +74,7 @@ def renamed(cells: dict[str, Any], columns: PairColumns) -> dict[str, Any]:
     """
     moved = {"question": columns.question, "chosen": columns.chosen, "rejected": columns.rejected}
     moved |= {"answer": columns.answer, "id": columns.id, "system": columns.system}
-    # What keeps its name is not moved.
+    # Columns that keep their names are not moved.
     moved = {name: column for name, column in moved.items() if column not in (None, name)}
     found = {name: cell for name, cell in cells.items() if name not in moved.values()}
     found |= {name: cell_at(cells, str(column)) for name, column in moved.items()}

@@ -1,4 +1,4 @@
-"""The cells of one row under the meanings that a column map gives them."""
+"""Takes the cells of one row by the meanings of a column map."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from datamodules.rows.columns.marks import place_marks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenCells:
-    """What a row says; images are still paths, bytes or references."""
+    """The content of a row; images are still paths, bytes or references."""
 
     question: str
     images: tuple[Any, ...]
-    """In the order of the marks."""
+    """Images in the order of the marks."""
 
     answer: str | None
     choices: tuple[str, ...] | None
@@ -30,7 +30,7 @@ class TakenCells:
     """All further cells."""
 
     num_without_mark: int
-    """Images that no mark names although others are named."""
+    """Number of images that no mark names although marks name others."""
 
 
 def row_key(cells: Mapping[str, Any], columns: ColumnMap, default: str) -> str:
@@ -59,7 +59,7 @@ def taken(cells: Mapping[str, Any], columns: ColumnMap) -> TakenCells:
     facts = _facts(None if columns.facts is None else cell_at(cells, columns.facts))
     images, numbers = _images(cells, columns)
     if asked.images:
-        # A conversation that brings its images and a column that repeats them are the same images.
+        # When a conversation contains images and a column repeats them, they are the same images.
         images, numbers = asked.images, list(range(1, len(asked.images) + 1))
     placed = place_marks(asked.question, choices or (), numbers)
     if not placed.question.strip():
@@ -85,7 +85,7 @@ def _asked(cells: Mapping[str, Any], columns: ColumnMap) -> Asked:
     cell = cell_at(cells, columns.question)
     if cell is None:
         raise BadRow("empty question", f"no {columns.question} among the columns {', '.join(cells)}")
-    # Without a map a list is an error: then nobody has said that this column holds conversations.
+    # Without a map a list is an error, because the user has not declared that the column holds conversations.
     asked = asked_by(columns.question, cell) if columns != ColumnMap() else None
     if asked is not None:
         return asked
@@ -124,7 +124,7 @@ def _facts(cell: Any) -> tuple[str, ...] | None:
 
 
 def _images(cells: Mapping[str, Any], columns: ColumnMap) -> tuple[list[Any], list[int]]:
-    """Return the images and their numbers: of the column where several are named, else of the place in the list."""
+    """Return the images and their numbers: of several columns the number in the name, else the place in the list."""
     found = [(name, cell_at(cells, name)) for name in matching(list(cells), columns.image_names)]
     found = [(name, cell) for name, cell in found if cell is not None]
     if columns.images is None and len(found) > 1:

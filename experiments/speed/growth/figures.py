@@ -13,7 +13,7 @@ from experiments.speed.growth.sides import SIDES, Side
 from experiments.speed.subjects import MODELS
 from run_records import COLORS, new_figure, save_figure
 
-# By more than colour, for those who do not see it.
+# The lines differ in marker and dash too, for readers who cannot tell the colours apart.
 _STYLES: Mapping[Side, tuple[str, str, str]] = {"ours": ("here", COLORS[0], "o-"), "trl": ("TRL", COLORS[1], "s--")}
 _TITLES = {
     "model": "parameters",
@@ -24,7 +24,7 @@ _TITLES = {
 
 
 def draw(measured: Mapping[str, MeasuredCell], folder: Path) -> list[Path]:
-    """Draw what is measured of each kind, and return the PNG files; a kind without any cell has none."""
+    """Draw one figure for each kind with a measured cell, and return the PNG files."""
     kinds: list[Kind] = [kind for kind in AXES if any(cell.cell.kind == kind for cell in measured.values())]
     return [_draw_kind(kind, measured, folder / f"{kind}.png") for kind in kinds]
 

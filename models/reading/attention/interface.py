@@ -39,11 +39,13 @@ def set_attention(model: PreTrainedModel) -> None:
     chosen: str = decoder.config._attn_implementation or "eager"
     if chosen.startswith(_PREFIX):
         return
+    # Kernels of the hub have names such as "owner/kernel"; a slash would make transformers load one.
     name = _PREFIX + chosen.replace("/", "_")
     if chosen in ALL_MASK_ATTENTION_FUNCTIONS:
         AttentionInterface.register(name, _attention(chosen))
         AttentionMaskInterface.register(name, _mask(ALL_MASK_ATTENTION_FUNCTIONS[chosen]))
         decoder.set_attn_implementation(name)
+    # transformers only warns, and ignores the setting, for classes with attention code of their own.
     if decoder.config._attn_implementation != name:
         raise ConfigError(
             f"model.policy has a language model of class {type(decoder).__name__} with attention {chosen!r}, which "

@@ -1,4 +1,4 @@
-"""Dates of the calendar, in the orders that name the month or begin with the year; 7/4/1776 can be read in two ways."""
+"""Reads dates that name the month or begin with the year. A date such as 7/4/1776 is not read: it has two meanings."""
 
 import re
 
@@ -25,7 +25,7 @@ _WEEKDAY = re.compile(r"(?:mon|tues|wednes|thurs|fri|satur|sun)day,? ", re.IGNOR
 
 
 def compare_dates(gold: str, answer: str) -> Reason | None:
-    """Decide two dates; None where one of the two is none."""
+    """Decide two dates; None when one of the two is no date."""
     dates = [read_date(text) for text in (gold, answer)]
     if None in dates:
         return None
@@ -33,7 +33,7 @@ def compare_dates(gold: str, answer: str) -> Reason | None:
 
 
 def read_date(text: str) -> tuple[int | None, int, int | None] | None:
-    """Return year, month and day, None for a part that is not named; None for other texts."""
+    """Return year, month and day, with None for a missing part; None for texts that are no dates."""
     text = _WEEKDAY.sub("", text, count=1)
     found = next((found for form in _FORMS if (found := form.fullmatch(text))), None)
     if found is None:

@@ -1,4 +1,4 @@
-"""Numbers in words, read exactly: "twenty-one", "two thirds", "二十五", "三分之二", "百分之五"."""
+"""Reads numbers in words exactly: "twenty-one", "two thirds", "二十五", "三分之二", "百分之五"."""
 
 import re
 from fractions import Fraction
@@ -23,14 +23,14 @@ _LEADING = re.compile(rf"(?:(?:minus|negative) )?{_WORD}(?:(?:-| and | ){_WORD})
 _CHINESE_DIGITS = {sign: digit for digit, sign in enumerate("零一二三四五六七八九")} | {"两": 2}
 _CHINESE_STEPS = {"十": 10, "百": 100, "千": 1000}
 _CHINESE = re.compile(r"负?[零一二两三四五六七八九十百千万亿点]+")
-# Only before these is a sign at the start of a longer text a number: 三角形 is a triangle.
+# A Chinese number at the start of a longer text must be followed by one of these: 三角形 is a triangle.
 _MEASURE_WORDS = re.compile(
     r"(?P<number>[零一二两三四五六七八九十百千万亿]+)(?P<word>[个只条本名人次种位张支棵辆颗件])"
 )
 
 
 def number_in_words(text: str) -> Fraction | None:
-    """Return the number that the whole text says in English or Chinese words; None for anything else."""
+    """Return the number that the whole text is, in English or Chinese words; None for other texts."""
     if re.match(r"[A-Za-z]", text):
         return _english(text.lower().replace("-", " ").split())
     if "分之" in text:
@@ -76,7 +76,7 @@ def _whole(words: list[str]) -> Fraction | None:
             continue
         if word in _SIMPLE:
             size = _SIMPLE[word]
-            # "twenty one" but neither "one twenty" nor "two three".
+            # "twenty one" is a number, "one twenty" and "two three" are none.
             if (size and size >= last) or (size == 0 and len(words) > 1):
                 return None
             part, last = part + size, 10 if size >= 20 else 1
@@ -112,7 +112,7 @@ def _chinese_whole(text: str) -> int | None:
     for sign in text:
         if sign in _CHINESE_STEPS:
             step = _CHINESE_STEPS[sign]
-            # 十二 begins with an unwritten one.
+            # In 十二 (12) the 一 before 十 is left out.
             if step >= last or digit == 0 or (digit is None and (total or step != 10)):
                 return None
             total, digit, last = total + (1 if digit is None else digit) * step, None, step

@@ -1,10 +1,10 @@
-"""An expression in the spelling that latex2sympy reads as it is meant."""
+"""Rewrites expressions so that latex2sympy reads them with their intended meaning."""
 
 import re
 
 _DECIMAL = re.compile(r"(?<![\w.])([0-9]+(?:,[0-9]{3})*)?\.([0-9]+)(?![0-9.])")
 _DEGREES = re.compile(r"(?P<angle>[0-9.]+|\\[a-z]+|[A-Za-z])? ?°")
-# How many ways there are to choose (C) or to arrange (A, P); with other letters beside it C_2 may be a constant.
+# Numbers of combinations (C) and arrangements (A, P); beside other letters C_2 may be a constant.
 _SELECTION = re.compile(
     r"(?P<letter>[CAP]) ?(?P<sign>[_^]) ?\{? ?(?P<first>[0-9]{1,3}) ?\}? ?(?!(?P=sign))[_^] ?"
     r"\{? ?(?P<second>[0-9]{1,3}) ?\}?"
@@ -19,7 +19,7 @@ def spelled_for_parser(text: str) -> str:
     text = re.sub(r"(?<![\\A-Za-z])(sin|cos|tan|cot|sec|csc|log|ln|exp)(?![A-Za-z])", r"\\\1 ", text)
     text = re.sub(r"\\log ?_ ?([0-9A-Za-z]) ?(?=\S)", r"\\log_{\1} ", text)
     text = re.sub(r"\\sqrt ?\(([^()]*)\)", r"\\sqrt{\1}", text)
-    # LaTeX draws the root over the first digit only; all digits are meant.
+    # LaTeX draws the root over the first digit only, but the writer means all digits.
     text = re.sub(r"\\sqrt ?([0-9]+|[A-Za-z])", r"\\sqrt{\1}", text)
     text = re.sub(r"\^ ?\(([^()]*)\)", r"^{\1}", text)
     text = re.sub(r"\\frac ?([0-9A-Za-z]) ?([0-9A-Za-z])", r"\\frac{\1}{\2}", text)

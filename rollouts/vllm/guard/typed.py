@@ -45,6 +45,7 @@ def fits(value: Any, hint: Any) -> bool:
     """Return whether a value has a type; numbers must be finite, and true and false are no numbers."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Literal:
+        # Types are compared with ``is``: true equals 1, but must not pass for it.
         return any(type(value) is type(choice) and value == choice for choice in inner)
     if origin is UnionType:
         return any(fits(value, choice) for choice in inner)

@@ -32,6 +32,7 @@ def check_served(ranks: Mapping[str, int]) -> None:
             "model.engine.settings.lora=adapter is for a policy with LoRA, and this one has none: set "
             f"model.learning.lora, {merged}"
         )
+    # vLLM applies adapters to the language model only.
     if others := sorted(set(ranks) - {_SERVED_PART}):
         raise ConfigError(
             f"model.learning.lora.parts must be [{_SERVED_PART}] with model.engine.settings.lora=adapter, got "

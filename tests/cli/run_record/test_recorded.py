@@ -15,7 +15,7 @@ from algorithms import ConfigError, DataError
 from cli.run_record.closing import closing_lines, without_ckpt_path
 from cli.run_record.folders import RunFolder, run_folder
 from cli.run_record.names import RunName
-from cli.run_record.recorded import Told, discard, recorded, started_record
+from cli.run_record.recorded import RunEnding, discard, recorded, started_record
 from cli.stop_signals import Stopped
 from run_records import read_record
 from storage import LOCK_NAME
@@ -33,8 +33,8 @@ def claimed(parent: Path, ckpt_path: str | None = None) -> RunFolder:
     return run_folder(parent, NAME, command="fit", ckpt_path=ckpt_path, saved=())
 
 
-def ran(folder: RunFolder, at: Any, error: BaseException | None = None, config: str = "a: 1\n") -> Told:
-    told = Told()
+def ran(folder: RunFolder, at: Any, error: BaseException | None = None, config: str = "a: 1\n") -> RunEnding:
+    told = RunEnding()
     with suppress(BaseException), recorded(started_record(folder, "fit", ARGUMENTS), config, at, told):
         if error is not None:
             raise error
