@@ -18,6 +18,7 @@ from experiments.real.scales import SCALES
 from experiments.real.stages import STAGES
 from storage.folder_lock import FolderInUse
 from tests.conftest import long
+from tests.experiments.small_chain import random_llama
 
 SMOKE = SCALES["smoke"]
 
@@ -145,6 +146,21 @@ def test_numbers_that_are_cut_are_named(chain: Chain, commands: list[Sequence[st
     chain.numbers("tower", 0).write_text('{"stage": "tow')
     with pytest.raises(DataError, match=r"tower\.json cannot be read .*: delete it, and its stage is run again"):
         check(chain, "tower")
+
+
+def test_a_language_model_whose_copy_was_cut_is_told_before_the_first_stage_with_what_to_delete(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = random_llama(chain.root / "llama")
+    monkeypatch.setattr(running, "model_folder", lambda *_: str(folder))
+    assert set(running.run_language_model(chain)["text"]) >= {"all", "arithmetic", "completions"}
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    # It is measured once, whatever becomes of it.
+    running.run_language_model(chain)
+    (chain.root / running.LANGUAGE_MODEL_NUMBERS).unlink()
+    with pytest.raises(ConfigError, match=rf"cut off .* Delete {folder}: it is written again from the package"):
+        running.run_language_model(chain)
 
 
 @pytest.mark.parametrize("late", [pytest.param("words", id="words"), long("mpo", name="mpo")])
