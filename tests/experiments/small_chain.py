@@ -45,12 +45,12 @@ def small_flags(name: str, root: Path) -> Sequence[str]:
 
 
 def random_llama(folder: Path) -> Path:
-    """Write a Llama of two layers that spells every word byte by byte, unless it is there."""
+    """Write a Llama of two layers, with heads of 32 as vLLM asks for on CPUs, that spells every word byte by byte."""
     if folder.is_dir():
         return folder
     tokenizer = tokenizer_of(CONVENTIONS["internvl"])
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
         num_key_value_heads=1, tie_word_embeddings=True, eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id, bos_token_id=None,
     )  # fmt: skip
