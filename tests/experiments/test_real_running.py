@@ -107,8 +107,8 @@ def test_another_test_of_the_same_policy_is_refused_too(chain: Chain, commands: 
         check(other, "answers")
 
 
-def test_an_engine_is_part_of_what_made_the_numbers_of_a_stage_that_samples(
-    chain: Chain, commands: list[Sequence[str]]
+def test_an_engine_must_be_installed_and_is_part_of_what_made_the_numbers_of_a_stage_that_samples(
+    chain: Chain, commands: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_vllm = replace(chain, engine="configs/engines/vllm.yaml")
     for name in STAGES:
@@ -116,6 +116,10 @@ def test_an_engine_is_part_of_what_made_the_numbers_of_a_stage_that_samples(
     laid_over = [name for name, command in zip(STAGES, commands, strict=True) if with_vllm.engine in command]
     assert laid_over == ["grpo", "no_ssb", "pairs"]
     check(chain, "tower", "answers")
+    # Found when GRPO begins, half an hour would be lost.
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=r"--engine is vllm, which is not installed: `make setup-vllm`"):
+        check(with_vllm, *STAGES)
     with pytest.raises(ConfigError, match=r"grpo\.json was made with --config=configs/engines/vllm\.yaml"):
         check(chain, "grpo")
 
