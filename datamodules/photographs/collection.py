@@ -123,12 +123,16 @@ def _fashion(folder: Path, key: str) -> dict[str, tuple[np.ndarray, np.ndarray]]
         raise ConfigError(f"{given}, which is no folder: {GET_FASHION}; `collection: digits` needs neither.")
     names = [name for file in _FILES.values() for name in file[:2]]
     absent = [name for name in names if idx_file(folder, name) is None]
+    # A package that is installed is not installed again without being told to.
+    again = (
+        f"`sudo apt-get install --reinstall {PACKAGE}` gets it again" if str(folder) == PACKAGE_FOLDER else GET_FASHION
+    )
     if absent:
-        raise ConfigError(f"{given}, which has no {', no '.join(absent)}, with or without .gz: {GET_FASHION}.")
+        raise ConfigError(f"{given}, which has no {', no '.join(absent)}, with or without .gz: {again}.")
     try:
         train, test = _labelled(folder, "train"), _labelled(folder, "t10k")
     except DataError as error:
-        raise DataError(f"{given}, but {error}: {GET_FASHION}.") from error
+        raise DataError(f"{given}, but {error}: {again}.") from error
     middle = len(test[1]) // 2
     val, rest = ((test[0][half], test[1][half]) for half in (slice(0, middle), slice(middle, None)))
     return {"train": train, "val": val, "test": rest}

@@ -20,7 +20,11 @@ from experiments.real.page import write_page
 from experiments.real.running import run_language_model, run_stage
 from storage.folder_lock import FolderInUse, folder_lock
 
-SHOWN = ("greedy_accuracy", "sampled_accuracy", "hallucination_rate", "pope_accuracy", "pope_f1", "blind_gap")
+# Measures, and what they are called in a table of 80 letters.
+SHOWN = {
+    "greedy_accuracy": "greedy", "sampled_accuracy": "sampled", "hallucination_rate": "halluc.",
+    "pope_accuracy": "POPE", "pope_f1": "F1", "blind_gap": "blind",
+}  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -45,8 +49,8 @@ def _run(what: Asked) -> None:
     run_language_model(what.chain)
     for seed in what.seeds:
         table = Table(title=f"seed {seed}, scale {what.chain.scale.name}")
-        for heading in ("stage", "seconds", "items", *SHOWN):
-            table.add_column(heading.replace("_", " "))
+        for heading in ("stage", "seconds", "items", *SHOWN.values()):
+            table.add_column(heading)
         for number, name in enumerate(what.stages, start=1):
             left = told(seconds_left(what))
             console.rule(f"seed {seed}: {name} ({number}/{len(what.stages)}), {time.strftime('%H:%M:%S')}{left}")

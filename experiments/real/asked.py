@@ -1,6 +1,7 @@
 """What ``python -m experiments.real`` is asked for, checked before the first stage computes anything."""
 
 import argparse
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,11 @@ def check_asked(asked: Asked) -> None:
         ConfigError: A stage reads what is not there, a setting is wrong, or numbers are there that other settings made.
         DataError: Numbers that are there cannot be read.
     """
+    if asked.chain.engine == ENGINES["vllm"] and importlib.util.find_spec("vllm") is None:
+        raise ConfigError(
+            "--engine is vllm, which is not installed: `make setup-vllm` installs it for the CPU, `pip install -e "
+            ".[vllm]` for GPUs."
+        )
     for seed in asked.seeds:
         for name in asked.stages:
             _check_inputs(asked, name, seed)

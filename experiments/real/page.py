@@ -60,14 +60,14 @@ def page(numbers: Numbers, pictures: str = "figures/real", docs: str = "") -> st
             tables.text_check(results, alone),
             *text_samples(results, alone),
         ])  # fmt: skip
+    if measured:
+        told = f"The first {NUMBER} test questions of the first seed; nobody has chosen them."
+        sections.append(["## What the policies say", told, *samples(results, pictures)])
     sections.append(["## Seconds by stage", "Training + measuring.", tables.seconds(results)])
     sections.append([
         "## What differs from the configs", "Flags of `--scale`, by stage; all else is in `configs/real/`.",
         tables.flags(results),
     ])  # fmt: skip
-    if measured:
-        told = f"The first {NUMBER} test questions of the first seed; nobody has chosen them."
-        sections.append(["## What the policies say", told, *samples(results, pictures)])
     sections.append(["## Elsewhere", _ELSEWHERE.format(docs=docs)])
     return "\n\n".join(part for section in sections for part in section) + "\n"
 
@@ -91,7 +91,9 @@ def _head(results: Sequence[Result], docs: str) -> list[str]:
     scales = [SCALES[name] for name in sorted({result["scale"] for result in results if "scale" in result})]
     return [
         "# Results: a real language model looks at real photographs",
-        "Written by `make real-page` from `docs/results-real.json`; `make real` makes the numbers.",
+        "Written by `make real-page` from `docs/results-real.json`; `make real` makes the numbers."
+        if not docs
+        else "Written by `python -m experiments.real` from the numbers beside it.",
         "SmolLM2-135M-Instruct reads mosaics of Fashion-MNIST through a tower and an adapter trained here; "
         f"`configs/real/` has every setting, and [experiments.md]({docs}experiments.md) how it came to them, what was "
         f"tried besides, and how far to trust it. Seeds: {', '.join(map(str, seeds))}. Device: {devices}. Test "

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from algorithms import DataError
+from algorithms import ConfigError, DataError
 from cli.app import run
 from experiments.real.inputs import LANGUAGE_MODEL
 from experiments.real.measures import listed, measured
@@ -95,9 +95,10 @@ def run_stage(chain: Chain, name: str, seed: int) -> dict[str, Any]:
             "seconds": round(time.perf_counter() - started, 1),
         }  # fmt: skip
         _write(trained, result)
-    started = time.perf_counter()
-    result |= _measured(chain, name, seed)
-    result["measuring_seconds"] = round(time.perf_counter() - started, 1)
+    if STAGES[name].measures != "nothing":
+        started = time.perf_counter()
+        result |= _measured(chain, name, seed)
+        result["measuring_seconds"] = round(time.perf_counter() - started, 1)
     _write(numbers, result)
     trained.unlink(missing_ok=True)
     return result
@@ -124,11 +125,19 @@ def made_from(chain: Chain, name: str, seed: int) -> dict[str, str]:
 
 
 def run_language_model(chain: Chain) -> dict[str, Any]:
-    """Return what the language model of the package says without a picture; measured once for all seeds."""
+    """Return what the language model of the package says without a picture; measured once for all seeds.
+
+    Raises:
+        ConfigError: It is not installed, or the folder written from its package cannot be read.
+    """
     numbers = chain.root / LANGUAGE_MODEL_NUMBERS
     if numbers.is_file():
         return stored(numbers)
-    policy = _policy(model_folder("model.policy.language_model", LANGUAGE_MODEL), chain.scale)
+    folder = model_folder("model.policy.language_model", LANGUAGE_MODEL)
+    try:
+        policy = _policy(folder, chain.scale)
+    except ConfigError as error:
+        raise ConfigError(f"{error} Delete {folder}: it is written again from the package.") from error
     with torch.inference_mode():
         result = {"device": _device_name(), "dtype": chain.scale.dtype, "text": text_only_check(policy)}
     _write(numbers, result)
@@ -152,8 +161,6 @@ def _measured(chain: Chain, name: str, seed: int) -> dict[str, Any]:
     gc.collect()
     torch.cuda.empty_cache()
     stage, scale = STAGES[name], chain.scale
-    if stage.measures == "nothing":
-        return {}
     policy = _policy(str(chain.numbers(name, seed).with_suffix("")), scale)
     if stage.measures == "items":
         return {

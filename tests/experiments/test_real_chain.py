@@ -1,14 +1,12 @@
 """The chain on real photographs: its command lines, its measures, and that a stopped one goes on."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from algorithms import Prompt
 from cli.app import run
@@ -16,6 +14,7 @@ from datamodules.photographs.collection import CollectionName
 from datamodules.photographs.mosaic import placed
 from experiments.real import measures, running, stages, text_check
 from experiments.real.measures import measured
+from experiments.real.page import collected, page
 from experiments.real.running import Chain, run_stage
 from experiments.real.scales import SCALES
 from experiments.real.stages import STAGES
@@ -23,9 +22,8 @@ from experiments.real.text_check import CHECKS, text_only_check
 from models import Policy
 from rollouts import SamplingConfig
 from rollouts.embedded.engine import TransformersEngine
-from tests.datamodules.photographs.made import write_collection
 from tests.experiments.conftest import collection_flags
-from tests.models.conventions import CONVENTIONS, tokenizer_of
+from tests.experiments.small_chain import measured_on_small_photographs, small_flags
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -77,12 +75,9 @@ def _saying(completion: Any, text: str) -> Any:
 
 
 @pytest.fixture
-def photographs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = write_collection(tmp_path / "idx")
-    for source in ("MosaicFolder", "MosaicDemonstrations"):
-        cls = getattr(measures, source)
-        monkeypatch.setattr(measures, source, lambda cls=cls, **given: cls(folder=str(folder), **given))
-    return tmp_path
+def photographs_folder(tmp_path: Path) -> Iterator[Path]:
+    with measured_on_small_photographs(tmp_path):
+        yield tmp_path
 
 
 def test_one_that_sees_everything_has_full_marks_and_is_blind_without_the_picture(
@@ -136,36 +131,18 @@ def test_the_text_check_counts_what_a_completion_does(policy: Policy, monkeypatc
     assert text_only_check(policy)["instructions"] == 1 / 6
 
 
-def random_llama(folder: Path) -> Path:
-    """A Llama of two layers that spells every word byte by byte."""
-    tokenizer = tokenizer_of(CONVENTIONS["internvl"])
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, tie_word_embeddings=True, eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id, bos_token_id=None,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 @pytest.mark.long
-def test_every_stage_runs_from_what_the_ones_before_it_wrote(photographs_folder: Path) -> None:
-    root = photographs_folder
-    small = ["tower.hidden_size=32", "tower.num_layers=1"]
-    further = {
-        "tower": [f"--model.init_args.{setting.replace('.', '.init_args.')}" for setting in small],
-        "words": [f"--model.init_args.policy.init_args.language_model={random_llama(root / 'llama')}"],
-    }
-    for name in SCALES["smoke"].stages:
-        data = "pairs" if name == "reward_model" else "source"
-        flags = [f"--data.init_args.{data}.init_args.folder={root / 'idx'}", *stages.QUIET]
-        flags += [f"--data.init_args.{data}.init_args.root={root}", *further.get(name, ())]
-        run_stage(Chain(replace(SCALES["smoke"], num_prompts=2), root, flags, data=str(root)), name, 0)
-    numbers = [json.loads(path.read_text()) for path in (root / "seed-0").glob("*.json")]
+def test_every_stage_runs_from_what_the_ones_before_it_wrote(tmp_path: Path) -> None:
+    smoke = replace(SCALES["smoke"], num_prompts=2)
+    with measured_on_small_photographs(tmp_path):
+        for name in smoke.stages:
+            run_stage(Chain(smoke, tmp_path, small_flags(name, tmp_path), data=str(tmp_path)), name, 0)
+    numbers = collected(tmp_path)["stages"]
     assert {each["stage"] for each in numbers if "measures" in each} == {"answers", "grpo", "no_ssb", "sft", "mpo"}
+    assert {each["stage"] for each in numbers if "items" in each} == {"words", "align"}
     assert {each["stage"] for each in numbers} == set(STAGES)
+    # Each line of the page that goes by pictures finds them.
+    assert "POPE F1 |" in page({"stages": numbers})
 
 
 @pytest.mark.real

@@ -18,6 +18,7 @@ from experiments.real.scales import SCALES
 from experiments.real.stages import STAGES
 from storage.folder_lock import FolderInUse
 from tests.conftest import long
+from tests.experiments.small_chain import random_llama
 
 SMOKE = SCALES["smoke"]
 
@@ -106,8 +107,8 @@ def test_another_test_of_the_same_policy_is_refused_too(chain: Chain, commands: 
         check(other, "answers")
 
 
-def test_an_engine_is_part_of_what_made_the_numbers_of_a_stage_that_samples(
-    chain: Chain, commands: list[Sequence[str]]
+def test_an_engine_must_be_installed_and_is_part_of_what_made_the_numbers_of_a_stage_that_samples(
+    chain: Chain, commands: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_vllm = replace(chain, engine="configs/engines/vllm.yaml")
     for name in STAGES:
@@ -115,6 +116,10 @@ def test_an_engine_is_part_of_what_made_the_numbers_of_a_stage_that_samples(
     laid_over = [name for name, command in zip(STAGES, commands, strict=True) if with_vllm.engine in command]
     assert laid_over == ["grpo", "no_ssb", "pairs"]
     check(chain, "tower", "answers")
+    # Found when GRPO begins, half an hour would be lost.
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=r"--engine is vllm, which is not installed: `make setup-vllm`"):
+        check(with_vllm, *STAGES)
     with pytest.raises(ConfigError, match=r"grpo\.json was made with --config=configs/engines/vllm\.yaml"):
         check(chain, "grpo")
 
@@ -145,6 +150,21 @@ def test_numbers_that_are_cut_are_named(chain: Chain, commands: list[Sequence[st
     chain.numbers("tower", 0).write_text('{"stage": "tow')
     with pytest.raises(DataError, match=r"tower\.json cannot be read .*: delete it, and its stage is run again"):
         check(chain, "tower")
+
+
+def test_a_language_model_whose_copy_was_cut_is_told_before_the_first_stage_with_what_to_delete(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = random_llama(chain.root / "llama")
+    monkeypatch.setattr(running, "model_folder", lambda *_: str(folder))
+    assert set(running.run_language_model(chain)["text"]) >= {"all", "arithmetic", "completions"}
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    # It is measured once, whatever becomes of it.
+    running.run_language_model(chain)
+    (chain.root / running.LANGUAGE_MODEL_NUMBERS).unlink()
+    with pytest.raises(ConfigError, match=rf"cut off .* Delete {folder}: it is written again from the package"):
+        running.run_language_model(chain)
 
 
 @pytest.mark.parametrize("late", [pytest.param("words", id="words"), long("mpo", name="mpo")])

@@ -11,6 +11,7 @@ import pytest
 
 from algorithms import ConfigError, DataError
 from datamodules import MosaicFolder
+from datamodules.photographs import collection
 from datamodules.photographs.collection import PACKAGE, VARIABLE, photographs, splits_of
 from tests.datamodules.photographs.made import idx, write_collection
 
@@ -115,3 +116,16 @@ def test_digits_are_split_and_enlarged(monkeypatch: pytest.MonkeyPatch, tmp_path
     source.prepare()
     names = {fact for prompt in source.read("train", max_image_pixels=10**6).prompts for fact in prompt.facts or ()}
     assert names <= {"zero", "one", "two", "three", "four", "five", "six", "seven"}
+
+
+@pytest.mark.parametrize("name", ["t10k-images-idx3-ubyte.gz", "train-labels-idx1-ubyte"])
+@pytest.mark.parametrize("harm", [Path.unlink, cut])
+def test_files_of_the_package_that_are_gone_or_cut_come_with_the_command_that_installs_it_again(
+    name: str, harm: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_collection(tmp_path / "package")
+    monkeypatch.setattr(collection, "PACKAGE_FOLDER", str(folder))
+    harm(folder / name)
+    # Without that word apt answers that the package is there.
+    with pytest.raises((ConfigError, DataError), match=f"`sudo apt-get install --reinstall {PACKAGE}` gets it again"):
+        photographs("fashion", "train", str(folder))
