@@ -59,6 +59,9 @@ class Prompt:
     answer: str | None = None
     """Ground truth for the accuracy reward; None when it is unknown."""
 
+    aliases: tuple[str, ...] = ()
+    """Further spellings of the answer; one that equals any of them is right too."""
+
     choices: tuple[str, ...] | None = None
     """Texts of the choices A, B, C, ... in their order, without letters; None where the question has none."""
 

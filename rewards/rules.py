@@ -64,19 +64,31 @@ class AccuracyReward:
 
     def __call__(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Sequence[float | None]:
         """Return one score per completion."""
-        read = [self._question(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
-        verdicts = iter(self.verifier.judge_all([question for question in read if isinstance(question, Question)]))
-        reasons = [next(verdicts) if isinstance(question, Question) else question for question in read]
+        read = [self._questions(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
+        asked = [question for questions in read if isinstance(questions, list) for question in questions]
+        verdicts = iter(self.verifier.judge_all(asked))
+        reasons = [
+            _best([next(verdicts) for _ in questions]) if isinstance(questions, list) else questions
+            for questions in read
+        ]
         return [None if reason is None else ReasonedScore(reason.score, str(reason)) for reason in reasons]
 
-    def _question(self, prompt: Prompt, completion: Completion) -> Question | Reason | None:
-        """Return the question for the verifier, or the verdict when no comparison is needed."""
+    def _questions(self, prompt: Prompt, completion: Completion) -> list[Question] | Reason | None:
+        """Return a question for the verifier for each spelling of the gold, or the verdict when none is needed."""
         if prompt.answer is None or not prompt.answer.strip():
             return None
         answer = read_answer(completion.text, needs_reasoning=self.needs_reasoning)
         if isinstance(answer, Reason):
             return answer
-        return Question(prompt.answer, answer, prompt.choices, prompt.tolerance)
+        golds = (prompt.answer, *prompt.aliases)
+        return [Question(gold, answer, prompt.choices, prompt.tolerance) for gold in golds]
+
+
+def _best(reasons: Sequence[Reason]) -> Reason:
+    """Return the verdict on one of several spellings of the gold: right, else unknown, else the first one's."""
+    right = next((reason for reason in reasons if reason.is_right), None)
+    unknown = next((reason for reason in reasons if reason.is_unknown), None)
+    return right or unknown or reasons[0]
 
 
 class FormatReward:

@@ -4,6 +4,7 @@ Checks names and cells of the rows; a column counts as images when its cells are
 """
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +15,18 @@ from algorithms.records import Prompt
 from datamodules.rows.cells import BadRow
 from datamodules.rows.columns.choices import choices_of
 from datamodules.rows.columns.column_map import ColumnMap
-from datamodules.rows.columns.lookup import listed, matching
+from datamodules.rows.columns.lookup import cell_at, listed, matching
+from datamodules.rows.images import encoded_image
 
 logger = logging.getLogger(__name__)
 
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-_CHOICE_NAMES = ("choices", "options", "candidates")
+_CHOICE_NAME = re.compile(
+    r"(?:multi_?)?(?:choice|option|candidate|opt)s?(?:[ _-]?(?:text|list|[a-z]|[0-9]{1,2}))?", re.I
+)
+_LETTERS = ("A", "B", "C")
+_URL_TAIL = re.compile(r"[?#].*$")
+_DEEPEST = 4  # levels of lists and objects in which images are looked for
 _ANSWER_NAMES = ("answer", "answers", "solution", "ground_truth", "gt_answer", "final_answer", "label", "target")
 # Number of first rows by which a column is judged.
 _LOOKED_AT = 200
@@ -44,20 +51,29 @@ class Audit:
     _unread_choices: Counter[str] = field(default_factory=Counter[str])
     _keys: Counter[str] = field(default_factory=Counter[str])
     _num_rows: int = 0
+    _not_seen: dict[str, str] = field(init=False)
+    """Columns that the map names and in which no row has had anything yet, with the key that names each."""
+
+    def __post_init__(self) -> None:
+        self._not_seen = {name: key for key, name in self.columns.named_columns()}
 
     def look_at(self, cells: Mapping[str, Any]) -> None:
         """Check the cells of a row, good or bad."""
         self.names.update(dict.fromkeys(cells))
         self._num_rows += 1
+        for name in list(self._not_seen):
+            if any(cell_at(cells, column) is not None for column in matching(list(cells), [name])):
+                del self._not_seen[name]
         if self._num_rows > _LOOKED_AT:
             return
         used = {*self.columns.top_names, *self.columns.unused, *matching(list(cells), self.columns.image_names)}
         used |= {*matching(list(cells), self.columns.choice_names), *self.columns.joined_columns}
         for name, cell in cells.items():
-            if name in used:
+            # A dotted key reads a part of the column, and the images in it may be the part.
+            if name in used or any(key.startswith(f"{name}.") for key in self.columns.image_names):
                 continue
             self._unread_images[name] += _names_images(cell)
-            self._unread_choices[name] += name.lower() in _CHOICE_NAMES and _are_choices(name, cell)
+            self._unread_choices[name] += _are_choices(name, cell, cells)
 
     def count(self, prompt: Prompt, *, num_without_mark: int = 0, key: str | None = None) -> None:
         """Count a row that became a prompt.
@@ -91,6 +107,11 @@ class Audit:
                 f"{where}: no row has an image, but images are in the column {', '.join(unread)}, which no key reads; "
                 f"{self.found()}. Name it in columns.images, or in columns.unused to train without."
             )
+        if self._num_rows:
+            for name, key in self._not_seen.items():
+                logger.warning(
+                    "%s: columns.%s names %s, in which no row has anything; %s", where, key, name, self.found()
+                )
         if unread:
             logger.warning("%s: columns that hold images are not read: %s; %s", where, ", ".join(unread), self.found())
         choices = [name for name, count in self._unread_choices.items() if count]
@@ -134,13 +155,27 @@ class Audit:
             )
 
 
-def _names_images(cell: Any) -> bool:
-    items = listed(cell) or [cell]
-    return all(isinstance(item, str) and len(item) < 500 and item.lower().endswith(_IMAGE_SUFFIXES) for item in items)
+def _names_images(cell: Any, depth: int = 0) -> bool:
+    """Return whether a cell holds images or their names, and nothing else; in an object one value is enough."""
+    if isinstance(cell, Mapping):
+        return depth < _DEEPEST and any(_names_images(value, depth + 1) for value in cell.values())
+    items = listed(cell)
+    if items is not None:
+        return bool(items) and depth < _DEEPEST and all(_names_images(item, depth + 1) for item in items)
+    if encoded_image(cell) is not None:
+        return True
+    return isinstance(cell, str) and len(cell) < 500 and _URL_TAIL.sub("", cell).lower().endswith(_IMAGE_SUFFIXES)
 
 
-def _are_choices(name: str, cell: Any) -> bool:
+def _are_choices(name: str, cell: Any, cells: Mapping[str, Any]) -> bool:
+    # One column for each: A, B, C, or option_a, option_b.
+    if name in _LETTERS and all(letter in cells for letter in _LETTERS):
+        return cell is not None
+    if not _CHOICE_NAME.fullmatch(name):
+        return False
+    if isinstance(cell, str) and any(other != name and _CHOICE_NAME.fullmatch(other) for other in cells):
+        return bool(cell.strip())
     try:
         return choices_of({name: cell}, [name]) is not None
     except BadRow:
-        return False
+        return isinstance(cell, str)

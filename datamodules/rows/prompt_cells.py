@@ -33,6 +33,7 @@ def prompt_of(uid: int, key: str, row: TakenCells, folder: Path, image_prefix: s
         question=row.question,
         images=tuple(_reference(cell, folder, image_prefix) for cell in row.images),
         answer=row.answer,
+        aliases=row.aliases,
         facts=row.facts,
         columns=row.columns,
         system=row.system,

@@ -72,6 +72,11 @@ def require_files(folder: Path, name: str, *, split: str, key: str, path: str) -
         return files
     if (folder / name).is_file():
         raise DataError(f"{key}.{split} is {name!r}, and {how_to_convert([name])}.")
+    if (folder / "state.json").is_file():
+        raise DataError(
+            f"{key}.path={path!r} is itself a data set that datasets.save_to_disk has written, without splits: set "
+            f"{key}.{split} to '.', and the splits that it does not have to null."
+        )
     is_exact = any(sign in name for sign in "*?[") or Path(name).suffix in (*SUFFIXES, *FURTHER_SUFFIXES)
     looked_for = name if is_exact else " and ".join(name + suffix for suffix in SUFFIXES)
     unread = unread_names(folder)
@@ -103,7 +108,8 @@ def how_to_convert(names: Sequence[str]) -> str:
         how = "unpack it, or write its rows as one JSON object a line"
     else:
         options = ", sep='\\t'" if table.lower().endswith(".tsv") else ""
-        how = f"datasets.load_dataset('csv', data_files={table!r}{options})['train'].to_parquet('train.parquet')"
+        # As text: else 007 becomes 7, a choice "3" becomes 3.0, and the answer "None" is lost.
+        how = f"pandas.read_csv({table!r}{options}, dtype=str, keep_default_na=False).to_parquet('train.parquet')"
     return (
         f"{first_names(names)} {'is' if len(names) == 1 else 'are'} not read, since rows are read from {KINDS}: {how}"
     )

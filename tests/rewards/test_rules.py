@@ -24,6 +24,17 @@ def test_each_completion_is_compared_with_its_own_prompt() -> None:
     assert AccuracyReward()([prompt("3"), prompt("B")], [answered("(B)"), answered("(B)")]) == [0.0, 1.0]
 
 
+def test_an_answer_that_equals_any_spelling_of_the_gold_is_right() -> None:
+    spelled = prompt("NYC", aliases=("New York City", "New York"))
+    completions = [answered(answer) for answer in ("new york", "NYC", "Boston")]
+    assert AccuracyReward()([spelled] * 3, completions) == [1.0, 1.0, 0.0]
+    # A spelling that cannot be read leaves the others.
+    unread = prompt("\\frac{1}{", aliases=("3",))
+    scores = AccuracyReward()([unread] * 2, [answered("3"), answered("4")])
+    assert scores[0] == 1.0
+    assert math.isnan(scores[1] or 0.0)
+
+
 @pytest.mark.parametrize("gold", [None, "", "  "])
 def test_accuracy_does_not_apply_without_a_known_answer(gold: str | None) -> None:
     assert AccuracyReward()([prompt(gold)], [answered("3")]) == [None]

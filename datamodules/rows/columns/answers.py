@@ -28,8 +28,20 @@ def answer_of(cells: Mapping[str, Any], columns: ColumnMap, choices: Sequence[st
     """
     cell = None if columns.answer is None else cell_at(cells, columns.answer)
     answer = _as_text(cell, columns)
-    if answer is None:
-        return None
+    return None if answer is None else _of_row(answer, cells, columns, choices)
+
+
+def aliases_of(cells: Mapping[str, Any], columns: ColumnMap, choices: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the spellings of the answer behind the first, each of which is right; raises like ``answer_of``."""
+    if columns.several_answers != "any" or columns.answer is None:
+        return ()
+    several = listed(cell_at(cells, columns.answer)) or []
+    spelled = [_of_row(_scalar(item), cells, columns, choices) for item in several]
+    return tuple(dict.fromkeys(spelling for spelling in spelled[1:] if spelling != spelled[0]))
+
+
+def _of_row(answer: str, cells: Mapping[str, Any], columns: ColumnMap, choices: Sequence[str] | None) -> str:
+    """Return the answer as the letter of its choice, or with the unit of its row."""
     if choices:
         return _letter(answer, choices, columns.answer_form)
     unit = None if columns.unit is None else cell_at(cells, columns.unit)
@@ -76,7 +88,7 @@ def _as_text(cell: Any, columns: ColumnMap) -> str | None:
         texts = [_scalar(item) for item in several]
         if not texts:
             return None
-        return texts[0] if columns.several_answers == "first" else ", ".join(texts)
+        return ", ".join(texts) if columns.several_answers == "all" else texts[0]
     return _scalar(cell)
 
 
@@ -117,7 +129,9 @@ def _letter(answer: str, choices: Sequence[str], form: str) -> str:
                 f"{by_text}: set columns.answer_form to letter or text",
             )
     if found is None:
-        raise BadRow(_NONE_OF_THEM, f"answer {answer!r:.60}, choices {list(choices)!r:.120}")
+        is_index = answer.isdigit() and int(answer) <= len(choices)
+        advice = "; for the index of a choice set columns.answer_form to index_0 or index_1" if is_index else ""
+        raise BadRow(_NONE_OF_THEM, f"answer {answer!r:.60}, choices {list(choices)!r:.120}{advice}")
     return found
 
 

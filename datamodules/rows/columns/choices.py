@@ -1,5 +1,6 @@
 """The choices of a question: a list, a list written as text, letters with texts, or one column for each choice."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,8 +31,8 @@ def choices_of(cells: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...
         items = _items(found[0], cell_at(cells, found[0]))
     else:
         items = [cell_at(cells, name) for name in found]
-    # A question with fewer choices than columns leaves the last columns empty.
-    while items and items[-1] in (None, ""):
+    # A question with fewer choices than columns leaves the last columns empty; pandas writes NaN there.
+    while items and (items[-1] in (None, "") or items[-1] != items[-1]):
         items.pop()
     if not items:
         return None
@@ -58,9 +59,9 @@ def _items(name: str, cell: Any) -> list[Any]:
 
 
 def _text(name: str, item: Any) -> str:
-    if is_whole_number(item) or isinstance(item, float):
+    if is_whole_number(item) or (isinstance(item, float) and math.isfinite(item)):
         return str(item)
-    if not is_text(item):
+    if not isinstance(item, str) or not is_text(item):
         raise wrong_type(name, "a list of texts or numbers", item)
     return item.strip()
 

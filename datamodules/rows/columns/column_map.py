@@ -68,8 +68,9 @@ class ColumnMap:
     answer_form: AnswerForm = "auto"
     """How an answer names a choice: by its letter, its text, or its index; auto: the letter or the text."""
 
-    several_answers: Literal["all", "first"] = "all"
-    """Meaning of a list of answers: all of them, joined by commas; or alternatives, of which the first is taken."""
+    several_answers: Literal["all", "any", "first"] = "all"
+    """Meaning of a list of answers: all of them, joined by commas; or spellings, of which any or only the first is
+    right."""
 
     choices: str | list[str] | None = None
     """One column with a list, or with a list written as text; or one column for each choice."""
@@ -130,6 +131,16 @@ class ColumnMap:
     def choice_names(self) -> tuple[str, ...]:
         """Names of the columns of choices, possibly with ``*``."""
         return () if self.choices is None else as_names(self.choices)
+
+    def named_columns(self) -> list[tuple[str, str]]:
+        """Return the keys that were set, each with a column that it names, without those that every row must have."""
+        named = [("question", name) for name in self.joined_columns]
+        named += [("images", name) for name in self.image_names if self.images is not None]
+        named += [("choices", name) for name in self.choice_names]
+        for key in ("unit", "tolerance", "decimals", "system", "completion"):
+            named += [(key, name)] if (name := getattr(self, key)) is not None else []
+        # The defaults need not be there.
+        return named + [(key, name) for key in ("facts", "id") if (name := getattr(self, key)) not in (None, key)]
 
     @property
     def joined_columns(self) -> tuple[str, ...]:

@@ -8,10 +8,14 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 _NUMBER = re.compile(r"(\d+)")
+_INDEX = re.compile(r"-?[0-9]{1,9}")
 
 
 def cell_at(cells: Mapping[str, Any], name: str) -> Any:
-    """Return the cell at a name, or None. ``a.b.0`` leads into nested cells, lists, and JSON inside of a text."""
+    """Return the cell at a name, or None.
+
+    ``a.b.0`` leads into nested cells, lists and JSON inside of a text; ``-1`` is the last of a list.
+    """
     # A column whose own name has a dot comes first.
     if name in cells:
         return cells[name]
@@ -20,8 +24,9 @@ def cell_at(cells: Mapping[str, Any], name: str) -> Any:
         cell = _opened(cell)
         if isinstance(cell, Mapping):
             cell = cell.get(part)
-        elif isinstance(cell, Sequence) and not isinstance(cell, str) and part.isdigit() and int(part) < len(cell):
-            cell = cell[int(part)]
+        elif isinstance(cell, Sequence) and not isinstance(cell, str) and _INDEX.fullmatch(part):
+            index = int(part)
+            cell = cell[index] if -len(cell) <= index < len(cell) else None
         else:
             return None
     return cell

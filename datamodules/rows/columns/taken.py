@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from datamodules.rows.cells import BadRow, is_text, is_whole_number, wrong_type
-from datamodules.rows.columns.answers import answer_of, tolerance_of
+from datamodules.rows.columns.answers import aliases_of, answer_of, tolerance_of
 from datamodules.rows.columns.choices import choices_of
 from datamodules.rows.columns.column_map import DEFAULT_IMAGES, ColumnMap, joined_text
 from datamodules.rows.columns.conversations import Asked, asked_by
@@ -22,6 +22,7 @@ class TakenCells:
     """Images in the order of the marks."""
 
     answer: str | None
+    aliases: tuple[str, ...]
     choices: tuple[str, ...] | None
     tolerance: float | None
     system: str
@@ -60,6 +61,11 @@ def taken(cells: Mapping[str, Any], columns: ColumnMap) -> TakenCells:
     images, numbers = _images(cells, columns)
     if asked.images:
         # When a conversation contains images and a column repeats them, they are the same images.
+        if images and len(images) != len(asked.images):
+            raise BadRow(
+                "image marks do not match images",
+                f"the conversation holds {len(asked.images)} x image, and columns.images {len(images)}",
+            )
         images, numbers = asked.images, list(range(1, len(asked.images) + 1))
     placed = place_marks(asked.question, choices or (), numbers)
     if not placed.question.strip():
@@ -68,6 +74,7 @@ def taken(cells: Mapping[str, Any], columns: ColumnMap) -> TakenCells:
         question=placed.question,
         images=tuple(images[position] for position in placed.order),
         answer=answer,
+        aliases=aliases_of(cells, columns, choices),
         choices=None if choices is None else placed.choices,
         tolerance=tolerance_of(cells, columns),
         system=_system(cells, columns, asked),
@@ -135,8 +142,10 @@ def _images(cells: Mapping[str, Any], columns: ColumnMap) -> tuple[list[Any], li
     for name, cell in found:
         items = listed(cell)
         items = [cell] if items is None else items
-        if columns.images is not None and items == [None]:
-            # Some files write a missing image as {bytes: null, path: null}.
+        # A table gives a list of one text, which may be a list itself.
+        items = [image for item in items for image in ((isinstance(item, str) and listed(item)) or [item])]
+        if columns.images is not None and items in ([None], [""]):
+            # Some files write a missing image as {bytes: null, path: null}, and what was CSV as an empty text.
             continue
         number = number_in(name)
         if several and columns.images is not None and number is not None and len(items) == 1:

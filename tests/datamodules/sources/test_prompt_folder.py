@@ -47,8 +47,8 @@ def test_a_missing_file_is_explained_with_what_is_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "how"),
     [
-        ("train.csv", r"datasets\.load_dataset\('csv', data_files='train\.csv'\)"),
-        ("train.TSV", r"data_files='train\.TSV', sep='\\t'\)"),
+        ("train.csv", r"pandas\.read_csv\('train\.csv', dtype=str, keep_default_na=False\)"),
+        ("train.TSV", r"read_csv\('train\.TSV', sep='\\t', dtype=str"),
         ("train.xlsx", "one JSON object a line"),
         ("train.jsonl.gz", "unpack it"),
     ],
@@ -72,6 +72,14 @@ def test_a_data_file_beside_the_one_that_is_read_is_named(
     touch(tmp_path, beside)
     PromptDataModule(PromptFolder(str(tmp_path), val=None)).setup("fit")
     assert (f"train.jsonl is read, and {beside} beside it is not" in caplog.text) is is_told
+
+
+def test_a_folder_that_is_a_saved_data_set_without_splits_says_how_it_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, "data.arrow")
+    (tmp_path / "state.json").write_text('{"_data_files": [{"filename": "data.arrow"}]}')
+    with pytest.raises(DataError, match=r"set data\.source\.train to '\.'"):
+        PromptFolder(str(tmp_path)).split_file("train")
+    assert PromptFolder(str(tmp_path), train=".").split_file("train").name == "data.arrow"
 
 
 def test_a_crowded_folder_is_listed_in_part(tmp_path: Path) -> None:
