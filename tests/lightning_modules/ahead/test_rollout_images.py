@@ -48,6 +48,7 @@ def test_sampling_scoring_and_learning_read_each_image_of_a_rollout_once(policy_
     assert images_read(run(arguments("fit", policy_folder, *FLAGS))) == [4, 4, 8, 8]
 
 
+@pytest.mark.long
 def test_a_run_resumed_within_a_rollout_reads_its_images_in_the_same_groups_first(policy_folder: Path) -> None:
     straight = run(arguments("fit", policy_folder, *FLAGS))
     checkpoints = policy_folder.parent / "checkpoints"

@@ -98,7 +98,7 @@ def test_rounding_to_bfloat16_costs_a_packed_row_no_more_than_each_row_alone(nam
     assert 1e-4 < away(packed) < 1.5 * away(alone)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [name if name in ("internvl", "qwen3_vl") else long(name) for name in FAMILIES])
 def test_pairs_of_one_prompt_learnt_by_lora_in_cut_rows_have_the_gradient_of_each_completion_alone(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
