@@ -57,7 +57,6 @@ SOURCES: tuple[tuple[str, str, tuple[str, str] | Computed], ...] = (
     ("scaling.md", "80", ("experiments/memory.py", r"CARD = 80 \* GB")),
     ("scaling.md", "8", ("experiments/memory.py", r"RESERVE = 8 \* GB")),
     # Sums that follow from them.
-    ("scaling.md", "4", ("models/reading/kept_images.py", r"_MOST_BYTES = 4 \* 2\*\*30")),
     ("scaling.md", "101", lambda: f"{32 * 256 * 1024 * 12_032 / 1e9:.0f}"),
     ("scaling.md", "32", ("docs/scaling.md", r"engine\.max_rows: 32")),
     ("scaling.md", "68.5", lambda: f"{4 * 38.392 / 8 + (4 + 8) * 32.856 / 8:.1f}"),
