@@ -70,6 +70,12 @@ def letters_in(text: str) -> frozenset[str] | None:
     return frozenset(letters) if len(set(letters)) == len(letters) else None
 
 
+def circled_in(text: str) -> frozenset[str] | None:
+    """Return the numbers of statements that a text consists of, such as "①②④" or "①, ②"; None for other texts."""
+    signs = _SEPARATORS.sub("", text).replace(" ", "")
+    return frozenset(signs) if signs and all("①" <= sign <= "⑳" for sign in signs) else None
+
+
 def is_run(text: str) -> bool:
     """Return whether letters stand together without separators, as in "AC", which may also be a segment."""
     return _RUN.fullmatch(text) is not None

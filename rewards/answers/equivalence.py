@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NoReturn
 
-from rewards.answers.choices import is_bet, is_run, letters_in, options_by_letter, said, split_choice
+from rewards.answers.choices import circled_in, is_bet, is_run, letters_in, options_by_letter, said, split_choice
 from rewards.answers.reasons import Reason, Unknown
 from rewards.answers.spelling import clean, comparison_key
 from rewards.answers.structure import read_sequence
@@ -116,6 +116,9 @@ class _Verdict:
             return by_option
         if comparison_key(gold) == comparison_key(answer):
             return Reason.RIGHT_TEXT
+        statements, chosen = circled_in(gold), circled_in(answer)
+        if statements and chosen:
+            return _compare_letters(statements, chosen)
         by_letter = self._by_letter(gold, answer)
         if by_letter is not None:
             return by_letter
@@ -157,6 +160,8 @@ class _Verdict:
             return frozenset(named[:1])
         if one := split_choice(text, num_options=len(self.options)):
             return self._letter_with_text(*one)
+        if found := re.fullmatch(r"([A-Z]) ?\((.{2,})\)", text):
+            return self._letter_with_text(*found.groups()) if found[1] in self.options else None
         letters = letters_in(text.upper() if re.fullmatch(r"[a-j](?:, ?[a-j])+", text) else text)
         if letters:
             return letters if letters <= self.options.keys() else None

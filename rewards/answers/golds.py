@@ -8,17 +8,10 @@ from rewards.answers.equivalence import MAX_CHARACTERS, Compare, Expressions, ju
 from rewards.answers.expressions import is_balanced, is_mathematics
 from rewards.answers.quantities.exact_numbers import exact_number
 from rewards.answers.quantities.units import split_unit
+from rewards.answers.ranges import read_range, split_relation, without_builder
 from rewards.answers.reasons import Reason, Unknown
 from rewards.answers.spelling import clean, comparison_key
-from rewards.answers.structure import (
-    read_matrix,
-    read_range,
-    read_sequence,
-    split_equation,
-    split_relation,
-    split_top,
-    without_builder,
-)
+from rewards.answers.structure import read_matrix, read_sequence, split_equation, split_top
 
 _NOTHING = frozenset({"none", "nan", "null", "n/a", "na", "nil", "unknown", "?", "-", "[]", "{}", "see solution"})
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from rewards.answers.ranges import split_relation
 from rewards.answers.reasons import Reason
 from rewards.answers.structure import (
     MAX_PARTS,
@@ -11,7 +12,6 @@ from rewards.answers.structure import (
     read_matrix,
     read_sequence,
     split_equation,
-    split_relation,
 )
 
 Values = Callable[[str, str, int], Reason]

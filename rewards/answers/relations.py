@@ -5,17 +5,9 @@ import re
 from rewards.answers.expressions import has_anagrams, is_mathematics
 from rewards.answers.lists import ListJudge, Values
 from rewards.answers.quantities.exact_numbers import exact_number
+from rewards.answers.ranges import joins_otherwise, read_range, split_relation
 from rewards.answers.reasons import Reason
-from rewards.answers.structure import (
-    MAX_PARTS,
-    Sequence,
-    is_label,
-    read_range,
-    read_sequence,
-    same_label,
-    split_equation,
-    split_relation,
-)
+from rewards.answers.structure import MAX_PARTS, Sequence, is_label, read_sequence, same_label, split_equation
 from rewards.answers.symbols import Decide
 
 
@@ -89,6 +81,8 @@ class RelationJudge:
 
     def _lists_of_relations(self, gold: str, answer: str, depth: int) -> Reason:
         values, others = read_sequence(gold), read_sequence(answer)
+        if joins_otherwise(gold, answer):
+            return Reason.WRONG
         if values and others and not values.brackets and not others.brackets:
             return self.lists.two_lists(values, others, depth)
         return Reason.WRONG

@@ -59,6 +59,7 @@ _REWRITES = [
         (r"\\gt(?![A-Za-z])", ">"),
         (r"\\(?:rightarrow|longrightarrow)(?![A-Za-z])|->", r"\\to "),
         (r"\\(?:varnothing)(?![A-Za-z])|\\\{ *\\\}", r"\\emptyset "),
+        (r"(?<=[0-9A-Za-z)\]}]) ?\*\* ?(?=[0-9A-Za-z(\\-])", "^"),
         (r"\\bar(?![A-Za-z])", r"\\overline"),
         # Unit vectors are written with and without an arrow.
         (r"\\(?:vec|hat|overrightarrow) ?(?:\{ ?(?:\\(?=[ij]math))?([ijk])(?:math)? ?\}|([ijk])(?![A-Za-z]))", r"\1\2"),
@@ -72,11 +73,14 @@ _REWRITES = [
         (r"\^-\^", "^-"),
     )
 ]
+# Bold in markdown; between two values it is a power.
+_BOLD = re.compile(r"(?<![0-9A-Za-z)\]}*])\*\*(?! )([^*]+)(?<! )\*\*(?![0-9A-Za-z(*])")
 # LaTeX does not show these braces, but around a list they mean a set.
 _PLAIN_SET = re.compile(r"\{([^{}\\]*,[^{}\\]*)\}$", re.DOTALL)
 _DIGITS_OF_SIGNS = re.compile(r"(?:[\^_]-?[0-9]){2,9}")
 _PREFIX = re.compile(
-    r"(?i:(?:so,? |thus,? |therefore,? )?(?:the )?(?:final |correct )?answer(?: is| ?:| ?=) ?:?)"
+    r"(?i:(?:so,? |thus,? |therefore,? )?(?:the )?(?:final |correct |right )?"
+    r"(?:answer|option|choice)(?: is| ?:| ?=) ?:?)"
     r"|答案(?:是|为)? ?:? ?|故?选(?=[A-Z(])"
 )
 
@@ -87,7 +91,7 @@ def clean(text: str) -> str:
     if len(boxes) == 1 and boxes[0] is not None:
         text = boxes[0]
     text = text.translate(_FULL_WIDTH).translate(_SYMBOLS)
-    text = _without_math_mode(text.replace("**", "").replace("\\$", DOLLAR))
+    text = _without_math_mode(_BOLD.sub(r"\1", text).replace("\\$", DOLLAR))
     # Repeated until the text stays the same, because styles can be nested; each round removes one level.
     for _ in range(20):
         plain = _STYLED.sub(r" \1 ", text)

@@ -101,10 +101,18 @@ def _parts(text: str) -> list[str]:
     # Semicolons separate what has commas of its own.
     for separator in (";", ","):
         pieces = split_top(_LIST_WORDS.sub(separator, text), frozenset(separator))
+        if separator == ";" and ";" not in text and _is_one_list(pieces):
+            continue
         if len(pieces) > 1:
             # "1, 2, and 3" has one empty piece.
             return [piece for piece in pieces if piece] if ", and" in text or ", or" in text else pieces
     return [text]
+
+
+def _is_one_list(pieces: list[str]) -> bool:
+    """Return whether a word stands before the last value only: "2, 3 and 5", but not "x=1, y=2 or x=3, y=4"."""
+    sizes = [len(split_top(piece, frozenset(","))) for piece in pieces]
+    return len(pieces) == 2 and sizes[0] > 1 and sizes[1] == 1 and not any("=" in piece for piece in pieces)
 
 
 def _both_signs(text: str) -> list[str] | None:
@@ -149,12 +157,12 @@ def read_cases(text: str) -> list[list[str]] | None:
 
 # --- equations ----------------------------------------------------------------------------------------------------
 
-_SYMBOL = r"(?:[A-Za-z]|\\[A-Za-z]+)(?:_ ?(?:\{[^{}]{0,20}\}|[A-Za-z0-9]|\\[A-Za-z]+))?'{0,2}"
+SYMBOL = r"(?:[A-Za-z]|\\[A-Za-z]+)(?:_ ?(?:\{[^{}]{0,20}\}|[A-Za-z0-9]|\\[A-Za-z]+))?'{0,2}"
 _LABEL = re.compile(
-    rf"(?:{_SYMBOL}(?: ?\([^()=]{{1,12}}\))?"  # x, x_1, f(x)
+    rf"(?:{SYMBOL}(?: ?\([^()=]{{1,12}}\))?"  # x, x_1, f(x)
     r"|\|[A-Z]{2}\||m? ?\\(?:angle|measuredangle|triangle|odot) ?[A-Za-z0-9]{1,4}|[A-Z]{2,4}"
     r"|\\(?:overline|vec|overrightarrow|widehat|hat|overset\{\\frown\}) ?\{? ?[A-Za-z]{1,4} ?\}?"
-    rf"|\\(?:sin|cos|tan) ?(?:\\angle ?)?(?:[A-Z]{{1,3}}|{_SYMBOL})|[Ss]_ ?\{{[^{{}}]{{1,30}}\}}"
+    rf"|\\(?:sin|cos|tan) ?(?:\\angle ?)?(?:[A-Z]{{1,3}}|{SYMBOL})|[Ss]_ ?\{{[^{{}}]{{1,30}}\}}"
     r"|(?:[A-Za-z]|[A-Z]{2})(?: ?[+-] ?(?:[A-Za-z]|[A-Z]{2}))+|[A-Za-z]{2}"
     r"|\\frac ?\{ ?[A-Z]{1,2} ?\} ?\{ ?[A-Z]{1,2} ?\}"
     r"|\\frac ?\{ ?d ?[A-Za-z] ?\} ?\{ ?d ?[A-Za-z] ?\}|d[a-z]/d[a-z]"
@@ -216,82 +224,3 @@ def sides_of_statement(text: str) -> tuple[str, frozenset[str]] | None:
         if len(sides) == 2 and all(sides):
             return sign, frozenset(re.sub(r"[ {}]", "", side) for side in sides)
     return None
-
-
-# --- inequalities -------------------------------------------------------------------------------------------------
-
-_RELATIONS = {"<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\ne": "!="}
-_VARIABLE = re.compile(_SYMBOL)
-_REALS = re.compile(
-    r"(?:[a-z] ?\\in ?)?(?:\\mathbb ?\{? ?R ?\}?|(?:[Aa]ll |the )?real numbers|[Aa]ll reals|全体实数|实数集?R?)"
-)
-_SET_BUILDER = re.compile(
-    r"\\\{ ?([A-Za-z])(?: ?\\in ?(?:\\mathbb\{R\}|R))? ?(?:\||\\mid|:) ?(?P<condition>.+)\\\}", re.DOTALL
-)
-
-
-def split_relation(text: str) -> tuple[list[str], list[str]]:
-    """Return the sides of an inequality and its relation signs: "0 < x <= 2" has three sides and two signs."""
-    sides, signs = [""], []
-    for token, depth in tokens_with_depth(text):
-        if depth == 0 and token in _RELATIONS:
-            signs.append(_RELATIONS[token])
-            sides.append("")
-        else:
-            sides[-1] += token
-    return [side.strip() for side in sides], signs
-
-
-def without_builder(text: str) -> str:
-    r"""Return the condition of a set such as \{x | x > 3\}, and \mathbb{R} as an interval; other texts unchanged."""
-    if _REALS.fullmatch(text):
-        return r"(-\infty,\infty)"
-    found = _SET_BUILDER.fullmatch(text)
-    return found["condition"].strip() if found else text
-
-
-def read_range(text: str) -> list[Sequence] | None:
-    r"""Return the intervals of a range: "x > 3" is (3, \infty), "x \ne 2" is two intervals; None for other texts."""
-    pieces = split_top(text, frozenset(["\\cup"]))
-    if len(pieces) == 1:
-        pieces = [piece.strip() for piece in re.split(r"(?<![A-Za-z])or(?![A-Za-z])|或", text)]
-    intervals: list[Sequence] = []
-    for piece in pieces:
-        found = _interval_of(piece)
-        if found is None:
-            return None
-        intervals += found
-    return intervals
-
-
-def _interval_of(text: str) -> list[Sequence] | None:
-    sides, signs = split_relation(text)
-    if not signs:
-        outer = read_sequence(text)
-        return (
-            [outer] if outer is not None and outer.brackets not in ("", "{}", "<>") and len(outer.parts) == 2 else None
-        )
-    if len(signs) == 1:
-        return _half_line(sides, signs[0])
-    if len(signs) != 2 or not _VARIABLE.fullmatch(sides[1]) or "!=" in signs:
-        return None
-    low, _, high = sides if signs[0].startswith("<") else sides[::-1]
-    if signs[0][0] != signs[1][0]:
-        return None
-    first, last = signs if signs[0].startswith("<") else signs[::-1]
-    return [Sequence(("[" if "=" in first else "(") + ("]" if "=" in last else ")"), [low, high])]
-
-
-def _half_line(sides: list[str], sign: str) -> list[Sequence] | None:
-    if not _VARIABLE.fullmatch(sides[0]):
-        if not _VARIABLE.fullmatch(sides[1]):
-            return None
-        sides, sign = sides[::-1], sign.translate(str.maketrans("<>", "><"))
-    end = sides[1]
-    if re.search(rf"(?<![A-Za-z\\]){re.escape(sides[0])}(?![A-Za-z])", end):
-        return None  # x > 2x + 1 is not solved for x
-    if sign == "!=":
-        return [Sequence("()", [r"-\infty", end]), Sequence("()", [end, r"\infty"])]
-    if sign.startswith("<"):
-        return [Sequence("(]" if "=" in sign else "()", [r"-\infty", end])]
-    return [Sequence("[)" if "=" in sign else "()", [end, r"\infty"])]

@@ -8,14 +8,16 @@ from fractions import Fraction
 
 from rewards.answers.expressions import has_anagrams, is_balanced, is_mathematics
 from rewards.answers.lists import ListJudge
+from rewards.answers.phrases import is_same_phrase
 from rewards.answers.quantities.dates import compare_dates
 from rewards.answers.quantities.exact_numbers import exact_number
 from rewards.answers.quantities.times_and_ratios import compare_colons
 from rewards.answers.quantities.units import Quantity, split_both, split_unit
+from rewards.answers.ranges import without_builder
 from rewards.answers.reasons import Reason, Unknown
 from rewards.answers.relations import RelationJudge
 from rewards.answers.spelling import LATEX_COMMAND, comparison_key
-from rewards.answers.structure import is_label, sides_of_statement, split_equation, split_top, without_builder
+from rewards.answers.structure import is_label, sides_of_statement, split_equation, split_top
 from rewards.answers.symbols import Decide
 
 _MAX_DEPTH = 6  # lists in lists
@@ -41,7 +43,7 @@ class ValueJudge:
         if depth > _MAX_DEPTH:
             return Reason.UNREADABLE_ANSWER
         gold, answer = without_builder(gold), without_builder(answer)
-        if comparison_key(gold) == comparison_key(answer):
+        if comparison_key(gold) == comparison_key(answer) or is_same_phrase(gold, answer):
             return Reason.RIGHT_TEXT
         steps = (
             self._statements,

@@ -38,6 +38,8 @@ _LONGEST = 48  # characters of a unit
 _ALSO_MONEY = {"pound": SYMBOLS["GBP"], "cent": SYMBOLS["EUR"].times(Unit((), Fraction(1, 100)))}
 _OHM = re.compile(r"\\(?:Omega|ohm)(?![A-Za-z])")
 _SPLIT_OHM = re.compile(r"(?<![A-Za-z])([kMGm]) (?=Ω)")
+_DEGREE_OF_SCALE = re.compile(r"degrees? ([CF])(?:elsius|ahrenheit)?(?![A-Za-z])", re.IGNORECASE)
+_FRACTION_OF_UNITS = re.compile(r" ?\\frac ?\{ ?(?P<top>[^{}]+?) ?\} ?\{ ?(?P<bottom>(?:[^{}]|\{[^{}]*\})+?) ?\}$")
 _ANGLE_FUNCTION = re.compile(r"\\?(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
 _MICRO = re.compile(r"\\mu ?(?=[A-Za-z])|\\mu(?![A-Za-z])")
 _NAME = r"°[CF]|°|[A-Za-zμΩÅ]+|[\u4e00-\u9fff]{1,4}"
@@ -76,10 +78,16 @@ _GENERIC = frozenset({"unit", "square unit", "sq unit", "cubic unit", "cu unit"}
 def split_unit(text: str) -> Quantity:
     """Return the quantity of a cleaned text; its unit is None when no known unit is found."""
     spelled = _SPLIT_OHM.sub(r"\1", _MICRO.sub("μ", _OHM.sub("Ω", text)))
+    spelled = _FRACTION_OF_UNITS.sub(_with_slash, _DEGREE_OF_SCALE.sub(lambda scale: f"°{scale[1].upper()}", spelled))
     for read in (_price, _compound, _measured, _counted):
         if (quantity := read(with_digits(spelled))) is not None:
             return quantity
     return Quantity(text)
+
+
+def _with_slash(found: re.Match[str]) -> str:
+    are_units = found.start() > 0 and unit_of(found["top"]) is not None and unit_of(found["bottom"]) is not None
+    return f" {found['top']}/({found['bottom']})" if are_units else found[0]
 
 
 def split_both(gold: str, answer: str) -> tuple[Quantity, Quantity]:
@@ -187,7 +195,8 @@ def _may_have_unit(body: str, rest: str) -> bool:
     # The degrees of \sin 30° belong to its argument.
     if name.startswith("°") and _ANGLE_FUNCTION.search(body):
         return False
-    letters = _VARIABLE.search(LATEX_COMMAND.sub("", body))
+    # The e of 6.6e-34 is no variable.
+    letters = exact_number(body) is None and _VARIABLE.search(LATEX_COMMAND.sub("", body))
     if letters and (len(re.split(r"[ /^]", name)[0]) < 2 or not rest.startswith(" ")):
         return False
     return bool(re.search(r"[0-9]|\\[a-z]|[A-Za-z]", body)) and not body.rstrip().endswith(
