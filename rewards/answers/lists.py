@@ -10,6 +10,7 @@ from rewards.answers.structure import (
     is_label,
     read_cases,
     read_matrix,
+    read_rows,
     read_sequence,
     split_equation,
 )
@@ -31,6 +32,9 @@ class ListJudge:
         if cases or other_cases:
             return self._cases(cases, other_cases, gold, answer, depth)
         matrix, other_matrix = read_matrix(gold), read_matrix(answer)
+        # Lists in a list are a matrix only beside one: by themselves they may be points or intervals.
+        if bool(matrix) != bool(other_matrix):
+            matrix, other_matrix = matrix or read_rows(gold), other_matrix or read_rows(answer)
         if matrix and other_matrix:
             return self._matrices(matrix, other_matrix, depth)
         if matrix or other_matrix:

@@ -139,6 +139,18 @@ def read_matrix(text: str) -> list[list[str]] | None:
     return [split_top(row, frozenset("&")) for row in rows]
 
 
+def read_rows(text: str) -> list[list[str]] | None:
+    """Return the rows of a matrix that is written as lists, such as [[1, 2], [3, 4]]; None for anything else."""
+    rows = split_top(text[1:-1].strip(), frozenset(",")) if _in_brackets(text) else []
+    if not rows or not all(_in_brackets(row) for row in rows):
+        return None
+    return [split_top(row[1:-1], frozenset(",")) for row in rows]
+
+
+def _in_brackets(text: str) -> bool:
+    return len(text) > 2 and text[0] + text[-1] in ("[]", "()")
+
+
 _CASES = re.compile(
     r"(?:\\\{ ?)?\\begin\{(?P<name>cases|aligned|array)\} ?(?:\{[lcr| ]*\})?(?P<body>.*)\\end\{(?P=name)\}", re.DOTALL
 )

@@ -6,6 +6,7 @@ _DECIMAL = re.compile(r"(?<![\w.])([0-9]+(?:,[0-9]{3})*)?\.([0-9]+)(?![0-9.])")
 _DEGREES = re.compile(r"(?P<angle>[0-9.]+|\\[a-z]+|[A-Za-z])? ?°")
 _OVER = re.compile(r"\{((?:[^{}]|\{[^{}]*\})*)\\over(?![A-Za-z])((?:[^{}]|\{[^{}]*\})*)\}")
 # Numbers of combinations (C) and arrangements (A, P); beside other letters C_2 may be a constant.
+_THOUSANDS = re.compile(r"(?<![0-9.] )(?<![0-9.])[0-9]{1,3}(?: [0-9]{3})+(?![0-9]| [0-9])")
 _SELECTION = re.compile(
     r"(?P<letter>[CAP]) ?(?P<sign>[_^]) ?\{? ?(?P<first>[0-9]{1,3}) ?\}? ?(?!(?P=sign))[_^] ?"
     r"\{? ?(?P<second>[0-9]{1,3}) ?\}?"
@@ -15,6 +16,8 @@ _SELECTION = re.compile(
 def spelled_for_parser(text: str) -> str:
     r"""Return an expression as latex2sympy wants it: \lg is \log_{10}, decimals are fractions, degrees numbers."""
     text = re.sub(r"\\lg(?![A-Za-z])", r"\\log_{10}", text)
+    # The parser would multiply: 1 024 is no product.
+    text = _THOUSANDS.sub(lambda found: found[0].replace(" ", ""), text)
     text = _OVER.sub(r"\\frac{\1}{\2}", text)
     text = re.sub(r"\\(max|min|gcd|lcm) ?\\\{([^{}\\]*)\\\}", r"\\\1(\2)", text)
     if not re.search(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", _SELECTION.sub("", text))):
