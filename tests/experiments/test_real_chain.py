@@ -17,6 +17,7 @@ from experiments.real.measures import measured
 from experiments.real.page import collected, page
 from experiments.real.running import Chain, run_stage
 from experiments.real.scales import SCALES
+from experiments.real.shares import share
 from experiments.real.stages import STAGES
 from experiments.real.text_check import CHECKS, text_only_check
 from models import Policy
@@ -88,6 +89,8 @@ def test_one_that_sees_everything_has_full_marks_and_is_blind_without_the_pictur
     assert result["greedy_accuracy"] == result["sampled_accuracy"] == result["item_accuracy"] == 1.0
     assert result["hallucination_rate"] == result["effective_fraction"] == result["blind_accuracy"] == 0.0
     assert result["blind_gap"] == result["pope_accuracy"] == result["pope_f1"] == 1.0
+    # The same out of what is kept by picture.
+    assert share([{"measures": result}], "POPE F1") == share([{"measures": result}], "POPE accuracy") == (1.0, 1.0, 1.0)
     assert len(result["by_picture"]["greedy"]) == 12
     json.dumps(result)
 
@@ -100,6 +103,8 @@ def test_one_that_does_not_look_claims_what_is_not_there(
     result = measured(policy, seed=0, num_prompts=12, root=str(photographs_folder))
     assert result["greedy_accuracy"] == result["item_accuracy"] == result["blind_gap"] == 0.0
     assert result["hallucination_rate"] > 0.5
+    kept = [share([{"measures": result}], name)[0] for name in ("POPE accuracy", "POPE F1")]
+    assert kept == pytest.approx([result["pope_accuracy"], result["pope_f1"]])
 
 
 def test_listing_is_measured_by_size_of_picture(
