@@ -128,9 +128,11 @@ def comparison_key(text: str) -> str:
     """
     # A space between "1" and "200" stays: it may separate two numbers as well as digits of one.
     text = re.sub(r"(?<![A-Za-z]) (?![0-9])|(?<![0-9]) (?![A-Za-z])|(?<=[^\w]) | (?=[^\w])", "", text)
-    return _in_one_case(text)
+    return _in_one_case(_ION.sub(r"\1^{\2\3}", text))
 
 
+# Fe3+ and Na+ are ions; Fe_3^+ is another one, and keeps its form.
+_ION = re.compile(r"^([A-Z][a-z]?)\^?\{?([1-9]?)([+-])\}?$")
 # Words such as "Circle" and "circle", and words in capitals that are too long for a symbol.
 _WORD = re.compile(r"(?<![A-Za-z\\])(?:[A-Z]?[a-z]{2,}|[A-Z]{5,})(?![A-Za-z])")
 _PROSE = re.compile(r"[A-Za-z]?[a-z]{3,}")
