@@ -108,7 +108,7 @@ def test_a_top_share_counts_scored_pairs_of_wanted_kinds_only() -> None:
     [
         ({"top_share": 0.0}, r"selection.top_share must lie in \(0, 1\], got 0.0"),
         ({"top_share": 1.5}, "got 1.5"),
-        ({"top_share": 0.5, "threshold": 2.0}, "selection.top_share is 0.5 and selection.threshold 2.0: set one"),
+        ({"top_share": 0.5, "threshold": 2.0}, "selection.top_share is 0.5, and the threshold beside it 2.0: set one"),
     ],
 )
 def test_a_share_that_is_none_or_stands_beside_a_threshold_is_refused(settings, complaint: str) -> None:
