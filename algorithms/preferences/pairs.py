@@ -51,8 +51,8 @@ class PairSelection:
             raise ConfigError(f"selection.top_share must lie in (0, 1], got {self.top_share}: it is a share of pairs.")
         if self.top_share is not None and self.threshold is not None:
             raise ConfigError(
-                f"selection.top_share is {self.top_share}, and the threshold beside it {self.threshold}: set one of the "
-                "two to null, because a share sets the threshold by itself."
+                f"selection.top_share is {self.top_share}, and the threshold beside it {self.threshold}: set one of "
+                "the two to null, because a share sets the threshold by itself."
             )
 
     def check_buildable(self, score_part: str, reward_parts: Collection[str]) -> None:
