@@ -1,4 +1,5 @@
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -28,6 +29,12 @@ def _two_threads_in_all() -> None:
     # that wait for each other on busy cores take ten times as long.
     asked = int(os.environ.get("OMP_NUM_THREADS", "2"))
     torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, asked))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _interrupts_are_heard() -> None:
+    # A shell's background jobs ignore Ctrl-C from their start, and so do the commands that tests would interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
