@@ -90,6 +90,9 @@ test-recipes: $(STAMP)  ## a small twin of every recipe for real models: what sh
 test-long: $(STAMP)  ## kills, sweeps, whole chains and every overlay: some ten seconds each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m long
 
+test-slow: $(STAMP)  ## the longest ones, not part of CI: 45 kills, ten thousand bad rows, two ranks that are stopped
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m slow
+
 notebooks: $(STAMP)  ## run every notebook and write it with its outputs; NOTEBOOKS="02 05" only these
 	OMP_NUM_THREADS=1 $(BIN)/python notebooks/run_all.py $(NOTEBOOKS)
 
