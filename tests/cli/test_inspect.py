@@ -93,6 +93,14 @@ def test_the_page_needs_no_other_file_and_shows_texts_of_the_data_as_text(config
     assert "<b>how</b>" not in html
 
 
+def test_every_spelling_of_an_answer_is_shown(config: Path) -> None:
+    row = {"question": "which city ?", "answer": ["NYC", "New York"]}
+    json_lines(config.parent / "data" / "train.jsonl", [row])
+    page = config.parent / "page.html"
+    main(["inspect", f"--config={config}", f"--page={page}", "--data.source.columns.several_answers=any"])
+    assert "<code>NYC</code> or <code>New York</code>" in page.read_text()
+
+
 def test_a_policy_that_is_not_there_leaves_the_prompts_as_text(config: Path) -> None:
     page = config.parent / "page.html"
     main(["inspect", f"--config={config}", f"--page={page}", "--model.policy.path=/not/there"])
