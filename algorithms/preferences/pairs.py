@@ -121,7 +121,11 @@ def group_pairs(group: RolloutGroup, *, score_part: str = "preference") -> list[
     for chosen, rejected in permutations(range(len(group.completions)), 2):
         better, worse = group.completions[chosen], group.completions[rejected]
         # A completion that was cut has no end that could be learned.
-        if better.finish_reason != "stop" or better.text == worse.text:
+        if better.finish_reason != "stop":
+            continue
+        # Files of pairs are refused with such rows, so none may be made: texts that are empty, or equal but for spaces.
+        texts = {better.text.strip(), worse.text.strip()}
+        if len(texts) < 2 or "" in texts:
             continue
         found += [
             PreferencePair(

@@ -38,6 +38,8 @@ def small_flags(name: str, root: Path) -> Sequence[str]:
     """
     further = {
         "tower": [f"{_TOWER}.hidden_size=32", f"{_TOWER}.num_layers=1"],
+        # A random policy rarely ends, and a completion that was cut is never chosen.
+        "pairs": ["--model.init_args.sampling.max_new_tokens=96"],
         "words": [f"--model.init_args.policy.init_args.language_model={random_llama(root / 'llama')}"],
     }
     data = f"--data.init_args.{'pairs' if name == 'reward_model' else 'source'}.init_args"

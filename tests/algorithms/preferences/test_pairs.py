@@ -73,6 +73,12 @@ def test_equal_texts_make_no_pair_even_when_their_scores_differ() -> None:
     assert group_pairs(group(sample("x", accuracy=1.0), sample("x", accuracy=0.0))) == []
 
 
+@pytest.mark.parametrize("other", ["", " \n", " x "])
+def test_no_pair_is_made_that_a_file_of_pairs_would_refuse(other: str) -> None:
+    for right, wrong in (("x", other), (other, "x")):
+        assert group_pairs(group(sample(right, accuracy=1.0), sample(wrong, accuracy=0.0))) == []
+
+
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=20), st.floats(-5, 5))
 def test_just_the_pairs_with_a_margin_of_at_least_the_threshold_are_kept(margins: list[float], tau: float) -> None:
     pairs = [scored_pair(margin, chosen=str(i)) for i, margin in enumerate(margins)]
