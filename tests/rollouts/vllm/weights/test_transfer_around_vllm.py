@@ -59,7 +59,9 @@ def test_settings_that_do_not_go_together_are_refused(other: dict[str, Any], sen
 
 
 def test_a_learner_without_vllm_is_told_what_is_missing(policy: Policy, monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "vllm", None)
+    # Also its modules that other tests have imported, where vLLM is installed.
+    for name in ["vllm", *(name for name in sys.modules if name.startswith("vllm."))]:
+        monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, "rollouts.vllm.weights.transfer", raising=False)
     with serving(allows_transfer=True) as url:
         engine = VLLMServerEngine(GLOO, url=url, timeout_s=20.0)
